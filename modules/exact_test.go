@@ -48,6 +48,7 @@ var exact = map[string]struct {
 	"file.File.check":             {true, "a validator writes nothing"},
 	"file.File.guarded":           {false, "only the author knows what the command applies"},
 	"filesystem.filesystem.make":  {true, "what is on a device, and its names below /dev/disk"},
+	"git.git.Plan":                {true, "one directory"},
 	"group.group.remove":          {true, "the files of accounts"},
 	"ha.scene.step":               {false, "guests start, stop and move"},
 	"ha.Resource.plan":            {false, "guests start, stop and move"},

@@ -19,6 +19,7 @@ import (
 	"hlplay/modules/evacuate"
 	"hlplay/modules/file"
 	"hlplay/modules/filesystem"
+	"hlplay/modules/git"
 	"hlplay/modules/group"
 	"hlplay/modules/ha"
 	"hlplay/modules/hostname"
@@ -60,6 +61,7 @@ var all = []modules.Spec{
 	evacuate.Spec,
 	file.Spec,
 	filesystem.Spec,
+	git.Spec,
 	group.Spec,
 	ha.Spec,
 	hostname.Spec,

@@ -194,6 +194,7 @@ func debianExtras() []Package {
 		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}})
 		add(Package{Name: "xfsprogs", Version: version("6.1.0-1", "6.13.0-2"), Programs: map[string]Program{"/usr/sbin/mkfs.xfs": mkfs("xfs")}})
 		add(Package{Name: "btrfs-progs", Version: version("6.2-1+deb12u1", "6.14-1"), Programs: map[string]Program{"/usr/sbin/mkfs.btrfs": mkfs("btrfs"), "btrfs": btrfs}})
+		add(Package{Name: "git", Version: version("1:2.39.5-0+deb12u2", "1:2.47.3-0+deb13u1"), Programs: map[string]Program{"git": unsupported}})
 		add(wireguardTools(version("1.0.20210914-1+b1", "1.0.20210914-3")))
 		add(iperfPackage(version("3.12-1+deb12u2", "3.18-2+deb13u1")))
 		add(mdadmPackage(codename, version("4.2-5", "4.4-11+deb13u1")))
@@ -208,7 +209,7 @@ func debianExtras() []Package {
 }
 
 // extras are packages of which only the name and the state matter; their versions are made up.
-var extras = []string{"gnupg", "htop", "jq", "lvm2", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "git", "rsync", "python3", "lm-sensors",
+var extras = []string{"gnupg", "htop", "jq", "lvm2", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "rsync", "python3", "lm-sensors",
 	"linux-cpupower", "numactl", "unattended-upgrades", "software-properties-common", "apt-transport-https", "net-tools", "bridge-utils", "vlan", "fio", "nfs-common"}
 
 // debianUpgrades returns newer versions of packages of a fresh installation.

@@ -1,0 +1,21 @@
+# Bring a checkout to a commit, in a new repository or in one that is there. No hook is run.
+path=$1 url=$2 commit=$3 force=$4
+umask 022
+unset SUDO_UID # git would trust the repositories of whoever called sudo
+export GIT_CEILING_DIRECTORIES="${path%/*}"
+[ -e "$path/.git" ] || git -c init.defaultBranch=main init --quiet --template= -- "$path" || exit
+g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -C "$path" "$@"; }
+g config remote.origin.url "$url" && g config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*' || exit
+if ! g cat-file -e "$commit^{commit}" 2>/dev/null; then
+	g fetch --quiet --force --tags --no-recurse-submodules origin || exit
+	# A commit that no branch and no tag has can be had from some servers.
+	g cat-file -e "$commit^{commit}" 2>/dev/null || g fetch --quiet --no-recurse-submodules origin "$commit" || exit 65
+fi
+# What an interrupted checkout leaves behind is nobody's change.
+g update-ref refs/hlplay/coming "$commit" || exit
+g checkout --quiet --no-recurse-submodules --detach ${force:+--force} "$commit" -- || {
+	failed=$?
+	g update-ref -d refs/hlplay/coming
+	exit "$failed"
+}
+g update-ref refs/hlplay/checkout "$commit" && g update-ref -d refs/hlplay/coming

@@ -1,0 +1,384 @@
+// Package git implements the module that checks a revision of a git repository out.
+package git
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+	"hlplay/modules/internal/required"
+)
+
+// Spec is the module's entry in the registry.
+var Spec = modules.Spec{
+	Name:    "git",
+	Aliases: []string{"checkout", "clone", "repository"},
+	Summary: "A checkout of a git repository at a revision",
+	Doc: `The host itself fetches from the repository. A branch is followed: each run moves the checkout to the branch's newest commit. A tag
+or a commit stays what it is, and with a full commit nothing is asked over the network once it is checked out. HEAD is detached, because
+the checkout is for use, not for development.
+
+Local changes are never lost by accident. If a file that git tracks was changed, or a commit was made that is on no branch, the task fails and names
+it. With ` + "`force = true`" + ` changed files are overwritten, which ` + "`--allow=destroy`" + ` must permit. Files that git does not track stay, unless the
+revision has a file of the same name. Submodules are not fetched, and hooks are not run.
+
+Git acts as the task's user, and the checkout belongs to it. Git runs programs that a repository's configuration names, so a
+path where another user could put a repository is refused: name the user with ` + "`become_user`" + `, and make the directory with ` + "`file`" + `. Credentials
+come from the configuration of that user (an SSH key, a credential helper); a URL with a password is refused. An unencrypted URL (http, git) needs
+a full commit as the revision, because only that shows that nobody modified it in transit.
+
+On simulated nodes git is not simulated.`,
+	Example: `task "the directory of the site" {
+  file {
+    path  = "/srv/site"
+    state = "directory"
+    owner = "www-data"
+  }
+}
+
+task "the site" {
+  become_user = "www-data"
+  git {
+    url      = "https://example.org/site.git"
+    path     = "/srv/site"
+    revision = "v1.4"
+  }
+  register = "site"
+}`,
+	Result: result{},
+	New:    func() modules.Module { return &git{} },
+}
+
+// result is what the module registers.
+type result struct {
+	Path   string `cty:"path" doc:"Path of the checkout."`
+	Commit string `cty:"commit" doc:"The commit that is checked out, in full."`
+}
+
+// git holds the module's arguments.
+type git struct {
+	URL      string `hcl:"url" doc:"Repository: https://…, ssh://…, user@host:path, or the absolute path of one on the host."`
+	Path     string `hcl:"path" doc:"Absolute path of the checkout. Its parent directory must exist."`
+	Revision string `hcl:"revision" doc:"What is checked out: a branch, a tag, a commit in full (40 digits), or HEAD for the repository's default branch."`
+	Force    bool   `hcl:"force,optional" doc:"Whether changes to tracked files, and commits that are on no branch, are given up."`
+}
+
+var (
+	scpForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:]`)
+	hash    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	// name is what git-check-ref-format(1) permits for a branch or a tag, as far as a character alone decides it.
+	name = regexp.MustCompile(`^[^-/.@~^:?*\[\\\x00-\x20\x7f][^~^:?*\[\\\x00-\x20\x7f]*$`)
+)
+
+// Validate implements modules.Validator.
+func (g *git) Validate() error {
+	fault := func(argument, problem, want string) error {
+		return &modules.ArgumentError{Argument: argument, Problem: problem, Want: want}
+	}
+	u, err := url.Parse(g.URL)
+	scheme := ""
+	if err == nil && u.Host != "" && u.Host[0] != '-' {
+		scheme = u.Scheme
+	}
+	password := false
+	if err == nil && u.User != nil {
+		_, password = u.User.Password()
+	}
+	plain := scheme == "http" || scheme == "git"
+	switch {
+	case strings.ContainsAny(g.URL, "\x00\r\n\t "), scheme != "https" && scheme != "ssh" && !plain && !scpForm.MatchString(g.URL) && (!path.IsAbs(g.URL) || path.Clean(g.URL) != g.URL):
+		return fault("url", "it is not the address of a repository", "write it as in https://example.org/site.git, git@example.org:site.git or /srv/git/site.git")
+	case password || scheme != "ssh" && err == nil && u.User != nil:
+		return fault("url", "it has a password or a token, which every user of the host could see", "leave it out, and give the acting user a credential helper or an SSH key")
+	case !path.IsAbs(g.Path) || path.Clean(g.Path) != g.Path || strings.ContainsAny(g.Path, "\x00\r\n") || path.Dir(g.Path) == "/":
+		return fault("path", fmt.Sprintf("%q is not the absolute path of a directory below another", g.Path), "write it as in /srv/site")
+	case observe.IsSystemDirectory(g.Path):
+		return fault("path", g.Path+" is part of the system", "name a directory of the checkout's own, such as /srv/site")
+	case g.Revision != "HEAD" && !validName(g.Revision):
+		return fault("revision", fmt.Sprintf("%q is not the name of a branch, a tag or a commit", g.Revision), "write it as in main, v1.4 or HEAD; a commit in full, not as HEAD~1")
+	case plain && !hash.MatchString(g.Revision):
+		return fault("revision", "over "+scheme+" anybody on the way can put another commit in its place", "name the commit in full, or use https or ssh")
+	}
+	return nil
+}
+
+func validName(s string) bool {
+	return name.MatchString(s) && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.Contains(s, "@{") &&
+		!strings.HasSuffix(s, "/") && !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, ".lock")
+}
+
+// Want implements modules.Announcer.
+func (g *git) Want(h modules.Host) {
+	observe.Programs.Want(h, "git")
+	if g.Path != "" {
+		observe.WantReplaceable(h, g.inside())
+	}
+}
+
+// inside is the repository in the checkout. Whoever could replace it could have git run programs.
+func (g *git) inside() string { return path.Join(g.Path, ".git") }
+
+// Plan implements modules.Module.
+func (g *git) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	g.Want(h)
+	if err := required.Program(ctx, h, "git", "the checkout"); err != nil {
+		return modules.Plan{}, err
+	}
+	actor, group, err := required.Actor(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	place, repository, err := g.settled(ctx, h, actor)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	var now state
+	if repository.Exists() {
+		if now, err = g.read(ctx, h); err != nil {
+			return modules.Plan{}, err
+		}
+	}
+	commit, err := g.commit(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Data: modules.Data(result{Path: g.Path, Commit: commit})}
+	lost := now.lost()
+	if lost != "" && !g.Force {
+		return plan, fmt.Errorf("%s on %s has %s: save it, or give it up with force = true", g.Path, h.Name(), lost)
+	}
+	if now.head == commit && now.url == g.URL && lost == "" && !now.interrupted {
+		return plan, nil
+	}
+	step := modules.Step{
+		Summary: fmt.Sprintf("check %s out at %s (%s) from %s", g.Path, g.Revision, commit[:12], g.URL),
+		Action: modules.Run{
+			Argv: []string{"sh", "-c", checkoutScript, "sh", g.Path, g.URL, commit, forced(g.Force || now.interrupted)},
+			Env:  environment(), Limit: limit, Explain: g.explain,
+		},
+		Unmet:  "a branch may have moved meanwhile, or the checkout is changed by another program: run again",
+		Expect: g.expect(ctx, h, place, repository, observe.File{Type: observe.Directory, Mode: 0o755, Owner: actor, Group: group}, commit),
+		Exact:  true,
+	}
+	if hash.MatchString(g.Revision) {
+		step.Summary = fmt.Sprintf("check %s out at %s from %s", g.Path, commit[:12], g.URL)
+	}
+	if now.head != "" && now.head != commit {
+		step.Diff = &modules.Diff{Subject: "commit of " + g.Path, Before: now.head, After: commit}
+	}
+	if lost != "" {
+		step.Summary += ", giving up " + lost
+		step.Risk = modules.Destroys
+	}
+	plan.Steps = []modules.Step{step}
+	return plan, nil
+}
+
+const limit = time.Hour
+
+//go:embed read.sh
+var readScript string
+
+//go:embed checkout.sh
+var checkoutScript string
+
+func forced(force bool) string {
+	if force {
+		return "force"
+	}
+	return ""
+}
+
+// environment is that of each git: it must not ask, nor use a transport that runs a program named by the URL.
+func environment() map[string]string {
+	return map[string]string{"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file"}
+}
+
+// settled returns what lies at the path and the repository in it, if there is any. It refuses what is neither a checkout nor an empty
+// directory, and a place where somebody other than the actor could put a repository.
+func (g *git) settled(ctx context.Context, h modules.Host, actor string) (place, repository observe.File, err error) {
+	refuse := func(format string, args ...any) (observe.File, observe.File, error) {
+		return observe.File{}, observe.File{}, fmt.Errorf(format, args...)
+	}
+	parent := path.Dir(g.Path)
+	_, above, err := observe.Follow(ctx, h, parent)
+	if err != nil {
+		return place, repository, err
+	}
+	if above.Type != observe.Directory {
+		return refuse("%s has no directory %s: make it in a task before this one, with file { state = \"directory\" }", h.Name(), parent)
+	}
+	if place, err = observe.Files.Observe(ctx, h, g.Path); err != nil {
+		return place, repository, err
+	}
+	if place.Exists() && place.Type != observe.Directory {
+		return refuse("%s is a %s on %s, where the directory of the checkout is wanted: remove it, or name another path", g.Path, place.Type, h.Name())
+	}
+	by, err := observe.Replaceable(ctx, h, g.inside())
+	switch {
+	case err != nil || !place.Exists() && by == "":
+		return place, repository, err
+	case place.Exists() && place.Owner != actor:
+		return refuse("%s belongs to %s on %s, and the task acts as %s: set become_user = %q, or give %s the directory with file", g.Path, place.Owner, h.Name(), actor, place.Owner, actor)
+	case by != "" && by != actor:
+		return refuse("%s may change what lies at %s on %s, and so have %s run any program: set become_user to the user whom the checkout is for, or name a path that only %s can change",
+			by, g.Path, h.Name(), actor, actor)
+	case !place.Exists():
+		return place, repository, nil
+	}
+	repository, err = observe.Files.Observe(ctx, h, g.inside())
+	switch {
+	case err != nil || repository.Type == observe.Directory:
+		return place, repository, err
+	case repository.Exists():
+		return refuse("%s is a %s on %s: a checkout whose repository lies elsewhere is not touched", g.inside(), repository.Type, h.Name())
+	}
+	listing, err := observe.Dirs.Observe(ctx, h, g.Path)
+	if err == nil && len(listing.Entries) > 0 {
+		return refuse("%s exists on %s, is not empty and is not a checkout (it has no .git): name another directory, or remove this one", g.Path, h.Name())
+	}
+	return place, repository, err
+}
+
+// state is what a checkout is at. The zero value is that of a place without a repository.
+type state struct {
+	url, head string
+	// kept is set if a branch, a tag or the last checkout by hlplay has head.
+	kept bool
+	// interrupted is set if a checkout by hlplay was, which leaves files of its own.
+	interrupted bool
+	// changed are tracked files that differ from head, 20 at most.
+	changed []string
+}
+
+// lost says what a checkout of another commit would lose; it is empty if nothing would be.
+func (s state) lost() string {
+	switch {
+	case s.interrupted:
+	case len(s.changed) > 0:
+		return "local changes in " + strings.Join(s.changed[:min(3, len(s.changed))], ", ") + map[bool]string{true: " and more"}[len(s.changed) > 3]
+	case s.head != "" && !s.kept:
+		return "the commit " + s.head[:min(12, len(s.head))] + ", which is on no branch"
+	}
+	return ""
+}
+
+func (g *git) reading(ctx context.Context) observe.Reading {
+	return observe.Reading{Argv: []string{"sh", "-c", readScript, "sh", g.Path}, User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, environment())}
+}
+
+func (g *git) read(ctx context.Context, h modules.Host) (state, error) {
+	answer, err := g.reading(ctx).Observe(ctx, h)
+	if err != nil {
+		return state{}, err
+	}
+	if answer.Exit != 0 {
+		return state{}, fmt.Errorf("git cannot read the checkout %s on %s: %s", g.Path, h.Name(), cmp.Or(observe.LastLine(answer.Stderr), remote.Ending(answer.Exit)))
+	}
+	return parseState(string(answer.Stdout)), nil
+}
+
+func parseState(text string) state {
+	var s state
+	for line := range strings.Lines(text) {
+		word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch word {
+		case "url":
+			s.url = rest
+		case "head":
+			s.head = rest
+		case "kept":
+			s.kept = true
+		case "interrupted":
+			s.interrupted = true
+		case "changed":
+			s.changed = append(s.changed, rest)
+		}
+	}
+	return s
+}
+
+// commit returns the commit that the revision means.
+func (g *git) commit(ctx context.Context, h modules.Host) (string, error) {
+	if hash.MatchString(g.Revision) {
+		return g.Revision, nil
+	}
+	branch, tag := "refs/heads/"+g.Revision, "refs/tags/"+g.Revision
+	refs := []string{branch, tag, tag + "^{}"}
+	if g.Revision == "HEAD" {
+		refs = []string{"HEAD"}
+	}
+	answer, err := observe.Reading{
+		Argv: append([]string{"git", "ls-remote", "--quiet", "--", g.URL}, refs...),
+		User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, environment()), Limit: 2 * time.Minute,
+	}.Observe(ctx, h)
+	if err != nil {
+		return "", err
+	}
+	if answer.Exit != 0 {
+		return "", fmt.Errorf("%s cannot read %s: %w", h.Name(), g.URL, g.explain(answer.Exit, answer.Stdout, answer.Stderr))
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(string(answer.Stdout)) {
+		if commit, ref, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t"); ok && hash.MatchString(commit) {
+			found[ref] = commit
+		}
+	}
+	switch {
+	case found[branch] != "" && found[tag] != "":
+		return "", fmt.Errorf("%s has both a branch and a tag %s: rename one, or name the commit, which is %s or %s", g.URL, g.Revision, found[branch], cmp.Or(found[tag+"^{}"], found[tag]))
+	case g.Revision == "HEAD" && found["HEAD"] != "":
+		return found["HEAD"], nil
+	}
+	// An annotated tag is an object of its own, and tag^{} the commit.
+	if commit := cmp.Or(found[branch], found[tag+"^{}"], found[tag]); commit != "" {
+		return commit, nil
+	}
+	return "", fmt.Errorf("%s has no branch and no tag %s: is the name right? A commit must be given in full, with 40 digits", g.URL, g.Revision)
+}
+
+// expect is what is observed of the checkout afterwards. fresh is a directory that git makes.
+func (g *git) expect(ctx context.Context, h modules.Host, place, repository, fresh observe.File, commit string) []observe.Expectation {
+	below, coming := g.Path+"/", "what the commit holds shows when it is checked out"
+	var expect []observe.Expectation
+	if !place.Exists() {
+		place = fresh
+		expect = observe.Placed(h, g.Path, fresh)
+	}
+	if !repository.Exists() {
+		repository = fresh
+	}
+	answer := remote.Answer{Stdout: fmt.Appendf(nil, "url %s\nhead %s\nkept\n", g.URL, commit)}
+	return append(expect, observe.Files.Expect(g.Path, place), observe.Dirs.Unknown(g.Path, coming),
+		observe.Expectation{Match: func(k observe.Key) bool { return strings.HasPrefix(k.Name, below) }, Unknown: coming},
+		observe.Files.Expect(g.inside(), repository),
+		observe.Commands.Expect(g.reading(ctx).Key(), answer))
+}
+
+// explain says why git did not do it.
+func (g *git) explain(exit int, _, stderr []byte) error {
+	said := strings.TrimSpace(string(stderr))
+	switch {
+	case exit == 65:
+		return fmt.Errorf("%s has no commit %s, or does not give it away because it is on no branch: %s", g.URL, g.Revision, observe.LastLine(stderr))
+	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied"):
+		return fmt.Errorf("the acting user may not read %s: give it an SSH key or a credential helper: %s", g.URL, observe.LastLine(stderr))
+	case strings.Contains(said, "Host key verification failed"):
+		return errors.New("the acting user does not know the SSH key of the repository's host: put it into /etc/ssh/ssh_known_hosts in a task before this one, with file")
+	case strings.Contains(said, "untracked working tree files would be overwritten"):
+		return errors.New("the revision has files that lie in the checkout and that git does not track: remove them, or give them up with force = true:\n" + said)
+	case said == "":
+		return fmt.Errorf("git ended with exit code %d and no message", exit)
+	}
+	return errors.New(said)
+}

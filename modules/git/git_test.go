@@ -1,0 +1,328 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
+)
+
+// thisMachine answers with the programs of the machine that runs the test.
+type thisMachine struct{ t *testing.T }
+
+func (m thisMachine) Ask(_ context.Context, queries []remote.Query) ([]remote.Answer, error) {
+	return modulestest.Answers(m.t, queries), nil
+}
+
+// site is a repository with two commits, and a place for a checkout of it.
+type site struct {
+	t         *testing.T
+	origin    string
+	checkout  string
+	old, last string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	dir := t.TempDir()
+	for name, value := range map[string]string{
+		"HOME": dir, "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+		"GIT_COMMITTER_NAME": "ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+	} {
+		t.Setenv(name, value)
+	}
+	s := &site{t: t, origin: filepath.Join(dir, "origin"), checkout: filepath.Join(dir, "site")}
+	s.git("init", "--quiet", "-b", "main", s.origin)
+	s.old = s.commit(s.origin, "page", "one\n")
+	s.git("-C", s.origin, "tag", "-a", "-m", "the first", "v1")
+	s.last = s.commit(s.origin, "page", "two\n")
+	return s
+}
+
+func (s *site) git(args ...string) string {
+	s.t.Helper()
+	out, err := exec.Command("git", args...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (s *site) write(name, content string) {
+	s.t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) commit(repository, name, content string) string {
+	s.t.Helper()
+	s.write(filepath.Join(repository, name), content)
+	s.git("-C", repository, "add", name)
+	s.git("-C", repository, "commit", "--quiet", "-m", name)
+	return s.git("-C", repository, "rev-parse", "HEAD")
+}
+
+// page is the content of the file in the checkout.
+func (s *site) page() string {
+	text, err := os.ReadFile(filepath.Join(s.checkout, "page"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// host is this machine, on which nobody can replace what lies above the checkout.
+func (s *site) host() modules.Host {
+	h := observe.NewHost(s.t.Context(), "n1", "127.0.0.1", func(context.Context) (observe.Asker, error) { return thisMachine{s.t}, nil })
+	for at := filepath.Dir(s.checkout); ; at = filepath.Dir(at) {
+		h.Predict([]observe.Expectation{observe.Files.Expect(at, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root"})})
+		if at == "/" {
+			return h
+		}
+	}
+}
+
+func (s *site) module(revision string) *git {
+	return modulestest.Decoded(&git{URL: s.origin, Path: s.checkout, Revision: revision})
+}
+
+// run plans, holds what check mode predicts to be converged, carries the steps out, and plans again: nothing is left to do. It returns
+// what was planned, or why that or a step failed.
+func (s *site) run(g *git) (modules.Plan, error) {
+	s.t.Helper()
+	before, after := s.host(), s.host()
+	plan, err := g.Plan(s.t.Context(), before)
+	if err != nil {
+		return plan, err
+	}
+	modulestest.Converges(s.t, g, before)
+	for _, step := range plan.Steps {
+		run := step.Action.(modules.Run)
+		cmd := exec.Command(run.Argv[0], run.Argv[1:]...)
+		cmd.Env = os.Environ()
+		for name, value := range run.Env {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		var stdout, stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil {
+			return plan, run.Explain(cmd.ProcessState.ExitCode(), []byte(stdout.String()), []byte(stderr.String()))
+		}
+		if out := stdout.String() + stderr.String(); out != "" {
+			s.t.Errorf("git printed %q", out)
+		}
+		for _, u := range after.Fulfil(s.t.Context(), step.Expect) {
+			s.t.Error(u)
+		}
+	}
+	again, err := g.Plan(s.t.Context(), after)
+	if err != nil || len(again.Steps) > 0 {
+		s.t.Errorf("after the steps there is left (%v):\n%s", err, modulestest.Summaries(again))
+	}
+	return plan, nil
+}
+
+func (s *site) ran(g *git, page string) {
+	s.t.Helper()
+	plan, err := s.run(g)
+	if err != nil || len(plan.Steps) != 1 || s.page() != page {
+		s.t.Errorf("%s: %v; the page is %q, expected %q; the plan was:\n%s", g.Revision, err, s.page(), page, modulestest.Summaries(plan))
+	}
+}
+
+// refused runs a task that must fail, and leave the page as it is.
+func (s *site) refused(g *git, want string) {
+	s.t.Helper()
+	before := s.page()
+	plan, err := s.run(g)
+	if err == nil || !strings.Contains(err.Error(), want) {
+		s.t.Errorf("the error is %v, expected one with %q; the plan was:\n%s", err, want, modulestest.Summaries(plan))
+	}
+	if s.page() != before {
+		s.t.Errorf("the page is %q, and was %q", s.page(), before)
+	}
+}
+
+func TestCheckout(t *testing.T) {
+	s := newSite(t)
+	s.ran(s.module("v1"), "one\n")
+	s.ran(s.module("main"), "two\n")
+	s.ran(s.module(s.old), "one\n")
+
+	// A commit that is there is not asked for over the network.
+	if err := os.Rename(s.origin, s.origin+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if plan, err := s.module(s.old).Plan(t.Context(), s.host()); err != nil || len(plan.Steps) > 0 {
+		t.Errorf("without the network: %v\n%s", err, modulestest.Summaries(plan))
+	}
+	s.refused(s.module("main"), "n1 cannot read "+s.origin)
+	if err := os.Rename(s.origin+".away", s.origin); err != nil {
+		t.Fatal(err)
+	}
+
+	// A branch is followed, where it was pushed anew too, and so is a tag that moved.
+	s.ran(s.module("HEAD"), "two\n")
+	s.git("-C", s.origin, "reset", "--quiet", "--hard", s.old)
+	s.commit(s.origin, "page", "three\n")
+	s.ran(s.module("main"), "three\n")
+	s.git("-C", s.origin, "tag", "-f", "v1")
+	s.commit(s.origin, "page", "four\n")
+	s.ran(s.module("main"), "four\n")
+	s.ran(s.module("v1"), "three\n")
+
+	s.refused(s.module("none"), "has no branch and no tag none")
+	s.refused(s.module(strings.Repeat("0", 40)), "has no commit 0000")
+	s.git("-C", s.origin, "branch", "v1")
+	s.refused(s.module("v1"), "has both a branch and a tag v1")
+}
+
+func TestNothingIsLost(t *testing.T) {
+	s := newSite(t)
+	force := func(revision string) *git {
+		g := s.module(revision)
+		g.Force = true
+		return g
+	}
+	page := filepath.Join(s.checkout, "page")
+	s.ran(s.module("v1"), "one\n")
+
+	s.write(page, "mine\n")
+	s.refused(s.module("v1"), "has local changes in page: save it, or give it up with force = true")
+	s.refused(s.module("main"), "has local changes in page")
+	plan, err := s.run(force("v1"))
+	if err != nil || s.page() != "one\n" || plan.Steps[0].Risk != modules.Destroys {
+		t.Errorf("with force: %v, the page is %q:\n%s", err, s.page(), modulestest.Summaries(plan))
+	}
+
+	s.commit(s.checkout, "page", "mine\n")
+	s.refused(s.module("v1"), "which is on no branch")
+	s.ran(force("main"), "two\n")
+
+	// What git does not track stays, and is in the way of a revision that has it.
+	s.write(filepath.Join(s.checkout, "notes"), "mine\n")
+	s.ran(s.module("v1"), "one\n")
+	s.commit(s.origin, "notes", "theirs\n")
+	s.refused(s.module("main"), "files that lie in the checkout and that git does not track")
+	s.refused(s.module("main"), "files that lie in the checkout and that git does not track")
+	s.ran(force("main"), "two\n")
+}
+
+// A checkout that was cut off leaves files behind that no commit has. They are nobody's.
+func TestInterrupted(t *testing.T) {
+	s := newSite(t)
+	s.git("init", "--quiet", s.checkout)
+	s.git("-C", s.checkout, "fetch", "--quiet", s.origin, "main")
+	s.git("-C", s.checkout, "update-ref", "refs/hlplay/coming", s.last)
+	s.write(filepath.Join(s.checkout, "page"), "tw")
+	s.ran(s.module("main"), "two\n")
+}
+
+// Neither hooks nor programs that a repository names are run.
+func TestNoProgramIsRun(t *testing.T) {
+	s := newSite(t)
+	s.ran(s.module("v1"), "one\n")
+	ran := filepath.Join(t.TempDir(), "ran")
+	program := filepath.Join(s.checkout, ".git", "hooks", "post-checkout")
+	if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n: >'"+ran+"'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.git("-C", s.checkout, "config", "core.fsmonitor", program)
+	s.ran(s.module("main"), "two\n")
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("it was run")
+	}
+}
+
+func TestWhatIsThere(t *testing.T) {
+	s := newSite(t)
+	if err := os.Mkdir(s.checkout, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	s.ran(s.module("v1"), "one\n") // an empty directory is taken, with its mode
+	if err := os.Rename(filepath.Join(s.checkout, ".git"), filepath.Join(s.checkout, "git")); err != nil {
+		t.Fatal(err)
+	}
+	s.refused(s.module("v1"), "is not empty and is not a checkout")
+	s.write(filepath.Join(s.checkout, ".git"), "gitdir: /srv/elsewhere\n")
+	s.refused(s.module("v1"), "a checkout whose repository lies elsewhere is not touched")
+	if err := os.RemoveAll(s.checkout); err != nil {
+		t.Fatal(err)
+	}
+	s.write(s.checkout, "")
+	s.refused(s.module("v1"), "where the directory of the checkout is wanted")
+}
+
+// What another user could replace is neither read by git nor written.
+func TestPlacesOfOthers(t *testing.T) {
+	dir := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
+	of := func(owner string) observe.File { f := dir; f.Owner = owner; return f }
+	for _, test := range []struct {
+		name, user, want string
+		srv, site        observe.File
+	}{
+		{"another user's parent", "root", "ops may change what lies at /srv/site on n1, and so have root run any program", of("ops"), observe.File{}},
+		{"another user's checkout", "root", `/srv/site belongs to ops on n1, and the task acts as root: set become_user = "ops"`, dir, of("ops")},
+		{"a third user's", "www", "ops may change what lies at /srv/site", of("ops"), observe.File{}},
+		{"no parent", "root", "n1 has no directory /srv", observe.File{}, observe.File{}},
+		{"a link", "root", "/srv/site is a symbolic link", dir, observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "root", Target: "/home/ops"}},
+	} {
+		h := observe.NewRecorded("n1", observe.Programs.Expect("git", true), observe.Files.Expect("/", dir), observe.Files.Expect("/srv", test.srv),
+			observe.Files.Expect("/srv/site", test.site), observe.Files.Expect("/srv/site/.git", observe.File{}), observe.Files.Expect("/home/ops", of("ops")), observe.Files.Expect("/home", dir),
+			observe.Whoami.Expect("www", "www"), observe.Users.Expect("www", observe.User{Name: "www", UID: 33, Group: "www"}))
+		plan, err := (&git{URL: "/srv/origin", Path: "/srv/site", Revision: "main"}).Plan(observe.WithUser(t.Context(), test.user), h)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: the error is %v, expected one with %q; the plan is:\n%s", test.name, err, test.want, modulestest.Summaries(plan))
+		}
+	}
+	h := observe.NewRecorded("n1", observe.Programs.Expect("git", false))
+	if _, err := (&git{}).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "the checkout needs git") {
+		t.Errorf("without git: %v", err)
+	}
+}
+
+func TestFaultsInArguments(t *testing.T) {
+	good := git{URL: "https://example.org/site.git", Path: "/srv/site", Revision: "main"}
+	commit := strings.Repeat("a1", 20)
+	for argument, faults := range map[string][]git{
+		"url": {{URL: "site"}, {URL: "ext::sh -c id"}, {URL: "--upload-pack=id"}, {URL: "-oProxyCommand=id@example.org:x"}, {URL: "file:///srv/x"}, {URL: "https://ada:pw@example.org/x"},
+			{URL: "https://token@example.org/x"}, {URL: "ssh://ada:pw@example.org/x"}, {URL: "/srv/../x"}, {URL: "ssh://-oProxyCommand=id/x"}},
+		"path":     {{Path: "srv"}, {Path: "/usr"}, {Path: "/srv"}, {Path: "/srv/x/"}},
+		"revision": {{Revision: "-x"}, {Revision: "HEAD~1"}, {Revision: "a..b"}, {Revision: "@{u}"}, {Revision: "refs/heads/x:y"}, {URL: "http://example.org/x"}, {URL: "git://example.org/x"}},
+	} {
+		for _, g := range faults {
+			fill(&g, good)
+			var found *modules.ArgumentError
+			if err := g.Validate(); !errors.As(err, &found) || found.Argument != argument {
+				t.Errorf("%+v: found %v, expected a fault in %s", g, err, argument)
+			}
+		}
+	}
+	for _, g := range []git{{}, {URL: "git@example.org:site.git"}, {URL: "ssh://git@example.org:2222/site"}, {URL: "/srv/git/site.git"}, {URL: "http://example.org/x", Revision: commit}, {Revision: "feature/x-1.2"}, {Revision: "HEAD"}} {
+		fill(&g, good)
+		if err := g.Validate(); err != nil {
+			t.Errorf("%+v: %v", g, err)
+		}
+	}
+}
+
+// fill gives g the arguments that it does not have.
+func fill(g *git, from git) {
+	for _, f := range []struct{ to, from *string }{{&g.URL, &from.URL}, {&g.Path, &from.Path}, {&g.Revision, &from.Revision}} {
+		if *f.to == "" {
+			*f.to = *f.from
+		}
+	}
+}

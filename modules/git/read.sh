@@ -1,0 +1,14 @@
+# Tell what a checkout is at. Nothing is written, and no program that the repository names is started.
+path=$1
+unset SUDO_UID # git would trust the repositories of whoever called sudo
+export GIT_CEILING_DIRECTORIES="${path%/*}"
+g() { git --no-optional-locks -c core.fsmonitor=false -C "$path" "$@"; }
+g rev-parse --git-dir >/dev/null || exit
+printf 'url %s\n' "$(g config --get remote.origin.url)"
+g rev-parse --verify --quiet refs/hlplay/coming >/dev/null && echo interrupted
+head=$(g rev-parse --verify --quiet HEAD) || exit 0 # nothing is checked out yet
+printf 'head %s\n' "$head"
+kept=$(g for-each-ref --count=1 --contains "$head") || exit
+[ -z "$kept" ] || echo kept
+changed=$(g status --porcelain --untracked-files=no --ignore-submodules=all) || exit
+[ -z "$changed" ] || printf '%s\n' "$changed" | sed -n 's/^.../changed /; 1,20p'
