@@ -34,7 +34,7 @@ func (m *Module) Advise() []modules.Advice {
 }
 
 func keptBack(why string) modules.Advice {
-	return modules.Advice{Name: modules.AdviceUpgrade, Argument: "upgrade", Problem: why, Want: `Write upgrade = "full"`}
+	return modules.Advice{Name: modules.AdviceUpgrade, Argument: "upgrade", Problem: why, Want: `Set upgrade = "full"`}
 }
 
 // fullUpgrades returns the known packages for which a safe upgrade is not enough, in alphabetical order.
@@ -95,8 +95,8 @@ func (m *Module) advice(ctx context.Context, h modules.Host) []modules.Advice {
 		}
 		if doubt, err := r.foreign(ctx, h); err == nil && doubt != nil {
 			all = append(all, modules.Advice{
-				Name: modules.AdviceSuite, Argument: "repository.suites", Problem: fmt.Sprintf("repository %s is for another release of Debian than the host runs: %s", r.Name, strings.Join(r.Suites, ", ")),
-				Want: `Write the host's own: suites = [facts.distribution.codename]`,
+				Name: modules.AdviceSuite, Argument: "repository.suites", Problem: fmt.Sprintf("repository %s is for a different Debian release than the host's: %s", r.Name, strings.Join(r.Suites, ", ")),
+				Want: `Use the host's release: suites = [facts.distribution.codename]`,
 			})
 		}
 	}

@@ -53,17 +53,17 @@ func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if len(m.Keys)+len(m.Repositories)+len(m.Debconf)+len(m.Packages)+len(m.DisableURIs) == 0 && !m.Update && m.Upgrade == "" && !m.Autoremove {
-		return &modules.ArgumentError{Argument: "packages", Problem: "nothing is asked for", Want: "at least one of packages, upgrade, update, autoremove, debconf, key, repository, disable_uris"}
+		return &modules.ArgumentError{Argument: "packages", Problem: "there is nothing to do", Want: "expected at least one of packages, upgrade, update, autoremove, debconf, key, repository, disable_uris"}
 	}
 	if m.CacheAge == 0 {
-		return &modules.ArgumentError{Argument: "cache_age", Problem: "is zero", Want: `a duration such as "1h"`}
+		return &modules.ArgumentError{Argument: "cache_age", Problem: "is zero", Want: `expected a duration such as "1h"`}
 	}
 	for _, name := range m.names() {
 		switch {
 		case isGlob(name) && !m.removes():
-			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is a pattern", name), Want: "exact names; patterns are for state absent and purged, where they are matched against what is installed"}
+			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is a pattern", name), Want: "expected an exact name; patterns are allowed only with state absent or purged, where they match installed packages"}
 		case isGlob(name) && !globPattern.MatchString(name), !isGlob(name) && !packagePattern.MatchString(name):
-			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is not the name of a package", name), Want: "a name such as open-iscsi, with or without a version: nginx=1.22*"}
+			return &modules.ArgumentError{Argument: "packages", Problem: fmt.Sprintf("%q is not the name of a package", name), Want: "expected a name such as open-iscsi, with or without a version: nginx=1.22*"}
 		case m.removes() && known[name].Protection != nil:
 			p := known[name].Protection
 			return &modules.ArgumentError{Argument: "packages", Problem: name + " is protected by " + p.By, Want: p.Advice}
@@ -87,7 +87,7 @@ func (m *Module) Validate() error {
 	}
 	for _, uri := range m.DisableURIs {
 		if !strings.Contains(uri, "://") || strings.ContainsAny(uri, " \t\n") {
-			return &modules.ArgumentError{Argument: "disable_uris", Problem: fmt.Sprintf("%q is not a URI", uri), Want: "such as https://enterprise.proxmox.com"}
+			return &modules.ArgumentError{Argument: "disable_uris", Problem: fmt.Sprintf("%q is not a URI", uri), Want: "expected one such as https://enterprise.proxmox.com"}
 		}
 	}
 	_, err := m.answers()

@@ -32,21 +32,21 @@ func (m *Module) answers() ([]answer, error) {
 		case 1:
 			owner, _, ok := strings.Cut(fields[0], "/")
 			if !ok {
-				return nil, fault(fmt.Sprintf("%q is not a question", key), "PACKAGE/NAME, such as postfix/main_mailer_type")
+				return nil, fault(fmt.Sprintf("%q is not the name of a question", key), "expected PACKAGE/NAME, such as postfix/main_mailer_type")
 			}
 			a.owner, a.question = owner, fields[0]
 		case 2:
 			a.owner, a.question = fields[0], fields[1]
 		default:
-			return nil, fault(fmt.Sprintf("%q is not a question", key), `"PACKAGE/NAME" or "OWNER PACKAGE/NAME"`)
+			return nil, fault(fmt.Sprintf("%q is not the name of a question", key), `expected "PACKAGE/NAME" or "OWNER PACKAGE/NAME"`)
 		}
 		if !packagePattern.MatchString(a.owner) {
-			return nil, fault(fmt.Sprintf("%q is not the name of a package", a.owner), "the package that owns the question")
+			return nil, fault(fmt.Sprintf("%q is not the name of a package", a.owner), "expected the package that owns the question")
 		}
 		a.kind, a.value, _ = strings.Cut(strings.TrimSpace(m.Debconf[key]), " ")
 		a.value = strings.TrimSpace(a.value)
 		if !slices.Contains(questionKinds, a.kind) || strings.Contains(a.value, "\n") {
-			return nil, fault("the answer to "+a.question+" is not of the form \"TYPE VALUE\" in one line", "such as \"select No configuration\"; types are "+strings.Join(questionKinds, ", "))
+			return nil, fault("the answer to "+a.question+" is not \"TYPE VALUE\" on one line", "expected an answer such as \"select No configuration\"; types are "+strings.Join(questionKinds, ", "))
 		}
 		all = append(all, a)
 	}
@@ -97,7 +97,7 @@ func (m *Module) planDebconf(ctx context.Context, h modules.Host) ([]modules.Ste
 	if len(questions) == 0 {
 		return nil, nil
 	}
-	because := "debconf is about to be given answers"
+	because := "an earlier task sets debconf answers"
 	expect := []observe.Expectation{observe.Files.Unknown("/var/cache/debconf/config.dat", because), observe.Files.Unknown("/var/cache/debconf/passwords.dat", because)}
 	for _, owner := range slices.Sorted(maps.Keys(selections)) {
 		expect = append(expect, Debconf.Expect(owner, selections[owner]))

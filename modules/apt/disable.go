@@ -30,7 +30,7 @@ func (m *Module) planDisable(ctx context.Context, h modules.Host) ([]modules.Ste
 				return false
 			}
 			if i := slices.IndexFunc(s.uris, func(uri string) bool { return !below(uri) }); i >= 0 {
-				mixed = fmt.Errorf("%s names %s in one stanza with what is to be disabled: give it a stanza of its own", f.Path, s.uris[i])
+				mixed = fmt.Errorf("%s lists %s in the same stanza as the repository to disable: move it to a stanza of its own", f.Path, s.uris[i])
 				return false
 			}
 			return true

@@ -20,7 +20,7 @@ import (
 // what is known about the packages.
 func (m *Module) installed(ctx context.Context, h modules.Host, targets []target, changes []PackageChange) ([]observe.Expectation, error) {
 	names := namesOf(targets)
-	p := prediction{host: h, because: "it may come with " + join(names), versions: map[string]string{}}
+	p := prediction{host: h, because: "it may be installed with " + join(names), versions: map[string]string{}}
 	p.answers, _ = m.answers() // Validate has checked them
 	for _, t := range targets {
 		p.versions[t.name] = ""
@@ -56,7 +56,7 @@ func (m *Module) installed(ctx context.Context, h modules.Host, targets []target
 
 // removed returns the expectations of a removal.
 func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, changes []PackageChange) ([]observe.Expectation, error) {
-	p := prediction{host: h, because: "it may go with " + join(targets), versions: map[string]string{}, purge: m.State == "purged"}
+	p := prediction{host: h, because: "it may be removed with " + join(targets), versions: map[string]string{}, purge: m.State == "purged"}
 	p.removed = slices.Clone(targets)
 	p.take(changes)
 	for _, name := range m.Packages {
@@ -72,7 +72,7 @@ func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, 
 
 // changed returns the expectations of an upgrade, which is known package by package.
 func (m *Module) changed(ctx context.Context, h modules.Host, changes []PackageChange) ([]observe.Expectation, error) {
-	p := prediction{host: h, because: "it may come with the upgrade", versions: map[string]string{}}
+	p := prediction{host: h, because: "it may be installed with the upgrade", versions: map[string]string{}}
 	p.take(changes)
 	return p.done(ctx)
 }
@@ -160,7 +160,7 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 		Match: func(k observe.Key) bool {
 			return k.Kind == Transactions.Name && k.Name != fullUpgrade && k.Name != safeUpgrade
 		},
-		Unknown: "packages are about to change",
+		Unknown: "an earlier task changes packages",
 	})
 	return p.all, nil
 }

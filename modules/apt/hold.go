@@ -26,11 +26,11 @@ func (m *Module) validateHold() error {
 	case m.Hold == nil:
 		return nil
 	case len(m.Packages) == 0:
-		return fault("no packages are named", "name them in packages")
+		return fault("no packages are given", "list them in packages")
 	case m.removes():
-		return fault("a package that is to be "+m.State+" is not on hold", "leave it out")
+		return fault("a package whose state is "+m.State+" cannot be held", "leave it out")
 	case *m.Hold && m.State == "latest":
-		return fault("a package on hold is not upgraded", `choose between hold = true and state = "latest"`)
+		return fault("a held package is not upgraded", `choose between hold = true and state = "latest"`)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (m *Module) mark(names []string, packages map[string]observe.Package, hold 
 	}
 	expect := []observe.Expectation{{
 		Match:   func(k observe.Key) bool { return k.Kind == Transactions.Name },
-		Unknown: "what is on hold is about to change",
+		Unknown: "an earlier task changes holds",
 	}}
 	var marked []string
 	for _, name := range names {

@@ -44,9 +44,9 @@ func TestHold(t *testing.T) {
 func TestWhatCannotBeHeld(t *testing.T) {
 	yes := true
 	for want, m := range map[string]*Module{
-		"no packages are named":                         {Update: true, Hold: &yes},
-		"a package that is to be absent is not on hold": {Packages: []string{"bash"}, State: "absent", Hold: &yes},
-		"a package on hold is not upgraded":             {Packages: []string{"bash"}, State: "latest", Hold: &yes},
+		"no packages are given":                          {Update: true, Hold: &yes},
+		"a package whose state is absent cannot be held": {Packages: []string{"bash"}, State: "absent", Hold: &yes},
+		"a held package is not upgraded":                 {Packages: []string{"bash"}, State: "latest", Hold: &yes},
 	} {
 		if err := modulestest.Decoded(m).Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

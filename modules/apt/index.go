@@ -74,7 +74,7 @@ func (m *Module) refreshReason(ctx context.Context, h modules.Host) (string, err
 			}
 			// Fetching a fresh index again does not make it contain the package.
 			if !r.offered(c) && index.Age >= time.Minute {
-				return "it offers no " + r.String(), nil
+				return "it does not offer " + r.String(), nil
 			}
 		}
 		return "", nil
@@ -92,7 +92,7 @@ func outdated(index Index, age time.Duration) string {
 	case !index.Exists:
 		return "there is none"
 	case index.Stale:
-		return "a source or a key is newer"
+		return "a source or a key is newer than the index"
 	case age > 0 && index.Age > age:
 		return fmt.Sprintf("it is %s old", index.Age.Round(time.Minute))
 	}
@@ -103,7 +103,7 @@ func outdated(index Index, age time.Duration) string {
 // package that it does not know now, or has an upgrade where there is none yet, cannot be known before. Whatever it
 // offers now it will still offer.
 func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
-	const because = "the package index will be fetched first"
+	const because = "an earlier task fetches the package index"
 	expect := []observe.Expectation{PackageIndex.Expect("", Index{Exists: true})}
 	if m.Upgrade != "" {
 		command := m.upgradeCommand()

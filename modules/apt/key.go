@@ -22,7 +22,7 @@ import (
 
 // Key is the desired state of a file with the keys that sign a repository.
 type Key struct {
-	Path          string `hcl:"path" doc:"Where the key is kept on the host, such as /usr/share/keyrings/proxmox-archive-keyring.gpg."`
+	Path          string `hcl:"path" doc:"Where the key is kept on the host, expected a path such as /usr/share/keyrings/proxmox-archive-keyring.gpg."`
 	Source        string `hcl:"source,optional" path:"controller" doc:"A file on the controller; a relative path is relative to the playbook's file."`
 	Content       string `hcl:"content,optional" doc:"The key itself: armored text, or a binary key in base64 (filebase64)."`
 	URL           string `hcl:"url,optional" doc:"Where the host itself downloads the key, by apt's own downloader. A checksum is required."`
@@ -47,24 +47,24 @@ func (k *Key) validate() error {
 	}
 	switch {
 	case !path.IsAbs(k.Path) || path.Clean(k.Path) != k.Path || strings.ContainsAny(k.Path, " \t\n"):
-		return fault("path", fmt.Sprintf("%q is not an absolute path without blanks", k.Path), "such as /usr/share/keyrings/NAME.gpg")
+		return fault("path", fmt.Sprintf("%q is not an absolute path without blanks", k.Path), "expected a path such as /usr/share/keyrings/NAME.gpg")
 	case path.Ext(k.Path) != ".gpg" && path.Ext(k.Path) != ".asc":
-		return fault("path", fmt.Sprintf("%q would be ignored by apt", k.Path), "an ending .gpg for a binary key, .asc for an armored one")
+		return fault("path", fmt.Sprintf("apt would ignore %q", k.Path), "expected the extension .gpg for a binary key, .asc for an armored one")
 	case given != 1:
-		return fault("source", "a key comes from exactly one place", "one of source, content, url")
+		return fault("source", "a key has exactly one source", "expected one of source, content and url")
 	case k.URL != "" && k.SHA256 == "" && k.SHA512 == "":
-		return fault("sha256", "is missing", "a checksum for what is downloaded, so that nobody else's key is trusted")
+		return fault("sha256", "is missing", "expected a checksum, so that only the key that you mean is trusted")
 	case k.URL != "" && !strings.HasPrefix(k.URL, "http://") && !strings.HasPrefix(k.URL, "https://"):
 		return fault("url", fmt.Sprintf("%q is not a URL", k.URL), "https://…")
 	case k.UnlessPackage != "" && !packagePattern.MatchString(k.UnlessPackage):
-		return fault("unless_package", fmt.Sprintf("%q is not the name of a package", k.UnlessPackage), "such as proxmox-archive-keyring")
+		return fault("unless_package", fmt.Sprintf("%q is not the name of a package", k.UnlessPackage), "expected a name such as proxmox-archive-keyring")
 	}
 	for argument, sum := range map[string]struct {
 		text  string
 		bytes int
 	}{"sha256": {k.SHA256, sha256.Size}, "sha512": {k.SHA512, sha512.Size}} {
 		if raw, err := hex.DecodeString(sum.text); sum.text != "" && (err != nil || len(raw) != sum.bytes) {
-			return fault(argument, "is not such a sum", fmt.Sprintf("%d hexadecimal digits", 2*sum.bytes))
+			return fault(argument, "is not a valid checksum", fmt.Sprintf("expected %d hexadecimal digits", 2*sum.bytes))
 		}
 	}
 	return nil
@@ -77,7 +77,7 @@ func (k *Key) verify(key []byte) error {
 		{"SHA-512", k.SHA512, sum512(key)},
 	} {
 		if check.want != "" && !strings.EqualFold(check.want, check.is) {
-			return fmt.Errorf("the key has the %s sum %s, expected %s: it is not the key that you meant; nothing is written", check.name, check.is, check.want)
+			return fmt.Errorf("the key has %s checksum %s, expected %s: it is not the key that you meant; nothing was written", check.name, check.is, check.want)
 		}
 	}
 	return nil
@@ -110,7 +110,7 @@ func (k *Key) bytes() ([]byte, error) {
 	if k.Source != "" {
 		key, err := localfile.ReadAll(k.Source)
 		if err != nil {
-			return nil, fmt.Errorf("reading the key on the controller: %w", err)
+			return nil, fmt.Errorf("reading the key from the controller: %w", err)
 		}
 		return key, k.verify(key)
 	}
@@ -137,7 +137,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 	if k.matches(now) {
 		return nil, nil
 	}
-	if err := required.Settled(ctx, h, k.Path, "and so where root would write the key", "choose a path such as /usr/share/keyrings/NAME.gpg"); err != nil {
+	if err := required.Settled(ctx, h, k.Path, "and therefore the directory to which root would write the key", "use a path such as /usr/share/keyrings/NAME.gpg"); err != nil {
 		return nil, err
 	}
 	// A file left by an interrupted run would be taken for the beginning of the download.
@@ -153,8 +153,8 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 	expect := []observe.Expectation{
 		observe.Checksums.Expect(k.Path, observe.Checksum{SHA256: strings.ToLower(k.SHA256), SHA512: strings.ToLower(k.SHA512)}),
 		PackageIndex.Expect("", Index{Exists: true, Stale: true}),
-		observe.Files.Unknown(k.Path, "the host has yet to download it"),
-		observe.Sums.Unknown(k.Path, "the host has yet to download it"),
+		observe.Files.Unknown(k.Path, "the host has not downloaded it yet"),
+		observe.Sums.Unknown(k.Path, "the host has not downloaded it yet"),
 		observe.Paths.Expect(k.Path, true),
 	}
 	return append(steps,
@@ -164,11 +164,11 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 				Argv: []string{aptHelper, "download-file", k.URL, fresh, sum}, Env: environment(), Limit: 5 * time.Minute,
 				Explain: func(_ int, stdout, stderr []byte) error { return k.explain(stdout, stderr) },
 			},
-			Expect: []observe.Expectation{observe.Files.Unknown(fresh, "the host has yet to download it")},
+			Expect: []observe.Expectation{observe.Files.Unknown(fresh, "the host has not downloaded it yet")},
 			Exact:  true,
 		},
 		modules.Step{
-			Summary: "let apt's sandbox read the key",
+			Summary: "let apt's sandbox user read the key",
 			Action:  modules.SetAttributes{Path: fresh, Mode: &readable, Owner: "root", Group: "root"},
 		},
 		modules.Step{
@@ -191,9 +191,9 @@ func (k *Key) explain(stdout, stderr []byte) error {
 	text := string(stdout) + string(stderr)
 	switch {
 	case strings.Contains(text, "Hash Sum mismatch"):
-		return fmt.Errorf("%s does not have the checksum that the playbook gives: it is not the key that you meant; nothing was installed", k.URL)
+		return fmt.Errorf("%s does not match the checksum in the playbook: it is not the key that you meant; nothing was installed", k.URL)
 	case strings.Contains(text, "ertificate"):
-		return fmt.Errorf("the host does not trust the certificate of %s: is ca-certificates installed, and the clock right? Or give the key from the controller, with source", host(k.URL))
+		return fmt.Errorf("the host does not trust the certificate of %s: check that ca-certificates is installed and that the clock is right, or copy the key from the controller with source", host(k.URL))
 	}
 	return explain(0, nil, stdout, stderr)
 }

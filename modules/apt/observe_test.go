@@ -208,9 +208,9 @@ func FuzzApt(f *testing.F) {
 
 // What check mode cannot know is described in words, not by the key.
 func TestUnknownIsSaidInWords(t *testing.T) {
-	h := observe.NewRecorded("pve1", Transactions.Unknown("full-upgrade", "the package index will be fetched first"))
+	h := observe.NewRecorded("pve1", Transactions.Unknown("full-upgrade", "an earlier task fetches the package index"))
 	_, err := Transactions.Observe(t.Context(), h, "full-upgrade")
-	const want = "what `apt-get full-upgrade` will do on pve1 cannot be known before the run: the package index will be fetched first"
+	const want = "what `apt-get full-upgrade` will do on pve1 cannot be known before the run: an earlier task fetches the package index"
 	if err == nil || err.Error() != want {
 		t.Errorf("the error is %v, want %s", err, want)
 	}

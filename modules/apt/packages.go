@@ -101,19 +101,19 @@ func notOffered(ctx context.Context, h modules.Host, r request, c Candidate) err
 		return otherVersions(r, c)
 	}
 	if c.Remark != "" {
-		return fmt.Errorf("no source offers the package %s: %s", name, c.Remark)
+		return fmt.Errorf("no source offers package %s: %s", name, c.Remark)
 	}
 	if c.Listed {
-		return fmt.Errorf("every version of the package %s that a source offers is pinned below 0, so that apt does not install it: see `apt-cache policy %[1]s`, and the pins in /etc/apt/preferences and /etc/apt/preferences.d", name)
+		return fmt.Errorf("every available version of package %s has a negative pin priority, so apt does not install it: see `apt-cache policy %[1]s`, and the pins in /etc/apt/preferences and /etc/apt/preferences.d", name)
 	}
 	providers, err := Providers.Observe(ctx, h, name)
 	switch {
 	case err != nil:
 		return err
 	case len(providers) > 0:
-		return fmt.Errorf("%s is no package of its own: it is provided by %s; name one of them", name, join(providers))
+		return fmt.Errorf("%s is a virtual package, provided by %s; name one of these", name, join(providers))
 	}
-	return fmt.Errorf("no source offers the package %s: check its name, and that the repository that has it is enabled for this release (`apt-cache policy %[1]s`)", name)
+	return fmt.Errorf("no source offers package %s: check its name, and that its repository is enabled for this release (`apt-cache policy %[1]s`)", name)
 }
 
 // command returns an apt-get command line in the form of Transactions, without the flags that make it act.
@@ -144,15 +144,15 @@ func simulate(ctx context.Context, h modules.Host, command string, offered bool,
 	case err != nil:
 		return nil, err
 	case strings.Contains(t.Problem, heldChanged):
-		return nil, fmt.Errorf("%s: `apt-get %s` would change a package that is on hold on this host: see `apt-mark showhold`, and release it with hold = false if that was not on purpose", h.Name(), command)
+		return nil, fmt.Errorf("%s: `apt-get %s` would change a held package: see `apt-mark showhold`, and release it with hold = false if the hold is not intended", h.Name(), command)
 	case strings.Contains(t.Problem, downgraded):
-		return nil, fmt.Errorf("%s: `apt-get %s` would install an older version of a package, as a pin on this host asks: see /etc/apt/preferences and /etc/apt/preferences.d, or name the package in packages with allow_downgrade = true", h.Name(), command)
+		return nil, fmt.Errorf("%s: `apt-get %s` would downgrade a package because of a pin on this host: see /etc/apt/preferences and /etc/apt/preferences.d, or list the package in packages with allow_downgrade = true", h.Name(), command)
 	case t.Problem != "":
 		return nil, fmt.Errorf("%s: `apt-get %s` would fail: %s", h.Name(), command, oneLine(t.Problem))
 	}
 	for _, c := range t.Changes {
 		if p := known[c.Name].Protection; p != nil && c.Removed() && !slices.Contains(named, c.Name) {
-			return nil, fmt.Errorf("%s: `apt-get %s` would remove %s: nothing is done; %s", h.Name(), command, c.Name, p.Cause)
+			return nil, fmt.Errorf("%s: `apt-get %s` would remove %s: nothing was done; %s", h.Name(), command, c.Name, p.Cause)
 		}
 	}
 	return t.Changes, nil
@@ -242,7 +242,7 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 	}}, nil
 }
 
-// mayAppear returns an *observe.UnknownError if, in check mode, a package that is to be absent may come with one that an
+// mayAppear returns an *observe.UnknownError if, in check mode, a package whose state is absent may come with one that an
 // earlier task installs.
 func (m *Module) mayAppear(h modules.Host) error {
 	for _, name := range m.Packages {
@@ -275,7 +275,7 @@ func keepsRunningKernel(ctx context.Context, h modules.Host, targets []string, c
 	}
 	for _, name := range removed {
 		if release := kernelRelease(name); release != "" && release == running.Release {
-			return fmt.Errorf("%s: %s is the kernel that runs now: nothing is removed; boot another kernel in a task before this one, with reboot { when_kernel = \"…\" }", h.Name(), name)
+			return fmt.Errorf("%s: %s is the running kernel: nothing was removed; boot another kernel in an earlier task, with reboot { when_kernel = \"…\" }", h.Name(), name)
 		}
 	}
 	return nil

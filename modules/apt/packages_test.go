@@ -96,7 +96,7 @@ func TestUnknownPackage(t *testing.T) {
 	}
 	h := recorded(bookworm, offered("proxmox-ev", ""), one(PackageIndex.Expect("", Index{Exists: true}), Providers.Expect("proxmox-ev", nil)))
 	_, err = modulestest.Decoded(&Module{Packages: []string{"proxmox-ev"}}).Plan(t.Context(), h)
-	if err == nil || !strings.Contains(err.Error(), "no source offers the package proxmox-ev") {
+	if err == nil || !strings.Contains(err.Error(), "no source offers package proxmox-ev") {
 		t.Errorf("expected an error about proxmox-ev, got %v", err)
 	}
 }
@@ -112,7 +112,7 @@ func TestRefusedByApt(t *testing.T) {
 func TestRefusesToRemoveAProtectedPackage(t *testing.T) {
 	h := recorded(bookworm, offered("ifupdown", "0.8"), transaction("install ifupdown", PackageChange{Name: "appliance", From: "8.4.0"}))
 	_, err := modulestest.Decoded(&Module{Packages: []string{"ifupdown"}}).Plan(t.Context(), h)
-	if err == nil || !strings.Contains(err.Error(), "would remove appliance: nothing is done; look for a repository of the wrong release") {
+	if err == nil || !strings.Contains(err.Error(), "would remove appliance: nothing was done; look for a repository of the wrong release") {
 		t.Errorf("expected a refusal, got %v", err)
 	}
 	err = modulestest.Decoded(&Module{Packages: []string{"appliance"}, State: "purged"}).Validate()
@@ -125,7 +125,7 @@ func TestRefusesToRemoveAProtectedPackage(t *testing.T) {
 func TestProductOnABareHost(t *testing.T) {
 	h := recorded(trixie, absent(), offered("appliance", ""), installed("ifupdown", "0.8"),
 		one(observe.Files.Expect("/etc/appliance", observe.File{}), observe.Dirs.Expect("/etc", observe.Listing{Exists: true}), observe.Files.Expect("/usr/share/keyrings/appliance.gpg", observe.File{})))
-	h.Predict(one(Candidates.Unknown("appliance", "the package index will be fetched first")))
+	h.Predict(one(Candidates.Unknown("appliance", "an earlier task fetches the package index")))
 	plans(t, &Module{Packages: []string{"appliance"}}, h, "install appliance")
 	for name, want := range map[string]bool{"appliance-ui": true, "appliance-keyring": true, "ifupdown2": true, "ifupdown": false} {
 		if p, err := observe.Packages.Observe(t.Context(), h, name); err != nil || p.Installed() != want {
@@ -180,7 +180,7 @@ func TestRemoveKernel(t *testing.T) {
 
 func TestRefusesToRemoveRunningKernel(t *testing.T) {
 	_, err := modulestest.Decoded(&Module{Packages: []string{"linux-image-amd64", "linux-image-6.1*"}, State: "absent"}).Plan(t.Context(), debianKernel("6.1.0-28-amd64"))
-	if err == nil || !strings.Contains(err.Error(), image+" is the kernel that runs now") {
+	if err == nil || !strings.Contains(err.Error(), image+" is the running kernel") {
 		t.Errorf("expected a refusal that names %s, got %v", image, err)
 	}
 }
@@ -239,7 +239,7 @@ func TestUpdate(t *testing.T) {
 func TestAutoremove(t *testing.T) {
 	plans(t, &Module{Autoremove: true}, recorded(bookworm, transaction(autoremove)))
 	plans(t, &Module{Autoremove: true}, recorded(bookworm, installed("libfoo1", "1"), transaction(autoremove, PackageChange{Name: "libfoo1", From: "1"})),
-		"remove what nothing needs any more: libfoo1")
+		"remove packages that are no longer needed: libfoo1")
 }
 
 func TestAutoremoveOnTheWay(t *testing.T) {
@@ -278,9 +278,9 @@ func TestPackagesThatAreThereAndNotOffered(t *testing.T) {
 		providers []string
 		want      string
 	}{
-		"virtual": {Candidate{}, []string{"exim4", "postfix"}, "provided by exim4, postfix; name one of them"},
-		"single":  {Candidate{}, []string{"exim4"}, "provided by exim4; name one of them"},
-		"pinned":  {Candidate{Listed: true}, nil, "pinned below 0"},
+		"virtual": {Candidate{}, []string{"exim4", "postfix"}, "provided by exim4, postfix; name one of these"},
+		"single":  {Candidate{}, []string{"exim4"}, "provided by exim4; name one of these"},
+		"pinned":  {Candidate{Listed: true}, nil, "has a negative pin priority"},
 	} {
 		h := recorded(bookworm, one(observe.Packages.Expect(name, observe.Package{}), Candidates.Expect(name, c.candidate),
 			Providers.Expect(name, c.providers), PackageIndex.Expect("", Index{Exists: true})))
@@ -308,7 +308,7 @@ func TestDpkgWaitsForTheLock(t *testing.T) {
 	if !slices.ContainsFunc(run.Retry, func(text string) bool { return strings.Contains(refusal, text) }) || run.Patience != 5*time.Minute {
 		t.Errorf("dpkg is run again for %v after one of %q, expected it to wait for the lock", run.Patience, run.Retry)
 	}
-	if err := run.Explain(2, nil, []byte(refusal)); err == nil || !strings.Contains(err.Error(), "process 4711 holds the dpkg frontend lock") {
+	if err := run.Explain(2, nil, []byte(refusal)); err == nil || !strings.Contains(err.Error(), "process 4711 held the dpkg frontend lock") {
 		t.Errorf("the explanation is %v", err)
 	}
 }

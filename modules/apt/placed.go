@@ -20,7 +20,7 @@ func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
 	case name == "/etc/apt/preferences", dir == "/etc/apt/preferences.d/":
 		return []observe.Expectation{{
 			Match:   func(k observe.Key) bool { return k.Kind == Candidates.Name || k.Kind == Transactions.Name },
-			Unknown: "a pin is about to change",
+			Unknown: "an earlier task changes a pin",
 		}}
 	case dir == "/etc/apt/trusted.gpg.d/", dir == "/etc/apt/keyrings/", dir == "/usr/share/keyrings/":
 		return []observe.Expectation{stale}

@@ -39,29 +39,29 @@ func (r *Repository) validate() error {
 	}
 	switch {
 	case !sourceName.MatchString(r.Name):
-		return fault("name", fmt.Sprintf("%q would be ignored by apt as the name of a file", r.Name), "letters, digits, _ - and .")
+		return fault("name", fmt.Sprintf("apt ignores files with the name %q", r.Name), "expected letters, digits, _, - and .")
 	case path.Ext(r.Name) == ".list" || path.Ext(r.Name) == ".sources":
-		return fault("name", fmt.Sprintf("%q has an extension", r.Name), stem(r.Name)+", and format says which form")
+		return fault("name", fmt.Sprintf("%q has an extension", r.Name), stem(r.Name)+", which format determines")
 	case r.State == "absent":
 		return nil
 	case len(r.URIs) == 0 && len(r.Suites)+len(r.Components) > 0:
-		return fault("uris", "is missing", "where the repository is, such as http://deb.example.org/debian")
+		return fault("uris", "is missing", "expected the URI of the repository, such as http://deb.example.org/debian")
 	case len(r.URIs) > 0 && len(r.Suites) == 0:
-		return fault("suites", "is missing", "a release such as trixie")
+		return fault("suites", "is missing", "expected a release such as trixie")
 	case len(r.Types) == 0:
-		return fault("types", "is empty", "deb, deb-src or both")
+		return fault("types", "is empty", "expected deb, deb-src or both")
 	case r.SignedBy != "" && !path.IsAbs(r.SignedBy):
-		return fault("signed_by", fmt.Sprintf("%q is not an absolute path", r.SignedBy), "such as /usr/share/keyrings/proxmox-archive-keyring.gpg")
+		return fault("signed_by", fmt.Sprintf("%q is not an absolute path", r.SignedBy), "expected a path such as /usr/share/keyrings/proxmox-archive-keyring.gpg")
 	}
 	for _, suite := range r.Suites {
 		if strings.HasSuffix(suite, "/") != (len(r.Components) == 0) {
-			return fault("components", fmt.Sprintf("do not go with the suite %q", suite), "components for a suite such as trixie, none for a path that ends in a slash")
+			return fault("components", fmt.Sprintf("do not match the suite %q", suite), "expected components for a suite such as trixie, and none for a path that ends in a slash")
 		}
 	}
 	for argument, values := range map[string][]string{"uris": r.URIs, "suites": r.Suites, "components": r.Components, "architectures": r.Architectures, "signed_by": {r.SignedBy}} {
 		for _, v := range values {
 			if strings.ContainsAny(v, " \t\n#[]") {
-				return fault(argument, fmt.Sprintf("%q cannot stand in a source file", v), "no blanks, brackets or #")
+				return fault(argument, fmt.Sprintf("%q is not allowed in a source file", v), "expected no blanks, brackets or #")
 			}
 		}
 	}
@@ -146,7 +146,7 @@ func (r *Repository) planDefinition(ctx context.Context, h modules.Host) (steps 
 			return nil, nil, err
 		}
 		if elsewhere != "" && !exists {
-			return nil, []string{fmt.Sprintf("repository %s is already defined in %s: nothing is written", r.Name, elsewhere)}, nil
+			return nil, []string{fmt.Sprintf("repository %s is already defined in %s: not written again", r.Name, elsewhere)}, nil
 		}
 	}
 	if !exists || !r.asWanted(observe.TextFile{Path: name, Content: text}, wanted) {
@@ -222,7 +222,7 @@ func (r *Repository) foreign(ctx context.Context, h modules.Host) (doubt, err er
 	for _, suite := range r.Suites {
 		name, _, _ := strings.Cut(suite, "-")
 		if name, _, _ = strings.Cut(name, "/"); own != "" && name != own && slices.Contains(codenames, name) {
-			return fmt.Errorf("repository %s is of Debian %s and the host runs %s: whether its key is the one that is named, and its packages can be installed, only the run can tell", r.Name, name, own), nil
+			return fmt.Errorf("repository %s is for Debian %s and the host runs %s: check mode cannot tell whether its key matches and its packages can be installed", r.Name, name, own), nil
 		}
 	}
 	return nil, nil
@@ -329,7 +329,7 @@ func (r *Repository) elsewhere(ctx context.Context, h modules.Host, wanted obser
 		for _, s := range is {
 			for _, w := range want {
 				if s.uri == w.uri && s.suite == w.suite && s.signedBy != w.signedBy {
-					return "", fmt.Errorf("%s defines %s %s too, with signed-by %q instead of %q, and apt refuses to work with both: disable or remove that one first, or give the same signed_by", f.Path, strings.TrimSuffix(s.uri, "/"), s.suite, s.signedBy, w.signedBy)
+					return "", fmt.Errorf("%s also defines %s %s, with signed-by %q instead of %q, which apt rejects: disable or remove that one first, or use the same signed_by", f.Path, strings.TrimSuffix(s.uri, "/"), s.suite, s.signedBy, w.signedBy)
 				}
 			}
 		}

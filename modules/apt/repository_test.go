@@ -93,7 +93,7 @@ func TestRepository(t *testing.T) {
 func TestConflictingKey(t *testing.T) {
 	h := recorded(trixie, one(SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://download.proxmox.com/debian/pve trixie pve-test\n"}})))
 	_, err := modulestest.Decoded(&Module{Repositories: []Repository{proxmoxRepository()}}).Plan(t.Context(), h)
-	if err == nil || !strings.Contains(err.Error(), "/etc/apt/sources.list defines http://download.proxmox.com/debian/pve trixie too") {
+	if err == nil || !strings.Contains(err.Error(), "/etc/apt/sources.list also defines http://download.proxmox.com/debian/pve trixie,") {
 		t.Errorf("expected an error that names the other file, got %v", err)
 	}
 }
@@ -135,7 +135,7 @@ func TestKey(t *testing.T) {
 		{"in base64", Key{Path: path, Content: base64.StdEncoding.EncodeToString(binary), SHA512: sum512(binary)}, missing, []string{"install key " + path}},
 		{"as desired", Key{Path: path, Source: file}, one(observe.Files.Expect(path, text(string(binary)))), nil},
 		{"by the host", Key{Path: path, URL: "https://example.org/k.gpg", SHA512: strings.ToUpper(sum512(binary))}, missing,
-			[]string{"download key from https://example.org/k.gpg", "let apt's sandbox read the key", "install key " + path}},
+			[]string{"download key from https://example.org/k.gpg", "let apt's sandbox user read the key", "install key " + path}},
 		{"by the host, as desired", Key{Path: path, URL: "https://example.org/k.gpg", SHA256: sum256(binary)},
 			one(observe.Checksums.Expect(path, observe.Checksum{SHA256: sum256(binary), SHA512: sum512(binary)}), observe.Files.Expect(path+".download", observe.File{})), nil},
 	} {
@@ -144,13 +144,13 @@ func TestKey(t *testing.T) {
 		})
 	}
 	_, err := modulestest.Decoded(&Module{Keys: []Key{{Path: path, Source: file, SHA256: sum256([]byte("other"))}}}).Plan(t.Context(), recorded(trixie, missing))
-	if err == nil || !strings.Contains(err.Error(), "nothing is written") {
+	if err == nil || !strings.Contains(err.Error(), "it is not the key that you meant; nothing was written") {
 		t.Errorf("a key with the wrong sum was planned to be written: %v", err)
 	}
 	folder.Owner = "ops"
 	loose := recorded(trixie, append(missing, observe.Files.Expect(filepath.Dir(path), folder)))
 	_, err = modulestest.Decoded(&Module{Keys: []Key{{Path: path, URL: "https://example.org/k.gpg", SHA256: sum256(binary)}}}).Plan(t.Context(), loose)
-	if err == nil || !strings.Contains(err.Error(), "ops may change what lies at "+path) {
+	if err == nil || !strings.Contains(err.Error(), "ops can replace "+path) {
 		t.Errorf("a key was planned to be downloaded where another user could put a link: %v", err)
 	}
 }
@@ -158,19 +158,19 @@ func TestKey(t *testing.T) {
 func TestExplain(t *testing.T) {
 	sources := []observe.TextFile{{Path: sourcesDir + "pve-enterprise.sources", Content: "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve\nSuites: trixie\nComponents: pve-enterprise\n"}}
 	for _, c := range []struct{ stderr, want string }{
-		{"E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1234 (unattended-upgr)\nE: Unable to acquire the dpkg frontend lock", "process 1234 (unattended-upgr) holds /var/lib/dpkg/lock-frontend"},
+		{"E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1234 (unattended-upgr)\nE: Unable to acquire the dpkg frontend lock", "process 1234 (unattended-upgr) held /var/lib/dpkg/lock-frontend"},
 		{"E: Unable to lock directory /var/lib/apt/lists/\n", "another process held /var/lib/apt/lists/"},
 		{"E: You don't have enough free space in /var/cache/apt/archives/.\n", "a file system is full"},
 		{"dpkg: error processing archive x.deb (--unpack):\n cannot copy: No space left on device\n", "a file system is full"},
 		{"E: Failed to fetch https://enterprise.proxmox.com/debian/pve/dists/trixie/InRelease  401  Unauthorized [IP: 1.2.3.4 443]\nE: The repository is not signed.", `disable /etc/apt/sources.list.d/pve-enterprise.sources: repository { name = "pve-enterprise", enabled = false }`},
 		{"E: Conflicting values set for option Signed-By regarding source https://enterprise.proxmox.com/debian/pve/ trixie: /a.gpg != \n", "remove or disable one of /etc/apt/sources.list.d/pve-enterprise.sources"},
-		{"W: GPG error: x: the public key is not available: NO_PUBKEY A7BCD1420BFE778E\nE: The repository 'x' is not signed.\n", "the key A7BCD1420BFE778E"},
-		{"W: (appliance-hook) You are attempting to remove the meta-package 'appliance'!\n", "leave the hook alone"},
+		{"W: GPG error: x: the public key is not available: NO_PUBKEY A7BCD1420BFE778E\nE: The repository 'x' is not signed.\n", "signed with key A7BCD1420BFE778E"},
+		{"W: (appliance-hook) You are attempting to remove the meta-package 'appliance'!\n", "leave the hook in place"},
 		{"E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "dpkg --configure -a"},
 		{"E: Failed to fetch http://x  Temporary failure resolving 'deb.example.org'", "cannot resolve deb.example.org"},
 		{"dpkg: error processing package appliance-ui (--configure):\n x\nE: Sub-process /usr/bin/dpkg returned an error code (1)", "not configured: mend /etc/appliance"},
 		{"E: Held packages were changed and -y was used without --allow-change-held-packages.", "apt-mark unhold"},
-		{"E: Unable to locate package x\n", "apt refuses: E: Unable to locate package x"},
+		{"E: Unable to locate package x\n", "apt refused: E: Unable to locate package x"},
 	} {
 		err := explain(300, sources, nil, []byte(c.stderr))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -181,15 +181,15 @@ func TestExplain(t *testing.T) {
 	waiting := strings.Repeat("Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 93 (unattended-upgr)...\n", 3)
 	refusal := []byte("E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n")
 	for _, c := range []struct{ stdout, want string }{
-		{waiting, "process 93 (unattended-upgr) holds /var/lib/dpkg/lock-frontend and did not let go within 3s"},
-		{"", "another process held /var/lib/dpkg/lock-frontend for 3s"},
+		{waiting, "process 93 (unattended-upgr) held /var/lib/dpkg/lock-frontend for more than 3s"},
+		{"", "another process held /var/lib/dpkg/lock-frontend for more than 3s"},
 	} {
 		if err := explain(3*time.Second, nil, []byte(c.stdout), refusal); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("a wait that says %q is explained as %v, expected %q in it", c.stdout, err, c.want)
 		}
 	}
 	// It got the lock in the end, and something else is wrong.
-	if err := explain(300, nil, []byte(waiting), []byte("E: Unable to locate package x\n")); err == nil || !strings.Contains(err.Error(), "apt refuses: E: Unable to locate package x") {
+	if err := explain(300, nil, []byte(waiting), []byte("E: Unable to locate package x\n")); err == nil || !strings.Contains(err.Error(), "apt refused: E: Unable to locate package x") {
 		t.Errorf("a failure after a wait is explained as %v", err)
 	}
 	if err := explain(300, nil, []byte("out"), []byte("something else")); err != nil {
@@ -268,7 +268,7 @@ func TestARepositoryThatIsDefinedElsewhereUnderAnotherKeyIsLeftAlone(t *testing.
 	}
 	both := one(observe.Files.Expect(sourcesDir+"pve-install-repo.list", text("deb [signed-by=/k] http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n")), observe.Files.Expect(sourcesDir+"pve-install-repo.sources", observe.File{}))
 	_, err = modulestest.Decoded(&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), both))
-	if err == nil || !strings.Contains(err.Error(), "apt refuses to work with both") {
+	if err == nil || !strings.Contains(err.Error(), "which apt rejects") {
 		t.Errorf("error %v, want the conflict of two files", err)
 	}
 }

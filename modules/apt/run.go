@@ -104,22 +104,22 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		if f[3] != "" {
 			holder += " (" + f[3] + ")"
 		}
-		return fmt.Errorf("the package manager is in use: %s holds %s and did not let go within %s; wait for it to end, or give a longer lock_timeout", holder, f[1], waited)
+		return fmt.Errorf("the package manager is in use: %s held %s for more than %s; wait for it to finish, or increase lock_timeout", holder, f[1], waited)
 	case lockPath.MatchString(text):
-		return fmt.Errorf("the package manager is in use: another process held %s for %s; see who with `fuser -v %[1]s`, or give a longer lock_timeout", lockPath.FindStringSubmatch(text)[1], waited)
+		return fmt.Errorf("the package manager is in use: another process held %s for more than %s; find it with `fuser -v %[1]s`, or increase lock_timeout", lockPath.FindStringSubmatch(text)[1], waited)
 	case lockRefused.MatchString(text):
-		return fmt.Errorf("the package manager is in use: another process held %s for %s; see who with `fuser -v %[1]s`, or give a longer lock_timeout", lockRefused.FindStringSubmatch(text)[1], waited)
+		return fmt.Errorf("the package manager is in use: another process held %s for more than %s; find it with `fuser -v %[1]s`, or increase lock_timeout", lockRefused.FindStringSubmatch(text)[1], waited)
 	case dpkgLock.MatchString(text):
 		f := dpkgLock.FindStringSubmatch(text)
-		return fmt.Errorf("the package manager is in use: process %s holds the %s and did not let go within %s; wait for it to end, or give a longer lock_timeout", f[2], f[1], waited)
+		return fmt.Errorf("the package manager is in use: process %s held the %s for more than %s; wait for it to finish, or increase lock_timeout", f[2], f[1], waited)
 	case strings.Contains(text, "No space left on device"), strings.Contains(text, "You don't have enough free space"):
-		return fmt.Errorf("a file system is full (see `df -h / /boot /var`): free some space, `apt-get clean` is a start, and run again; apt says: %s", first(text, "No space left on device", "enough free space"))
+		return fmt.Errorf("a file system is full (see `df -h / /boot /var`): free some space, for example with `apt-get clean`, and run again; apt reported: %s", first(text, "No space left on device", "enough free space"))
 	case protectedIn(text) != nil:
 		p := protectedIn(text)
-		return fmt.Errorf("apt would have removed %s, and %s stopped it: nothing was done; %s, and leave the hook alone; apt says: %s", p.Name, p.Protection.By, p.Protection.Cause, first(text, p.Protection.Mark))
+		return fmt.Errorf("apt would have removed %s, and %s prevented it: nothing was done; %s, and leave the hook in place; apt reported: %s", p.Name, p.Protection.By, p.Protection.Cause, first(text, p.Protection.Mark))
 	case unauthorized.MatchString(text):
 		uri := unauthorized.FindStringSubmatch(text)[1]
-		where := "the file in /etc/apt/sources.list.d that names it"
+		where := "the file in /etc/apt/sources.list.d that lists it"
 		if f := fileOf(sources, uri); f != "" {
 			where = f
 		}
@@ -128,19 +128,19 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 		f := conflict.FindStringSubmatch(text)
 		return signedTwice(f[1], f[2], sources)
 	case noKey.MatchString(text):
-		return fmt.Errorf("a repository is signed with the key %s, which this host does not have: add it with key { … } and name its path in signed_by; apt says: %s", noKey.FindStringSubmatch(text)[1], oneLine(problem))
+		return fmt.Errorf("a repository is signed with key %s, which this host does not have: add it with key { … } and set signed_by to its path; apt reported: %s", noKey.FindStringSubmatch(text)[1], oneLine(problem))
 	case strings.Contains(text, "dpkg was interrupted"):
-		return fmt.Errorf("an earlier run of dpkg was interrupted: run `dpkg --configure -a` on the host and look at what it says, then run again")
+		return fmt.Errorf("an earlier run of dpkg was interrupted: run `dpkg --configure -a` on the host, resolve any errors that it reports, and run again")
 	case unresolved.MatchString(text):
 		return fmt.Errorf("the host cannot resolve %s: check /etc/resolv.conf and the network, then run again", unresolved.FindStringSubmatch(text)[1])
 	case unconfigured.MatchString(text + "\n" + string(stdout)):
 		return unconfiguredError(text+"\n"+string(stdout), problem)
 	case strings.Contains(text, heldChanged):
-		return fmt.Errorf("a package is on hold on this host: see `apt-mark showhold`, and release it with `apt-mark unhold` if that was not on purpose")
+		return fmt.Errorf("a package is on hold on this host: see `apt-mark showhold`, and release it with `apt-mark unhold` if the hold is not intended")
 	case strings.Contains(text, downgraded):
 		return fmt.Errorf("a package would be downgraded: allow_downgrade = true permits it")
 	case problem != "":
-		return fmt.Errorf("apt refuses: %s", oneLine(problem))
+		return fmt.Errorf("apt refused: %s", oneLine(problem))
 	}
 	return nil
 }
@@ -180,14 +180,14 @@ func unconfiguredError(text, problem string) error {
 	for _, f := range unconfigured.FindAllStringSubmatch(text, -1) {
 		names = append(names, f[1])
 	}
-	hint := "see `journalctl -b` for why"
+	hint := "see `journalctl -b` for the cause"
 	for _, name := range names {
 		if advice := known[name].Unconfigured; advice != "" {
 			hint = advice
 			break
 		}
 	}
-	return fmt.Errorf("%s: unpacked, but not configured: %s, and run again: it continues where it ended; apt says: %s", strings.Join(names, ", "), hint, oneLine(problem))
+	return fmt.Errorf("%s: unpacked but not configured: %s, and run again to continue the installation; apt reported: %s", strings.Join(names, ", "), hint, oneLine(problem))
 }
 
 // first returns the first line of text that contains one of the words.

@@ -57,7 +57,7 @@ func parseTransaction(a remote.Answer) (Transaction, error) {
 	var t Transaction
 	var configured []string
 	if a.TimedOut() {
-		return t, fmt.Errorf("apt-get --simulate did not end within %s", queryLimit)
+		return t, fmt.Errorf("apt-get --simulate did not finish within %s", queryLimit)
 	}
 	for line := range strings.Lines(string(a.Stdout)) {
 		fields := strings.Fields(line)

@@ -140,7 +140,7 @@ func (m *Module) planAutoremove(ctx context.Context, h modules.Host) ([]modules.
 		return nil, err
 	}
 	return []modules.Step{{
-		Summary: "remove what nothing needs any more: " + strings.TrimPrefix(summarize(changes), "remove "),
+		Summary: "remove packages that are no longer needed: " + strings.TrimPrefix(summarize(changes), "remove "),
 		Action:  m.aptGet(nil, autoremove),
 		Risk:    modules.Restarts,
 		Diff:    versions(changes),

@@ -90,7 +90,7 @@ func (m *Module) validateVersions() error {
 	requests, versioned := m.requests(), false
 	for i, r := range requests {
 		if j := slices.IndexFunc(requests[:i], func(other request) bool { return other.name == r.name && other.version != r.version }); j >= 0 {
-			return fault(fmt.Sprintf("%s and %s are asked for", requests[j], r), "one version of a package")
+			return fault(fmt.Sprintf("both %s and %s are given", requests[j], r), "expected one version of each package")
 		}
 		if !strings.Contains(m.Packages[i], "=") {
 			continue
@@ -98,16 +98,16 @@ func (m *Module) validateVersions() error {
 		versioned = true
 		switch {
 		case m.removes():
-			return fault(fmt.Sprintf("%s has a version, and is to be %s", r, m.State), "the name alone: "+r.name)
+			return fault(fmt.Sprintf("%s has a version, but its state is %s", r, m.State), "expected the name alone: "+r.name)
 		case !versionPattern.MatchString(r.version):
-			return fault(fmt.Sprintf("%q is not a version", r.version), "a version such as 1.22.1-9+deb12u1, or the beginning of one with a star: 1.22*")
+			return fault(fmt.Sprintf("%q is not a version", r.version), "expected a version such as 1.22.1-9+deb12u1, or a prefix followed by a star: 1.22*")
 		}
 	}
 	if versioned && m.Upgrade != "" && (m.Hold == nil || !*m.Hold) {
-		return fault("a version is asked for, and an upgrade may replace it", "hold = true too, or the upgrade in a task of its own")
+		return fault("a version is given, and the upgrade may replace it", "set hold = true as well, or upgrade in a separate task")
 	}
 	if m.AllowDowngrade && (m.removes() || len(m.Packages) == 0) {
-		return &modules.ArgumentError{Argument: "allow_downgrade", Problem: "no packages are to be installed", Want: "leave it out"}
+		return &modules.ArgumentError{Argument: "allow_downgrade", Problem: "the task installs no packages", Want: "leave it out"}
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (m *Module) targets(ctx context.Context, h modules.Host, packages map[strin
 		t.older = at >= 0 && slices.Index(c.Versions, cmp.Or(t.version, c.Version)) > at
 		// An older version that no request names is what a pin asks for, of which apt's refusal tells.
 		if t.older && t.version != "" && !m.AllowDowngrade {
-			return nil, false, nil, fmt.Errorf("%s: %s %s is installed, and %s is older: nothing is done; allow_downgrade = true installs it nevertheless", h.Name(), t.name, t.from, t.version)
+			return nil, false, nil, fmt.Errorf("%s: %s %s is installed, and %s is older: nothing was done; set allow_downgrade = true to install it anyway", h.Name(), t.name, t.from, t.version)
 		}
 		targets = append(targets, t)
 	}
@@ -239,9 +239,9 @@ func otherVersions(r request, c Candidate) error {
 	for _, version := range c.Versions {
 		epoch, rest, ok := strings.Cut(version, ":")
 		if ok && r.allows(rest) {
-			offers = fmt.Sprintf("write it with its epoch, %s=%s:%s, as it offers %s", r.name, epoch, r.version, version)
+			offers = fmt.Sprintf("include the epoch: %s=%s:%s; it offers %s", r.name, epoch, r.version, version)
 			break
 		}
 	}
-	return fmt.Errorf("no source offers the package %s in version %s: %s (`apt-cache madison %[1]s`)", r.name, r.version, offers)
+	return fmt.Errorf("no source offers package %s in version %s: %s (`apt-cache madison %[1]s`)", r.name, r.version, offers)
 }

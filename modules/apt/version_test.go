@@ -95,14 +95,14 @@ func TestVersionsThatCannotBe(t *testing.T) {
 		now    []observe.Expectation
 		want   string
 	}{
-		"none offered":     {Module{Packages: []string{"tool=9*"}}, tool("1.20-1"), "no source offers the package tool in version 9*: it offers 1:0.9-1, 1.22-2, 1.22-1, 1.20-1"},
-		"without an epoch": {Module{Packages: []string{"tool=0.9*"}}, tool(""), "write it with its epoch, tool=1:0.9*, as it offers 1:0.9-1"},
-		"a downgrade":      {Module{Packages: []string{"tool=1.22*"}}, tool("1:0.9-1"), "pve1: tool 1:0.9-1 is installed, and 1.22-2 is older: nothing is done; allow_downgrade = true"},
+		"none offered":     {Module{Packages: []string{"tool=9*"}}, tool("1.20-1"), "no source offers package tool in version 9*: it offers 1:0.9-1, 1.22-2, 1.22-1, 1.20-1"},
+		"without an epoch": {Module{Packages: []string{"tool=0.9*"}}, tool(""), "include the epoch: tool=1:0.9*; it offers 1:0.9-1"},
+		"a downgrade":      {Module{Packages: []string{"tool=1.22*"}}, tool("1:0.9-1"), "pve1: tool 1:0.9-1 is installed, and 1.22-2 is older: nothing was done; set allow_downgrade = true"},
 		"held and unmet":   {Module{Packages: []string{"tool=1.22*"}, Hold: &yes}, append(tool("1.20-1", heldStatus), unmet...), "tool-data (= 1.22-2)"},
 		"virtual": {Module{Packages: []string{"virt=1"}}, one(observe.Packages.Expect("virt", observe.Package{}), Candidates.Expect("virt", Candidate{}), Providers.Expect("virt", []string{"prov1", "prov2"})),
-			"virt is no package of its own: it is provided by prov1, prov2; name one of them"},
+			"virt is a virtual package, provided by prov1, prov2; name one of these"},
 		"by a pin": {Module{Packages: []string{"pinned"}, State: "latest"}, append(one(observe.Packages.Expect("pinned", observe.Package{Status: observe.InstalledStatus, Version: "3"}), Candidates.Expect("pinned", Candidate{Version: "2", Installed: "3", Versions: []string{"3", "2"}})),
-			Transactions.Expect("install pinned", Transaction{Problem: "E: Packages were downgraded and -y was used without --allow-downgrades."})), "an older version of a package, as a pin on this host asks"},
+			Transactions.Expect("install pinned", Transaction{Problem: "E: Packages were downgraded and -y was used without --allow-downgrades."})), "would downgrade a package because of a pin on this host"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := recorded(bookworm, c.now, one(PackageIndex.Expect("", Index{Exists: true})))
@@ -116,14 +116,14 @@ func TestVersionsThatCannotBe(t *testing.T) {
 func TestVersionsAreChecked(t *testing.T) {
 	no := false
 	for want, m := range map[string]*Module{
-		"tool=1 has a version, and is to be absent; the name alone: tool": {Packages: []string{"tool=1"}, State: "absent"},
-		`"" is not a version`:                                     {Packages: []string{"tool="}},
-		`"1.*2" is not a version`:                                 {Packages: []string{"tool=1.*2"}},
-		`"stable" is not a version`:                               {Packages: []string{"tool=stable"}},
-		"tool=1 and tool are asked for; one version of a package": {Packages: []string{"tool=1", "tool"}},
-		"a version is asked for, and an upgrade may replace it":   {Packages: []string{"tool=1"}, Upgrade: "full", Hold: &no},
-		"no packages are to be installed":                         {Update: true, AllowDowngrade: true},
-		`"to ol" is not the name of a package`:                    {Packages: []string{"to ol=1"}},
+		"tool=1 has a version, but its state is absent; expected the name alone: tool": {Packages: []string{"tool=1"}, State: "absent"},
+		`"" is not a version`:       {Packages: []string{"tool="}},
+		`"1.*2" is not a version`:   {Packages: []string{"tool=1.*2"}},
+		`"stable" is not a version`: {Packages: []string{"tool=stable"}},
+		"both tool=1 and tool are given; expected one version of each package": {Packages: []string{"tool=1", "tool"}},
+		"a version is given, and the upgrade may replace it":                   {Packages: []string{"tool=1"}, Upgrade: "full", Hold: &no},
+		"the task installs no packages":                                        {Update: true, AllowDowngrade: true},
+		`"to ol" is not the name of a package`:                                 {Packages: []string{"to ol=1"}},
 	} {
 		if err := modulestest.Decoded(m).Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -134,7 +134,7 @@ func TestVersionsAreChecked(t *testing.T) {
 // On a bare host, apt knows no versions before the index is fetched.
 func TestAVersionOnABareHostIsDoubtful(t *testing.T) {
 	h := recorded(bookworm, tool(""))
-	h.Predict(one(Candidates.Unknown("tool", "the package index will be fetched first")))
+	h.Predict(one(Candidates.Unknown("tool", "an earlier task fetches the package index")))
 	plan := plans(t, &Module{Packages: []string{"tool=1.22*"}}, h, "install tool=1.22*")
 	if !observe.IsUnknown(plan.Doubt) {
 		t.Errorf("the doubt is %v", plan.Doubt)

@@ -83,7 +83,7 @@ func (f *File) content(ctx context.Context, h modules.Host, at string, now obser
 			return w, false, fmt.Errorf("%s does not exist; set create = true to create it", at)
 		}
 	case now.Truncated && edits:
-		return w, false, fmt.Errorf("%s is larger than %s; lines are edited in smaller files only", at, size(observe.FileLimit))
+		return w, false, fmt.Errorf("%s is larger than %s, the limit for editing lines", at, size(observe.FileLimit))
 	default:
 		w.content = now.Content
 		if !edits {

@@ -34,7 +34,7 @@ func (f *File) edited(text string) (string, error) {
 		}
 		for _, e := range f.edits() {
 			if again, err := e.edit(lines); err != nil || !slices.Equal(again, lines) {
-				failed = fmt.Errorf("%s is undone by another line or block of this task; give each its own task or make them agree", e)
+				failed = fmt.Errorf("%s conflicts with another line or block of this task; change one of them", e)
 				return text
 			}
 		}
@@ -176,7 +176,7 @@ func (b Block) find(lines []string) (from, to int, err error) {
 		}
 	}
 	if begins != ends || begins > 1 || begins == 1 && to <= from {
-		return 0, 0, fmt.Errorf("the file has %d lines %q and %d lines %q, expected one of each in this order or none; repair it by hand",
+		return 0, 0, fmt.Errorf("the file has %d lines %q and %d lines %q, expected one of each, in this order, or none; repair the file by hand",
 			begins, b.begin(), ends, b.end())
 	}
 	return from, to, nil

@@ -102,16 +102,16 @@ Mode, owner, access control lists and extended attributes of an existing file ar
 
 These are refused: removing a non-empty directory without ` + "`recursive = true`" + `, removing ` + "`/`" + ` or a directory directly below it,
 replacing a non-empty directory by anything else, editing a line of a missing file without
-` + "`create = true`" + `, and editing a block whose end marker is missing.
+` + "`create = true`" + `, and editing a block that has no end marker.
 
 ` + "`tree`" + ` copies a directory from the controller, and ` + "`files`" + ` adds content from the playbook, such as templates. Both only add and change:
 other files in the directory stay. ` + "`mode`" + ` then applies to directories.
 
-A ` + "`guard`" + ` is for configuration that can lock you out, such as sshd's or a packet filter's. Before the file is changed, the host is told to restore
-the old one by itself after the given time. Then the file is written, ` + "`apply`" + ` is run, and hlplay logs in again. Only if
-that works, and ` + "`prove`" + ` succeeds, does the change stay. Whatever interrupts the run, the host returns to its former state after that time.
+A ` + "`guard`" + ` is for configuration that can lock you out, such as sshd's or a packet filter's. Before the file is changed, a timer on the host is set to restore
+the old one after the given time. Then the file is written, ` + "`apply`" + ` is run, and hlplay logs in again. The change stays only if
+that works and ` + "`prove`" + ` succeeds. Otherwise, even if the run is interrupted, the host returns to its former state.
 
-The mode and owner of files in ` + "`/etc/pve`" + ` are decided by the cluster file system; asking for others is an error.`,
+The mode and owner of files in ` + "`/etc/pve`" + ` are set by the cluster file system; asking for others is an error.`,
 	Example: `task "time zone" {
   file {
     path   = "/etc/localtime"
@@ -195,7 +195,7 @@ func (f *File) Validate() error {
 			return err
 		}
 		if markers[b.begin()] {
-			return &modules.ArgumentError{Argument: "block.marker", Problem: fmt.Sprintf("two blocks have the marker line %q", b.begin()), Want: "give each its own"}
+			return &modules.ArgumentError{Argument: "block.marker", Problem: fmt.Sprintf("two blocks use the marker line %q", b.begin()), Want: "give each its own"}
 		}
 		markers[b.begin()] = true
 	}
@@ -204,13 +204,13 @@ func (f *File) Validate() error {
 
 func (f *File) checkPath() error {
 	if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || strings.ContainsRune(f.Path, 0) {
-		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not a plain absolute path", f.Path), Want: "begin with / and leave out .., // and a final /"}
+		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not a clean absolute path", f.Path), Want: "expected a path that begins with / and has no .., no // and no final /"}
 	}
 	if f.Path == "/" {
 		return &modules.ArgumentError{Argument: "path", Problem: "the root directory is not managed"}
 	}
 	if f.state() == absent && f.Recursive && path.Dir(f.Path) == "/" {
-		return &modules.ArgumentError{Argument: "recursive", Problem: "refusing to remove " + f.Path + " with all that is in it", Want: "name a directory further down"}
+		return &modules.ArgumentError{Argument: "recursive", Problem: "refusing to remove " + f.Path + " and everything below it", Want: "name a directory further down"}
 	}
 	return nil
 }
@@ -239,7 +239,7 @@ func (f *File) checkState() error {
 		useless = []string{"content, source, line or block", "target", "validate", "recursive", "create"}
 	case link:
 		if f.Target == "" {
-			return &modules.ArgumentError{Argument: "target", Problem: "is missing", Want: "say where the link points"}
+			return &modules.ArgumentError{Argument: "target", Problem: "is missing", Want: "give the path that the link points to"}
 		}
 		useless = []string{"content, source, line or block", "mode, owner or group", "validate", "recursive", "create", "tree", "files"}
 	case absent:
@@ -247,17 +247,17 @@ func (f *File) checkState() error {
 	}
 	for _, name := range useless {
 		if given[name] {
-			return &modules.ArgumentError{Argument: strings.Split(name, ",")[0], Problem: fmt.Sprintf("%s means nothing with state %q", name, f.state())}
+			return &modules.ArgumentError{Argument: strings.Split(name, ",")[0], Problem: fmt.Sprintf("%s has no effect with state %q", name, f.state())}
 		}
 	}
 	if f.Checker != nil && (len(f.Checker) == 0 || f.Checker[0] == "") {
-		return &modules.ArgumentError{Argument: "validate", Problem: "it names no program", Want: `write it as in ["visudo", "-cf", "-"]`}
+		return &modules.ArgumentError{Argument: "validate", Problem: "it names no program", Want: `expected a command such as ["visudo", "-cf", "-"]`}
 	}
 	if f.FileMode != 0 && !f.copies() {
-		return &modules.ArgumentError{Argument: "file_mode", Problem: "there is neither tree nor files", Want: "mode is that of a single file or directory"}
+		return &modules.ArgumentError{Argument: "file_mode", Problem: "it needs tree or files", Want: "use mode for a single file or directory"}
 	}
 	if f.Content != nil && f.Source != "" {
-		return &modules.ArgumentError{Argument: "source", Problem: "content is given too", Want: "give one of them"}
+		return &modules.ArgumentError{Argument: "source", Problem: "content is given, too", Want: "give only one of them"}
 	}
 	return nil
 }
@@ -265,7 +265,7 @@ func (f *File) checkState() error {
 func (f *File) checkAttributes() error {
 	for argument, mode := range map[string]fs.FileMode{"mode": f.Mode, "file_mode": f.FileMode} {
 		if mode&^(0o7777|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0 {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%o has more than permission bits", uint32(mode)), Want: "at most 7777"}
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%o is not a valid mode", uint32(mode)), Want: "expected at most 7777"}
 		}
 	}
 	for argument, name := range map[string]string{"owner": f.Owner, "group": f.Group} {
@@ -295,31 +295,31 @@ func (f *File) checkSource() error {
 
 func (l Line) check() error {
 	if strings.ContainsAny(l.Line, "\n\r") {
-		return &modules.ArgumentError{Argument: "line.line", Problem: "it holds a line break", Want: "several lines are several line blocks, or a block"}
+		return &modules.ArgumentError{Argument: "line.line", Problem: "it contains a line break", Want: "use several line blocks, or a block"}
 	}
 	re, err := regexp.Compile(l.Regexp)
 	switch {
 	case err != nil:
-		return &modules.ArgumentError{Argument: "line.regexp", Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
+		return &modules.ArgumentError{Argument: "line.regexp", Problem: err.Error(), Want: "expected a regular expression in Go's syntax (RE2)"}
 	case l.State == absent && l.Regexp == "" && l.Line == "":
-		return &modules.ArgumentError{Argument: "line", Problem: "neither line nor regexp says what goes"}
+		return &modules.ArgumentError{Argument: "line", Problem: "line or regexp is required with state absent"}
 	case l.State == replaced && l.Regexp == "":
-		return &modules.ArgumentError{Argument: "line.regexp", Problem: "is missing", Want: "say what the line replaces"}
+		return &modules.ArgumentError{Argument: "line.regexp", Problem: "is missing", Want: "give an expression that matches the lines to replace"}
 	case l.State != absent && l.Line == "":
 		return &modules.ArgumentError{Argument: "line.line", Problem: "is missing"}
 	case l.State != absent && l.Regexp != "" && !re.MatchString(l.Line):
-		return &modules.ArgumentError{Argument: "line.regexp", Problem: fmt.Sprintf("%q does not match the line %q", l.Regexp, l.Line), Want: "it must, or every run would add the line again"}
+		return &modules.ArgumentError{Argument: "line.regexp", Problem: fmt.Sprintf("%q does not match the line %q", l.Regexp, l.Line), Want: "expected an expression that matches the line, or every run would add it again"}
 	}
 	return checkPlace("line", l.InsertAfter, l.InsertBefore)
 }
 
 func checkPlace(argument, after, before string) error {
 	if after != "" && before != "" {
-		return &modules.ArgumentError{Argument: argument + ".insert_before", Problem: "insert_after is given too", Want: "give one of them"}
+		return &modules.ArgumentError{Argument: argument + ".insert_before", Problem: "insert_after is given, too", Want: "give only one of them"}
 	}
 	for name, expression := range map[string]string{"insert_after": after, "insert_before": before} {
 		if _, err := regexp.Compile(expression); err != nil {
-			return &modules.ArgumentError{Argument: argument + "." + name, Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
+			return &modules.ArgumentError{Argument: argument + "." + name, Problem: err.Error(), Want: "expected a regular expression in Go's syntax (RE2)"}
 		}
 	}
 	return nil
@@ -327,11 +327,11 @@ func checkPlace(argument, after, before string) error {
 
 func (b Block) check() error {
 	if strings.ContainsAny(b.Marker+b.Comment, "\n\r") {
-		return &modules.ArgumentError{Argument: "block.marker", Problem: "marker or comment hold a line break"}
+		return &modules.ArgumentError{Argument: "block.marker", Problem: "marker or comment contains a line break"}
 	}
 	for line := range strings.SplitSeq(b.Content, "\n") {
 		if line = strings.TrimSuffix(line, "\r"); line == b.begin() || line == b.end() {
-			return &modules.ArgumentError{Argument: "block.content", Problem: "it holds a marker line", Want: "choose another marker"}
+			return &modules.ArgumentError{Argument: "block.content", Problem: "it contains a marker line", Want: "choose another marker"}
 		}
 	}
 	return checkPlace("block", b.InsertAfter, b.InsertBefore)

@@ -146,7 +146,7 @@ func TestRefusals(t *testing.T) {
 		{"no parent", File{Path: "/etc/a/b", Content: text("x")}, "make_parents = true"},
 		{"a line of nothing", File{Path: "/etc/new", Lines: []Line{{Line: "x"}}}, "create = true"},
 		{"a mode in the cluster file system", File{Path: "/etc/pve/x.cfg", Mode: 0o600}, "cluster file system"},
-		{"lines that undo each other", File{Path: "/etc/motd", Lines: []Line{{Line: "x", Regexp: "^[xy]$"}, {Line: "y", Regexp: "^[xy]$"}}}, `the line "x" is undone`},
+		{"lines that undo each other", File{Path: "/etc/motd", Lines: []Line{{Line: "x", Regexp: "^[xy]$"}, {Line: "y", Regexp: "^[xy]$"}}}, `the line "x" conflicts with another line`},
 		{"an owner that is not there", File{Path: "/etc/new", Content: text("x"), Owner: "nobody9"}, "owner: there is no account nobody9"},
 		{"a group that is not there", File{Path: "/etc/new", State: "directory", Owner: "ops", Group: "none9"}, "group: there is no group none9"},
 		{"the same for a file that is there", File{Path: "/etc/motd", Owner: "nobody9"}, "owner: there is no account nobody9"},
@@ -197,9 +197,9 @@ func TestGuardWhereOthersMakeNames(t *testing.T) {
 		observe.Programs.Expect("true", true),
 	}
 	for at, want := range map[string]string{
-		"/home/ops/app.conf": "ops may change what lies at /home/ops/app.conf",
-		"/tmp/app.conf":      "every user may change what lies at /tmp/app.conf",
-		"/etc/app.conf":      "ops may change what lies at /etc/app.conf",
+		"/home/ops/app.conf": "ops can replace /home/ops/app.conf",
+		"/tmp/app.conf":      "every user can replace /tmp/app.conf",
+		"/etc/app.conf":      "ops can replace /etc/app.conf",
 		"/etc/motd":          "",
 	} {
 		f := File{Path: at, Content: text("new\n"), Guard: &Guard{Apply: []string{"true"}}}
@@ -223,7 +223,7 @@ func TestRefusedContentSaysWhoRefusedIt(t *testing.T) {
 	}
 	look := plan.Steps[0].Action.(modules.Run)
 	got := look.Explain(1, nil, []byte("stdin:1:5: syntax error\n"))
-	want := "visudo -cf - refuses the new content of /etc/motd (exit code 1): stdin:1:5: syntax error; nothing was written"
+	want := "visudo -cf - rejected the new content of /etc/motd (exit code 1): stdin:1:5: syntax error; nothing was written"
 	if got == nil || got.Error() != want {
 		t.Errorf("the error is %q, expected %q", got, want)
 	}

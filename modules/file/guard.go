@@ -32,13 +32,13 @@ func (f *File) validateGuard() error {
 	case g == nil:
 		return nil
 	case len(g.Apply) == 0 || g.Apply[0] == "":
-		return fault(".apply", "it is empty", `name the command that makes the file count, as in ["systemctl", "reload", "ssh"]`)
+		return fault(".apply", "it is empty", `give the command that applies the file, such as ["systemctl", "reload", "ssh"]`)
 	case g.Within < leastWithin || g.Within > mostWithin:
-		return fault(".within", fmt.Sprintf("%s is not between %s and %s", g.Within, leastWithin, mostWithin), "a minute or two leave time for a new connection")
+		return fault(".within", fmt.Sprintf("%s is not between %s and %s", g.Within, leastWithin, mostWithin), "one or two minutes leave time for a new connection")
 	case f.state() == directory || f.state() == link:
-		return fault("", "it is for a file, and this is a "+f.state(), "")
+		return fault("", "it works for files only, and this is a "+f.state(), "")
 	case f.Path == "/etc/pve" || strings.HasPrefix(f.Path, "/etc/pve/"):
-		return fault("", f.Path+" belongs to the whole cluster", "a single host does not undo what all have")
+		return fault("", f.Path+" belongs to the whole cluster", "a single host cannot undo a change that all hosts share")
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (f *File) guarded(ctx context.Context, h modules.Host, plan modules.Plan) (
 	if g == nil || len(plan.Steps) == 0 {
 		return plan, nil
 	}
-	if err := required.Settled(ctx, h, f.Path, "and so what the guard would save and restore", "leave out the guard, or keep the file where only root can write"); err != nil {
+	if err := required.Settled(ctx, h, f.Path, "and therefore the file that the guard would save and restore", "leave out the guard, or move the file to a directory that only root can write to"); err != nil {
 		plan.Steps = nil
 		return plan, err
 	}

@@ -29,9 +29,9 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 		}
 		switch {
 		case now.Exists():
-			return nil, fmt.Errorf("%s cannot be made: %s is a %s, not a directory", name, at, now.Type)
+			return nil, fmt.Errorf("%s cannot be created: %s is a %s, not a directory", name, at, now.Type)
 		case at != dir:
-			return nil, fmt.Errorf("%s cannot be made: %s is a symbolic link to %s, which does not exist", name, dir, at)
+			return nil, fmt.Errorf("%s cannot be created: %s is a symbolic link to %s, which does not exist", name, dir, at)
 		}
 		missing = append(missing, dir)
 	}
@@ -39,7 +39,7 @@ func (f *File) parents(ctx context.Context, h modules.Host, name string) ([]modu
 		return nil, nil
 	}
 	if !f.MakeParents {
-		return nil, fmt.Errorf("the directory %s does not exist; set make_parents = true to make it", missing[0])
+		return nil, fmt.Errorf("the directory %s does not exist; set make_parents = true to create it", missing[0])
 	}
 	owner, group, err := required.Actor(ctx, h)
 	if err != nil {
@@ -154,5 +154,5 @@ func (f *File) checkClusterFS(at string) error {
 	if !inClusterFS(at) || f.mode() == 0 && f.Owner == "" && f.Group == "" {
 		return nil
 	}
-	return fmt.Errorf("%s lies in the cluster file system, which decides on mode and ownership itself; leave out mode, owner and group", at)
+	return fmt.Errorf("%s is in the cluster file system, which sets mode and ownership itself; leave out mode, owner and group", at)
 }

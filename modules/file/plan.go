@@ -95,7 +95,7 @@ func (f *File) planAbsent(ctx context.Context, h modules.Host) ([]modules.Step, 
 		return nil, observe.Files.MayAppear(h, at)
 	}
 	if now.Type == observe.Directory {
-		return f.removeDirectory(ctx, h, at, f.Recursive, "set recursive = true to remove it with all that is in it")
+		return f.removeDirectory(ctx, h, at, f.Recursive, "set recursive = true to remove it with its contents")
 	}
 	return []modules.Step{{
 		Summary: fmt.Sprintf("remove %s %s", now.Type, at),
@@ -143,9 +143,9 @@ func (f *File) planDirectory(ctx context.Context, h modules.Host) ([]modules.Ste
 	case now.Type == observe.Directory:
 		return f.attributes(ctx, at, now, h)
 	case now.Exists():
-		return nil, fmt.Errorf("%s is a %s where a directory is wanted; remove it first (state = \"absent\")", at, now.Type)
+		return nil, fmt.Errorf("%s is a %s, expected a directory; remove it first (state = \"absent\")", at, now.Type)
 	case at != there:
-		return nil, fmt.Errorf("%s is a symbolic link to %s, which does not exist; make that directory first, or remove the link (state = \"absent\")", there, at)
+		return nil, fmt.Errorf("%s is a symbolic link to %s, which does not exist; create that directory first, or remove the link (state = \"absent\")", there, at)
 	}
 	steps, err := f.parents(ctx, h, at)
 	if err != nil {
@@ -173,7 +173,7 @@ func (f *File) planLink(ctx context.Context, h modules.Host) ([]modules.Step, er
 	}
 	if now.Exists() && now.Type != observe.Symlink {
 		if !f.Replace {
-			return nil, fmt.Errorf("%s is a %s where a symbolic link is wanted; set replace = true to replace it", at, now.Type)
+			return nil, fmt.Errorf("%s is a %s, expected a symbolic link; set replace = true to replace it", at, now.Type)
 		}
 		if now.Type == observe.Directory {
 			removal, err := f.removeDirectory(ctx, h, at, false, "it is not replaced by a link")
@@ -212,7 +212,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 		}
 	case observe.Directory:
 		if !f.Replace {
-			return nil, fmt.Errorf("%s is a directory where a file is wanted; set replace = true to replace it if it is empty", at)
+			return nil, fmt.Errorf("%s is a directory, expected a file; set replace = true to replace it if it is empty", at)
 		}
 		if steps, err = f.removeDirectory(ctx, h, at, false, "it is not replaced by a file"); err != nil {
 			return nil, err
@@ -221,7 +221,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	case observe.Symlink:
 		now = observe.File{}
 	case observe.Other:
-		return nil, fmt.Errorf("%s is a special file (a device, socket or pipe) where a regular file is wanted", at)
+		return nil, fmt.Errorf("%s is a special file (a device, socket or pipe), expected a regular file", at)
 	}
 	w, same, err := f.content(ctx, h, at, now)
 	if err != nil {
@@ -263,14 +263,14 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 // check returns the step that validates the content with a program before any of it is put in place.
 func (f *File) check(at string, content []byte) modules.Step {
 	return modules.Step{
-		Summary: fmt.Sprintf("have %s look at the new %s", f.Checker[0], at),
+		Summary: fmt.Sprintf("let %s check the new %s", f.Checker[0], at),
 		Exact:   true,
 		Action: modules.Run{Argv: f.Checker, Stdin: content, Explain: func(exit int, stdout, stderr []byte) error {
 			said := strings.TrimSpace(string(stderr) + string(stdout))
 			if said == "" {
 				said = "it printed no message"
 			}
-			return fmt.Errorf("%s refuses the new content of %s (exit code %d): %s; nothing was written", strings.Join(f.Checker, " "), at, exit, said)
+			return fmt.Errorf("%s rejected the new content of %s (exit code %d): %s; nothing was written", strings.Join(f.Checker, " "), at, exit, said)
 		}},
 	}
 }

@@ -43,12 +43,12 @@ func (f *File) entries() ([]entry, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Files)) {
 		if e, ok := all[name]; ok {
-			return nil, &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%s also comes from %s", name, cmp.Or(e.source, f.Tree)), Want: "give it once"}
+			return nil, &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%s is also provided by %s", name, cmp.Or(e.source, f.Tree)), Want: "give it once"}
 		}
 		all[name] = entry{name: name, mode: 0o644}
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			if e, ok := all[dir]; ok && !e.directory {
-				return nil, &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%s is a file, and %s would be in it", dir, name)}
+				return nil, &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%s is a file, and %s would have to be inside it", dir, name)}
 			}
 			all[dir] = entry{name: dir, directory: true}
 		}
@@ -67,7 +67,7 @@ func (f *File) walk(all map[string]entry) error {
 	case err != nil:
 		return fault(err.Error(), "name a directory on the controller")
 	case !root.IsDir():
-		return fault(f.Tree+" is not a directory", "source copies a single file")
+		return fault(f.Tree+" is not a directory", "use source to copy a single file")
 	}
 	tree, err := filepath.EvalSymlinks(f.Tree)
 	if err != nil {
@@ -90,17 +90,17 @@ func (f *File) walk(all map[string]entry) error {
 			if _, given := f.Files[strings.TrimSuffix(name, ".tmpl")]; given {
 				return nil
 			}
-			return fault(at+" is a template, which is not copied as it is",
-				`give its content in files, as in files = { for t in fileset("DIRECTORY", "**/*.tmpl") : trimsuffix(t, ".tmpl") => templatefile("DIRECTORY/${t}", { … }) }, or rename it`)
+			return fault(at+" is a template, which tree does not render",
+				`use files = { for t in fileset("DIRECTORY", "**/*.tmpl") : trimsuffix(t, ".tmpl") => templatefile("DIRECTORY/${t}", { … }) }, or rename it`)
 		}
 		info, err := os.Stat(at)
 		switch {
 		case err != nil:
 			return err
 		case !info.Mode().IsRegular():
-			return fault(at+" is neither a file nor a directory", "remove it from the tree; a link to a directory is not followed")
+			return fault(at+" is neither a file nor a directory", "remove it from the tree; links to directories are not followed")
 		case len(all) >= mostEntries:
-			return fault(fmt.Sprintf("%s holds more than %d files", f.Tree, mostEntries), "check the path; a package or an archive carries that many better")
+			return fault(fmt.Sprintf("%s contains more than %d files", f.Tree, mostEntries), "check the path; use a package or an archive for so many")
 		}
 		e := entry{name: name, source: at, mode: 0o644}
 		if info.Mode()&0o100 != 0 {
@@ -115,7 +115,7 @@ func (f *File) walk(all map[string]entry) error {
 func (f *File) checkTree() error {
 	for _, name := range slices.Sorted(maps.Keys(f.Files)) {
 		if name == "" || path.IsAbs(name) || path.Clean(name) != name || name == "." || strings.HasPrefix(name, "../") || name == ".." || strings.ContainsRune(name, 0) {
-			return &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%q is not a path within the directory", name), Want: "as in conf.d/site.conf"}
+			return &modules.ArgumentError{Argument: "files", Problem: fmt.Sprintf("%q is not a path within the directory", name), Want: "expected a path such as conf.d/site.conf"}
 		}
 	}
 	_, err := f.entries()

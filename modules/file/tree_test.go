@@ -93,13 +93,13 @@ func TestTreesAreRefused(t *testing.T) {
 		{"a file", "tree", "not a directory", File{Tree: filepath.Join(tree(t, map[string]string{"/f": ""}), "f")}},
 		{"a template that nobody renders", "tree", "is a template", File{Tree: tree(t, map[string]string{"/a.tmpl": ""})}},
 		{"a link to a directory", "tree", "neither a file nor a directory", File{Tree: tree(t, map[string]string{"/d/": "", "/l": "-> d"})}},
-		{"twice", "files", "a also comes from", File{Tree: tree(t, map[string]string{"/a": ""}), Files: map[string]string{"a": ""}}},
+		{"twice", "files", "a is also provided by", File{Tree: tree(t, map[string]string{"/a": ""}), Files: map[string]string{"a": ""}}},
 		{"out of the directory", "files", "not a path within", File{Files: map[string]string{"../passwd": ""}}},
 		{"absolute", "files", "not a path within", File{Files: map[string]string{"/etc/passwd": ""}}},
 		{"a file as a directory", "files", "a is a file", File{Files: map[string]string{"a": "", "a/b": ""}}},
-		{"for a file", "files", "means nothing", File{State: "present", Files: map[string]string{"a": ""}}},
-		{"with nothing to copy", "file_mode", "neither tree nor files", File{FileMode: 0o600}},
-		{"more than permissions", "file_mode", "permission bits", File{FileMode: 1 << 14, Files: map[string]string{"a": ""}}},
+		{"for a file", "files", "has no effect", File{State: "present", Files: map[string]string{"a": ""}}},
+		{"with nothing to copy", "file_mode", "it needs tree or files", File{FileMode: 0o600}},
+		{"more than permissions", "file_mode", "is not a valid mode", File{FileMode: 1 << 14, Files: map[string]string{"a": ""}}},
 	} {
 		test.file.Path = "/etc/app"
 		err := modulestest.Decoded(&test.file).Validate()

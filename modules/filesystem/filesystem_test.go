@@ -67,9 +67,9 @@ func TestRefused(t *testing.T) {
 		wipe   string
 		want   string
 	}{
-		"signature":        {func(d *observe.BlockDevice) { d.Filesystem = "linux_raid_member" }, "", "is not blank (linux_raid_member), and nothing on it is destroyed"},
-		"another's serial": {func(d *observe.BlockDevice) { d.Filesystem = "xfs" }, "S2", `is not the serial of the disk, which is "S1"`},
-		"no serial":        {func(d *observe.BlockDevice) { d.Filesystem, d.Serial = "xfs", "" }, "S1", "has no serial that wipe could repeat"},
+		"signature":        {func(d *observe.BlockDevice) { d.Filesystem = "linux_raid_member" }, "", "is not blank (linux_raid_member): name another device or"},
+		"another's serial": {func(d *observe.BlockDevice) { d.Filesystem = "xfs" }, "S2", `is not the serial number of the disk, which is "S1"`},
+		"no serial":        {func(d *observe.BlockDevice) { d.Filesystem, d.Serial = "xfs", "" }, "S1", "has no serial number to confirm with wipe"},
 		"mounted":          {func(d *observe.BlockDevice) { d.Filesystem, d.Mountpoints = "xfs", []string{"/srv"} }, "S1", "is in use, mounted at /srv"},
 		"root": {func(d *observe.BlockDevice) {
 			d.Children = part(func(p *observe.BlockDevice) { p.Mountpoints = []string{"/"} })

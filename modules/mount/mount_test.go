@@ -232,9 +232,9 @@ func TestWhereOthersMayReplaceTheDirectory(t *testing.T) {
 		line string
 		want string
 	}{
-		"mounted":       {mount{Source: "/dev/sdb", State: "mounted"}, observe.Mount{}, "", "alice may change what lies at /home/alice/bulk on pve1"},
-		"remounted":     {mount{Source: "/dev/sdb", State: "mounted", Options: []string{"ro"}}, mounted, "UUID=1 /home/alice/bulk ext4 defaults 0 2\n", "alice may change"},
-		"unmounted":     {mount{State: "absent"}, mounted, "", "alice may change"},
+		"mounted":       {mount{Source: "/dev/sdb", State: "mounted"}, observe.Mount{}, "", "alice can replace /home/alice/bulk on pve1"},
+		"remounted":     {mount{Source: "/dev/sdb", State: "mounted", Options: []string{"ro"}}, mounted, "UUID=1 /home/alice/bulk ext4 defaults 0 2\n", "alice can replace"},
+		"unmounted":     {mount{State: "absent"}, mounted, "", "alice can replace"},
 		"as it is":      {mount{Source: "/dev/sdb", State: "mounted"}, mounted, "UUID=1 /home/alice/bulk ext4 defaults 0 2\n", ""},
 		"no longer due": {mount{State: "absent"}, observe.Mount{}, "", ""},
 	} {

@@ -124,7 +124,7 @@ func TestRefused(t *testing.T) {
 		"shared":       {datastore("second", "/srv/backup/main"), host(nil), "is the directory of datastore main"},
 		"not empty":    {datastore("second", "/srv/full"), host(nil), "/srv/full on pbs holds music"},
 		"earlier one":  {datastore("second", "/srv/old"), host(nil), "has the chunks of a datastore that the server does not know"},
-		"exchangeable": {datastore("second", "/srv/new"), host(nil, loose), "datastore.path: the group staff may change what lies at /srv/new on pbs, and the server would give that to the user backup"},
+		"exchangeable": {datastore("second", "/srv/new"), host(nil, loose), "datastore.path: the group staff can replace /srv/new on pbs, and the server would give that to the user backup"},
 		"not there":    {datastore("second", "/srv/new"), host(nil, sticky), "every user may put something at /srv/new on pbs before the server creates it"},
 		"no datastore": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "other"}}, host(nil), "pbs has no datastore other; it has: main"},
 		"secret lost":  {token(), host(nil, gone), "its secret is not kept on the host: there is no /etc/hlplay/pbs-tokens/pve@pbs!cluster"},

@@ -155,8 +155,8 @@ func TestRefused(t *testing.T) {
 		wipe    string
 		want    string
 	}{
-		"a signature":        {all(func(d *observe.BlockDevice) { d.Filesystem = "xfs" }), nil, "S1 S2 S3 S4", "", "S2 on pve1 is not blank (xfs), and nothing on it is destroyed: name another device, or repeat the serial of the disk, S2, in wipe"},
-		"others' serials":    {all(func(d *observe.BlockDevice) { d.Filesystem = "xfs" }), nil, "S1 S2 S3 S4", "S1 S3", `wipe (S1, S3) does not have the serial of the disk, "S2"`},
+		"a signature":        {all(func(d *observe.BlockDevice) { d.Filesystem = "xfs" }), nil, "S1 S2 S3 S4", "", "S2 on pve1 is not blank (xfs): name another device or, to destroy what is on it, set wipe to the serial number of the disk, S2"},
+		"others' serials":    {all(func(d *observe.BlockDevice) { d.Filesystem = "xfs" }), nil, "S1 S2 S3 S4", "S1 S3", `wipe (S1, S3) does not contain the serial number of the disk, "S2"`},
 		"mounted":            {all(func(d *observe.BlockDevice) { d.Filesystem, d.Mountpoints = "xfs", []string{"/srv"} }), nil, "S1 S2 S3 S4", "S2", "is in use, mounted at /srv"},
 		"the system":         {all(func(d *observe.BlockDevice) { d.Mountpoints = []string{"[SWAP]"} }), nil, "S1 S2 S3 S4", "S2", "holds the system"},
 		"another's member":   {all(func(d *observe.BlockDevice) { in(d); d.UUID, d.Children[0].Links = "9", nil }), nil, "S1 S2 S3 S4", "S2", "is held by raid6 /dev/md127"},

@@ -73,12 +73,12 @@ func TestProxmoxOnABareHost(t *testing.T) {
 			Components: []string{"pve-no-subscription"}, SignedBy: key,
 		}},
 	}, h, "install key "+key, "add repository proxmox (http://download.proxmox.com/debian/pve) in /etc/apt/sources.list.d/proxmox.sources")
-	plans(t, &apt.Module{Packages: []string{"proxmox-default-kernel"}}, h, "fetch the package index: a source or a key is newer")
+	plans(t, &apt.Module{Packages: []string{"proxmox-default-kernel"}}, h, "fetch the package index: a source or a key is newer than the index")
 	if kernels, err := observe.InstalledKernels.Observe(t.Context(), h, ""); err != nil || !slices.Contains(kernels, observe.ComingRelease("-pve")) {
 		t.Errorf("a Proxmox kernel is expected in /boot, found %v (%v)", kernels, err)
 	}
 	// What is recorded counts as exactly expected; on a real host the fetched index makes it unknown.
-	h.Predict([]observe.Expectation{apt.Candidates.Unknown("proxmox-ve", "the package index will be fetched first")})
+	h.Predict([]observe.Expectation{apt.Candidates.Unknown("proxmox-ve", "an earlier task fetches the package index")})
 	m := &apt.Module{
 		Debconf:  map[string]string{"postfix/main_mailer_type": "select No configuration"},
 		Packages: []string{"proxmox-ve", "postfix", "open-iscsi", "chrony"},

@@ -12,7 +12,7 @@ import (
 
 func (s *Service) plan(p *planner) error {
 	if !p.unit.Exists() && s.needsUnit() {
-		return fmt.Errorf("there is no unit %s; install the package that brings it first", p.name)
+		return fmt.Errorf("there is no unit %s; install the package that provides it first", p.name)
 	}
 	if err := p.readable(); err != nil && s.needsUnit() {
 		return err
@@ -95,7 +95,7 @@ func (p *planner) readable() error {
 		if why == "" {
 			why = "its state is " + p.unit.LoadState
 		}
-		return fmt.Errorf("systemd cannot use the file of %s: %s; see `systemd-analyze verify %[1]s`, mend it, and give daemon_reload = true", p.name, strings.TrimSuffix(why, "."))
+		return fmt.Errorf("systemd cannot load the unit file of %s: %s; check it with `systemd-analyze verify %[1]s`, correct it, and set daemon_reload = true", p.name, strings.TrimSuffix(why, "."))
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (p *planner) enable(enabled bool) error {
 	switch {
 	case p.unit.Enabled() == enabled && !p.hidden:
 		if !enabled && p.unit.UnitFileState == "generated" {
-			return fmt.Errorf("%s is generated from %s, which starts it at boot and which systemctl cannot disable: change it there, or give masked = true", p.name, p.source())
+			return fmt.Errorf("%s is generated from %s, so systemctl cannot disable it: change it there, or set masked = true", p.name, p.source())
 		}
 		return nil
 	case !enabled:
@@ -132,15 +132,15 @@ func (p *planner) enable(enabled bool) error {
 	}
 	switch state := p.unit.UnitFileState; {
 	case state == "static":
-		return fmt.Errorf("%s is static: it has no install section and cannot be enabled; something else starts it", p.name)
+		return fmt.Errorf("%s is static: it has no [Install] section and cannot be enabled; another unit starts it", p.name)
 	case state == "indirect":
-		return fmt.Errorf("%s is indirect: enabling it enables the units that its file names (Also=, DefaultInstance=; see `systemctl cat %[1]s`) and not itself: name one of those", p.name)
+		return fmt.Errorf("%s is indirect: enabling it enables the units named in its file (Also=, DefaultInstance=; see `systemctl cat %[1]s`) rather than itself: name one of those", p.name)
 	case state == "generated":
-		return fmt.Errorf("%s is generated from %s and cannot be enabled: what starts it at boot stands there", p.name, p.source())
+		return fmt.Errorf("%s is generated from %s and cannot be enabled: whether it starts at boot is set there", p.name, p.source())
 	case state == "transient":
-		return fmt.Errorf("%s is transient: it is gone with the next boot and cannot be enabled; write a unit file for it", p.name)
+		return fmt.Errorf("%s is transient: it does not survive a reboot and cannot be enabled; write a unit file for it", p.name)
 	case state == "" && !p.hidden:
-		return fmt.Errorf("%s has no unit file, and so cannot be enabled", p.name)
+		return fmt.Errorf("%s has no unit file and cannot be enabled", p.name)
 	}
 	p.unit.UnitFileState, p.hidden = "enabled", false
 	p.do("start "+p.name+" at boot", "systemctl", "enable", "--", p.file())
@@ -194,7 +194,7 @@ func (p *planner) expect() []observe.Expectation {
 	var expect []observe.Expectation
 	for _, name := range names {
 		if p.hidden {
-			expect = append(expect, observe.Units.Unknown(name, "whether it is enabled shows when its mask is gone"))
+			expect = append(expect, observe.Units.Unknown(name, "whether it is enabled is known once it is unmasked"))
 		} else {
 			expect = append(expect, observe.Units.Expect(name, p.unit))
 		}
@@ -213,8 +213,8 @@ func explain(name, verb string) func(int, []byte, []byte) error {
 		case message == "":
 			message = "it printed no message"
 		case verb == "mask" && strings.Contains(message, "already exists"):
-			message += "; the unit's file lies where the mask would: remove " + path.Join(unitDir, name) + " first"
+			message += "; the unit's own file is in the place of the mask: remove " + path.Join(unitDir, name) + " first"
 		}
-		return fmt.Errorf("systemctl %s %s ended with %d: %s", verb, name, exit, message)
+		return fmt.Errorf("systemctl %s %s failed with exit code %d: %s", verb, name, exit, message)
 	}
 }

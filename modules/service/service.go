@@ -63,10 +63,10 @@ func (s *Service) Validate() error {
 		return &modules.ArgumentError{Argument: "name", Problem: err.Error()}
 	}
 	if s.Masked != nil && *s.Masked && (s.State != "" && s.State != "stopped" || s.Enabled != nil && *s.Enabled) {
-		return &modules.ArgumentError{Argument: "masked", Problem: "a masked unit can be neither started nor enabled", Want: "leave out one of them"}
+		return &modules.ArgumentError{Argument: "masked", Problem: "a masked unit can be neither started nor enabled", Want: "give only one of them"}
 	}
 	if s.State == "" && s.Enabled == nil && s.Masked == nil && !s.DaemonReload {
-		return &modules.ArgumentError{Argument: "state", Problem: "nothing is asked for", Want: "give state, enabled, masked or daemon_reload"}
+		return &modules.ArgumentError{Argument: "state", Problem: "there is nothing to do", Want: "expected state, enabled, masked or daemon_reload"}
 	}
 	return nil
 }

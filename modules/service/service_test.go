@@ -112,7 +112,7 @@ func TestEveryState(t *testing.T) {
 		{"alias", enable, "", mask, ""},
 		{"masked", "!masked = false", "", "", unmask},
 		{"masked-runtime", "!masked = false", "", mask, "systemctl unmask --runtime -- x.service"},
-		{"static", "!something else starts it", "", mask, ""},
+		{"static", "!another unit starts it", "", mask, ""},
 		{"indirect", "!name one of those", "", mask, ""},
 		{"disabled", enable, "", mask, ""},
 		{"generated", "!/etc/fstab", "!change it there", mask, ""},
@@ -212,10 +212,10 @@ func TestWhatAMaskHidesIsUnknown(t *testing.T) {
 func TestAUnitThatEndsAtOnceIsToldWithItsJournal(t *testing.T) {
 	for _, test := range []struct{ stdout, stderr, want, journal string }{
 		{"Type=simple\nMainPID=0\nResult=exit-code\nExecMainStatus=3\nActiveState=failed\nSubState=failed\n\ndying\nand dead\n", "",
-			"systemctl start x.service: its process ended at once with exit status 3", "dying\nand dead"},
+			"systemctl start x.service: its process exited immediately with exit status 3", "dying\nand dead"},
 		{"Type=simple\nMainPID=0\nResult=exit-code\nExecMainStatus=3\nActiveState=activating\nSubState=auto-restart\n\nlooping\n", "",
-			"again and again", "looping"},
-		{"Type=exec\nMainPID=0\nResult=signal\nExecMainStatus=9\nActiveState=failed\nSubState=failed\n\n", "", "at once (signal)", ""},
+			"keeps restarting", "looping"},
+		{"Type=exec\nMainPID=0\nResult=signal\nExecMainStatus=9\nActiveState=failed\nSubState=failed\n\n", "", "immediately (signal)", ""},
 		{"Type=oneshot\nMainPID=0\nResult=success\nExecMainStatus=0\nActiveState=inactive\nSubState=dead\n\nFinished.\n", "", "RemainAfterExit=yes", "Finished."},
 		{"Type=simple\nMainPID=0\nResult=success\nExecMainStatus=0\nActiveState=inactive\nSubState=dead\n\nskipped because of an unmet condition\n", "", "condition", "skipped because of an unmet condition"},
 		{"Type=\nActiveState=inactive\n\n", "Failed to start x.service: Unit x.service not found.\n", "Unit x.service not found.", ""},

@@ -26,7 +26,7 @@ func (e *StartError) Error() string {
 
 // Hint says where to find more.
 func (e *StartError) Hint() string {
-	return "journalctl -u " + e.Unit + " --no-pager has the rest of its journal"
+	return "journalctl -u " + e.Unit + " --no-pager shows the rest of its journal"
 }
 
 // Output returns what to show in addition to the message.
@@ -57,11 +57,11 @@ func ending(properties map[string]string) string {
 	}
 	switch {
 	case properties["Type"] == "oneshot" && properties["Result"] == "success":
-		return "it has done its work and ended, or a condition in its file is not met: a oneshot without RemainAfterExit=yes never counts as started; give state = \"restarted\" in a handler, or leave it to its timer"
+		return "it finished, or a condition in its unit file is not met: a oneshot without RemainAfterExit=yes never counts as started; use state = \"restarted\" in a handler, or let its timer start it"
 	case properties["ActiveState"] == "inactive" && properties["MainPID"] == "0" && properties["Result"] == "success":
-		return "it is not running: it ended by itself without an error, or a condition in its file is not met"
+		return "it is not running: it exited without an error, or a condition in its unit file is not met"
 	case properties["SubState"] == "auto-restart", properties["ActiveState"] == "active":
-		return "its process ended at once " + how + ", and systemd starts it again and again"
+		return "its process exited immediately " + how + ", and systemd keeps restarting it"
 	}
-	return "its process ended at once " + how
+	return "its process exited immediately " + how
 }

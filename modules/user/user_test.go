@@ -122,7 +122,7 @@ func acts(p modules.Plan) []string {
 
 // A home directory that another user could replace by a link is not given away by name.
 func TestAHomeWithinAnothersHome(t *testing.T) {
-	for home, want := range map[string]string{"/home/ops/new": "ops may change what lies at /home/ops/new", "/tmp/deep/new": "every user may change"} {
+	for home, want := range map[string]string{"/home/ops/new": "ops can replace /home/ops/new", "/tmp/deep/new": "every user can replace"} {
 		h := host(
 			observe.Files.Expect("/tmp", owns("root", 0o1777, directory())),
 			observe.Files.Expect("/tmp/deep", owns("ops", 0o755, directory())),
@@ -206,7 +206,7 @@ func TestHomesThatStay(t *testing.T) {
 	}
 	u := User{Name: "ops", State: "absent", RemoveHome: true}
 	_, err := modulestest.Decoded(&u).Plan(t.Context(), host(observe.Files.Expect("/home", owns("mallory", 0o755, directory()))))
-	if err == nil || !strings.Contains(err.Error(), "mallory may change what lies at /home/ops") {
+	if err == nil || !strings.Contains(err.Error(), "mallory can replace /home/ops") {
 		t.Errorf("a home that somebody else could exchange: %v", err)
 	}
 }

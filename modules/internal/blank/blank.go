@@ -41,7 +41,7 @@ func (t Target) Eligible(h modules.Host, wipe ...string) error {
 	wipe = slices.DeleteFunc(slices.Clone(wipe), func(serial string) bool { return serial == "" })
 	switch {
 	case d.HoldsSystem():
-		return refuse("holds the system that the host boots and runs from: nothing is ever made there; name another device")
+		return refuse("holds the system that the host boots and runs from, which is never touched: name another device")
 	case d.Volume() != "":
 		return refuse("is a %s: expected a disk, a partition, a logical volume or an array; name another device", d.Volume())
 	case d.ReadOnly:
@@ -53,13 +53,13 @@ func (t Target) Eligible(h modules.Host, wipe ...string) error {
 	case d.Blank():
 		return nil
 	case t.Serial == "":
-		return refuse("is not blank (%s), and has no serial that wipe could repeat: wipe it by hand, or name another device", d.Use())
+		return refuse("is not blank (%s), and has no serial number to confirm with wipe: wipe it by hand, or name another device", d.Use())
 	case len(wipe) == 0:
-		return refuse("is not blank (%s), and nothing on it is destroyed: name another device, or repeat the serial of the disk, %s, in wipe", d.Use(), t.Serial)
+		return refuse("is not blank (%s): name another device or, to destroy what is on it, set wipe to the serial number of the disk, %s", d.Use(), t.Serial)
 	case len(wipe) == 1 && wipe[0] != t.Serial:
-		return refuse("is not blank (%s), and wipe = %q is not the serial of the disk, which is %q: nothing is destroyed", d.Use(), wipe[0], t.Serial)
+		return refuse("is not blank (%s), and wipe = %q is not the serial number of the disk, which is %q: nothing was wiped", d.Use(), wipe[0], t.Serial)
 	case !slices.Contains(wipe, t.Serial):
-		return refuse("is not blank (%s), and wipe (%s) does not have the serial of the disk, %q: nothing is destroyed", d.Use(), strings.Join(wipe, ", "), t.Serial)
+		return refuse("is not blank (%s), and wipe (%s) does not contain the serial number of the disk, %q: nothing was wiped", d.Use(), strings.Join(wipe, ", "), t.Serial)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (t Target) Path() string {
 const check = `n=$1; shift
 while [ "$n" -gt 0 ]; do
 d=$1; shift; n=$((n-1))
-head -c 2097152 -- "$d" >/dev/null && tail -c 1048576 -- "$d" >/dev/null || { echo "whether $d is blank cannot be told" >&2; exit 1; }
+head -c 2097152 -- "$d" >/dev/null && tail -c 1048576 -- "$d" >/dev/null || { echo "cannot read $d to check that it is blank" >&2; exit 1; }
 found=$(blkid -p -- "$d"); rc=$?
 if [ "$rc" != 2 ]; then echo "$d is not blank any more: $found" >&2; exit 1; fi
 done

@@ -49,7 +49,7 @@ func missing(h modules.Host, argument string, key observe.Key, what, module stri
 	if len(Coming(h)) > 0 {
 		return unknown(h, key, "the "+what)
 	}
-	return fmt.Errorf("%s: there is no %s: make it in a task before this one, with %s, or install the package that brings it", argument, what, module)
+	return fmt.Errorf("%s: there is no %s: create it in an earlier task, with %s, or install the package that provides it", argument, what, module)
 }
 
 // Actor returns the acting user and its primary group, which own what a task makes.

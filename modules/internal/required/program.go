@@ -17,5 +17,5 @@ func Program(ctx context.Context, h modules.Host, program, use string) error {
 	if len(Coming(h)) > 0 {
 		return unknown(h, observe.Programs.Key(program), "the program "+program)
 	}
-	return fmt.Errorf("%s needs %s, which the host does not have: install the package that brings it in a task before this one", use, program)
+	return fmt.Errorf("%s needs %s, which the host does not have: install the package that provides it in an earlier task", use, program)
 }

@@ -28,5 +28,5 @@ func ExpectComing(h modules.Host, names []string) observe.Expectation {
 
 // unknown returns the error for something that a coming package may bring.
 func unknown(h modules.Host, key observe.Key, what string) error {
-	return &observe.UnknownError{Host: h.Name(), Key: key, What: what, Because: "a package that an earlier task installs may bring it"}
+	return &observe.UnknownError{Host: h.Name(), Key: key, What: what, Because: "a package that an earlier task installs may provide it"}
 }

@@ -16,5 +16,5 @@ func Settled(ctx context.Context, h modules.Host, path, consequence, want string
 	if err != nil || by == "" {
 		return err
 	}
-	return fmt.Errorf("%s may change what lies at %s on %s, %s: %s", by, path, h.Name(), consequence, want)
+	return fmt.Errorf("%s can replace %s on %s, %s: %s", by, path, h.Name(), consequence, want)
 }
