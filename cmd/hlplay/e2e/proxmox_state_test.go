@@ -63,7 +63,7 @@ func wantCluster(t *testing.T, n *nspawn.Nodes) {
 			{"stat -c '%a %U:%G' /var/lib/hlplay; ls -A /var/lib/hlplay/due", "700 root:root"},
 			// Packages.
 			{"for p in proxmox-ve pve-manager proxmox-default-kernel postfix open-iscsi chrony ceph-mon ceph-mds; do dpkg-query -W -f '${db:Status-Abbrev}' $p; done", strings.Repeat("ii ", 8)},
-			{"dpkg-query -W -f '${Version} ' ceph-common ceph-osd pve-manager", "19.2.3-pve1 19.2.3-pve1 8.4.1 "},
+			{"dpkg-query -W -f '${Version} ' ceph-common ceph-osd pve-manager", "19.2.3-pve1 19.2.3-pve1 8.4.21 "},
 			{"dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' 'linux-image-*' os-prober 2>/dev/null | grep ^ii", ""},
 			{"apt-get check -qq && dpkg --audit && echo consistent", "consistent"},
 			{"cat /boot/grub/grub.cfg", "/boot/vmlinuz-6.8.12-9-pve"},

@@ -233,7 +233,7 @@ func (a *aptCall) planRemove(names []string, purge bool) (transaction, error) {
 		switch {
 		case have && (i.status != statusConfigFiles || purge):
 			remove = append(remove, name)
-		case have || len(a.Machine.archive.Versions(name, a.Machine.debian)) > 0:
+		case have || len(a.Machine.archive.Versions(name, a.Machine.Debian())) > 0:
 			a.printf("Package '%s' is not installed, so not removed\n", name)
 		case strings.ContainsAny(name, "*?"):
 			for _, other := range p.List() {
@@ -332,7 +332,7 @@ func (a *aptCall) carryOut(plan transaction, kept []string) int {
 		}
 	}
 	for i, pkg := range plan.install {
-		a.printf("Get:%d http://deb.example.org/debian %s/%s amd64 %s amd64 %s [100 kB]\n", i+1, a.Machine.debian, cmpOr(pkg.Component, "main"), pkg.Name, pkg.Version)
+		a.printf("Get:%d http://deb.example.org/debian %s/%s amd64 %s amd64 %s [100 kB]\n", i+1, a.Machine.Debian(), cmpOr(pkg.Component, "main"), pkg.Name, pkg.Version)
 	}
 	if !a.Spend(time.Duration(len(plan.install))*(downloadTime+configureTime) + time.Duration(len(plan.remove))*configureTime) {
 		return 130
@@ -394,7 +394,7 @@ func (a *aptCall) show(plan transaction) {
 		i, _ := p.get(name)
 		a.printf("%s %s [%s]\n", verb, name, i.pkg.Version)
 	}
-	origin := "Debian:" + releases[a.Machine.debian].point + "/" + a.Machine.debian
+	origin := "Debian:" + releases[a.Machine.Debian()].point + "/" + a.Machine.Debian()
 	for _, pkg := range plan.install {
 		old := ""
 		if version, ok := p.Installed(pkg.Name); ok {

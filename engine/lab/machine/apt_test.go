@@ -67,6 +67,25 @@ func TestAptUpgrade(t *testing.T) {
 	expect(t, m, "uname -r", 0, `6\.12\.48`)
 }
 
+// The packages of the next Debian release come with a source that names it, and base-files makes the host one of that release.
+func TestAptReleaseUpgrade(t *testing.T) {
+	m := New(Config{Name: "n", Debian: "bookworm"})
+	expect(t, m, "systemctl disable --now cron; systemctl stop ssh", 0)
+	expect(t, m, "apt-get -s full-upgrade && sed -i s/bookworm/trixie/ /etc/apt/sources.list", 0, `0 upgraded`)
+	expect(t, m, "apt-get -s full-upgrade", 0, `0 upgraded`)
+	expect(t, m, "apt-get -q update && apt-get -s full-upgrade", 0, `Inst base-files \[12\.4\+deb12u11\] \(13\.8\+deb13u2`, `Inst linux-image-6\.12\.48`)
+	expect(t, m, "cat /etc/os-release", 0, `VERSION_CODENAME=bookworm`)
+	expect(t, m, "DEBIAN_FRONTEND=noninteractive apt-get -y full-upgrade", 0)
+	expect(t, m, "cat /etc/os-release /etc/debian_version; apt-get -s full-upgrade; uname -r", 0, `VERSION_CODENAME=trixie`, `(?m)^13\.2$`, `0 upgraded, 0 newly installed, 0 to remove`, `(?m)^6\.1\.0-37`)
+	expect(t, m, "systemctl is-enabled cron; systemctl is-active cron; systemctl is-active ssh systemd-timesyncd", 0, `disabled\ninactive\nactive\nactive`)
+	if m.Debian() != "trixie" {
+		t.Errorf("the machine runs %s", m.Debian())
+	}
+	m.Reboot()
+	m.Clock().(*VirtualClock).Advance(time.Minute)
+	expect(t, m, "uname -r", 0, `^6\.12\.48`)
+}
+
 // As recorded with Debian 12's apt 2.6.1.
 func TestAptVersions(t *testing.T) {
 	m := bare(t)

@@ -51,7 +51,7 @@ func aptCache(_ context.Context, c *Call) int {
 				}
 				c.printf(" %s%s %d\n", mark, v.Version, priority)
 				if listed {
-					c.printf("        500 http://deb.example.org/debian %s/%s amd64 Packages\n", c.Machine.debian, v.Component)
+					c.printf("        500 http://deb.example.org/debian %s/%s amd64 Packages\n", c.Machine.Debian(), v.Component)
 				}
 				if v.Version == installed {
 					c.printf("        100 /var/lib/dpkg/status\n")
@@ -78,7 +78,7 @@ func aptCache(_ context.Context, c *Call) int {
 	case "madison":
 		for _, name := range names {
 			for _, v := range p.visible(name) {
-				c.printf("%10s | %10s | http://deb.example.org/debian %s/%s amd64 Packages\n", name, v.Version, c.Machine.debian, v.Component)
+				c.printf("%10s | %10s | http://deb.example.org/debian %s/%s amd64 Packages\n", name, v.Version, c.Machine.Debian(), v.Component)
 			}
 		}
 		return 0

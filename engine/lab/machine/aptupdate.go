@@ -25,7 +25,7 @@ func (a *aptCall) update() int {
 	if !a.Spend(updateTime) {
 		return 130
 	}
-	components := map[string]bool{}
+	components := map[component]bool{}
 	var errors []string
 	root := view{m: a.Machine}
 	known := map[string]bool{}
@@ -70,14 +70,13 @@ func (a *aptCall) update() int {
 		if err := writeFile(root, file, "Suite: "+s.suite+"\nComponents: "+strings.Join(s.components, " ")+"\n", 0o644); err != nil {
 			errors = append(errors, "E: Write error - write ("+errText(err)+")")
 		}
-		for _, component := range s.components {
-			if !slices.Contains(repo.Components, component) {
-				fmt.Fprintf(a.Stderr, "W: Skipping acquire of configured file '%s/binary-amd64/Packages' as repository '%s %s InRelease' doesn't have the component '%s' (component misspelt in sources.list?)\n", component, s.uri, s.suite, component)
+		for _, name := range s.components {
+			if !slices.Contains(repo.Components, name) {
+				fmt.Fprintf(a.Stderr, "W: Skipping acquire of configured file '%s/binary-amd64/Packages' as repository '%s %s InRelease' doesn't have the component '%s' (component misspelt in sources.list?)\n", name, s.uri, s.suite, name)
 				continue
 			}
-			if strings.HasPrefix(s.suite, a.Machine.debian) {
-				components[repo.Prefix+component] = true
-			}
+			release, _, _ := strings.Cut(s.suite, "-")
+			components[component{release, repo.Prefix + name}] = true
 		}
 	}
 	if entries, err := afero.ReadDir(root, "/var/lib/apt/lists"); err == nil {

@@ -150,14 +150,23 @@ func (a *Archive) Versions(name, debian string) []Package {
 	return found
 }
 
-// visible returns the Versions that are in one of the components and were there at a generation.
-func (a *Archive) visible(name, debian string, components map[string]bool, generation int) []Package {
+// component is a component of the repositories of a Debian release, with the prefix of its repository.
+type component struct{ debian, name string }
+
+// visible returns the versions of a package, newest first, that are in one of the components and were there at a generation.
+func (a *Archive) visible(name string, components map[component]bool, generation int) []Package {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	var found []Package
 	for _, p := range a.packages[name] {
-		if (p.Debian == "" || p.Debian == debian) && components[p.Component] && p.generation <= generation {
-			found = append(found, p.Package)
+		if p.generation > generation {
+			continue
+		}
+		for c := range components {
+			if c.name == p.Component && (p.Debian == "" || p.Debian == c.debian) {
+				found = append(found, p.Package)
+				break
+			}
 		}
 	}
 	slices.SortStableFunc(found, func(a, b Package) int { return CompareVersions(b.Version, a.Version) })

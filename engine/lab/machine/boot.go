@@ -143,3 +143,9 @@ func (m *Machine) setName(name string) {
 	defer m.mu.Unlock()
 	m.name = name
 }
+
+func (m *Machine) setDebian(codename string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.debian = codename
+}

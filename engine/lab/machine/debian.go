@@ -104,6 +104,8 @@ func basePackages(codename string) []Package {
 			p.Units = []Unit{{Name: "dbus", Static: true, Active: true}}
 		case "grub-pc":
 			p.Depends = []string{"grub-common"}
+		case "base-files":
+			p = baseFiles(codename, version)
 		}
 		all = append(all, p)
 	}
@@ -113,6 +115,18 @@ func basePackages(codename string) []Package {
 		Package{Name: "os-prober", Version: "1.83", Debian: codename, Component: "main",
 			Files: map[string]string{"/etc/grub.d/30_os-prober": "#!/bin/sh\n", "/usr/bin/os-prober": "#!/bin/sh\n"}})
 	return all
+}
+
+// baseFiles returns the package that says which Debian release the host runs. Its version ends in the number of the point release.
+func baseFiles(codename, version string) Package {
+	r := releases[codename]
+	_, point, _ := strings.Cut(version, "+deb"+r.version+"u")
+	return Package{Name: "base-files", Version: version, Component: "main", Debian: codename, Essential: true,
+		Files: map[string]string{"/usr/lib/os-release": fmt.Sprintf("PRETTY_NAME=\"Debian GNU/Linux %[1]s (%[2]s)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"%[1]s\"\nVERSION=\"%[1]s (%[2]s)\"\nVERSION_CODENAME=%[2]s\nID=debian\nHOME_URL=\"https://www.debian.org/\"\nSUPPORT_URL=\"https://www.debian.org/support\"\nBUG_REPORT_URL=\"https://bugs.debian.org/\"\n", r.version, r.codename)},
+		Conffiles: map[string]string{
+			"/etc/debian_version": r.version + "." + point + "\n",
+			"/etc/issue":          fmt.Sprintf("Debian GNU/Linux %s \\n \\l\n\n", r.version),
+		}}
 }
 
 func kernelVersion(release string) string {
@@ -221,7 +235,7 @@ func debianUpgrades() []Package {
 			openssl, files = "3.0.17-1~deb12u3", "12.4+deb12u12"
 		}
 		all = append(all,
-			Package{Name: "base-files", Version: files, Debian: codename, Essential: true},
+			baseFiles(codename, files),
 			Package{Name: "openssl", Version: openssl, Debian: codename},
 			Package{Name: "libssl3", Version: openssl, Debian: codename},
 			Package{Name: "tzdata", Version: "2025b-5+deb" + r.version + "u1", Debian: codename},

@@ -84,9 +84,6 @@ func furnishRun(t *tree) {
 
 func buildEtc(t *tree, r release) {
 	for file, content := range map[string]string{
-		"/usr/lib/os-release": fmt.Sprintf("PRETTY_NAME=\"Debian GNU/Linux %[1]s (%[2]s)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"%[1]s\"\nVERSION=\"%[1]s (%[2]s)\"\nVERSION_CODENAME=%[2]s\nID=debian\nHOME_URL=\"https://www.debian.org/\"\nSUPPORT_URL=\"https://www.debian.org/support\"\nBUG_REPORT_URL=\"https://bugs.debian.org/\"\n", r.version, r.codename),
-		"/etc/debian_version": r.point + "\n",
-		"/etc/issue":          fmt.Sprintf("Debian GNU/Linux %s \\n \\l\n\n", r.version),
 		"/etc/passwd": "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\nbin:x:2:2:bin:/bin:/usr/sbin/nologin\nsys:x:3:3:sys:/dev:/usr/sbin/nologin\n" +
 			"sync:x:4:65534:sync:/bin:/bin/sync\nman:x:6:12:man:/var/cache/man:/usr/sbin/nologin\nmail:x:8:8:mail:/var/mail:/usr/sbin/nologin\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n" +
 			"backup:x:34:34:backup:/var/backups:/usr/sbin/nologin\n_apt:x:42:65534::/nonexistent:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" +
@@ -180,7 +177,7 @@ func (m *Machine) furnish(c Config) {
 	for _, p := range basePackages(m.debian) {
 		m.packages.place(p)
 	}
-	m.packages.components = map[string]bool{"main": true, "non-free-firmware": true}
+	m.packages.components = map[component]bool{{m.debian, "main"}: true, {m.debian, "non-free-firmware"}: true}
 	m.packages.generation = installerGeneration
 	t.computed("/var/lib/dpkg/status", 0o644, func(m *Machine) []byte { return m.packages.statusFile() })
 	for _, u := range []Unit{

@@ -84,7 +84,7 @@ func hostnamectl(_ context.Context, c *Call) int {
 	case verb == "hostname" || o.has("static") || o.has("transient"):
 		c.printf("%s\n", c.Machine.Name())
 	case verb == "status":
-		r := releases[c.Machine.debian]
+		r := releases[c.Machine.Debian()]
 		c.printf(" Static hostname: %s\n       Icon name: computer-vm\n         Chassis: vm\n  Virtualization: kvm\nOperating System: Debian GNU/Linux %s (%s)\n          Kernel: Linux %s\n    Architecture: x86-64\n", c.Machine.Name(), r.version, r.codename, c.Machine.KernelRelease())
 	default:
 		return notSimulated(c, verb)

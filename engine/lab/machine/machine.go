@@ -18,19 +18,19 @@ import (
 
 // Machine is a simulated host. Its methods are safe for concurrent use.
 type Machine struct {
-	name, domain, debian string
-	clock                Clock
-	archive              *Archive
-	network              *Network
-	cpus                 int
-	memory               int64
-	bootTime             time.Duration
-	addresses            []netip.Prefix
-	users                []User
-	loader               BootLoader
-	iommu                bool
-	pci                  []PCIDevice
-	usb                  map[string]string
+	domain    string
+	clock     Clock
+	archive   *Archive
+	network   *Network
+	cpus      int
+	memory    int64
+	bootTime  time.Duration
+	addresses []netip.Prefix
+	users     []User
+	loader    BootLoader
+	iommu     bool
+	pci       []PCIDevice
+	usb       map[string]string
 
 	tree      *tree
 	mounts    mounts
@@ -45,6 +45,8 @@ type Machine struct {
 	databases sync.Mutex
 
 	mu       sync.Mutex
+	name     string
+	debian   string
 	on       bool
 	bootID   string
 	bootedAt time.Time
@@ -118,8 +120,12 @@ func (m *Machine) Name() string {
 // FQDN returns the host name with the domain that the installer was given.
 func (m *Machine) FQDN() string { return m.Name() + "." + m.domain }
 
-// Debian returns the code name of the Debian release.
-func (m *Machine) Debian() string { return m.debian }
+// Debian returns the code name of the Debian release, which is another one once base-files has been upgraded to that.
+func (m *Machine) Debian() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.debian
+}
 
 // Clock returns the lab's clock.
 func (m *Machine) Clock() Clock { return m.clock }

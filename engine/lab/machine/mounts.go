@@ -145,7 +145,7 @@ func mountpoint(_ context.Context, c *Call) int {
 	if is {
 		return 0
 	}
-	if c.Machine.debian == "bookworm" || c.Machine.debian == "trixie" {
+	if debian := c.Machine.Debian(); debian == "bookworm" || debian == "trixie" {
 		return 32 // util-linux since 2.37
 	}
 	return 1
@@ -180,19 +180,26 @@ func (m *Machine) mountTable() string {
 	return b.String()
 }
 
+// rootSize is the size of the root file system in bytes.
+const rootSize = 62 << 30
+
+// Free returns how many bytes are free on the root file system.
+func (m *Machine) Free() int64 {
+	m.tree.mu.RLock()
+	defer m.tree.mu.RUnlock()
+	if m.tree.free < 0 {
+		return rootSize * 9 / 10
+	}
+	return m.tree.free
+}
+
 func df(_ context.Context, c *Call) int {
 	o, ok := c.options("hPkTBm:i", "human-readable", "portability", "output?", "block-size=")
 	if !ok {
 		return 2
 	}
 	m := c.Machine
-	m.tree.mu.RLock()
-	free := m.tree.free
-	m.tree.mu.RUnlock()
-	total := int64(62 << 30)
-	if free < 0 {
-		free = total * 9 / 10
-	}
+	total, free := int64(rootSize), m.Free()
 	used := total - free
 	show := func(n int64) string {
 		switch {

@@ -14,12 +14,12 @@ type Packages struct {
 	mu sync.Mutex
 	db map[string]*installation
 	// components and generation are the state of the archive at the last apt-get update.
-	components map[string]bool
+	components map[component]bool
 	generation int
 }
 
 func newPackages(m *Machine) *Packages {
-	return &Packages{m: m, db: map[string]*installation{}, components: map[string]bool{}}
+	return &Packages{m: m, db: map[string]*installation{}, components: map[component]bool{}}
 }
 
 // Installed returns the version of a package that is installed and configured.
@@ -50,7 +50,7 @@ func (p *Packages) List() []string {
 // Install installs packages and their dependencies from anywhere in the archive. It is for setting up the lab;
 // programs use apt-get.
 func (p *Packages) Install(names ...string) error {
-	all := func(name string) []Package { return p.m.archive.Versions(name, p.m.debian) }
+	all := func(name string) []Package { return p.m.archive.Versions(name, p.m.Debian()) }
 	plan, err := p.resolve(all, names, nil)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (p *Packages) visible(name string) []Package {
 	p.mu.Lock()
 	components, generation := p.components, p.generation
 	p.mu.Unlock()
-	return p.m.archive.visible(name, p.m.debian, components, generation)
+	return p.m.archive.visible(name, components, generation)
 }
 
 // visibleOrInstalled returns the visible versions of a package and the one that is installed, newest first.
@@ -166,7 +166,7 @@ func (p *Packages) place(pkg Package) {
 		sums[file] = sum([]byte(content))
 	}
 	automatic := strings.HasPrefix(pkg.Name, "linux-image-6")
-	p.db[pkg.Name] = &installation{pkg: pkg, status: statusInstalled, sums: sums, automatic: automatic}
+	p.db[pkg.Name] = &installation{pkg: pkg, status: statusInstalled, sums: sums, automatic: automatic, was: true}
 	for _, u := range pkg.Units {
 		p.m.units.Add(u)
 	}
@@ -222,6 +222,22 @@ func (p *Packages) upgrades(full bool) (plan transaction, kept []string, err err
 	plan, err = p.resolve(p.visible, names, nil)
 	plan.asked = map[string]bool{}
 	return plan, kept, err
+}
+
+// Upgradable returns the names of the packages that a full upgrade would upgrade, as of the last update.
+func (p *Packages) Upgradable() []string {
+	plan, _, err := p.upgrades(true)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, pkg := range plan.install {
+		if _, have := p.Installed(pkg.Name); have {
+			names = append(names, pkg.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // orphans returns the automatically installed packages that nothing needs any more.

@@ -65,7 +65,7 @@ func settingPath(name string) string {
 // sysctlFiles returns the files that sysctl --system reads, in order.
 func (m *Machine) sysctlFiles() []string {
 	files := m.configFiles("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
-	if m.debian == "bookworm" { // read up to procps 4.0.3, and never by systemd-sysctl
+	if m.Debian() == "bookworm" { // read up to procps 4.0.3, and never by systemd-sysctl
 		files = append(files, "/etc/sysctl.conf")
 	}
 	return files

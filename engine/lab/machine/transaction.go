@@ -32,7 +32,10 @@ func (p *Packages) apply(t transaction, out io.Writer, o applyOptions) error {
 			return fmt.Errorf("dpkg: error processing archive %s (--unpack):\n cannot copy extracted data: %w", pkg.Name, err)
 		}
 		p.mu.Lock()
-		i := &installation{pkg: pkg, status: statusHalfConfigured, automatic: !t.asked[pkg.Name], sums: old.sums, hold: old.hold}
+		i := &installation{pkg: pkg, status: statusHalfConfigured, automatic: !t.asked[pkg.Name], sums: old.sums, hold: old.hold, was: old.was}
+		if pkg.Name == "base-files" {
+			p.m.setDebian(pkg.Debian)
+		}
 		if had && old.status != statusConfigFiles {
 			i.automatic = old.automatic && !t.asked[pkg.Name]
 		}
@@ -122,11 +125,11 @@ func (p *Packages) configure(name string, out io.Writer, o applyOptions) error {
 	}
 	for _, u := range i.pkg.Units {
 		if was, had := p.m.units.Get(u.Name); had && i.was {
-			u.Enabled = was.UnitFileState == "enabled" || u.Enabled && was.UnitFileState != "disabled"
-			u.Active = u.Active && was.UnitFileState != "masked"
 			if was.UnitFileState == "masked" {
 				continue
 			}
+			u.Enabled = was.UnitFileState == "enabled" || u.Enabled && was.UnitFileState != "disabled"
+			u.Active = was.ActiveState == "active" || u.Active && (u.Enabled || u.Static)
 			_ = p.m.units.Stop(u.Name) // the maintainer script restarts it
 		}
 		p.m.units.Add(u)

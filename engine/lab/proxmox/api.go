@@ -100,7 +100,7 @@ func clusterEndpoints() []endpoint {
 }
 
 func apiVersion(c *Command, _ *view, _ *Database, _ []string, _ arguments) (any, error) {
-	r := releases[c.Node.Debian()]
+	r := c.release()
 	return map[string]any{"release": r.release, "repoid": r.repoid, "version": r.manager}, nil
 }
 

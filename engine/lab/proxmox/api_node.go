@@ -5,7 +5,7 @@ func nodeEndpoints() []endpoint {
 	return []endpoint{
 		get("nodes/{}/version", apiVersion),
 		get("nodes/{}/status", func(c *Command, v *view, db *Database, _ []string, _ arguments) (any, error) {
-			r := releases[c.Node.Debian()]
+			r := c.release()
 			used := int64(labMemory / 6)
 			return map[string]any{"pveversion": "pve-manager/" + r.manager + "/" + r.repoid, "kversion": "Linux " + c.Node.Kernel() + " #1 SMP PREEMPT_DYNAMIC @0",
 				"current-kernel": map[string]any{"machine": "x86_64", "release": c.Node.Kernel(), "sysname": "Linux", "version": "#1 SMP PREEMPT_DYNAMIC @0"},

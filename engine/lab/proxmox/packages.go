@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"hlplay/engine/lab/machine"
@@ -18,11 +19,14 @@ type edition struct {
 }
 
 var editions = map[string]edition{
-	"bookworm": {"8.4.0", "8.4.1", "8.1.0", "4.0.7", "8.3.6", "8.3.12", "5.2.6", "3.1.9-pve1", "8.3.1", "8.2.2", "6.8.12-9-pve",
+	"bookworm": {"8.4.0", "8.4.21", "8.1.0", "4.0.7", "8.3.6", "8.3.12", "5.2.6", "3.1.9-pve1", "8.3.1", "8.2.2", "6.8.12-9-pve",
 		map[string]string{"quincy": "17.2.8", "reef": "18.2.7", "squid": "19.2.3"}},
 	"trixie": {"9.2.0", "9.2.11", "9.1.6", "5.2.0", "9.1.7", "9.2.6", "6.1.10", "3.1.9-pve2", "9.2.1", "9.1.1", "6.17.13-2-pve",
 		map[string]string{"squid": "19.2.3", "tentacle": "20.2.0"}},
 }
+
+// oldManager is a version of pve-manager that has no pve8to9 yet, which Proxmox's repository still offers.
+const oldManager = "8.4.1"
 
 const pveComponent = "pve-no-subscription"
 
@@ -94,7 +98,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "corosync", Version: e.corosync, Depends: []string{"libknet1"}, Programs: w.programs("/usr/sbin/corosync-quorumtool", "/usr/sbin/corosync-cfgtool"), Units: []machine.Unit{corosync}, Files: map[string]string{"/etc/corosync/.keep": ""}},
 		{Name: "libknet1", Version: "1.30-pve2"},
 		{Name: "pve-manager", Version: e.manager, Depends: []string{"pve-cluster", "libpve-access-control", "pve-ha-manager", "qemu-server", "pve-container", "libpve-storage-perl", "ceph-common", "ceph-fuse", "ifupdown2", "proxmox-archive-keyring"},
-			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph"), Conffiles: enterpriseSource(debian, "pve"),
+			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph", "/usr/bin/pve8to9"), Conffiles: enterpriseSource(debian, "pve"),
 			Units: append(w.units("pvedaemon", "pveproxy", "spiceproxy", "pvestatd", "pvescheduler", "pvenetcommit", "pve-guests", "pve-daily-update.timer"), machine.Unit{Name: "pve-daily-update.service", Static: true}), Installed: installManager,
 			Files: map[string]string{"/etc/modprobe.d/pve-blacklist.conf": "# This file contains a list of modules which are not supported by Proxmox VE\n\n# nvidiafb see bugreport https://bugzilla.proxmox.com/show_bug.cgi?id=701\nblacklist nvidiafb\n", "/etc/vzdump.conf": "# vzdump default settings\n\n#tmpdir: DIR\n#dumpdir: DIR\n#storage: STORAGE_ID\n#mode: snapshot|suspend|stop\n", "/etc/initramfs-tools/conf.d/pve-initramfs.conf": "RESUME=none\n"}},
 		{Name: "pve-ha-manager", Version: e.ha, Depends: []string{"pve-cluster"}, Programs: w.programs("/usr/sbin/ha-manager"), Units: append(w.units("pve-ha-crm", "pve-ha-lrm"), watchdog),
@@ -108,11 +112,14 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "ifupdown2", Version: "3.3.0-1+pmx11", Conflicts: []string{"ifupdown"}, Units: []machine.Unit{{Name: "networking.service", Enabled: true, Active: true, Exits: true}}, Files: map[string]string{"/usr/sbin/ifreload": "#!/usr/bin/python3\n", "/usr/sbin/ifquery": "#!/usr/bin/python3\n"}},
 	}
 	switch debian {
-	case "trixie":
+	case "bookworm":
+		old := packages[slices.IndexFunc(packages, func(p machine.Package) bool { return p.Name == "pve-manager" })]
+		old.Version, old.Programs = oldManager, w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph")
+		packages = append(packages, old)
+		packages = append(packages, w.clientPackages("17.2.8-pve2")...)
+	default:
 		// Without a Ceph repository the client comes from Debian.
 		packages = append(packages, w.clientPackages("18.2.7+ds-1")...)
-	default:
-		packages = append(packages, w.clientPackages("17.2.8-pve2")...)
 	}
 	// On trixie the package owns the keyring's file, which is there already wherever the repository is configured.
 	return append(packages, machine.Package{Name: "proxmox-archive-keyring", Version: "4.0"})

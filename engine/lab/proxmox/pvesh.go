@@ -6,16 +6,20 @@ import (
 	"strings"
 )
 
-// release describes what differs between the generations of Proxmox VE.
+// release is a version of pve-manager and the commit that it was built from.
 type release struct{ manager, repoid, release string }
 
-var releases = map[string]release{
-	"bookworm": {"8.4.1", "2a5fa54a8503f96d", "8.4"},
-	"trixie":   {"9.2.11", "14a22df35955d97d", "9.2"},
+var repoids = map[string]string{"8.4.1": "2a5fa54a8503f96d", "8.4.21": "2606ac850d46da29", "9.2.11": "14a22df35955d97d"}
+
+// release returns the release of Proxmox VE on the command's node.
+func (c *Command) release() release {
+	manager := c.Node.Version("pve-manager")
+	parts := strings.SplitN(manager+"..", ".", 3)
+	return release{manager, repoids[manager], parts[0] + "." + parts[1]}
 }
 
 func pveversion(c *Command) int {
-	r := releases[c.Node.Debian()]
+	r := c.release()
 	if !slices.Contains(c.Argv[1:], "-v") && !slices.Contains(c.Argv[1:], "--verbose") {
 		c.printf("pve-manager/%s/%s (running kernel: %s)\n", r.manager, r.repoid, c.Node.Kernel())
 		return 0

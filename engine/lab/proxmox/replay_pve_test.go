@@ -102,7 +102,7 @@ var pve9 = []scenario{
 
 var pve8 = []scenario{
 	{name: "three nodes", options: labOptions{debian: "bookworm"}, setUp: func(l *testLab) { threeNodes(l); l.guest("pve1", "100"); l.guest("pve1", "101") }, replay: []string{"pvecm-status.3nodes", "pvesh-get-cluster-status.3nodes", "pvecm-create.second", "pvecm-delnode.unknown", "@guest-pve2", "pvecm-add.already-member-use_ssh",
-		"pveversion", "pveceph-noargs", "ha-manager-noargs", "ha-manager-rules-list", "ha-manager-status.empty", "ha-manager-groupconfig.empty", "ha-manager-add.no-such-vm",
+		"@manager-8.4.1", "pveversion", "pveceph-noargs", "ha-manager-noargs", "ha-manager-rules-list", "ha-manager-status.empty", "ha-manager-groupconfig.empty", "ha-manager-add.no-such-vm",
 		"ha-manager-groupadd", "ha-manager-groupadd.duplicate", "ha-manager-groupadd.unknown-node", "ha-manager-groupconfig", "ha-manager-groupset", "ha-manager-groupset.missing", "cat-ha-groups.cfg", "pvesh-get-cluster-ha-groups",
 		"ha-manager-add.group", "@master-pve3", "ha-manager-add.duplicate", "ha-manager-add.missing-group", "ha-manager-config", "ha-manager-groupremove.in-use", "@settle", "ha-manager-status.settled", "ha-manager-set.delete-group", "ha-manager-groupremove", "ha-manager-groupremove.missing", "ha-manager-remove"}},
 }

@@ -77,7 +77,12 @@ var hooks = map[string]func(l *testLab){
 		l.world.at(func(v *view) { v.database("pve1").HA.Master = "pve3" })
 	},
 	"@guest-pve2": func(l *testLab) { l.guest("pve2", "200") },
-	"@ha-102":     func(l *testLab) { l.ok("pve1", "ha-manager", "add", "vm:102") },
+	"@manager-8.4.1": func(l *testLab) {
+		if err := l.nodes["pve1"].Packages().Install("pve-manager=" + oldManager); err != nil {
+			l.t.Fatal(err)
+		}
+	},
+	"@ha-102": func(l *testLab) { l.ok("pve1", "ha-manager", "add", "vm:102") },
 	"@strict": func(l *testLab) {
 		l.ok("pve1", "ha-manager", "rules", "set", "node-affinity", "keep-on-12", "--strict", "1", "--nodes", "pve1,pve2")
 	},
