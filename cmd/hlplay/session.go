@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
@@ -245,7 +246,8 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 // reach returns the options for connecting.
 func (f *connectFlags) reach() remote.Options {
 	if f.rehearsal {
-		return remote.Options{SSHConfig: remote.None, Agent: remote.None}
+		// Simulated nodes share the processors of this machine: two hundred of them take a while to start their shells.
+		return remote.Options{SSHConfig: remote.None, Agent: remote.None, Slack: 15 * time.Minute}
 	}
 	return remote.Options{SSHConfig: f.sshConfig}
 }

@@ -237,16 +237,16 @@ func (r *running) ended(i int, a Answer) {
 	switch {
 	case err != nil:
 		r.complaint = err
-		r.timer.Reset(silenceLimit) // for the rest
+		r.timer.Reset(r.session.conn.silenceLimit) // for the rest
 	default:
 		r.results = append(r.results, result)
 		if !commands[i].accepts(result.Exit) {
-			r.timer.Reset(silenceLimit) // for the skipped ones
+			r.timer.Reset(r.session.conn.silenceLimit) // for the skipped ones
 		} else if i+1 < len(commands) {
 			r.under = &commands[i+1]
 			r.timer.Reset(r.under.limit() + killAfter + slack)
 		} else {
-			r.timer.Reset(allowed(r.actions.Then))
+			r.timer.Reset(r.session.conn.allowed(r.actions.Then))
 		}
 	}
 	r.mu.Unlock()

@@ -217,13 +217,13 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
 	if !company {
-		return s.exchange(ctx, s.read, script, keeping(queries), false, allowed(queries))
+		return s.exchange(ctx, s.read, script, keeping(queries), false, s.conn.allowed(queries))
 	}
 	most := make([]int, len(queries)+1)
 	for i, place := range order {
 		most[i] = queries[place].Most
 	}
-	answered, err := s.exchange(ctx, s.read, script, most, true, allowed(queries))
+	answered, err := s.exchange(ctx, s.read, script, most, true, s.conn.allowed(queries))
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	if script, err = calls(rest); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	late, err := s.exchange(ctx, s.read, script, keeping(rest), false, allowed(rest))
+	late, err := s.exchange(ctx, s.read, script, keeping(rest), false, s.conn.allowed(rest))
 	if err != nil {
 		return nil, err
 	}
@@ -267,8 +267,8 @@ func keeping(queries []Query) []int {
 }
 
 // allowed returns how long a shell may be silent while it answers queries.
-func allowed(queries []Query) time.Duration {
-	limit := silenceLimit
+func (c *conn) allowed(queries []Query) time.Duration {
+	limit := c.silenceLimit
 	for _, q := range queries {
 		if q.Limit > 0 {
 			limit += q.Limit + killAfter

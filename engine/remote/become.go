@@ -45,7 +45,7 @@ func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawne
 	}
 	sp := &spawned{process: p, nonce: nonce()}
 	sp.out, sp.errs = newSkipper(p.Stdout(), sp.nonce), newSkipper(p.Stderr(), sp.nonce)
-	sp.watch()
+	sp.watch(s.conn.startLimit)
 	if prompt != "" {
 		if err := s.answerPrompt(ctx, sp, prompt, hello); err != nil {
 			sp.Close()
@@ -110,7 +110,7 @@ func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello st
 				Reason: "sudo wants a password: " + err.Error(),
 			}
 		}
-		p.timer.Reset(startLimit)
+		p.timer.Reset(s.conn.startLimit)
 		if _, err := wait(ctx, p.late, func() (int, error) { return p.Stdin().Write([]byte(password + "\n")) }); err != nil {
 			return s.explain(p, errNoMark)
 		}

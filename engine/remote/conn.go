@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // conn implements Conn over any transport.
@@ -24,6 +25,8 @@ type conn struct {
 	// acting limits the number of acting shells.
 	acting chan struct{}
 	waits  waits
+	// startLimit and silenceLimit are the constants of those names and Options.Slack.
+	startLimit, silenceLimit time.Duration
 
 	mu    sync.Mutex
 	users map[string]*session
@@ -65,6 +68,7 @@ func (c *conn) use(o Options) {
 	if o.Secrets == nil {
 		c.ask.Secrets = &Secrets{}
 	}
+	c.startLimit, c.silenceLimit = startLimit+o.Slack, silenceLimit+o.Slack
 }
 
 // As returns the session of another user.
@@ -179,7 +183,7 @@ func (s *session) explain(p *spawned, err error) error {
 	switch {
 	case p.overdue():
 		return fmt.Errorf("%s: the shell of user %s did not answer within %s; does something in its .profile or .bashrc wait, or sudo?",
-			s.conn.name, s.who(), startLimit)
+			s.conn.name, s.who(), s.conn.startLimit)
 	case errors.Is(err, errSilent):
 		return fmt.Errorf("%s: the shell of user %s has stopped answering; look on the host for what it waits for, such as a file system that hangs",
 			s.conn.name, s.who())

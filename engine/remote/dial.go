@@ -58,6 +58,8 @@ type Options struct {
 	// KeepAlive is how long a connection may be silent before the host is asked for a sign of life. Without one for three
 	// times as long, the connection counts as lost. Zero means DefaultKeepAlive.
 	KeepAlive time.Duration
+	// Slack is added to the time that a host has to open a session, to start a shell and to answer.
+	Slack time.Duration
 }
 
 const (
@@ -104,7 +106,7 @@ func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
 		}
 		clients, count = append(clients, client), counted
 	}
-	c := newConn(newSSHTransport(clients, count, o.KeepAlive), e.name, e.address(), e.user)
+	c := newConn(newSSHTransport(clients, count, o), e.name, e.address(), e.user)
 	c.use(o)
 	return c, nil
 }

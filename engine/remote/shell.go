@@ -60,9 +60,9 @@ var errNoWord = errors.New("it did not say its first word in time")
 var errSilent = errors.New("the shell has stopped answering")
 
 // watch closes the process if it has not printed its first word in time.
-func (p *spawned) watch() {
+func (p *spawned) watch(limit time.Duration) {
 	p.late = make(chan struct{})
-	p.timer = time.AfterFunc(startLimit, func() {
+	p.timer = time.AfterFunc(limit, func() {
 		close(p.late)
 		p.process.Close()
 	})

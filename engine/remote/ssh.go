@@ -22,6 +22,8 @@ type sshTransport struct {
 	chain  []*ssh.Client // all clients of a ProxyJump chain, client last
 	count  *countingConn
 	places chan struct{}
+	// startLimit limits the time that the host takes to open a session.
+	startLimit time.Duration
 	// open is the number of open sessions. narrow is set once the host has refused one. idle closes unused shells, which are
 	// started again when they are needed, and reports whether there were any.
 	open   atomic.Int64
@@ -33,10 +35,11 @@ type sshTransport struct {
 	goneErr error // valid once gone is closed
 }
 
-func newSSHTransport(chain []*ssh.Client, count *countingConn, keepAlive time.Duration) *sshTransport {
+func newSSHTransport(chain []*ssh.Client, count *countingConn, o Options) *sshTransport {
 	t := &sshTransport{
 		client: chain[len(chain)-1], chain: chain, count: count,
 		places: make(chan struct{}, maxSessions), gone: make(chan struct{}),
+		startLimit: startLimit + o.Slack,
 	}
 	go func() {
 		err := t.client.Wait()
@@ -45,7 +48,7 @@ func newSSHTransport(chain []*ssh.Client, count *countingConn, keepAlive time.Du
 		}
 		t.end(err)
 	}()
-	go t.keepAlive(keepAlive)
+	go t.keepAlive(o.KeepAlive)
 	return t
 }
 
@@ -177,12 +180,9 @@ func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Re
 	}
 }
 
-// errNoSession reports that a host did not answer the request to open a session.
-var errNoSession = fmt.Errorf("the host opened no session within %s", startLimit)
-
 // openChannel asks for a session once.
 func (t *sshTransport) openChannel(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, errNoSession)
+	ctx, cancel := context.WithTimeoutCause(ctx, t.startLimit, fmt.Errorf("the host opened no session within %s", t.startLimit))
 	defer cancel()
 	type opened struct {
 		ch       ssh.Channel

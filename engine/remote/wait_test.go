@@ -199,3 +199,23 @@ func TestKeysAreNotWaitedForWithoutEnd(t *testing.T) {
 	target.Keys = []string{fifo}
 	unreachable(t, target, plain(), "key "+fifo+": it is a FIFO")
 }
+
+// A host that is known to be slow gets the time that it needs.
+func TestSlack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConn(&fakeHost{run: func(in io.Reader, _, _ io.Writer) {
+			go func() { _, _ = io.Copy(io.Discard, in) }()
+			time.Sleep(24 * time.Hour)
+		}, gone: make(chan struct{})}, "node", "node:22", "root")
+		c.use(Options{Slack: 10 * time.Minute})
+		began := time.Now()
+		_, err := c.Ask(t.Context(), []Query{{Script: ":"}})
+		if err == nil || !strings.Contains(err.Error(), "did not answer within 10m30s") {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(began); took < startLimit+10*time.Minute {
+			t.Errorf("given up after %s", took)
+		}
+		time.Sleep(48 * time.Hour) // for what was left behind
+	})
+}

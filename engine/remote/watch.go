@@ -69,7 +69,7 @@ func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	s.conn.flights.Add(1)
 	script := []byte(watching + "_hl_w " + words + "\ntrue\n")
 	// The last look may begin just before the limit, and is followed by the answers.
-	return of.exchange(ctx, of.watch, script, keeping(w.Queries), false, w.Limit+2*allowed(w.Queries))
+	return of.exchange(ctx, of.watch, script, keeping(w.Queries), false, w.Limit+2*of.conn.allowed(w.Queries))
 }
 
 // pauses returns the pauses, in seconds. There is one that ends at the limit or later.
