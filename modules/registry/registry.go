@@ -12,6 +12,7 @@ import (
 	"hlplay/modules/backup_job"
 	"hlplay/modules/boot"
 	"hlplay/modules/command"
+	"hlplay/modules/compose"
 	"hlplay/modules/cron"
 	"hlplay/modules/debug"
 	"hlplay/modules/download"
@@ -54,6 +55,7 @@ var all = []modules.Spec{
 	backup_job.Spec,
 	boot.Spec,
 	command.Spec,
+	compose.Spec,
 	cron.Spec,
 	debug.Spec,
 	download.Spec,

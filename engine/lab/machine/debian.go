@@ -211,6 +211,9 @@ func debianExtras() []Package {
 		add(Package{Name: "git", Version: version("1:2.39.5-0+deb12u2", "1:2.47.3-0+deb13u1"), Programs: map[string]Program{"git": unsupported}})
 		add(wireguardTools(version("1.0.20210914-1+b1", "1.0.20210914-3")))
 		add(iperfPackage(version("3.12-1+deb12u2", "3.18-2+deb13u1")))
+		for _, p := range dockerPackages(codename) {
+			add(p)
+		}
 		add(mdadmPackage(codename, version("4.2-5", "4.4-11+deb13u1")))
 		for _, name := range []string{"intel-microcode", "amd64-microcode"} {
 			add(Package{Name: name, Version: "1.0-1+deb" + r.version, Component: "non-free-firmware"})

@@ -1,0 +1,271 @@
+package compose
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/modulestest"
+)
+
+const web = `services:
+  caddy:
+    image: caddy:2.10.0
+    volumes: ["./caddy:/etc/caddy:ro", "data:/data"]
+`
+
+func with(change func(*Project)) *Project {
+	p := modulestest.Decoded(&Project{Directory: "/srv/web", Files: map[string]string{"compose.yml": web, "caddy/Caddyfile": ":80\n"}})
+	if change != nil {
+		change(p)
+	}
+	return p
+}
+
+func TestValidate(t *testing.T) {
+	describe := func(text string) func(*Project) {
+		return func(p *Project) { p.Files["compose.yml"] = text }
+	}
+	image := func(ref string) func(*Project) { return describe("services:\n  a:\n    image: " + ref + "\n") }
+	digest := "@sha256:" + strings.Repeat("0a", 32)
+	for name, test := range map[string]struct {
+		change func(*Project)
+		want   string
+	}{
+		"right":               {nil, ""},
+		"a digest":            {image("caddy" + digest), ""},
+		"a tag and a digest":  {image("caddy:latest" + digest), ""},
+		"a registry's port":   {image("registry.example.org:5000/caddy"), `line 3: image "registry.example.org:5000/caddy" of service a has no version`},
+		"no tag":              {image("caddy"), `line 3: image "caddy" of service a has no version`},
+		"latest":              {image("ghcr.io/a/b:latest"), `is whatever is the latest`},
+		"a variable":          {image("caddy:${TAG}"), "depends on a variable of Compose"},
+		"an option":           {image("--all"), "is not the name of an image"},
+		"no image":            {describe("services:\n  a:\n    command: x\n"), "line 3: service a has no image"},
+		"built here":          {describe("services:\n  a:\n    build: .\n    image: a:1\n"), "line 3: service a is built on the host"},
+		"extends":             {describe("services:\n  a:\n    extends: {file: b.yml}\n    image: a:1\n"), "line 3: extends is not supported"},
+		"include":             {describe("include: [b.yml]\nservices: {}\n"), "line 1: include is not supported"},
+		"no services":         {describe("services: {}\n"), "there are no services"},
+		"no YAML":             {describe("services: [\n"), "compose.yml: line"},
+		"an optional service": {describe("services:\n  a:\n    image: a\n    profiles: [x]\n"), "has no version"},
+		"no compose.yml":      {func(p *Project) { delete(p.Files, "compose.yml") }, "files: has no compose.yml"},
+		"two":                 {func(p *Project) { p.Files["compose.yaml"] = web }, "has both compose.yaml and compose.yml"},
+		"an override":         {func(p *Project) { p.Files["compose.override.yml"] = web }, "would not be read"},
+		"outside":             {func(p *Project) { p.Files["../x"] = "" }, `"../x" is not a path below the directory`},
+		"absolute":            {func(p *Project) { p.Files["/etc/passwd"] = "" }, "is not a path below the directory"},
+		"the root":            {func(p *Project) { p.Directory = "/" }, "cannot be the directory"},
+		"a top directory":     {func(p *Project) { p.Directory = "/etc" }, "cannot be the directory"},
+		"relative":            {func(p *Project) { p.Directory = "srv/web" }, "cannot be the directory"},
+		"upper case":          {func(p *Project) { p.Directory = "/srv/Web" }, "give name as well"},
+		"named":               {func(p *Project) { p.Directory, p.Name = "/srv/Web", "web" }, ""},
+		"a bad name":          {func(p *Project) { p.Name = "a b" }, "name: "},
+		"absent":              {func(p *Project) { p.State, p.Files = absent, nil }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := with(test.change).Validate()
+			switch {
+			case test.want == "" && err != nil, test.want != "" && err == nil:
+				t.Errorf("found %v, expected %q", err, test.want)
+			case err != nil && !strings.Contains(err.Error(), test.want):
+				t.Errorf("found %v, expected %q", err, test.want)
+			}
+		})
+	}
+}
+
+// host returns a host with the project as it is to be, and changes of that.
+func host(p *Project, is project, more ...observe.Expectation) modules.Host {
+	dir := func(name string, mode uint32) observe.Expectation {
+		f := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
+		if mode != 0 {
+			f.Mode = 0o700
+		}
+		return observe.Files.Expect(name, f)
+	}
+	all := []observe.Expectation{dir("/", 0), dir("/srv", 0), dir("/srv/web", 1), dir("/srv/web/caddy", 0), observe.Packages.Expect(proxmox, observe.Package{}), projects.Expect(p.key(), is), images.Expect("caddy:2.10.0", true), images.Expect("api:1", false)}
+	for name, text := range with(nil).Files {
+		all = append(all, observe.Files.Expect(p.at(name), observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(text)), Content: []byte(text), Stamp: "7:1000.5"}))
+	}
+	return observe.NewRecorded("web1", append(all, more...)...)
+}
+
+func running(change func(*containers)) project {
+	c := containers{Current: true, Started: time.Unix(1000, 600_000_000)}
+	if change != nil {
+		change(&c)
+	}
+	return project{Services: map[string]containers{"caddy": c}}
+}
+
+func TestPlan(t *testing.T) {
+	two := web + "  api:\n    image: api:1\n"
+	for name, test := range map[string]struct {
+		change func(*Project)
+		is     project
+		more   []observe.Expectation
+		want   []string
+	}{
+		"as it is to be":                       {is: running(nil)},
+		"no containers":                        {is: project{}, want: []string{"start caddy (project web)"}},
+		"a stopped one":                        {is: running(func(c *containers) { c.Stopped, c.Problem = true, "is exited (exit code 0)" }), want: []string{"start caddy (project web)"}},
+		"one that is described in another way": {is: running(func(c *containers) { c.Current = false }), want: []string{"replace caddy (project web)"}},
+		"one that fails":                       {is: running(func(c *containers) { c.Problem = "is unhealthy" }), want: []string{"wait until the containers of web run"}},
+		"a file that is newer":                 {is: running(func(c *containers) { c.Started = time.Unix(1000, 400_000_000) }), want: []string{"restart caddy of web, whose files have changed"}},
+		"a file that changes": {
+			change: func(p *Project) { p.Files["caddy/Caddyfile"] = ":81\n" }, is: running(nil),
+			want: []string{"write /srv/web/caddy/Caddyfile", "restart caddy of web, whose files have changed"},
+		},
+		"a file that nobody mounts": {
+			change: func(p *Project) { p.Files[".env"] = "A=1\n" }, is: running(nil), more: []observe.Expectation{observe.Files.Expect("/srv/web/.env", observe.File{})},
+			want: []string{"write /srv/web/.env", "bring the containers of web up to date"},
+		},
+		"another service": {
+			change: func(p *Project) { p.Files["compose.yml"] = two }, is: running(nil),
+			want: []string{"write /srv/web/compose.yml", "pull api:1", "start api (project web)"},
+		},
+		"both change": {
+			change: func(p *Project) {
+				p.Files["compose.yml"], p.Files["caddy/Caddyfile"] = two, ":81\n"
+			}, is: running(nil),
+			want: []string{"write /srv/web/caddy/Caddyfile", "write /srv/web/compose.yml", "pull api:1", "start api (project web)", "restart caddy of web, whose files have changed"},
+		},
+		"a service that is replaced anyway": {
+			change: func(p *Project) {
+				p.Files["compose.yml"], p.Files["caddy/Caddyfile"] = strings.Replace(web, "data:/data", "data:/var", 1), ":81\n"
+			}, is: running(nil),
+			want: []string{"write /srv/web/caddy/Caddyfile", "write /srv/web/compose.yml", "replace caddy (project web)"},
+		},
+		"one that is no longer wanted": {
+			is: project{Services: map[string]containers{"caddy": running(nil).Services["caddy"], "old": {Stopped: true}}}, want: []string{"remove old (project web)"},
+		},
+		"one that has come to its end": {
+			change: func(p *Project) {
+				p.Files["compose.yml"] = "services:\n  init:\n    image: api:1\n  caddy:\n    image: caddy:2.10.0\n    depends_on: {init: {condition: service_completed_successfully}}\n"
+			}, is: project{Services: map[string]containers{"caddy": {Current: true}, "init": ended}},
+			want: []string{"write /srv/web/compose.yml", "pull api:1", "replace caddy, init (project web)"},
+		},
+		"absent": {change: func(p *Project) { p.State = absent }, is: running(nil), want: []string{"remove caddy (project web)", "remove /srv/web/caddy/Caddyfile", "remove /srv/web/compose.yml"}},
+		"a directory for all": {
+			is: running(nil), more: []observe.Expectation{observe.Files.Expect("/srv/web", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"})},
+			want: []string{"let only root into /srv/web"},
+		},
+		"on a host with Proxmox VE, as told": {
+			change: func(p *Project) { p.OnProxmox = true }, is: running(nil), more: []observe.Expectation{observe.Packages.Expect(proxmox, observe.Package{Status: observe.InstalledStatus})},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := with(test.change)
+			var found []string
+			for _, step := range modulestest.Converges(t, p, host(p, test.is, test.more...)).Steps {
+				found = append(found, step.Summary)
+			}
+			if diff := cmp.Diff(test.want, found); diff != "" {
+				t.Errorf("-expected +found:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for name, test := range map[string]struct {
+		is   project
+		more []observe.Expectation
+		want string
+	}{
+		"Proxmox VE":       {running(nil), []observe.Expectation{observe.Packages.Expect(proxmox, observe.Package{Status: observe.InstalledStatus})}, "web1 is a host with Proxmox VE"},
+		"no Compose":       {project{Missing: "docker compose"}, []observe.Expectation{observe.Programs.Expect("docker", true)}, "web1 has no docker compose: install"},
+		"another project":  {project{Elsewhere: "/opt/web"}, nil, "has a project web in /opt/web already"},
+		"refused":          {project{Refused: "services.caddy Additional property x is not allowed"}, nil, "docker compose refuses /srv/web/compose.yml"},
+		"a user's":         {running(nil), []observe.Expectation{observe.Files.Expect("/srv", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "eve", Group: "eve"})}, "eve could put something else"},
+		"a link":           {running(nil), []observe.Expectation{observe.Files.Expect("/srv/web/compose.yml", observe.File{Type: observe.Symlink, Target: "/etc/passwd", Owner: "root"})}, "is a symbolic link to /etc/passwd"},
+		"a linked project": {running(nil), []observe.Expectation{observe.Files.Expect("/srv/web", observe.File{Type: observe.Symlink, Target: "/opt", Owner: "root"}), observe.Files.Expect("/opt", observe.File{Type: observe.Directory, Owner: "root", Mode: 0o755})}, "expected a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := with(nil)
+			if _, err := p.Plan(t.Context(), host(p, test.is, test.more...)); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("found %v, expected %q", err, test.want)
+			}
+		})
+	}
+}
+
+// recorded is what the query prints on a host with Docker 26.1.5 and Compose 2.26.1.
+func recorded(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + name + ".txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestParseProject(t *testing.T) {
+	for name, want := range map[string]project{
+		"running": {Services: map[string]containers{"frps": {Current: true}, "caddy": {Current: true}}},
+		"changed": {Services: map[string]containers{"frps": {Current: true}, "caddy": {}}},
+		"failing": {Services: map[string]containers{
+			"bad":  {Current: true, Problem: "is restarted again and again: it has ended 5 times, the last time with exit code 1"},
+			"ill":  {Current: true, Problem: "is unhealthy: cat: can't open '/none': No such file or directory"},
+			"once": {Current: true, Problem: "is exited (exit code 0)", Stopped: true, End: true},
+		}},
+		"refused": {Refused: "validating /srv/edge/compose.yml: services.caddy Additional property netwrk_mode is not allowed", Services: map[string]containers{"frps": {}, "caddy": {}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, err := parseProject(site{Name: "edge", Directory: "/srv/edge", File: "/srv/edge/compose.yml"}, recorded(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for service, c := range found.Services {
+				if c.Started.IsZero() {
+					t.Errorf("%s: no start", service)
+				}
+				c.Started = time.Time{}
+				found.Services[service] = c
+			}
+			if diff := cmp.Diff(want, found); diff != "" {
+				t.Errorf("-expected +found:\n%s", diff)
+			}
+		})
+	}
+	if found, err := parseProject(site{Name: "edge", Directory: "/srv/other"}, recorded(t, "running")); err != nil || found.Elsewhere != "/srv/edge" {
+		t.Errorf("found %+v, %v; expected another project", found, err)
+	}
+	if _, err := parseProject(site{}, "what\n"); err == nil {
+		t.Error("an unexpected word is accepted")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(web)
+	f.Add("services:\n  a: &a\n    image: a:1\n  b:\n    <<: *a\n    configs: [{source: c}]\nconfigs:\n  c: {file: ./c}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		found, err := parse(text)
+		if fault := (*fileError)(nil); err != nil && !errors.As(err, &fault) {
+			t.Errorf("%v is no fileError", err)
+		}
+		for name, s := range found.services {
+			if pinned(s.image) != "" {
+				t.Errorf("%s: %q is accepted", name, s.image)
+			}
+			s.sees("/srv/web", "/srv/web/c")
+		}
+	})
+}
+
+func FuzzParseProject(f *testing.F) {
+	for _, name := range []string{"running", "failing", "refused"} {
+		text, err := os.ReadFile("testdata/" + name + ".txt")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(_ *testing.T, text string) {
+		_, _ = parseProject(site{Name: "edge", Directory: "/srv/edge"}, text) // it must not panic
+	})
+}

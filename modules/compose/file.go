@@ -1,0 +1,183 @@
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// file is what the module knows of a project's file.
+type file struct{ services map[string]service }
+
+// service is a service of a project's file.
+type service struct {
+	image string
+	// once is set if the service is expected to run to its end, because another one waits for that.
+	once bool
+	// optional is set if only a profile starts the service.
+	optional bool
+	// mounts lists the paths that it mounts from the host, relative to the project's directory or absolute.
+	mounts []string
+	// raw is the service as it is written, without YAML's formatting.
+	raw any
+}
+
+// fileError is an error in a project's file.
+type fileError struct{ problem, want string }
+
+func (e *fileError) Error() string { return e.problem }
+
+func wantOf(err error) string {
+	if e := (*fileError)(nil); errors.As(err, &e) {
+		return e.want
+	}
+	return ""
+}
+
+// written is a service as YAML has it.
+type written struct {
+	Image    yaml.Node `yaml:"image"`
+	Build    yaml.Node `yaml:"build"`
+	Extends  yaml.Node `yaml:"extends"`
+	Profiles []string  `yaml:"profiles"`
+	Volumes  []mount   `yaml:"volumes"`
+	Configs  []mount   `yaml:"configs"`
+	Secrets  []mount   `yaml:"secrets"`
+	// DependsOn is a list of names, or the conditions by name.
+	DependsOn yaml.Node `yaml:"depends_on"`
+}
+
+// mount is an entry of volumes, configs or secrets, in its short or long form.
+type mount struct{ source string }
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (m *mount) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		m.source, _, _ = strings.Cut(n.Value, ":")
+		return nil
+	}
+	var long struct {
+		Source string `yaml:"source"`
+	}
+	err := n.Decode(&long)
+	m.source = long.Source
+	return err
+}
+
+// parse reads a project's file. Compose itself checks the rest of it.
+func parse(text string) (file, error) {
+	var f struct {
+		Include  yaml.Node                        `yaml:"include"`
+		Services map[string]yaml.Node             `yaml:"services"`
+		Configs  map[string]struct{ File string } `yaml:"configs"`
+		Secrets  map[string]struct{ File string } `yaml:"secrets"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &f); err != nil {
+		return file{}, &fileError{strings.TrimPrefix(err.Error(), "yaml: "), "a file as in Compose's reference"}
+	}
+	switch {
+	case !f.Include.IsZero():
+		return file{}, &fileError{fmt.Sprintf("line %d: include is not supported", f.Include.Line), "one file describes the project"}
+	case len(f.Services) == 0:
+		return file{}, &fileError{"there are no services", "services: and at least one of them"}
+	}
+	all := file{services: map[string]service{}}
+	var ends []string
+	for _, name := range slices.Sorted(maps.Keys(f.Services)) {
+		node := f.Services[name]
+		var w written
+		s := service{}
+		if err := errors.Join(node.Decode(&w), node.Decode(&s.raw)); err != nil {
+			return file{}, &fileError{fmt.Sprintf("service %s: %s", name, strings.TrimPrefix(err.Error(), "yaml: ")), "a service as in Compose's reference"}
+		}
+		switch {
+		case !w.Build.IsZero():
+			return file{}, &fileError{fmt.Sprintf("line %d: service %s is built on the host", w.Build.Line, name), "an image from a registry, with its version"}
+		case !w.Extends.IsZero():
+			return file{}, &fileError{fmt.Sprintf("line %d: extends is not supported", w.Extends.Line), "a service that is written in full, or YAML's << and &"}
+		case w.Image.Value == "":
+			return file{}, &fileError{fmt.Sprintf("line %d: service %s has no image", node.Line, name), "an image with its version, as in caddy:2.10.0"}
+		}
+		if problem := pinned(w.Image.Value); problem != "" {
+			return file{}, &fileError{fmt.Sprintf("line %d: image %q of service %s %s", w.Image.Line, w.Image.Value, name, problem), "a version, as in caddy:2.10.0, or a digest, so that each run has the same image"}
+		}
+		s.image, s.optional = w.Image.Value, len(w.Profiles) > 0
+		for _, v := range w.Volumes {
+			if strings.Contains(v.source, "/") || v.source == "." { // anything else is the name of a volume
+				s.mounts = append(s.mounts, v.source)
+			}
+		}
+		for _, c := range w.Configs {
+			s.mounts = append(s.mounts, f.Configs[c.source].File)
+		}
+		for _, c := range w.Secrets {
+			s.mounts = append(s.mounts, f.Secrets[c.source].File)
+		}
+		var conditions map[string]struct{ Condition string }
+		if w.DependsOn.Kind == yaml.MappingNode {
+			if err := w.DependsOn.Decode(&conditions); err != nil {
+				return file{}, &fileError{fmt.Sprintf("line %d: depends_on of service %s: %v", w.DependsOn.Line, name, err), "a service as in Compose's reference"}
+			}
+		}
+		for other, on := range conditions {
+			if on.Condition == "service_completed_successfully" {
+				ends = append(ends, other)
+			}
+		}
+		all.services[name] = s
+	}
+	for _, name := range ends {
+		s := all.services[name]
+		s.once = true
+		all.services[name] = s
+	}
+	return all, nil
+}
+
+// sees reports whether the service mounts a file of a project in that directory.
+func (s service) sees(directory, file string) bool {
+	return slices.ContainsFunc(s.mounts, func(source string) bool {
+		if source == "" {
+			return false
+		}
+		if !path.IsAbs(source) {
+			source = path.Join(directory, source)
+		}
+		source = path.Clean(source)
+		return file == source || strings.HasPrefix(file, source+"/")
+	})
+}
+
+// same reports whether a service is written as in another file.
+func (s service) same(other service) bool { return reflect.DeepEqual(s.raw, other.raw) }
+
+var (
+	imageForm  = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$`)
+	digestForm = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
+)
+
+// pinned returns why a reference to an image does not always name the same version; empty if it does.
+func pinned(image string) string {
+	base := image[strings.LastIndexByte(image, '/')+1:]
+	_, tag, tagged := strings.Cut(base, ":")
+	switch {
+	case strings.Contains(image, "$"):
+		return "depends on a variable of Compose"
+	case !imageForm.MatchString(image):
+		return "is not the name of an image"
+	case digestForm.MatchString(image):
+		return ""
+	case !tagged || tag == "":
+		return "has no version"
+	case tag == "latest":
+		return "is whatever is the latest"
+	}
+	return ""
+}
