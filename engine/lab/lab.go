@@ -48,8 +48,8 @@ type Lab struct {
 	cancel   context.CancelFunc
 }
 
-// Start starts a machine for each host of the inventory that is reached by SSH. The machines run until Close is
-// called or ctx ends.
+// Start starts a machine for each host of the inventory, also for one that stands for the controller (connection "local"). The
+// machines run until Close is called or ctx ends.
 func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, err error) {
 	l = &Lab{archive: machine.NewArchive(), network: machine.NewNetwork(), machines: map[string]*machine.Machine{}}
 	if o.Speed > 0 {
@@ -82,9 +82,6 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 		return nil, err
 	}
 	for i, h := range inv.Hosts {
-		if h.Connection == "local" {
-			continue
-		}
 		l.names = append(l.names, h.Name)
 		l.machines[h.Name] = machine.New(l.config(h, i, public))
 	}
@@ -204,9 +201,7 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 		reached.Hosts[i] = &at
 		moved[h] = &at
 		m := l.machines[h.Name]
-		if m == nil {
-			continue
-		}
+		at.Connection = "ssh" // the controller too is simulated: a rehearsal must not change it
 		address, err := m.Listen(ctx, "127.0.0.1:0")
 		if err != nil {
 			return err
