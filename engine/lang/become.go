@@ -13,6 +13,15 @@ type Become struct {
 	User    string // empty means root
 }
 
+// becomesApart reports whether the account depends on the host.
+func (t *Task) becomesApart() bool {
+	apart := t.play.become.on != nil || t.become.on != nil
+	for g := t.group; g != nil; g = g.parent {
+		apart = apart || g.become.on != nil
+	}
+	return apart
+}
+
 // becoming holds the become arguments of a play, group or task.
 type becoming struct {
 	same *Become // on all hosts; nil if not set

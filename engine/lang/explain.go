@@ -84,6 +84,9 @@ func (p *Playbook) Explain(t *Task) string {
 	if t.RunOnce {
 		row("runs", "once, on one host for all")
 	}
+	if t.Delegate != "" {
+		row("acts", "on "+t.Delegate+", for its hosts one after the other")
+	}
 	if len(t.Tags) > 0 {
 		row("tags", strings.Join(t.Tags, ", "))
 	}

@@ -19,6 +19,7 @@ var argumentHabits = map[string]string{
 	"failed_when":  "Write an assert on result.NAME in a task behind this one.",
 	"changed_when": "A module finds out by itself what changes; command has the argument reads.",
 	"check_mode":   "What only reads is done in check mode too: command has the argument reads.",
+	"local_action": `Write delegate_to = "localhost"; the inventory declares it: host "localhost" { connection = "local" }.`,
 	"listen":       "A task names its handlers in notify.",
 	"no_log":       "Mark the value: sensitive(…), or sensitive = true in its variable.",
 	"gather_facts": "Facts are read when an expression asks for them; leave it out.",

@@ -113,6 +113,9 @@ type Task struct {
 	Allow map[string]string
 	// RunOnce is set for a task that runs on one host on behalf of all.
 	RunOnce bool
+	// Delegate is the host of the inventory on which the task is carried out for each of its hosts; empty means on the host
+	// itself.
+	Delegate string
 	// Dir is the directory of the file that contains the task; relative paths are relative to it.
 	Dir   string
 	Range hcl.Range

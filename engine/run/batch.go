@@ -116,7 +116,7 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	}
 	b.report(report.TaskStarted{Play: t.play.Name, Task: t.Name, Handler: t.handler})
 	b.hosts.lead(hosts[0])
-	all := &everywhere{gate: b.gate(hosts), consent: newConsent(hosts)}
+	all := &everywhere{gate: b.gate(t, hosts), consent: newConsent(hosts)}
 	previous := make(chan struct{})
 	close(previous)
 	var wg sync.WaitGroup
@@ -222,6 +222,17 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 	}
 	if d.elsewhere {
 		return elsewhere
+	}
+	if to := b.hosts.delegate(t, h); to != nil && d.skipped == "" {
+		if err := to.planner.reach(ctx); err != nil {
+			return finish(failure(h, err))
+		}
+		switch waited, err := b.awaitUndo(ctx, to); {
+		case err != nil:
+			return finish(failure(h, err))
+		case waited:
+			d = h.planner.decision(ctx, t)
+		}
 	}
 	if d.settings != nil {
 		if settings.Timeout == 0 && d.settings.Timeout > 0 {

@@ -261,12 +261,13 @@ func (e *execution) told(it *itemPlan) causeList {
 }
 
 // circumstantial reports whether an error may be caused by the state of a host. An unreadable file of the controller, a host
-// that does not answer, a defect and a timeout are not.
+// that does not answer, a defect, a timeout and what cannot be delegated are not.
 func circumstantial(err error) bool {
 	var file *fs.PathError
 	var lost *remote.UnreachableError
 	var panicked *defect.Error
-	return !errors.As(err, &file) && !errors.As(err, &lost) && !errors.As(err, &panicked) &&
+	var undelegable *undelegableError
+	return !errors.As(err, &undelegable) && !errors.As(err, &file) && !errors.As(err, &lost) && !errors.As(err, &panicked) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 

@@ -43,9 +43,11 @@ type itemPlan struct {
 	from     *decision
 	// environment is added to that of the steps' commands.
 	environment map[string]string
-	module      modules.Module
-	plan        modules.Plan
-	err         error
+	// delegated is set if the item is carried out on another host than the planner's.
+	delegated *delegation
+	module    modules.Module
+	plan      modules.Plan
+	err       error
 	// saw tracks what the item was planned from; nil before it is planned.
 	saw *observe.Tracker
 }
@@ -115,6 +117,9 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 	}
 	d.peers = peers
 	if d.err != nil || d.skipped != "" {
+		return d
+	}
+	if p.delegate(t, d); d.err != nil {
 		return d
 	}
 	if d.scope == modules.OncePerCluster && !p.hosts.leads(p.host) {
@@ -194,7 +199,7 @@ func (p *planner) evaluate(t *task, scope lang.Scope) *decision {
 
 // announce makes the observations that a task needs travel with the facts that its expressions wait for.
 func (p *planner) announce(t *task) {
-	if !t.references.AllFacts && len(t.references.Facts) == 0 || t.RunOnce && !p.hosts.leads(p.host) {
+	if t.Delegate != "" || !t.references.AllFacts && len(t.references.Facts) == 0 || t.RunOnce && !p.hosts.leads(p.host) {
 		return
 	}
 	if module, ok := t.Foresee(p.expressions.foreseen(p.host, t)).(modules.Announcer); ok {
@@ -211,7 +216,14 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 		h.observed.Want(it.saw.Reads())
 	}
 	ctx, it.saw = observe.Track(ctx)
-	it.plan, it.err = planSafely(observe.WithEnvironment(ctx, it.environment), it.module, h.observed)
+	on := h
+	if it.delegated != nil {
+		on, ctx = it.delegated.to, observe.WithUser(ctx, it.delegated.user)
+	}
+	it.plan, it.err = planSafely(observe.WithEnvironment(ctx, it.environment), it.module, on.observed)
+	if it.err == nil && it.delegated != nil {
+		it.err = it.delegated.direct(&it.plan)
+	}
 	it.redactor.Add(it.plan.Secrets...)
 	it.secret = it.secret || len(it.plan.Secrets) > 0
 	surround(it.plan.Steps, it.environment)

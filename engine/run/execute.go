@@ -87,7 +87,7 @@ func (e *execution) attempts(ctx context.Context, d *decision, settings lang.Set
 		if err := e.clock.Sleep(ctx, settings.Delay); err != nil {
 			break
 		}
-		e.host.forgetAll()
+		e.forgetAll()
 		e.host.planner.invalidate()
 		d = e.host.planner.decision(ctx, e.task)
 	}
@@ -200,7 +200,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 		case err != nil:
 			return o.with(failure(e.host, err))
 		case asked:
-			e.host.forgetAll()
+			e.forgetAll()
 			e.host.planner.invalidate()
 			e.alone(ctx, it)
 			continue

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,30 +16,39 @@ import (
 // gate holds the hosts of a task until all are ready to change something: if another run holds the lock of one of them, none
 // starts.
 type gate struct {
-	batch   *batch
-	hosts   []*host
-	arrived sync.WaitGroup
-	once    sync.Once
+	batch *batch
+	hosts []*host
+	// delegate is a further host that the task changes, or nil: see delegation.
+	delegate *host
+	arrived  sync.WaitGroup
+	once     sync.Once
 	// locked are the hosts that another run holds. waited says that a lock was waited for.
 	locked map[*host]error
 	waited bool
 }
 
 // gate returns the gate of a task, or nil if its hosts have passed one before or nothing is changed.
-func (b *batch) gate(hosts []*host) *gate {
+func (b *batch) gate(t *task, hosts []*host) *gate {
 	if b.check {
 		return nil
 	}
-	passed := true
-	for _, h := range hosts {
-		passed = passed && h.admitted
+	g := &gate{batch: b, hosts: hosts, locked: map[*host]error{}}
+	if to := b.hosts.delegate(t, hosts[0]); to != nil && !slices.Contains(hosts, to) {
+		g.delegate = to
 	}
-	if passed {
+	if !slices.ContainsFunc(g.changed(), func(h *host) bool { return !h.admitted }) {
 		return nil
 	}
-	g := &gate{batch: b, hosts: hosts, locked: map[*host]error{}}
 	g.arrived.Add(len(hosts))
 	return g
+}
+
+// changed returns the hosts that the task may change.
+func (g *gate) changed() []*host {
+	if g.delegate == nil {
+		return g.hosts
+	}
+	return append(slices.Clone(g.hosts), g.delegate)
 }
 
 // arrive returns the function to call once a host has done its first reads, or is lost.
@@ -65,7 +76,7 @@ func (g *gate) pass(ctx context.Context, h *host) (again bool, err error) {
 func (g *gate) open(ctx context.Context) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	for _, h := range g.hosts {
+	for _, h := range g.changed() {
 		if !h.observed.Connected() {
 			continue
 		}
@@ -81,7 +92,7 @@ func (g *gate) open(ctx context.Context) {
 		}()
 	}
 	wg.Wait()
-	for _, h := range g.hosts {
+	for _, h := range g.changed() {
 		h.admitted = len(g.locked) == 0
 	}
 }
@@ -91,7 +102,11 @@ func (g *gate) shut() string {
 	if g == nil || len(g.locked) == 0 {
 		return ""
 	}
-	for h := range g.locked {
+	failed := slices.Collect(maps.Keys(g.locked))
+	if g.locked[g.delegate] != nil { // they act through it
+		failed = g.hosts
+	}
+	for _, h := range failed {
 		h.fail()
 	}
 	return (&shutError{g.locked}).Error()
@@ -156,7 +171,15 @@ func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 	if waited && !errors.As(err, &locked) {
 		b.report(report.Progress{Host: h.Name})
 		h.forgetAll()
-		h.planner.invalidate()
+		b.outdated(h)
 	}
 	return waited, err
+}
+
+// outdated drops what was planned from a host before it was waited for.
+func (b *batch) outdated(h *host) {
+	h.planner.invalidate()
+	for _, reader := range b.hosts.all() {
+		reader.planner.peerChanged(h.observed)
+	}
 }

@@ -289,7 +289,7 @@ func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error)
 	if waited {
 		b.report(report.Progress{Host: h.Name})
 		h.forgetAll()
-		h.planner.invalidate()
+		b.outdated(h)
 	}
 	return waited, nil
 }

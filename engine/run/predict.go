@@ -30,13 +30,14 @@ func (e *execution) obscure() {
 	all := e.hosts.observed()
 	scoped, ok := module.(modules.Scoped)
 	wide := ok && scoped.Scope() != modules.EachHost
-	by := cause{e.task, e.host.Name}
-	e.causes.anything(by, e.host.observed, all, wide)
+	at := e.at()
+	by := cause{e.task, at.Name}
+	e.causes.anything(by, at.observed, all, wide)
 	if opaque, ok := module.(modules.Opaque); ok && opaque.Opaque() {
 		e.causes.anythingShared(by)
 	}
 	if !wide {
-		all = []*observe.Host{e.host.observed}
+		all = []*observe.Host{at.observed}
 	}
 	e.cloud(all, e.task.Name)
 }

@@ -128,6 +128,9 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 		if err != nil {
 			return report.Recap{}, fmt.Errorf("%s: play %q: hosts: %w", play.Range, play.Name, err)
 		}
+		if err := c.missingDelegate(play); err != nil {
+			return report.Recap{}, err
+		}
 		p := plannedPlay{play: play, peers: all}
 		for _, h := range all {
 			if c.expressions.limited[h.Name] {
@@ -281,7 +284,11 @@ func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 			continue // reported by Run
 		}
 		for _, t := range play.AllTasks() {
-			for _, h := range hosts {
+			on := hosts
+			if to := inv.Host(t.Delegate); to != nil {
+				on = []*inventory.Host{to}
+			}
+			for _, h := range on {
 				if b := t.Become(h.Name); b != nil && b.Enabled && users[h.Name] != "root" {
 					users[h.Name] = becomeUser(b.User)
 				}

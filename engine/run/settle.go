@@ -62,7 +62,7 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 				return err
 			}
 			looked = e.clock.Now()
-			e.host.forgetAll()
+			e.forgetAll()
 			e.alone(ctx, it)
 		}
 		pause = min(2*pause, remote.LongestPause)

@@ -1,0 +1,100 @@
+package run
+
+import (
+	"fmt"
+
+	"hlplay/engine/lang"
+	"hlplay/modules"
+)
+
+// delegation says on which host a task of another host is carried out. Expressions, results and the standing in the run are
+// those of the task's own host. The module reads and changes the delegate.
+type delegation struct {
+	to *host
+	// user is the account that runs the author's reading commands there.
+	user string
+	// limited is set if --limit leaves the delegate out, so that it must not be changed.
+	limited bool
+}
+
+// delegate returns the host on which a task of h is carried out, or nil if that is h.
+func (a *hosts) delegate(t *task, h *host) *host {
+	if t.Delegate == "" || t.Delegate == h.Name {
+		return nil
+	}
+	return a.get(a.inventory.Host(t.Delegate)) // Run has checked that there is one
+}
+
+// delegate makes a decision about a task with delegate_to one about the delegate. The task's hosts take turns, since they
+// would change the same host.
+func (p *planner) delegate(t *task, d *decision) {
+	if t.Delegate == "" {
+		return
+	}
+	if d.scope != modules.EachHost {
+		d.items, d.err = nil, &undelegableError{fmt.Sprintf("%s changes a cluster, or must not run on two hosts at once, and decides itself where it acts", t.Module.Name)}
+		return
+	}
+	d.scope = modules.OneByOne
+	to := p.hosts.delegate(t, p.host)
+	if to == nil {
+		return
+	}
+	for _, it := range d.items {
+		it.delegated = &delegation{to: to, user: t.observer(to), limited: !p.expressions.limited[to.Name]}
+	}
+}
+
+// direct directs the steps of a plan that was made for the delegate to it.
+func (d *delegation) direct(plan *modules.Plan) error {
+	name := d.to.Name
+	switch {
+	case len(plan.Steps) > 0 && d.limited:
+		return &undelegableError{fmt.Sprintf("--limit leaves out %s, where this would %s: add it to --limit", name, plan.Steps[0].Summary)}
+	case plan.Guard != nil:
+		return &undelegableError{"a change that the host undoes unless it is confirmed needs a play for " + name}
+	}
+	for i, step := range plan.Steps {
+		if _, boots := step.Action.(modules.Reboot); boots {
+			return &undelegableError{"a reboot needs a play for " + name + ", which notices that the host went away"}
+		}
+		if step.On != nil {
+			return &undelegableError{"this module acts on several hosts, and decides itself on which"}
+		}
+		step.On, step.Expect = d.to.observed, bind(step.Expect, d.to.observed)
+		step.Summary = "on " + name + ": " + step.Summary
+		plan.Steps[i] = step
+	}
+	return nil
+}
+
+// at returns the host on which the task is carried out.
+func (e *execution) at() *host {
+	if to := e.hosts.delegate(e.task, e.host); to != nil {
+		return to
+	}
+	return e.host
+}
+
+// forgetAll forgets what the task may have been planned from.
+func (e *execution) forgetAll() {
+	e.host.forgetAll()
+	if at := e.at(); at != e.host {
+		at.observed.Forget()
+	}
+}
+
+// undelegableError reports that a task cannot be carried out on another host.
+type undelegableError struct{ why string }
+
+func (e *undelegableError) Error() string { return "delegate_to: " + e.why }
+
+// missingDelegate returns an error if a task names a host that the inventory does not have.
+func (c *conductor) missingDelegate(play *lang.Play) error {
+	for _, t := range play.AllTasks() {
+		if t.Delegate != "" && c.hosts.inventory.Host(t.Delegate) == nil {
+			return fmt.Errorf("%s: task %q: delegate_to: no host %q in the inventory %s", t.Range, t.Name, t.Delegate, c.hosts.inventory.Path)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package run_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/run"
+)
+
+// A task with delegate_to is planned from the delegate, carried out there in turn, and verified there, although the delegate
+// is in no play.
+func TestDelegation(t *testing.T) {
+	for _, test := range []struct {
+		name, task string
+		acts       []string
+		outcomes   []string
+		message    string // of the first result
+	}{
+		{
+			"each host in turn", `delegate_to = "z"; setting { name = host.name; value = "1" }`,
+			[]string{"z: set a 1", "z: set b 1"}, []string{"a t: changed", "b t: changed"}, "",
+		},
+		{
+			"what the first has done", `delegate_to = "z"; ` + set("x", "1"),
+			[]string{"z: set x 1"}, []string{"a t: changed", "b t: ok"}, "",
+		},
+		{
+			"a host of the play", `delegate_to = "b"; setting { name = host.name; value = "1" }`,
+			[]string{"b: set a 1", "b: set b 1"}, []string{"a t: changed", "b t: changed"}, "",
+		},
+		{
+			"what takes time to show", `delegate_to = "z"; run_once = true; ` + set("x", "1", "settles = 1"),
+			[]string{"z: settle-1 x 1"}, []string{"a t: changed"}, "",
+		},
+		{
+			"a lock", `delegate_to = "z"; run_once = true; ` + set("x", "1", "busy = 3"),
+			[]string{"z: busy-3 x 1", "z: busy-3 x 1", "z: busy-3 x 1"}, []string{"a t: changed"}, "",
+		},
+		{
+			"no effect", `delegate_to = "z"; run_once = true; ` + set("x", "1", "lies = true"),
+			[]string{"z: pretend x 1"}, []string{"a t: failed"}, "done, and yet still to do: on z: set x to 1",
+		},
+		{
+			"once", `delegate_to = "z"; run_once = true; setting { name = "x"; value = host.name }`,
+			[]string{"z: set x a"}, []string{"a t: changed"}, "",
+		},
+		{
+			"a cluster", `delegate_to = "z"; ` + set("x", "1", `scope = "cluster"`),
+			nil, []string{"a t: failed", "b t: failed"}, "delegate_to: setting changes a cluster",
+		},
+		{
+			"a module that chooses its host", `delegate_to = "z"; run_once = true; ` + set("x", "1", `on = "a"`),
+			nil, []string{"a t: failed"}, "delegate_to: this module acts on several hosts",
+		},
+		{
+			"a guard", `delegate_to = "z"; run_once = true; ` + set("x", "1", `guard = "60s"`),
+			nil, []string{"a t: failed"}, "delegate_to: a change that the host undoes unless it is confirmed needs a play for z",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStage("a", "b", "z")
+			source := lines(`play "p" { hosts = "a:b"; task "t" { ` + test.task + ` } }`)
+			limit := func(o *run.Options) { o.Limit = "a:b:z" }
+			r := s.play(t, source, limit)
+			if diff := cmp.Diff(test.outcomes, outcomes(r)); diff != "" {
+				t.Errorf("(-want +got):\n%s\n%s", diff, r.Results()[0].Message)
+			}
+			if diff := cmp.Diff(test.acts, s.acts); diff != "" {
+				t.Errorf("commands (-want +got):\n%s", diff)
+			}
+			if got := r.Results()[0].Message; !strings.Contains(got, test.message) {
+				t.Errorf("the message is %q, expected %q in it", got, test.message)
+			}
+			if s.most > 1 {
+				t.Errorf("%d commands ran at a time on one host", s.most)
+			}
+			if slices.ContainsFunc(test.outcomes, func(o string) bool { return strings.HasSuffix(o, "failed") }) {
+				return
+			}
+			before := len(s.acts)
+			if r := s.play(t, source, limit); len(s.acts) > before {
+				t.Errorf("the second run does %v; %v", s.acts[before:], outcomes(r))
+			}
+		})
+	}
+}
+
+// Check mode predicts on the delegate what later tasks read there, and a host that --limit leaves out is never changed.
+func TestDelegationInCheckMode(t *testing.T) {
+	s := newStage("a", "z")
+	source := lines(`play "p" { hosts = "a"; task "t" { delegate_to = "z"; ` + set("x", "1") + ` }; task "u" { delegate_to = "z"; ` + set("y", "1", `needs = "x"`) + ` } }`)
+	r := s.play(t, source, func(o *run.Options) { o.Check = true })
+	if diff := cmp.Diff([]string{"a t: changed", "a u: changed"}, outcomes(r)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, check := range []bool{true, false} {
+		r = s.play(t, source, func(o *run.Options) { o.Check, o.Limit = check, "a" })
+		if got := r.Results()[0]; got.Status != "failed" || !strings.Contains(got.Message, "delegate_to: --limit leaves out z, where this would set x to 1") {
+			t.Errorf("check %v: %s: %q", check, got.Status, got.Message)
+		}
+	}
+	if len(s.acts) > 0 {
+		t.Errorf("%v was done", s.acts)
+	}
+}
