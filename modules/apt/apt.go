@@ -13,10 +13,12 @@ import (
 )
 
 // Module is the desired state of a host's packages. A task is done in the order of the fields: keys, repositories,
-// index, answers, packages, upgrade.
+// release, index, answers, packages, upgrade.
 type Module struct {
 	Keys         []Key        `hcl:"key,block" doc:"A key that repositories are signed with."`
 	Repositories []Repository `hcl:"repository,block" doc:"A repository: a file of /etc/apt/sources.list.d."`
+
+	Release *Release `hcl:"release,block" doc:"Sources of one Debian release become those of another, in whatever file and form they stand. Whatever else a source says stays as it is."`
 
 	DisableURIs []string `hcl:"disable_uris,optional" doc:"Sources at these URIs, and below them, are disabled in place, in whatever file they stand: https://enterprise.proxmox.com for all repositories that need a subscription."`
 
@@ -52,8 +54,8 @@ func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
-	if len(m.Keys)+len(m.Repositories)+len(m.Debconf)+len(m.Packages)+len(m.DisableURIs) == 0 && !m.Update && m.Upgrade == "" && !m.Autoremove {
-		return &modules.ArgumentError{Argument: "packages", Problem: "there is nothing to do", Want: "expected at least one of packages, upgrade, update, autoremove, debconf, key, repository, disable_uris"}
+	if len(m.Keys)+len(m.Repositories)+len(m.Debconf)+len(m.Packages)+len(m.DisableURIs) == 0 && m.Release == nil && !m.Update && m.Upgrade == "" && !m.Autoremove {
+		return &modules.ArgumentError{Argument: "packages", Problem: "there is nothing to do", Want: "expected at least one of packages, upgrade, update, autoremove, debconf, key, repository, release, disable_uris"}
 	}
 	if m.CacheAge == 0 {
 		return &modules.ArgumentError{Argument: "cache_age", Problem: "is zero", Want: `expected a duration such as "1h"`}
@@ -82,6 +84,11 @@ func (m *Module) Validate() error {
 	}
 	for i := range m.Repositories {
 		if err := m.Repositories[i].validate(); err != nil {
+			return err
+		}
+	}
+	if m.Release != nil {
+		if err := m.Release.validate(); err != nil {
 			return err
 		}
 	}
@@ -128,6 +135,15 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			if plan.Doubt, err = m.Repositories[i].foreign(ctx, h); err != nil {
 				return modules.Plan{}, err
 			}
+		}
+	}
+	if m.Release != nil {
+		steps, err := m.Release.plan(ctx, h)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if plan.Steps = append(plan.Steps, steps...); len(steps) > 0 && plan.Doubt == nil {
+			plan.Doubt = m.Release.doubt()
 		}
 	}
 	disabled, err := m.planDisable(ctx, h)
@@ -186,7 +202,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 
 // Want implements modules.Announcer: it announces what every plan of this task reads.
 func (m *Module) Want(h modules.Host) {
-	if len(m.Repositories)+len(m.DisableURIs) > 0 {
+	if len(m.Repositories)+len(m.DisableURIs) > 0 || m.Release != nil {
 		SourceFiles.Want(h, "")
 	}
 	if m.Update || m.Upgrade != "" || m.State == "latest" {

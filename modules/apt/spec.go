@@ -8,7 +8,7 @@ var Spec = modules.Spec{
 	Aliases: []string{"package", "yum", "dnf", "apt_repository", "apt_key", "deb822_repository", "dpkg_selections"},
 	Summary: "Debian packages, and the repositories, keys and answers they need",
 	Doc: `Installs, upgrades and removes packages, keeps repositories and their keys, and answers packages' questions in advance.
-What one task asks for is done in this order: keys, repositories, package index, answers, packages, upgrade, autoremove.
+What one task asks for is done in this order: keys, repositories, release, package index, answers, packages, upgrade, autoremove.
 
 apt never asks: configuration files that somebody edited are kept, the others follow the package. While another process
 uses the package manager the task waits, for at most lock_timeout, and then says which process it is.
@@ -30,6 +30,9 @@ A repository is one file of /etc/apt/sources.list.d. It is compared by what it m
 otherwise is left alone; one that another file defines already is not written again; one that another file defines with
 another signed-by is an error, because apt then refuses to work at all. enabled = false without uris disables a file
 that a package brought, such as pve-enterprise.sources: it survives upgrades, unlike a deletion.
+
+release changes the suites of all enabled sources from one Debian release to another (bookworm-security to trixie-security), for an
+upgrade = "full" to that release. A source that does not have it makes the next fetch of the index fail, before any package is touched.
 
 A key is verified against its checksum before it is put where apt looks.
 

@@ -33,6 +33,7 @@ import (
 	"hlplay/modules/partition"
 	"hlplay/modules/passthrough"
 	"hlplay/modules/pbs"
+	"hlplay/modules/pve8to9"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
 	"hlplay/modules/pvesm"
@@ -76,6 +77,7 @@ var all = []modules.Spec{
 	partition.Spec,
 	passthrough.Spec,
 	pbs.Spec,
+	pve8to9.Spec,
 	pveceph.Spec,
 	pvecm.Spec,
 	pvesm.Spec,

@@ -1,0 +1,75 @@
+package pve8to9
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// counted are the levels that count in the summary, and how the summary calls them. Of notices only the total knows.
+var counted = map[string]string{"PASS": "PASSED", "SKIP": "SKIPPED", "WARN": "WARNINGS", "FAIL": "FAILURES"}
+
+var (
+	// colour matches what Term::ANSIColor prints, to whatever the output is.
+	colour  = regexp.MustCompile("\x1b\\[[0-9;]*m")
+	heading = regexp.MustCompile(`^= (.+) =$`)
+	finding = regexp.MustCompile(`^(PASS|SKIP|INFO|NOTICE|WARN|FAIL):(?: (.*))?$`)
+	sum     = regexp.MustCompile(`^([A-Z]+): +(\d+)$`)
+)
+
+// parse returns the findings of pve8to9 by level, each as one line. The output is that of PVE::CLI::pve8to9: sections with a heading,
+// in which a finding begins with its level and goes on in further lines, and a summary that counts them.
+func parse(text string) (map[string][]string, error) {
+	found, counts := map[string][]string{}, map[string]int{}
+	section, level := "", ""
+	for line := range strings.Lines(colour.ReplaceAllString(text, "")) {
+		line = strings.TrimSpace(line)
+		if title := heading.FindStringSubmatch(line); title != nil {
+			section, level = title[1], ""
+			continue
+		}
+		if section == "SUMMARY" {
+			if s := sum.FindStringSubmatch(line); s != nil {
+				n, err := strconv.Atoi(s[2])
+				if err != nil {
+					return nil, unknownForm("%s", line)
+				}
+				counts[s[1]] = n
+			}
+			continue
+		}
+		f := finding.FindStringSubmatch(line)
+		switch {
+		case section == "" && line != "":
+			return nil, unknownForm("it begins with %q", line)
+		case f != nil:
+			level = f[1]
+			found[level] = append(found[level], strings.TrimSpace(f[2]))
+		case line == "":
+			level = "" // what follows is said of the next finding
+		case level != "":
+			last := &found[level][len(found[level])-1]
+			*last = strings.TrimSpace(*last + " " + line)
+		}
+	}
+	if section != "SUMMARY" {
+		return nil, errors.New("pve8to9 ended before its summary: run it on the host, and look at what it says last")
+	}
+	total := len(found["NOTICE"])
+	for level, name := range counted {
+		total += len(found[level])
+		if n, told := counts[name]; !told || n != len(found[level]) {
+			return nil, unknownForm("its summary says %s: %d, and it prints %d of %s", name, n, len(found[level]), level)
+		}
+	}
+	if n, told := counts["TOTAL"]; !told || n != total {
+		return nil, unknownForm("its summary says TOTAL: %d, and it prints %d", n, total)
+	}
+	return found, nil
+}
+
+func unknownForm(format string, args ...any) error {
+	return fmt.Errorf("pve8to9 printed something in a form that hlplay does not know (%s): nothing may be concluded from it; read it on the host", fmt.Sprintf(format, args...))
+}
