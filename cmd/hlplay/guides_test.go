@@ -125,7 +125,7 @@ func (s *stage) run(t *testing.T, check bool) map[string]report.Status {
 		t.Fatal(err)
 	}
 	kept := &report.Recorder{}
-	connect := &connectFlags{rehearsal: true}
+	connect := &connectFlags{rehearsal: 3}
 	_, err = run.Run(t.Context(), pb, inv, run.Options{
 		Check: check, Reporter: kept, Clock: s.lab.Clock(), Unfulfilled: refuse(t), Approve: plan.Default().Approve, Connect: connect.connect(func(fn func()) { fn() }),
 	})

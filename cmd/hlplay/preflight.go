@@ -66,7 +66,7 @@ func (f *preflightFlags) run(ctx context.Context, path string) error {
 			return err
 		}
 		defer stage.Close()
-		inv, f.rehearsal, now = stage.Inventory(), true, stage.Clock().Now
+		inv, f.rehearsal, now = stage.Inventory(), len(inv.Hosts), stage.Clock().Now
 	}
 	hosts, err := playHosts(pb, inv)
 	if err != nil {

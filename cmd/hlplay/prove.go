@@ -69,7 +69,7 @@ func (f *proveFlags) run(ctx context.Context, pattern string) error {
 			return err
 		}
 		defer stage.Close()
-		inv, f.rehearsal = stage.Inventory(), true
+		inv, f.rehearsal = stage.Inventory(), len(inv.Hosts)
 	}
 	hosts, err := inv.Match(pattern)
 	if err != nil {
@@ -106,7 +106,7 @@ func (f *proveFlags) rehearseFirst(ctx context.Context) (*lab.Lab, error) {
 	kept := &report.Recorder{}
 	_, err = run.Run(ctx, pb, stage.Inventory(), run.Options{
 		Reporter: kept, Redactor: report.NewRedactor(), Clock: stage.Clock(), Rehearse: true,
-		Connect: (&connectFlags{rehearsal: true}).connect(func(fn func()) { fn() }),
+		Connect: (&connectFlags{rehearsal: len(stage.Inventory().Hosts)}).connect(func(fn func()) { fn() }),
 	})
 	for _, r := range slices.SortedStableFunc(slices.Values(kept.Results()), func(a, b report.TaskResult) int { return strings.Compare(a.Host, b.Host) }) {
 		if err == nil && (r.Status == report.Failed || r.Status == report.Unreachable) {

@@ -91,7 +91,7 @@ func (f *rehearseFlags) once(ctx context.Context, pb *lang.Playbook, stage *lab.
 	f.secrets.Hear(o.Redactor.Add)
 	o.Reporter = report.Redact(report.Tee(out, kept), o.Redactor)
 	o.Clock = stage.Clock()
-	o.Connect = (&connectFlags{rehearsal: true}).connect(func(fn func()) { fn() })
+	o.Connect = (&connectFlags{rehearsal: len(stage.Inventory().Hosts)}).connect(func(fn func()) { fn() })
 	recap, err := run.Run(ctx, pb, stage.Inventory(), o)
 	if closeErr := out.Close(); closeErr != nil && err == nil {
 		err = closeErr

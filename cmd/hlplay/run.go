@@ -190,7 +190,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 			return err
 		}
 		defer stage.Close()
-		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), true
+		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), len(inv.Hosts)
 	} else if !f.check {
 		o.Prepare = f.recording(recorded, pb, inv, o.Redactor)
 		o.Archive, o.Modules = recorded, registry.All()

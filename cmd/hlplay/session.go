@@ -201,8 +201,8 @@ type connectFlags struct {
 	sshConfig            string
 	// knownHosts is the known_hosts file of hosts for which the inventory sets none.
 	knownHosts string
-	// rehearsal is set for simulated nodes, which the user's own configuration and agent do not apply to.
-	rehearsal bool
+	// rehearsal is the number of simulated nodes, which the user's own configuration and agent do not apply to, or zero.
+	rehearsal int
 }
 
 // simulated returns an inventory of simulated nodes, one per host, and the function that ends them, if hosts are to be
@@ -215,7 +215,7 @@ func (f *connectFlags) simulated(ctx context.Context, inv *inventory.Inventory, 
 	if err != nil {
 		return nil, nil, err
 	}
-	f.rehearsal = true
+	f.rehearsal = len(inv.Hosts)
 	return stage.Inventory(), func() { stage.Close() }, nil
 }
 
@@ -245,9 +245,9 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 
 // reach returns the options for connecting.
 func (f *connectFlags) reach() remote.Options {
-	if f.rehearsal {
-		// Simulated nodes share the processors of this machine: two hundred of them take a while to start their shells.
-		return remote.Options{SSHConfig: remote.None, Agent: remote.None, Slack: 15 * time.Minute}
+	if f.rehearsal > 0 {
+		// The nodes share the processors of this machine: two hundred of them take a while until all have answered.
+		return remote.Options{SSHConfig: remote.None, Agent: remote.None, Slack: time.Duration(f.rehearsal) * time.Second}
 	}
 	return remote.Options{SSHConfig: f.sshConfig}
 }
@@ -272,7 +272,7 @@ func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {
 	if len(targets) == 0 {
 		return nil, nil
 	}
-	if (f.askPassword || f.askSudo) && !f.rehearsal {
+	if (f.askPassword || f.askSudo) && f.rehearsal == 0 {
 		tty, err := openTerminal()
 		if err != nil {
 			return nil, fmt.Errorf("--ask-pass and --ask-become-pass: %w", err)

@@ -48,7 +48,7 @@ func (s *simulated) play(t *testing.T, noReadAhead bool) (report.Recap, *report.
 		t.Fatal(err)
 	}
 	kept := &report.Recorder{}
-	connect := &connectFlags{rehearsal: true}
+	connect := &connectFlags{rehearsal: 3}
 	recap, err := run.Run(t.Context(), pb, s.lab.Inventory(), run.Options{
 		Reporter: kept, Clock: s.lab.Clock(), NoReadAhead: noReadAhead, Connect: connect.connect(func(fn func()) { fn() }),
 	})

@@ -58,7 +58,7 @@ type Options struct {
 	// KeepAlive is how long a connection may be silent before the host is asked for a sign of life. Without one for three
 	// times as long, the connection counts as lost. Zero means DefaultKeepAlive.
 	KeepAlive time.Duration
-	// Slack is added to the time that a host has to open a session, to start a shell and to answer.
+	// Slack is added to the time that a host has to accept a connection, to open a session, to start a shell and to answer.
 	Slack time.Duration
 }
 

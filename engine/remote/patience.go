@@ -44,6 +44,6 @@ func parseTime(text string) (total time.Duration, ok bool) {
 
 // patient returns the options with the time limit of a dial to this host.
 func (e *endpoint) patient(o Options) Options {
-	o.DialTimeout = cmp.Or(o.DialTimeout, e.dialTimeout, DefaultDialTimeout)
+	o.DialTimeout = cmp.Or(o.DialTimeout, e.dialTimeout, DefaultDialTimeout) + o.Slack
 	return o
 }
