@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"time"
 
 	"hlplay/engine/defect"
 	"hlplay/engine/remote"
@@ -79,14 +80,16 @@ func (h *Host) connect(ctx context.Context) (Asker, error) {
 	return c.asker, c.err
 }
 
-// send waits for the connection to the host and sends the queries.
-func (h *Host) send(queries []remote.Query) ([]remote.Answer, error) {
+// send waits for the connection to the host and sends the queries. asked is when they left.
+func (h *Host) send(queries []remote.Query) (answers []remote.Answer, asked time.Time, err error) {
 	if err := h.flightCtx.Err(); err != nil {
-		return nil, err
+		return nil, asked, err
 	}
 	asker, err := h.connect(context.WithoutCancel(h.flightCtx)) // dialling ends with flightCtx
 	if err != nil {
-		return nil, err
+		return nil, asked, err
 	}
-	return asker.Ask(h.flightCtx, queries)
+	asked = h.now()
+	answers, err = asker.Ask(h.flightCtx, queries)
+	return answers, asked, err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"hlplay/engine/defect"
 	"hlplay/engine/remote"
@@ -86,7 +87,8 @@ func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 	for _, r := range requests {
 		queries = append(queries, r.queries...)
 	}
-	answers, err := h.send(queries)
+	answers, asked, err := h.send(queries)
+	answered := h.now()
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +97,7 @@ func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 	}
 	results = make(map[*entry]result, len(batch))
 	for _, r := range requests {
+		r.asked, r.answered = asked, answered
 		r.tell(answers[:len(r.queries)], results)
 		answers = answers[len(r.queries):]
 	}
@@ -108,6 +111,8 @@ type request struct {
 	entries map[string]*entry
 	queries []remote.Query
 	defect  error // set if the kind panicked
+	// asked and answered are when the flight left and came back.
+	asked, answered time.Time
 }
 
 // requestsFor returns the requests that fetch a batch, sorted by the kinds' names.
@@ -163,7 +168,7 @@ func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
 func (r *request) parse(answers []remote.Answer, results map[*entry]result) {
 	defer r.catch()
 	from := &said{r.queries, answers}
-	r.kind.parse(r.names, answers, func(name string, value any, err error) {
+	r.kind.parse(r.names, answers, r.asked, r.answered, func(name string, value any, err error) {
 		if e := r.entries[name]; e != nil {
 			results[e] = result{value, err, from}
 		}

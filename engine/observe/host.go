@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"hlplay/engine/remote"
 )
@@ -15,6 +16,7 @@ type Host struct {
 	hostName, address string
 	dial              func(context.Context) (Asker, error)
 	probeDial         Dial // see SetDial
+	now               func() time.Time
 
 	peers func() []*Host
 	peer  func(name string) (*Host, error)
@@ -38,7 +40,7 @@ type Host struct {
 // failure. ctx bounds every flight.
 func NewHost(ctx context.Context, name, address string, dial func(context.Context) (Asker, error)) *Host {
 	return &Host{
-		hostName: name, address: address, dial: dial, flightCtx: ctx,
+		hostName: name, address: address, dial: dial, flightCtx: ctx, now: time.Now,
 		memory: map[Key]*entry{}, predicted: map[Key]prediction{},
 	}
 }
@@ -70,6 +72,10 @@ func (h *Host) Address() string { return h.address }
 func (h *Host) SetPeers(all func() []*Host, find func(name string) (*Host, error)) {
 	h.peers, h.peer = all, find
 }
+
+// SetClock sets the clock that timed observations are compared with; without it that is the wall clock. Call it while nothing
+// is being observed.
+func (h *Host) SetClock(now func() time.Time) { h.now = now }
 
 // Peers returns the hosts of the play, including this one, in the order of the inventory.
 func (h *Host) Peers() []*Host {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"hlplay/engine/remote"
 )
@@ -41,6 +42,9 @@ type Kind[T any] struct {
 	// Parse parses the answers to the queries of Ask(names) and calls tell with the value of each name, or with the
 	// error that occurred when reading it. A name that it leaves out is reported as a defect of the kind.
 	Parse func(names []string, answers []remote.Answer, tell func(name string, value T, err error))
+	// Timed replaces Parse for observations that mean nothing without the time at which the host was asked, such as its clock:
+	// asked is before the flight left, answered after all of it came back, both by the run's clock.
+	Timed func(names []string, answers []remote.Answer, asked, answered time.Time, tell func(name string, value T, err error))
 	// Probe replaces Ask and Parse for observations made from the controller, without the connection to the host. It
 	// only reads, connects only with dial, and limits its own duration. Something that does not answer is a value, not
 	// an error.
@@ -147,8 +151,13 @@ func (k *Kind[T]) probes() bool                      { return k.Probe != nil }
 func (k *Kind[T]) probe(ctx context.Context, dial Dial, name string) (any, error) {
 	return k.Probe(ctx, dial, name)
 }
-func (k *Kind[T]) parse(names []string, answers []remote.Answer, tell func(string, any, error)) {
-	k.Parse(names, answers, func(name string, value T, err error) { tell(name, value, err) })
+func (k *Kind[T]) parse(names []string, answers []remote.Answer, asked, answered time.Time, tell func(string, any, error)) {
+	typed := func(name string, value T, err error) { tell(name, value, err) }
+	if k.Timed != nil {
+		k.Timed(names, answers, asked, answered, typed)
+		return
+	}
+	k.Parse(names, answers, typed)
 }
 
 // kind is a Kind without its type parameter.
@@ -158,7 +167,7 @@ type kind interface {
 	shared(name string) bool
 	words(name string) string
 	ask(names []string) []remote.Query
-	parse(names []string, answers []remote.Answer, tell func(string, any, error))
+	parse(names []string, answers []remote.Answer, asked, answered time.Time, tell func(string, any, error))
 	probes() bool
 	probe(ctx context.Context, dial Dial, name string) (any, error)
 	observed() bool

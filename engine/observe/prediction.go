@@ -54,6 +54,15 @@ func (h *Host) Known(key Key) (any, bool) {
 	return nil, false
 }
 
+// Predicted reports whether what is observed under a key is replaced by what a step expects, which happens in check mode only.
+// It is for plans that try whether something works: before the step is done, a try says nothing.
+func (h *Host) Predicted(key Key) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.expectedLocked(key)
+	return ok
+}
+
 // expectedLocked returns what steps expect of a key.
 func (h *Host) expectedLocked(key Key) (prediction, bool) {
 	if p, ok := h.predicted[key]; ok {

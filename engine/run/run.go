@@ -227,6 +227,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 		h.connection = newConnection(ih, o.Connect, readers[ih.Name])
 		h.connection.busy = func(what string) { c.report(report.Progress{Host: ih.Name, What: what}) }
 		h.observed = observe.NewHost(ctx, ih.Name, ih.Address, h.connection.dial)
+		h.observed.SetClock(o.Clock.Now)
 		h.observed.SetDial(dial)
 		h.observed.SetPeers(all.observedPeers, all.observedPeer)
 		h.keeper = newKeeper(h.connection, h.observed, &holder, func(text string) { c.report(report.Note{Text: text}) })

@@ -14,12 +14,25 @@ import (
 	"hlplay/engine/observe"
 )
 
+const (
+	machineIDFile  = "/etc/machine-id"
+	processorsFile = "/proc/cpuinfo"
+)
+
 // Target is an address of another host that a machine must reach.
 type Target struct{ Host, Address string }
 
 // Gather reads everything about a host except its clock into m, whose Host, Address, Addresses and OSDs are set. What cannot
 // be read is an error: nothing is assumed to be in order.
 func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) error {
+	if err := m.read(ctx, h); err != nil {
+		return err
+	}
+	return m.reach(ctx, h, targets)
+}
+
+// read reads what needs no other host.
+func (m *Machine) read(ctx context.Context, h *observe.Host) error {
 	names := []string{"boot", "cpu", "disks", "distribution", "hostname", "interfaces", "iommu", "kernel", "memory", "name_addresses"}
 	facts := make(map[string]cty.Value, len(names))
 	var mu sync.Mutex
@@ -34,7 +47,7 @@ func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) 
 	var id, processors string
 	reads := []func(context.Context){
 		func(ctx context.Context) {
-			text, _, err := observe.Text(ctx, h, "/etc/machine-id")
+			text, _, err := observe.Text(ctx, h, machineIDFile)
 			id = strings.TrimSpace(text)
 			if err == nil && (id == "" || id == "uninitialized") { // machine-id(5)
 				err = errors.New("/etc/machine-id is missing or empty, so that copies of a machine cannot be told apart: systemd-machine-id-setup makes it")
@@ -44,9 +57,9 @@ func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) 
 		func(ctx context.Context) {
 			var exists bool
 			var err error
-			processors, exists, err = observe.Text(ctx, h, "/proc/cpuinfo")
+			processors, exists, err = observe.Text(ctx, h, processorsFile)
 			if err == nil && !exists {
-				err = errors.New("there is no /proc/cpuinfo")
+				err = errors.New("there is no " + processorsFile)
 			}
 			keep(err)
 		},
@@ -59,6 +72,9 @@ func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) 
 	for _, name := range names {
 		reads = append(reads, func(ctx context.Context) {
 			value, err := observe.Fact(ctx, h, name)
+			if err == nil && !value.IsWhollyKnown() {
+				err = &observe.UnknownError{Host: h.Name(), Key: observe.Key{Kind: "fact", Name: name}, What: "the fact " + name, Because: "an earlier change affects it"}
+			}
 			keep(err)
 			mu.Lock()
 			defer mu.Unlock()
@@ -72,16 +88,19 @@ func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) 
 	m.MachineID = id
 	m.KVM = virtualizes(processors)
 	m.take(facts)
-	return m.reach(ctx, h, targets)
+	return nil
 }
 
 // GatherClock reads the clock of a host into m. Call it while nothing else is read from the hosts: other traffic makes the
 // answer less exact. now is the controller's clock.
 func GatherClock(ctx context.Context, h *observe.Host, m *Machine, now func() time.Time) error {
-	asked := now()
-	there, err := clocks.Observe(ctx, h, asked.Format(time.RFC3339Nano))
-	half := now().Sub(asked) / 2
-	m.Ahead, m.Within = there.Sub(asked.Add(half)).Seconds(), half.Seconds()
+	h.SetClock(now)
+	return m.readClock(ctx, h)
+}
+
+func (m *Machine) readClock(ctx context.Context, h *observe.Host) error {
+	c, err := clocks.Observe(ctx, h, "")
+	m.Ahead, m.Within = c.Ahead, c.Within
 	return err
 }
 
@@ -137,7 +156,7 @@ func virtualizes(cpuinfo string) bool {
 	return false
 }
 
-// reach sends packets of the maximum size to all targets, and small ones to those that do not answer.
+// reach sends packets of the maximum size to all targets, and small ones to those that do not answer. It comes after read.
 func (m *Machine) reach(ctx context.Context, h *observe.Host, targets []Target) error {
 	var full []string
 	for _, t := range targets {

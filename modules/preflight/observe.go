@@ -67,7 +67,7 @@ func pingCommand(name string) ([]string, error) {
 	if err != nil || bytes < headers {
 		return nil, fmt.Errorf("%q is not the size of a packet", size)
 	}
-	return []string{"ping", "-n", "-q", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", strconv.Itoa(bytes - headers), to.String()}, nil
+	return []string{"ping", "-n", "-q", "-c", "3", "-i", "0.01", "-W", "1", "-M", "do", "-s", strconv.Itoa(bytes - headers), to.String()}, nil
 }
 
 var pingTimes = regexp.MustCompile(`(?m)^(?:rtt|round-trip) \S+ = [0-9.]+/([0-9.]+)/`)
@@ -90,14 +90,21 @@ func parsePing(a remote.Answer) (ping, error) {
 	return ping{Answered: true, Mean: mean}, err
 }
 
-// clocks observes a host's clock. The name is the time at which the controller asked, so that each question is new.
-var clocks = &observe.Kind[time.Time]{
-	Name: "preflight-clock", What: "the clock at %s",
+// clock is a host's clock, compared with that of the run.
+type clock struct {
+	// Ahead is the number of seconds by which it is ahead, give or take Within seconds.
+	Ahead, Within float64
+}
+
+// clocks observes a host's clock, under the empty name.
+var clocks = &observe.Kind[clock]{
+	Name: "preflight-clock", What: "the clock",
 	Ask: func([]string) []remote.Query { return []remote.Query{{Script: `date +%s%N`, Inline: true}} },
-	Parse: func(names []string, answers []remote.Answer, tell func(string, time.Time, error)) {
+	Timed: func(names []string, answers []remote.Answer, asked, answered time.Time, tell func(string, clock, error)) {
 		there, err := parseClock(answers[0])
+		half := answered.Sub(asked) / 2
 		for _, name := range names {
-			tell(name, there, err)
+			tell(name, clock{there.Sub(asked.Add(half)).Seconds(), half.Seconds()}, err)
 		}
 	},
 }

@@ -33,6 +33,7 @@ import (
 	"hlplay/modules/partition"
 	"hlplay/modules/passthrough"
 	"hlplay/modules/pbs"
+	"hlplay/modules/preflight"
 	"hlplay/modules/pve8to9"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
@@ -77,6 +78,7 @@ var all = []modules.Spec{
 	partition.Spec,
 	passthrough.Spec,
 	pbs.Spec,
+	preflight.Spec,
 	pve8to9.Spec,
 	pveceph.Spec,
 	pvecm.Spec,

@@ -1,5 +1,11 @@
 # Nothing is changed until these checks pass.
 
+host_variable "preflight_accept" {
+  description = "What may be wrong with the host in the table of hlplay preflight, by column, such as nic: see hlplay doc preflight."
+  type        = list(string)
+  default     = []
+}
+
 play "preflight" {
   hosts            = "pve"
   any_errors_fatal = true
@@ -9,30 +15,14 @@ play "preflight" {
     osd_hosts = length([for name in groups.pve : name if length(hosts[name].vars.osd_devices) > 0])
   }
 
-  task "G1.1 check for Debian 12 or 13" {
-    assert {
-      condition {
-        test    = contains(["bookworm", "trixie"], facts.distribution.codename)
-        message = "Proxmox VE 8 needs Debian 12 (bookworm), Proxmox VE 9 Debian 13 (trixie); this is ${facts.distribution.pretty}"
+  # The table of `hlplay preflight`, as a gate. A node keeps its name forever; pools, rules and HA refer to it.
+  task "G1.1 G1.2 G1.32 check that the hosts are fit for a cluster" {
+    preflight {
+      osds = length(host.vars.osd_devices)
+      network "ceph" {
+        addresses = { for name in groups.pve : name => hosts[name].vars.ceph_address }
       }
-      condition {
-        test    = facts.kernel.architecture == "x86_64"
-        message = "Proxmox VE needs a 64-bit PC; this is ${facts.kernel.architecture}"
-      }
-    }
-  }
-
-  # A node keeps its name forever; pools, rules and HA refer to it.
-  task "G1.2 check that the inventory has the host's own name" {
-    assert {
-      condition {
-        test    = split(".", facts.hostname)[0] == host.name
-        message = "the inventory says ${host.name}, the host itself ${split(".", facts.hostname)[0]}: name it so in the inventory, or rename it (hostnamectl set-hostname ${host.name})"
-      }
-      condition {
-        test    = can(cidrcontains("::/0", host.address))
-        message = "the inventory gives ${host.name} the address \"${host.address}\": write its IP address on the LAN, and the name that SSH connects to as ssh_address"
-      }
+      accept = host.vars.preflight_accept
     }
   }
 

@@ -250,7 +250,7 @@ func writePVEInventory(t *testing.T, n *nspawn.Nodes, dir string) {
 		hosts = strings.Replace(hosts, head, head+fmt.Sprintf("  vars = {\n    ceph_address = %q\n  }\n", cephAddress(i)), 1)
 		names = append(names, fmt.Sprintf("%q", node.Name))
 	}
-	group := fmt.Sprintf("group \"pve\" {\n  hosts = [%s]\n  vars = {\n    domain      = \"example.org\"\n    osd_devices = [%s]\n  }\n}\n", strings.Join(names, ", "), strings.Join(devices, ", "))
+	group := fmt.Sprintf("group \"pve\" {\n  hosts = [%s]\n  vars = {\n    domain      = \"example.org\"\n    osd_devices = [%s]\n    preflight_accept = [\"cpu\", \"memory\", \"disks\", \"ports\"]\n  }\n}\n", strings.Join(names, ", "), strings.Join(devices, ", "))
 	for file, text := range map[string]string{file: hosts, filepath.Join(dir, "pve.hcl"): group} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
