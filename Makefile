@@ -44,11 +44,12 @@ faults: build ## as root on Debian: inject FAULTS faults from SEED on into runs 
 	@.ci/nodes
 	$(GO) test -tags e2e -count=1 -timeout 48h -v -run TestFaults ./cmd/hlplay/e2e -faults $(FAULTS) -seed $(SEED)
 
-check: ## gofmt, vet, staticcheck, go.mod tidy, shellcheck
+check: ## gofmt, vet, staticcheck, go.mod tidy, shellcheck, and whether it compiles for macOS
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
 	$(GO) mod tidy -diff
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/hlplay
 	@.ci/shellcheck
 
 lab-coverage: ## list the functions of the simulated nodes that no test of hlplay reaches

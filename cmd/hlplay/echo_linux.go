@@ -50,12 +50,6 @@ func (e *echo) end() {
 	e.still(false)
 }
 
-// foreground reports whether this process may change a terminal. A background process would be stopped for it.
-func foreground(tty *os.File) bool {
-	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
-}
-
 // setEcho sets echo, and reports whether that changed it.
 func setEcho(tty *os.File, on bool) bool {
 	state, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)

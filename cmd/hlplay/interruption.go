@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 )
@@ -45,6 +47,12 @@ func terminalToAskOn() *os.File {
 		return nil
 	}
 	return tty
+}
+
+// foreground reports whether this process may change a terminal. A background process would be stopped for it.
+func foreground(tty *os.File) bool {
+	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
 }
 
 const question = "wait for their end (w), stop them (s), or leave them running (l)? Ctrl-C again quits at once and leaves them running: "
