@@ -46,7 +46,7 @@ type result struct {
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "command",
-	Aliases: []string{"shell", "raw", "script", "win_command"},
+	Aliases: []string{"shell", "raw", "script", "archive", "win_command"},
 	Summary: "Runs a program unless its work is already done",
 	Doc: `Idempotence is enforced, not promised: a command has a guard that shows whether its work is done
 (` + "`creates`, `removes`, `unless`, `only_if`" + `), or says that it only reads (` + "`reads`" + `), or that it runs every

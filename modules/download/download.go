@@ -21,7 +21,7 @@ import (
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "download",
-	Aliases: []string{"get_url", "unarchive", "archive", "wget", "curl"},
+	Aliases: []string{"get_url", "unarchive", "wget", "curl"},
 	Summary: "A file from a URL, or the contents of an archive from there",
 	Doc: `The host itself fetches the file with curl or wget. A checksum is required: it shows whether the file is already
 there, and that it was not modified in transit. The file is moved into place atomically, after it is complete and verified.
