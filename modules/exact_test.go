@@ -63,6 +63,7 @@ var exact = map[string]struct {
 	"mount.site.step":             {true, "what is mounted, and what lies below"},
 	"network.site.reload":         {true, "the interfaces; what commands of other interfaces do they have done before"},
 	"partition.partition.add":     {true, "a partition, and its names below /dev/disk"},
+	"pveceph.crushEdit.step":      {false, "the whole of Ceph sees it"},
 	"pveceph.FS.plan#2":           {false, "the whole of Ceph sees it"},
 	"pveceph.Init.existing":       {false, "the whole of Ceph sees it"},
 	"pveceph.Init.plan":           {false, "the whole of Ceph sees it"},

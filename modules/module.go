@@ -199,6 +199,8 @@ type Step struct {
 	// Exact is set for a Run if Expect names everything that it changes: in check mode it then casts doubt on nothing
 	// else. Actions on files are always exact, a reboot never.
 	Exact bool
+	// Objects are the names of those of Spec.Objects that a Run changes: copies of them are kept.
+	Objects []string
 }
 
 // Bounded reports whether Expect names everything that the step changes on its host.
@@ -356,6 +358,8 @@ type Spec struct {
 	// Reinstate turns the copy of a file in Rewritten into what is to replace the current content; nil means the copy
 	// as it is.
 	Reinstate func(path string, kept, now []byte) ([]byte, error)
+	// Objects are what is as vital as those files, but is none.
+	Objects []Object
 	// Packages are the packages of the module's product: see Package.
 	Packages []Package
 	// FileSystems are the file systems of the module's product.
@@ -367,6 +371,19 @@ type Spec struct {
 	RootHint string
 	// New returns a pointer to a struct with its zero values; the decoder fills in the defaults from the tags.
 	New func() Module
+}
+
+// Object is a part of a module's product that can be written as text, of which a copy is kept before a step changes it
+// (Step.Objects), and which the module restores. All hosts see the same.
+type Object struct {
+	// Name is how people call it: hlplay restore RUN NAME. It is not an absolute path.
+	Name string
+	// Ask returns the queries that read it, and Read what they have answered: a regular file with the text as its content, or
+	// an absent one.
+	Ask  func() []remote.Query
+	Read func(answers []remote.Answer) (observe.File, error)
+	// Restore returns the block of the module, with its arguments, that restores a text.
+	Restore func(text string) (block string, arguments map[string]string)
 }
 
 // Printed returns how a command ended and what it printed, as `register` exposes it: rc, stdout and stderr without

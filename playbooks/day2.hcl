@@ -38,8 +38,14 @@ variable "crush_weight" {
   default     = {}
 }
 
+variable "crush_map" {
+  description = "Path of a whole CRUSH map, as crushtool -d prints the cluster's, with changes. It must agree with crush_weight."
+  type        = string
+  default     = ""
+}
+
 variable "max_moved" {
-  description = "How much of the data of a device class one change may move."
+  description = "How much of the data of a device class, or of a pool, one change may move."
   type        = string
   default     = "10%"
 }
@@ -81,6 +87,16 @@ play "day two of Ceph" {
       weight {
         osd       = each.key
         crush     = each.value
+        max_moved = var.max_moved
+      }
+    }
+  }
+
+  task "G1.48 edit the CRUSH map" {
+    when = var.crush_map != ""
+    pveceph {
+      crush {
+        map       = file(var.crush_map)
         max_moved = var.max_moved
       }
     }

@@ -49,7 +49,7 @@ var guideSteps = []guideStep{
 	{id: "G1.45", does: "Reweight by placement groups"},
 	{id: "G1.46", does: "Create pools with the right number of placement groups", differs: "The guide's text says four pools, its arithmetic uses two", tests: []string{"preflight"}},
 	{id: "G1.47", does: "Create a CRUSH rule"},
-	{id: "G1.48", does: "Edit the CRUSH map"},
+	{id: "G1.48", does: "Edit the CRUSH map", differs: "Weights stay exact; it says how much data moves, up to a bound", tests: []string{"ceph_crush"}},
 	{id: "G1.49", does: `"Create an LRM"`, differs: "Nothing to create: it runs on every node", left: "There is nothing to do"},
 	{id: "G1.50", does: "Say where a guest prefers to run", differs: "Affinity rules on Proxmox VE 9, groups on 8", tests: []string{"proxmox", "ha_affinity", "ha_groups"}},
 	{id: "G1.51", does: "Make a guest highly available", tests: []string{"proxmox"}},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -36,14 +37,15 @@ func restoreCommand() *cobra.Command {
 		Use:   "restore RUN FILE",
 		Short: "Restore a file to what it was before a run changed it",
 		Long: `Restore brings back one of the files that hold a host or a cluster together (corosync.conf, ceph.conf, /etc/pve/ha/*,
-interfaces, the boot configuration, sshd_config, …) as it was before a recorded run changed it. hlplay history RUN lists them.
-RUN is the start of an ID, or "last". The hosts are reached as in that run.
+interfaces, the boot configuration, sshd_config, …), or the CRUSH map (crushmap), as it was before a recorded run changed it.
+hlplay history RUN lists them. RUN is the start of an ID, or "last". The hosts are reached as in that run.
 
 It shows the diff and asks. It refuses if the file has changed since the run; --changed restores it anyway. Restoring is a
 recorded run of its own and can itself be undone.`,
 		Example: `  hlplay restore last /etc/pve/corosync.conf --check
   hlplay restore 20261128-0903 /etc/network/interfaces --host pve2
-  hlplay restore last /etc/pve/ceph.conf --yes`,
+  hlplay restore last /etc/pve/ceph.conf --yes
+  hlplay restore last crushmap --check`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return errors.New("expected a run and a file, as in hlplay restore last /etc/pve/corosync.conf; hlplay history RUN lists the files")
@@ -161,13 +163,16 @@ func (f *restoreFlags) choose(record *journal.Record, file string) (journal.Kept
 		return journal.Kept{}, fmt.Errorf("run %s has no copy of %s; it has %s", record.ID, file, strings.Join(files, ", "))
 	case len(found) == 0:
 		return journal.Kept{}, fmt.Errorf("run %s has a copy of %s from %s, not from %s", record.ID, file, strings.Join(hosts, ", "), f.host)
-	case len(found) > 1 && !observe.Files.Shared(file):
+	case len(found) > 1 && !shared(file):
 		return journal.Kept{}, fmt.Errorf("run %s has copies of %s from several hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
 	}
 	for _, k := range found[1:] { // the same file, seen by several members of a cluster
 		if k.Absent != found[0].Absent || k.SHA256 != found[0].SHA256 {
 			return journal.Kept{}, fmt.Errorf("run %s found different versions of %s on the hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
 		}
+	}
+	if object, _ := objectOf(file); object != nil && found[0].Absent {
+		return journal.Kept{}, fmt.Errorf("there was no %s before run %s", file, record.ID)
 	}
 	if found[0].Link != "" {
 		return journal.Kept{}, fmt.Errorf("%s was a symbolic link to %s: restore only restores files", file, found[0].Link)
@@ -185,11 +190,20 @@ func (f *restoreFlags) look(ctx context.Context, host *inventory.Host, file stri
 		return now, &exitError{code: exitUnreachable, err: err}
 	}
 	defer conn.Close()
-	answers, err := conn.As("root").Ask(ctx, observe.Files.Ask([]string{file}))
+	object, _ := objectOf(file)
+	queries := observe.Files.Ask([]string{file})
+	if object != nil {
+		queries = object.Ask()
+	}
+	answers, err := conn.As("root").Ask(ctx, queries)
 	if err != nil {
 		return now, err
 	}
-	observe.Files.Parse([]string{file}, answers, func(_ string, found observe.File, failed error) { now, err = found, failed })
+	if object != nil {
+		now, err = object.Read(answers)
+	} else {
+		observe.Files.Parse([]string{file}, answers, func(_ string, found observe.File, failed error) { now, err = found, failed })
+	}
 	switch {
 	case err != nil:
 		return now, fmt.Errorf("%s: %w", host.Name, err)
@@ -224,13 +238,40 @@ func reinstated(file string, kept, now []byte) ([]byte, error) {
 	return kept, nil
 }
 
+// objectOf returns the object with a name, and the module that restores it; nil if the name is that of a file.
+func objectOf(name string) (*modules.Object, string) {
+	for _, spec := range registry.All() {
+		for _, object := range spec.Objects {
+			if object.Name == name {
+				return &object, spec.Name
+			}
+		}
+	}
+	return nil, ""
+}
+
+// shared reports whether hosts of a cluster have the same at a path, or under the name of an object.
+func shared(name string) bool {
+	object, _ := objectOf(name)
+	return object != nil || observe.Files.Shared(name)
+}
+
 // playbookOf returns the playbook that restores a copy.
 func playbookOf(c journal.Copy, content []byte) []byte {
 	file := hclwrite.NewEmptyFile()
 	play := file.Body().AppendNewBlock("play", []string{"restore"}).Body()
 	play.SetAttributeValue("hosts", cty.StringVal(c.Host))
 	play.SetAttributeValue("become", cty.True)
-	task := play.AppendNewBlock("task", []string{"restore " + c.Path}).Body().AppendNewBlock("file", nil).Body()
+	task := play.AppendNewBlock("task", []string{"restore " + c.Path}).Body()
+	if object, module := objectOf(c.Path); object != nil {
+		name, arguments := object.Restore(string(content))
+		block := task.AppendNewBlock(module, nil).Body().AppendNewBlock(name, nil).Body()
+		for _, name := range slices.Sorted(maps.Keys(arguments)) {
+			block.SetAttributeValue(name, cty.StringVal(arguments[name]))
+		}
+		return file.Bytes()
+	}
+	task = task.AppendNewBlock("file", nil).Body()
 	task.SetAttributeValue("path", cty.StringVal(c.Path))
 	if c.Absent {
 		task.SetAttributeValue("state", cty.StringVal("absent"))
@@ -254,7 +295,7 @@ type sentinel struct {
 
 // Before implements run.Archive.
 func (s *sentinel) Before(host, path string, f observe.File) error {
-	if !s.asked.Same(journal.LeftOf(host, path, f)) {
+	if path == s.asked.Path && !s.asked.Same(journal.LeftOf(host, path, f)) {
 		s.stop(&stoppedError{fmt.Sprintf("%s: %s was changed meanwhile: nothing was restored", host, path)})
 	}
 	return s.Archive.Before(host, path, f)

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,7 +13,8 @@ import (
 	"hlplay/modules"
 )
 
-// Archive keeps copies of vital files (modules.Spec.Vital). Its methods may be called concurrently.
+// Archive keeps copies of vital files (modules.Spec.Vital) and of what is as vital (modules.Spec.Objects), whose names take the
+// place of paths. Its methods may be called concurrently.
 type Archive interface {
 	// Before is called, once per run, with what is at a path of a host before a step is carried out that may change it. The
 	// error says why no copy was kept.
@@ -25,6 +27,7 @@ type Archive interface {
 type copies struct {
 	archive Archive // nil keeps nothing
 	vital   []string
+	objects map[string]modules.Object
 
 	// mu is held while a copy is made, so that nothing changes the file meanwhile.
 	mu    sync.Mutex
@@ -32,9 +35,12 @@ type copies struct {
 }
 
 func newCopies(archive Archive, specs []modules.Spec) *copies {
-	c := &copies{archive: archive, taken: map[*host]map[string]bool{}}
+	c := &copies{archive: archive, objects: map[string]modules.Object{}, taken: map[*host]map[string]bool{}}
 	for _, spec := range specs {
 		c.vital = append(append(c.vital, spec.Vital...), spec.Rewritten...)
+		for _, object := range spec.Objects {
+			c.objects[object.Name] = object
+		}
 	}
 	return c
 }
@@ -76,6 +82,9 @@ func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 	defer c.mu.Unlock()
 	want := map[*host][]string{}
 	for _, step := range steps {
+		for _, name := range step.Objects {
+			c.take(want, on, name)
+		}
 		paths := c.of(step, e.task.Module)
 		if len(paths) == 0 {
 			continue
@@ -89,13 +98,7 @@ func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 				continue
 			}
 			for _, name := range paths {
-				if c.taken[h] == nil {
-					c.taken[h] = map[string]bool{}
-				}
-				if !c.taken[h][name] {
-					c.taken[h][name] = true
-					want[h] = append(want[h], name)
-				}
+				c.take(want, h, name)
 			}
 		}
 	}
@@ -108,6 +111,17 @@ func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 		})
 	}
 	wg.Wait()
+}
+
+// take adds a name to those of which a copy is wanted, unless there is one already. c.mu is held.
+func (c *copies) take(want map[*host][]string, h *host, name string) {
+	if c.taken[h] == nil {
+		c.taken[h] = map[string]bool{}
+	}
+	if !c.taken[h][name] {
+		c.taken[h][name] = true
+		want[h] = append(want[h], name)
+	}
 }
 
 // read passes on the files at some paths of a host, from the observations if they were read already. It returns which could
@@ -132,19 +146,37 @@ func (c *copies) read(ctx context.Context, h *host, names []string) (failed []st
 	if len(rest) == 0 {
 		return failed
 	}
-	if err := ask(ctx, h, rest, give); err != nil {
+	if err := c.ask(ctx, h, rest, give); err != nil {
 		failed = append(failed, strings.Join(rest, ", ")+": "+err.Error())
 	}
 	return failed
 }
 
-// ask reads files of a host without using earlier observations.
-func ask(ctx context.Context, h *host, names []string, tell func(string, observe.File, error)) error {
-	answers, err := h.connection.Ask(ctx, observe.Files.Ask(names))
-	if err == nil {
-		observe.Files.Parse(names, answers, tell)
+// ask reads files and objects of a host without using earlier observations.
+func (c *copies) ask(ctx context.Context, h *host, names []string, tell func(string, observe.File, error)) error {
+	files := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, object := c.objects[name]; return object })
+	queries := observe.Files.Ask(files)
+	asked := len(queries)
+	for _, name := range names {
+		if object, ok := c.objects[name]; ok {
+			queries = append(queries, object.Ask()...)
+		}
 	}
-	return err
+	answers, err := h.connection.Ask(ctx, queries)
+	if err != nil {
+		return err
+	}
+	observe.Files.Parse(files, answers[:asked], tell)
+	answers = answers[asked:]
+	for _, name := range names {
+		if object, ok := c.objects[name]; ok {
+			n := len(object.Ask())
+			f, err := object.Read(answers[:n])
+			tell(name, f, err)
+			answers = answers[n:]
+		}
+	}
+	return nil
 }
 
 // left tells the archive what the run has left of the files that it has copies of.
@@ -161,7 +193,7 @@ func (c *conductor) left() {
 			for name := range taken {
 				names = append(names, name)
 			}
-			_ = ask(ctx, h, names, func(name string, f observe.File, err error) {
+			_ = c.copies.ask(ctx, h, names, func(name string, f observe.File, err error) {
 				if err == nil {
 					c.copies.archive.After(h.Name, name, f)
 				}

@@ -36,6 +36,7 @@ type Module struct {
 	OSDAbsent *OSDAbsent `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
 	Weight    *Weight    `hcl:"weight,block" doc:"How much data an OSD gets."`
 	Reweight  *Reweight  `hcl:"reweight,block" doc:"OSDs that hold too much get less, as Ceph's own dry run says."`
+	Crush     *Crush     `hcl:"crush,block" doc:"The CRUSH map as a whole, from a text, once."`
 	Conf      *Conf      `hcl:"conf,block" doc:"Settings in the cluster's ceph.conf, once."`
 }
 
@@ -64,6 +65,7 @@ var Spec = modules.Spec{
 	Facts:     []observe.FactSpec{ceph.Fact},
 	Packages:  ceph.Packages,
 	Rewritten: []string{"/etc/pve/ceph.conf", "/etc/ceph/ceph.conf"},
+	Objects:   []modules.Object{crushObject},
 	Functions: functions,
 	Summary:   "Ceph on Proxmox VE: packages, monitors, managers, OSDs, rules, pools, CephFS",
 	Doc: `A task names exactly one part. Each is observed before anything runs, and again afterwards: the exit codes
@@ -93,6 +95,13 @@ of pveceph prove nothing.
   max_moved. A CRUSH weight that looks like a share is refused, too: it is a capacity.
 - **reweight** asks Ceph's test-reweight-by-utilization or -by-pg, shows what it says, and sets those overrides. One run goes one bounded step;
   nothing is done while data moves, where the placement groups would not be spread better, above max_moved, or while the balancer is on.
+- **crush** sets the CRUSH map as a whole, from a text in crushtool's language. It compares what the text means, so that comments, order and rounded
+  weights change nothing, and keeps exact weights where crushtool's text has lost digits. Before anything is set, crushtool compiles the map on the node and
+  tries every rule with every pool that uses it, on the cluster's map and on the new one: the plan says how many copies of which pool move, and it is refused above
+  max_moved, and where a pool would find too few OSDs. A text that lacks an OSD of the cluster, or has one that is gone, is older than the cluster and is
+  refused. If somebody changes the map between plan and act, it is planned again. The old map is kept in /var/backups and in the run's journal:
+  ` + "`hlplay restore RUN crushmap`" + ` sets it again. Rules and weights that other tasks describe must be the same there. For a new rule, a weight or a device class
+  alone, their own blocks are safer.
 - **conf** sets what it names in a section of /etc/pve/ceph.conf and keeps the rest. Daemons read the file when they start.
 
 Nothing else is destroyed by this module.`,
@@ -156,6 +165,7 @@ func (m *Module) parts() map[string]part {
 	given(all, "osd_absent", m.OSDAbsent)
 	given(all, "weight", m.Weight)
 	given(all, "reweight", m.Reweight)
+	given(all, "crush", m.Crush)
 	given(all, "conf", m.Conf)
 	return all
 }
@@ -188,7 +198,7 @@ func (m *Module) part() (part, error) {
 		problem = "several blocks are given: " + strings.Join(names, ", ")
 	}
 	return nil, &modules.ArgumentError{Argument: "pveceph", Problem: problem,
-		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight, reweight, conf"}
+		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight, reweight, crush, conf"}
 }
 
 // Validate implements modules.Validator.

@@ -80,10 +80,11 @@ func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph
 		Diff: &modules.Diff{Subject: "CRUSH map", After: strings.Join([]string{
 			"rule " + r.Name + ": take " + take, "choose firstn 0 type " + r.FailureDomain, fmt.Sprintf("chooseleaf firstn %d type osd", r.PerDomain), "emit", "",
 		}, "\n")},
-		Expect: pve.Everywhere(h, ceph.CrushRules.Expect("", after)),
-		Settle: 20 * time.Second,
-		Await:  "the new rule",
-		Risk:   modules.MovesData, // the map is set as a whole; the host compares it first, and limits how much moves
-		Wide:   true,
+		Expect:  pve.Everywhere(h, ceph.CrushRules.Expect("", after)),
+		Settle:  20 * time.Second,
+		Await:   "the new rule",
+		Objects: []string{crushObject.Name},
+		Risk:    modules.MovesData, // the map is set as a whole; the host compares it first, and limits how much moves
+		Wide:    true,
 	}
 }

@@ -94,7 +94,8 @@ func (m *crushMap) simpleRules() ([]*Rule, string) {
 	return rules, ""
 }
 
-// otherTree describes buckets of a map that the cluster does not have, which the simulated cluster does not support.
+// otherTree describes what the simulated cluster does not support in a map: another tree than the cluster's, other IDs or
+// tunables, and buckets whose weight is not that of their items.
 func (c *Ceph) otherTree(m *crushMap) string {
 	shape := func(m *crushMap) []string {
 		var all []string
@@ -109,11 +110,31 @@ func (c *Ceph) otherTree(m *crushMap) string {
 		slices.Sort(all)
 		return all
 	}
-	present := shape(c.crushMap())
+	is := c.crushMap()
+	present := shape(is)
 	for _, b := range shape(m) {
 		if !slices.Contains(present, b) {
 			return fmt.Sprintf("the simulated Ceph has its OSDs below their hosts and these below the root default; it cannot follow %s", b)
 		}
+	}
+	for _, b := range m.Buckets {
+		here := is.bucket(b.Name)
+		if b.ID != here.ID && b.ID != 0 || slices.ContainsFunc(b.Shadows, func(s crushShadow) bool { return !slices.Contains(here.Shadows, s) }) {
+			return fmt.Sprintf("the simulated Ceph does not follow other IDs of %s", b.Name)
+		}
+		for _, item := range b.Items {
+			child := m.bucket(item.Name)
+			if child == nil {
+				continue
+			}
+			const rounding = 66 // a text has three decimals at least
+			if off := item.Weight - child.weight(); max(off, -off) > rounding*(len(child.Items)+1) {
+				return fmt.Sprintf("the simulated Ceph adds up the weights of a host: %s has %d/65536 in %s, and its OSDs have %d/65536", item.Name, item.Weight, b.Name, child.weight())
+			}
+		}
+	}
+	if len(m.Buckets) != len(is.Buckets) || !slices.Equal(m.Types, is.Types) || !slices.Equal(m.Tunables, is.Tunables) {
+		return "the simulated Ceph does not follow other tunables and types, nor fewer buckets"
 	}
 	return ""
 }

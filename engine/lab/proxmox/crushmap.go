@@ -265,8 +265,8 @@ func (m *crushMap) bucketLine(b *crushBucket, f []string) bool {
 		}
 		return err == nil
 	case f[0] == "item" && len(f) == 4 && f[2] == "weight":
-		w, err := strconv.ParseFloat(f[3], 64)
-		b.Items = append(b.Items, crushItem{f[1], int(w*65536 + 0.5)})
+		w, err := strconv.ParseFloat(f[3], 32)
+		b.Items = append(b.Items, crushItem{f[1], int(float32(w) * 65536)}) // the rest is cut off
 		return err == nil && (m.device(f[1]) != nil || m.bucket(f[1]) != nil)
 	}
 	return false

@@ -30,7 +30,7 @@ type crushArguments struct {
 }
 
 func parseCrushtool(args []string) (a crushArguments, err error) {
-	a.crushTest = crushTest{rule: -1, maxX: 1023, weights: map[int]float64{}}
+	a.crushTest = crushTest{rule: -1, minX: -1, maxX: -1, weights: map[int]float64{}}
 	var number = func(text string) int {
 		n, problem := strconv.Atoi(text)
 		err = errors.Join(err, problem)
@@ -170,6 +170,9 @@ func (c *Command) testCrush(m *crushMap, t crushTest) int {
 		return c.die(0, "WARNING: no output selected; use --output-csv or --show-X")
 	}
 	shown := func(what string) bool { return slices.Contains(t.show, what) }
+	if t.minX < 0 || t.maxX < 0 { // one alone has no effect
+		t.minX, t.maxX = 0, 1023
+	}
 	low, high := 1, 10
 	if t.numRep > 0 {
 		low, high = t.numRep, t.numRep

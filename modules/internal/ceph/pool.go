@@ -141,15 +141,18 @@ var CrushRules = &observe.Kind[map[string]CrushRule]{
 
 // ruleDump is a rule of the CRUSH map.
 type ruleDump struct {
-	ID    int    `json:"rule_id"`
-	Name  string `json:"rule_name"`
-	Type  int    `json:"type"`
-	Steps []struct {
-		Op   string `json:"op"`
-		Item string `json:"item_name"`
-		Num  int    `json:"num"`
-		Type string `json:"type"`
-	} `json:"steps"`
+	ID    int        `json:"rule_id"`
+	Name  string     `json:"rule_name"`
+	Type  int        `json:"type"`
+	Steps []ruleStep `json:"steps"`
+}
+
+// ruleStep is a step of a rule of the CRUSH map.
+type ruleStep struct {
+	Op   string `json:"op"`
+	Item string `json:"item_name"`
+	Num  int    `json:"num"`
+	Type string `json:"type"`
 }
 
 func parseRuleDump(s monitorsAnswer) ([]ruleDump, error) {
