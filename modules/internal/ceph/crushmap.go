@@ -171,6 +171,15 @@ func parseCrushMap(s monitorsAnswer) (CrushMap, error) {
 	if len(c.ChooseArgs) > 0 {
 		m.Unsupported = "it has weight sets (choose_args), which the balancer's mode crush-compat makes; ceph osd crush weight-set rm-compat removes them, and data moves"
 	}
+	placed := map[string]bool{}
+	for _, b := range m.Buckets {
+		for _, item := range b.Items {
+			placed[item.Name] = true
+		}
+	}
+	maps.DeleteFunc(m.Devices, func(id int, d CrushDevice) bool { // how Ceph's JSON shows a number that is free
+		return d.Name == "device"+strconv.Itoa(id) && !placed[d.Name]
+	})
 	m.settle()
 	return m, nil
 }
@@ -199,21 +208,14 @@ var crushSettings = []string{"set_choose_tries", "set_chooseleaf_tries"}
 
 // settle brings a map into the form in which maps are compared: what means the same is the same.
 func (m *CrushMap) settle() {
-	placed, classes := map[string]bool{}, map[string]bool{}
+	classes := map[string]bool{}
 	for id, b := range m.Buckets {
-		for _, item := range b.Items {
-			placed[item.Name] = true
-		}
 		if b.Alg == "straw2" {
 			slices.SortFunc(b.Items, func(x, y CrushItem) int { return cmp.Compare(x.Name, y.Name) })
 		}
 		m.Buckets[id] = b
 	}
-	for id, d := range m.Devices {
-		if !placed[d.Name] && d.Name == "device"+strconv.Itoa(id) {
-			delete(m.Devices, id) // how Ceph's JSON shows a number that is free
-			continue
-		}
+	for _, d := range m.Devices {
 		classes[d.Class] = true
 	}
 	for id, b := range m.Buckets {

@@ -84,6 +84,22 @@ func TestCrushTextKeepsExactWeights(t *testing.T) {
 	}
 }
 
+// A number that is free is no device, and an ID that the text gives to another bucket is not that of the one that had it.
+func TestCrushMapNumbers(t *testing.T) {
+	free := strings.Replace(report(t), `"devices":[{"id":0,"name":"osd.0","class":"hdd"}`, `"devices":[{"id":6,"name":"device6"},{"id":0,"name":"osd.0","class":"hdd"}`, 1)
+	m, err := parseCrushMap(monitorsAnswer{asked: true, report: []byte(free)})
+	if err != nil || !m.Same(recordedMap(t)) || len(m.Devices) != 6 {
+		t.Errorf("%v, devices %v", err, m.Devices)
+	}
+	parsed, err := ParseCrushText(strings.NewReplacer("host pve1 {\n\tid -3\n", "host pve1 {\n", "id -5\n", "id -3\n").Replace(m.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := parsed.On(m); len(got.Buckets) != 4 || got.Buckets[-3].Name != "pve2" || got.Buckets[-9].Name != "pve1" {
+		t.Errorf("buckets %v", got.Buckets)
+	}
+}
+
 func TestExactWeight(t *testing.T) {
 	for weight := range 1 << 18 {
 		if got := crushWeight(exactWeight(weight)); got != weight {

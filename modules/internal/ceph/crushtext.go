@@ -365,8 +365,9 @@ func (t *CrushText) On(have CrushMap) CrushMap {
 			summed[b.Name] += item.Weight
 		}
 	}
+	given := map[int]bool{}
 	for _, b := range t.buckets {
-		used[b.id] = true
+		used[b.id], given[b.id] = true, true
 		for _, id := range b.Shadows {
 			used[id] = true
 		}
@@ -375,7 +376,7 @@ func (t *CrushText) On(have CrushMap) CrushMap {
 	for _, b := range t.bottomUp() {
 		counts[b.Name] = len(b.items)
 		id := b.id
-		if id == 0 {
+		if id == 0 && !given[ids[b.Name]] {
 			id = ids[b.Name]
 		}
 		for next := -1; id == 0; next-- {
