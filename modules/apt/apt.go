@@ -137,7 +137,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			}
 		}
 	}
-	if m.Release != nil {
+	if m.Release != nil && len(plan.Steps) == 0 { // the steps before may remove a file
 		steps, err := m.Release.plan(ctx, h)
 		if err != nil {
 			return modules.Plan{}, err
@@ -153,7 +153,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	plan.Steps = append(plan.Steps, disabled...)
 	further := m.Update || m.Upgrade != "" || m.Autoremove || len(m.Packages)+len(m.Debconf) > 0
 	if len(plan.Steps) > 0 {
-		plan.Partial = further || len(m.Repositories) > 1
+		plan.Partial = further || len(m.Repositories) > 1 || m.Release != nil
 		return plan, nil
 	}
 	if plan.Steps, err = m.planRelease(ctx, h); err != nil || len(plan.Steps) > 0 {
