@@ -74,6 +74,14 @@ func (m *Module) removed(ctx context.Context, h modules.Host, targets []string, 
 func (m *Module) changed(ctx context.Context, h modules.Host, changes []PackageChange) ([]observe.Expectation, error) {
 	p := prediction{host: h, because: "it may be installed with the upgrade", versions: map[string]string{}}
 	p.take(changes)
+	for _, c := range changes {
+		// The package of os-release(5): its version begins with that of the Debian release.
+		if from, _, _ := strings.Cut(c.From, "."); c.Name == "base-files" && !c.Removed() && from != "" && !strings.HasPrefix(c.To, from+".") {
+			for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+				p.expect(observe.Files.Unknown(name, "the upgrade brings another Debian release"))
+			}
+		}
+	}
 	return p.done(ctx)
 }
 

@@ -25,6 +25,18 @@ func TestReleaseMovesSuites(t *testing.T) {
 	}
 }
 
+// What the host runs is not known before the upgrade that brings another release, and stays known otherwise.
+func TestReleaseUpgradeIsForeseen(t *testing.T) {
+	for to, known := range map[string]bool{"13.8+deb13u2": false, "12.4+deb12u12": true} {
+		h := recorded(bookworm, installed("base-files", "12.4+deb12u11"), transaction(fullUpgrade, PackageChange{Name: "base-files", From: "12.4+deb12u11", To: to}),
+			one(PackageIndex.Expect("", Index{Exists: true})))
+		modulestest.Converges(t, &Module{Upgrade: "full"}, h)
+		if _, err := observe.OSRelease(t.Context(), h); observe.IsUnknown(err) == known || known && err != nil {
+			t.Errorf("after an upgrade to %s: %v", to, err)
+		}
+	}
+}
+
 // Both files are changed, and check mode doubts what they will offer.
 func TestReleasePlan(t *testing.T) {
 	const list, more = "/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"
