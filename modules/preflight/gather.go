@@ -168,6 +168,10 @@ func (m *Machine) reach(ctx context.Context, h *observe.Host, targets []Target) 
 	}
 	var small []string
 	for i, t := range targets {
+		if answers[full[i]].Missing {
+			m.NoPing = true
+			return nil
+		}
 		if !answers[full[i]].Answered {
 			small = append(small, pingName(t.Address, smallest))
 		}

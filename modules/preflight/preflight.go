@@ -45,6 +45,8 @@ type Machine struct {
 	Blank int  `json:"blank_disks"`
 	EFI   bool `json:"efi"`
 	IOMMU bool `json:"iommu"`
+	// NoPing says that the paths were not tried, because the host has no ping: a minimal Debian comes without it.
+	NoPing bool `json:"no_ping,omitempty"`
 	// Paths lead to the addresses of the other hosts.
 	Paths []Path `json:"paths"`
 	// Taken are ports of corosync, Ceph and Proxmox VE that other programs listen on.
@@ -226,6 +228,9 @@ func bare(a string) string {
 }
 
 func (j *judge) paths(m Machine) {
+	if m.NoPing {
+		j.warn(m, aboutPaths, "ping is missing, so it is not known whether the others answer", "apt install iputils-ping")
+	}
 	for _, p := range m.Paths {
 		to := p.To + " (" + p.Address + ")"
 		switch {

@@ -51,6 +51,7 @@ func TestJudge(t *testing.T) {
 		{"fewer disks", func(m *Machine) { m.Disks = 1 }, aboutDisks, true, "gives Ceph 2 disks, and it has 1"},
 		{"other firmware", func(m *Machine) { m.EFI = true }, aboutFirmware, false, "it boots by EFI, and pve1 by BIOS"},
 		{"no answer", func(m *Machine) { m.Paths[0].Lost = true }, aboutPaths, true, "pve1 (192.0.2.1) does not answer"},
+		{"no ping", func(m *Machine) { m.NoPing, m.Paths = true, nil }, aboutPaths, false, "ping is missing"},
 		{"far away", func(m *Machine) { m.Paths[0].Latency = 30 }, aboutPaths, false, "answers after 30.0 ms"},
 		{"a hop of 1500", func(m *Machine) { m.Paths[0].Cut = true }, aboutMTU, true, "packets of 9000 bytes to pve1 (192.0.2.1) are lost, and small ones are not"},
 		{"another MTU", func(m *Machine) { m.Links[0].MTU = 1500 }, aboutMTU, true, "ens18 has MTU 1500, and pve1 in the same network 9000"},
@@ -78,10 +79,10 @@ func TestParsePing(t *testing.T) {
 		want   ping
 		err    string
 	}{
-		{"answered", remote.Answer{Stdout: []byte("PING 127.0.0.1 (127.0.0.1) 1472(1500) bytes of data.\n\n--- 127.0.0.1 ping statistics ---\n2 packets transmitted, 2 received, 0% packet loss, time 214ms\nrtt min/avg/max/mdev = 0.051/0.073/0.096/0.022 ms\n")}, ping{true, 0.073}, ""},
+		{"answered", remote.Answer{Stdout: []byte("PING 127.0.0.1 (127.0.0.1) 1472(1500) bytes of data.\n\n--- 127.0.0.1 ping statistics ---\n2 packets transmitted, 2 received, 0% packet loss, time 214ms\nrtt min/avg/max/mdev = 0.051/0.073/0.096/0.022 ms\n")}, ping{Answered: true, Mean: 0.073}, ""},
 		{"lost", remote.Answer{Exit: 1, Stdout: []byte("2 packets transmitted, 0 received, 100% packet loss, time 208ms\n\n")}, ping{}, ""},
 		{"no route", remote.Answer{Exit: 2, Stderr: []byte("ping: connect: Network is unreachable\n")}, ping{}, ""},
-		{"no ping", remote.Answer{Exit: 127, Stderr: []byte("sh: 1: ping: not found\n")}, ping{}, "apt install iputils-ping"},
+		{"no ping", remote.Answer{Exit: 127, Stderr: []byte("sh: 1: ping: not found\n")}, ping{Missing: true}, ""},
 		{"may not", remote.Answer{Exit: 2, Stderr: []byte("ping: socktype: SOCK_RAW: Operation not permitted\n")}, ping{}, "Operation not permitted"},
 	} {
 		got, err := parsePing(test.answer)
