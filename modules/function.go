@@ -48,7 +48,7 @@ func Numbers(v cty.Value) ([]cty.Value, error) {
 	all := list.AsValueSlice()
 	for _, n := range all {
 		if n.IsNull() {
-			return nil, errors.New("the list has a null in it: expected numbers")
+			return nil, errors.New("the list contains null: expected numbers")
 		}
 	}
 	return all, nil

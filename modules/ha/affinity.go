@@ -28,7 +28,7 @@ func (a *Affinity) validate() error {
 		}
 	}
 	if len(a.sids()) < 2 {
-		return &modules.ArgumentError{Argument: "affinity.resources", Problem: "fewer than two", Want: "the service ids of those that belong together or apart"}
+		return &modules.ArgumentError{Argument: "affinity.resources", Problem: "fewer than two", Want: "expected the service ids of the resources to keep together or apart"}
 	}
 	return nil
 }
@@ -40,14 +40,14 @@ var affinities = map[string]string{"together": "positive", "apart": "negative"}
 
 func (a *Affinity) plan(s *scene) (modules.Plan, error) {
 	if s.major == 8 {
-		return modules.Plan{}, fmt.Errorf("affinity: Proxmox VE 8 has no rules that keep guests together or apart; they come with 9")
+		return modules.Plan{}, fmt.Errorf("affinity: Proxmox VE 8 has no resource-affinity rules; they need version 9")
 	}
 	if err := s.managed("affinity.resources", a.sids()); err != nil {
 		return modules.Plan{}, err
 	}
 	have, exists := s.ha.Rules[a.Name]
 	if exists && have.Type != "resource-affinity" {
-		return modules.Plan{}, fmt.Errorf("affinity.name: HA rule %s exists and is a %s rule: choose another name", a.Name, have.Type)
+		return modules.Plan{}, fmt.Errorf("affinity.name: HA rule %s already exists as a %s rule: choose another name", a.Name, have.Type)
 	}
 	want := pve.Rule{Type: "resource-affinity", Affinity: affinities[a.Keep], Resources: map[string]bool{}, Comment: have.Comment}
 	for _, sid := range a.sids() {
@@ -88,9 +88,9 @@ func (a *Affinity) conflicts(s *scene) error {
 		switch {
 		case id == a.Name, rule.Disabled, len(shared) == 0:
 		case rule.Type == "resource-affinity" && len(shared) > 1 && rule.Affinity != affinities[a.Keep]:
-			return fmt.Errorf("affinity.resources: resource-affinity rule %s says the opposite of %s: change that one first", id, strings.Join(shared, ", "))
+			return fmt.Errorf("affinity.resources: resource-affinity rule %s contradicts this one for %s: change that one first", id, strings.Join(shared, ", "))
 		case rule.Type == "node-affinity" && len(prioritiesOf(rule.Nodes)) > 1:
-			return fmt.Errorf("affinity.resources: %s is in node-affinity rule %s, whose nodes have different priorities; Proxmox VE allows that only of resources without resource affinity: give its nodes one priority",
+			return fmt.Errorf("affinity.resources: %s is in node-affinity rule %s, whose nodes have different priorities, which Proxmox VE does not allow together with resource affinity: give its nodes the same priority",
 				strings.Join(shared, ", "), id)
 		}
 	}

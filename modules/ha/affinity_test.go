@@ -117,17 +117,17 @@ func TestAffinityRefused(t *testing.T) {
 		ha    pve.HA
 		want  string
 	}{
-		"Proxmox VE 8":     {pair("apart", "vm:101"), 8, twoGuests(nil), "they come with 9"},
+		"Proxmox VE 8":     {pair("apart", "vm:101"), 8, twoGuests(nil), "they need version 9"},
 		"not managed":      {pair("apart", "vm:101"), 9, scenery(), "vm:101 is not highly available yet"},
-		"another kind":     {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"web": first}), "HA rule web exists and is a node-affinity rule"},
-		"the opposite":     {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"pair": together}), "rule pair says the opposite of vm:100, vm:101"},
+		"another kind":     {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"web": first}), "HA rule web already exists as a node-affinity rule"},
+		"the opposite":     {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"pair": together}), "rule pair contradicts this one for vm:100, vm:101"},
 		"priorities":       {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"prefer": priorities}), "vm:100 is in node-affinity rule prefer, whose nodes have different priorities"},
 		"no common node":   {pair("together", "vm:101"), 9, twoGuests(map[string]pve.Rule{"a": first, "b": second}), "strict node-affinity rules (a, b) leave no node on which vm:100, vm:101 could all run"},
-		"one node for two": {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"a": both}), "no node is left for one of the resources that are to be kept apart: vm:100 on pve1; vm:101 on pve1"},
+		"one node for two": {pair("apart", "vm:101"), 9, twoGuests(map[string]pve.Rule{"a": both}), "no node is left for one of the resources to keep apart: vm:100 on pve1; vm:101 on pve1"},
 		"apart, but together through a third": {pair("apart", "vm:101"), 9, withRules(crowd, chain("vm:100", "vm:102", "vm:103", "vm:101")),
-			"resource-affinity rule web keeps vm:100 and vm:101 apart, and they are kept together by a, b, c: change one of these rules first"},
+			"resource-affinity rule web keeps vm:100 and vm:101 apart, but a, b, c keeps them together: change one of these rules first"},
 		"together, and so with one that is kept apart": {pair("together", "vm:102"), 9, withRules(crowd, map[string]pve.Rule{"a": positive("vm:102", "vm:103"), "z": negative("vm:100", "vm:103")}),
-			"rule z keeps vm:100 and vm:103 apart, and they are kept together by web, a: change one of these rules first"},
+			"rule z keeps vm:100 and vm:103 apart, but web, a keeps them together: change one of these rules first"},
 		"too many": {many, 9, crowd, "4 resources cannot be kept apart on 3 nodes"},
 	} {
 		t.Run(name, func(t *testing.T) {

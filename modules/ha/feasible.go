@@ -48,7 +48,7 @@ func (s *scene) feasible(argument string, rules map[string]pve.Rule, sids []stri
 	slices.SortStableFunc(all, func(a, b *unit) int { return len(a.nodes) - len(b.nodes) })
 	tries := 0
 	if !placeable(all, map[*unit]string{}, &tries) {
-		return fmt.Errorf("%s: no node is left for one of the resources that are to be kept apart: %s", argument, strings.Join(limits, "; "))
+		return fmt.Errorf("%s: no node is left for one of the resources to keep apart: %s", argument, strings.Join(limits, "; "))
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func (s *scene) units(rules map[string]pve.Rule, sids []string) (map[string]*uni
 				u.bound = append(u.bound, id)
 				maps.DeleteFunc(u.nodes, func(node string, _ bool) bool { _, ok := rule.Nodes[node]; return !ok })
 			case rule.Type == "resource-affinity" && rule.Affinity == affinities["apart"] && len(shared) > 1:
-				return nil, fmt.Errorf("resource-affinity rule %s keeps %s and %s apart, and they are kept together by %s: change one of these rules first",
+				return nil, fmt.Errorf("resource-affinity rule %s keeps %s and %s apart, but %s keeps them together: change one of these rules first",
 					id, shared[0], shared[1], strings.Join(chains(rules, shared[0])[shared[1]], ", "))
 			case rule.Type == "resource-affinity" && rule.Affinity == affinities["apart"]:
 				waiting = append(waiting, names(rule.Resources)...)

@@ -79,7 +79,7 @@ func (m *Module) Validate() error {
 	case m.Affinity != nil && m.Resource == nil && m.Placement == nil:
 		return m.Affinity.validate()
 	}
-	return &modules.ArgumentError{Argument: "ha", Problem: "needs one block", Want: "exactly one of resource, placement, affinity"}
+	return &modules.ArgumentError{Argument: "ha", Problem: "needs one block", Want: "expected exactly one of resource, placement, affinity"}
 }
 
 // Plan plans the block.
@@ -139,7 +139,7 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 	}
 	switch {
 	case cluster.Name == "":
-		return nil, fmt.Errorf("%s is in no cluster: high availability needs one, of three nodes or more", h.Name())
+		return nil, fmt.Errorf("%s is not in a cluster: high availability needs one of at least three nodes", h.Name())
 	case major == 9 && len(ha.Resources) == 0:
 		ha.Groups = map[string]pve.Group{} // they vanish with the first resource
 	}

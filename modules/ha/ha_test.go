@@ -96,7 +96,7 @@ func TestPlans(t *testing.T) {
 		{name: "resource new on 8", m: resource(func(r *Resource) { r.SID, r.State = "vm:101", "stopped" }), host: host(8, scenery()),
 			want: []string{"ha-manager add vm:101 --state stopped --max_restart 1 --max_relocate 1"}},
 		{name: "container with a local disk", m: resource(func(r *Resource) { r.SID = "ct:200" }), host: host(9, scenery()),
-			want: []string{"ha-manager add ct:200 --state started --max_restart 1 --max_relocate 1"}, note: "only one node has"},
+			want: []string{"ha-manager add ct:200 --state started --max_restart 1 --max_relocate 1"}, note: "on one node only"},
 		{name: "only what differs", m: resource(func(r *Resource) { r.MaxRestart = &two }), host: host(9, scenery()),
 			want: []string{"ha-manager set vm:100 --max_restart 2"}},
 		{name: "starting is waited for", m: resource(nil), host: host(9, with(func(ha *pve.HA) { ha.Services = map[string]pve.Service{} })), waits: true},
@@ -195,18 +195,18 @@ func TestRefusals(t *testing.T) {
 		{"in error, with what is known of the reason", resource(nil), host(9, with(inError), locked("100", "backup")), "could not be started on pve1, pve2; guest 100 is locked (backup)"},
 		{"ignoring is no repair", resource(func(r *Resource) { r.State = "ignored" }), host(9, with(inError)), "--state disabled"},
 		{"groups on 9 while a node is in maintenance", placement(nil), host(9, with(func(ha *pve.HA) { ha.Groups["old"] = pve.Group{}; ha.Nodes["pve2"] = "maintenance" })),
-			"still has HA groups (old), which Proxmox VE 9 turns into rules by itself, but not as long as pve2 is in state maintenance"},
+			"still has HA groups (old), which Proxmox VE 9 converts to rules automatically, but not while the HA manager reports pve2 in state maintenance"},
 		{"not managed", placement(func(p *Placement) { p.Resources = []string{"vm:101"} }), host(9, scenery()), "vm:101 is not highly available yet"},
 		{"unknown node", placement(func(p *Placement) { p.Nodes = map[string]string{"pve9": "1"} }), host(8, scenery()), "no node pve9"},
 		{"in another rule", placement(nil), host(9, with(func(ha *pve.HA) {
 			ha.Rules["other"] = pve.Rule{Type: "node-affinity", Resources: map[string]bool{"vm:100": true}}
-		})), "rule other already"},
+		})), "already in node-affinity rule other"},
 		{"priorities and resource affinity", placement(nil), host(9, with(func(ha *pve.HA) {
 			ha.Rules["apart"] = pve.Rule{Type: "resource-affinity", Resources: map[string]bool{"vm:100": true}}
 		})), "same priority"},
-		{"another kind of rule", placement(nil), host(9, with(func(ha *pve.HA) { ha.Rules["keep"] = pve.Rule{Type: "resource-affinity"} })), "is a resource-affinity rule"},
-		{"in another group", placement(nil), host(8, with(func(ha *pve.HA) { ha.Resources["vm:100"] = pve.Resource{Group: "gg"} })), "in HA group gg already"},
-		{"no cluster", resource(nil), host(9, scenery(), pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true})), "in no cluster"},
+		{"another kind of rule", placement(nil), host(9, with(func(ha *pve.HA) { ha.Rules["keep"] = pve.Rule{Type: "resource-affinity"} })), "as a resource-affinity rule"},
+		{"in another group", placement(nil), host(8, with(func(ha *pve.HA) { ha.Resources["vm:100"] = pve.Resource{Group: "gg"} })), "already in HA group gg"},
+		{"no cluster", resource(nil), host(9, scenery(), pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true})), "not in a cluster"},
 		{"no quorum", resource(nil), host(9, scenery(), pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream"})), "no quorum"},
 	}
 	for _, test := range tests {

@@ -25,15 +25,15 @@ func (s *scene) migration(ctx context.Context) (modules.Plan, error) {
 	}
 	groups := strings.Join(names(s.ha.Groups), ", ")
 	if len(obstacles) > 0 {
-		return modules.Plan{}, fmt.Errorf("cluster %s still has HA groups (%s), which Proxmox VE 9 turns into rules by itself, but not as long as %s",
+		return modules.Plan{}, fmt.Errorf("cluster %s still has HA groups (%s), which Proxmox VE 9 converts to rules automatically, but not while %s",
 			s.cluster.Name, groups, strings.Join(obstacles, ", and "))
 	}
 	plan := s.plan(modules.Step{
-		Summary: "wait until Proxmox VE has turned its HA groups into rules: " + groups,
+		Summary: "wait until Proxmox VE has converted its HA groups to rules: " + groups,
 		Action:  modules.Wait{},
 		Expect:  pve.Everywhere(s.host, pve.HAs.Expect("", migrated(s.ha))),
 		Settle:  5 * time.Minute,
-		Await:   "rules in place of the groups (journalctl -u pve-ha-crm on the master says what prevents it)",
+		Await:   "rules in place of the groups (see journalctl -u pve-ha-crm on the master for what prevents it)",
 		Wide:    true,
 	})
 	plan.Partial = true
@@ -48,7 +48,7 @@ func (s *scene) obstacles(ctx context.Context) ([]string, error) {
 	}
 	for _, name := range names(s.ha.Nodes) {
 		if state := s.ha.Nodes[name]; state != "online" && s.cluster.Members[name].Online {
-			all = append(all, fmt.Sprintf("%s is in state %s for high availability", name, state))
+			all = append(all, fmt.Sprintf("the HA manager reports %s in state %s", name, state))
 		}
 	}
 	for _, peer := range s.host.Peers() {

@@ -22,7 +22,7 @@ func upgraded(ha *pve.HA) {
 func TestGroupsOfAnUpgradedCluster(t *testing.T) {
 	h := host(9, with(upgraded))
 	plan := modulestest.Converges(t, placement(func(p *Placement) { p.Strict, p.NoFailback = true, new(bool); *p.NoFailback = true }), h)
-	if len(plan.Steps) != 1 || !plan.Partial || plan.Steps[0].Summary != "wait until Proxmox VE has turned its HA groups into rules: keep, unused" {
+	if len(plan.Steps) != 1 || !plan.Partial || plan.Steps[0].Summary != "wait until Proxmox VE has converted its HA groups to rules: keep, unused" {
 		t.Fatalf("partial %v:\n%s", plan.Partial, modulestest.Summaries(plan))
 	}
 	after, err := pve.HAs.Observe(t.Context(), h, "")
@@ -94,12 +94,12 @@ func TestWhatPreventsTheMigration(t *testing.T) {
 	old := observe.NewRecorded("pve2", pve.Nodes.Expect("", pve.Node{Name: "pve2", Codename: "bookworm", Installed: true, Version: "8.4.1"}))
 	h := host(9, with(upgraded))
 	h.SetPeers(func() []*observe.Host { return []*observe.Host{h, old} }, func(string) (*observe.Host, error) { return nil, errors.New("no such host") })
-	if _, err := modulestest.Decoded(placement(nil)).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "not as long as pve2 runs Proxmox VE 8.4.1") {
+	if _, err := modulestest.Decoded(placement(nil)).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "not while pve2 runs Proxmox VE 8.4.1") {
 		t.Errorf("%v", err)
 	}
 	h = host(9, with(upgraded), pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream", Quorate: true, Members: map[string]pve.Member{
 		"pve1": {ID: 1, Votes: 1, Online: true}, "pve2": {ID: 2, Votes: 1, Online: true}, "pve3": {ID: 3, Votes: 1}}}))
-	if _, err := modulestest.Decoded(placement(nil)).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "not as long as pve3 is offline") {
+	if _, err := modulestest.Decoded(placement(nil)).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "not while pve3 is offline") {
 		t.Errorf("%v", err)
 	}
 }

@@ -26,18 +26,18 @@ func (p *Placement) validate() error {
 		return err
 	}
 	if len(p.Nodes) == 0 {
-		return &modules.ArgumentError{Argument: "placement.nodes", Problem: "empty", Want: "at least one node"}
+		return &modules.ArgumentError{Argument: "placement.nodes", Problem: "empty", Want: "expected at least one node"}
 	}
 	for node, priority := range p.Nodes {
 		if err := pve.CheckNodeName("placement.nodes", node); err != nil {
 			return err
 		}
 		if n, err := strconv.Atoi(priority); err != nil || n < 0 {
-			return &modules.ArgumentError{Argument: "placement.nodes." + node, Problem: fmt.Sprintf("%q is no priority", priority), Want: "a whole number, 0 or more"}
+			return &modules.ArgumentError{Argument: "placement.nodes." + node, Problem: fmt.Sprintf("%q is not a priority", priority), Want: "expected a whole number, 0 or more"}
 		}
 	}
 	if len(p.Resources) == 0 {
-		return &modules.ArgumentError{Argument: "placement.resources", Problem: "empty", Want: "at least one service id"}
+		return &modules.ArgumentError{Argument: "placement.resources", Problem: "empty", Want: "expected at least one service id"}
 	}
 	for _, sid := range p.Resources {
 		if err := pve.CheckServiceID("placement.resources", sid); err != nil {
@@ -94,7 +94,7 @@ func (p *Placement) plan(s *scene) (modules.Plan, error) {
 func (s *scene) managed(argument string, sids []string) error {
 	for _, sid := range sids {
 		if _, ok := s.ha.Resources[sid]; !ok {
-			return fmt.Errorf("%s: %s is not highly available yet: a task with ha { resource { … } } comes before", argument, sid)
+			return fmt.Errorf("%s: %s is not highly available yet: add it in an earlier task with ha { resource { … } }", argument, sid)
 		}
 	}
 	return nil
@@ -139,7 +139,7 @@ func (p *Placement) group(s *scene) (modules.Plan, error) {
 			continue
 		}
 		if resource.Group != "" {
-			return modules.Plan{}, fmt.Errorf("placement.resources: %s is in HA group %s already, and can be in one only: `ha-manager set %s --delete group` takes it out", sid, resource.Group, sid)
+			return modules.Plan{}, fmt.Errorf("placement.resources: %s is already in HA group %s, and can be in only one: remove it with `ha-manager set %s --delete group`", sid, resource.Group, sid)
 		}
 		resource.Group = p.Name
 		after.Resources[sid] = resource
@@ -160,7 +160,7 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 	name := p.ruleName(s.ha.Rules)
 	have, exists := s.ha.Rules[name]
 	if exists && have.Type != "node-affinity" {
-		return modules.Plan{}, fmt.Errorf("placement.name: HA rule %s exists and is a %s rule: choose another name", name, have.Type)
+		return modules.Plan{}, fmt.Errorf("placement.name: HA rule %s already exists as a %s rule: choose another name", name, have.Type)
 	}
 	if err := p.conflicts(s, name); err != nil {
 		return modules.Plan{}, err
@@ -213,9 +213,9 @@ func (p *Placement) conflicts(s *scene, name string) error {
 			switch {
 			case !rule.Resources[sid]:
 			case rule.Type == "node-affinity":
-				return fmt.Errorf("placement.resources: %s is in node-affinity rule %s already, and can be in one only: take it out there first", sid, id)
+				return fmt.Errorf("placement.resources: %s is already in node-affinity rule %s, and can be in only one: remove it from that rule first", sid, id)
 			case rule.Type == "resource-affinity" && len(priorities) > 1:
-				return fmt.Errorf("placement.nodes: %s is in resource-affinity rule %s, and then the nodes must all have the same priority", sid, id)
+				return fmt.Errorf("placement.nodes: %s is in resource-affinity rule %s, so all nodes must have the same priority", sid, id)
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func (r *Resource) validate() error {
 		}
 	}
 	if r.Comment != nil && strings.Trim(*r.Comment, " \t") != *r.Comment {
-		return &modules.ArgumentError{Argument: "resource.comment", Problem: fmt.Sprintf("%q begins or ends with a blank, which Proxmox VE does not keep", *r.Comment), Want: "leave it out"}
+		return &modules.ArgumentError{Argument: "resource.comment", Problem: fmt.Sprintf("%q begins or ends with a blank, which Proxmox VE strips", *r.Comment), Want: "leave it out"}
 	}
 	if r.Group != nil && *r.Group != "" {
 		return pve.CheckConfigID("resource.group", *r.Group)
@@ -53,10 +53,10 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 	case s.major == 9 && r.Group != nil:
 		return modules.Plan{}, fmt.Errorf("resource.group: Proxmox VE 9 has no HA groups: use placement")
 	case s.major == 8 && r.Failback != nil:
-		return modules.Plan{}, fmt.Errorf("resource.failback: Proxmox VE 8 has it on the group only: use placement with nofailback")
+		return modules.Plan{}, fmt.Errorf("resource.failback: Proxmox VE 8 supports it for groups only: use placement with nofailback")
 	case r.Group != nil && *r.Group != "":
 		if _, ok := s.ha.Groups[*r.Group]; !ok {
-			return modules.Plan{}, fmt.Errorf("resource.group: there is no HA group %s (ha-manager add would not notice)", *r.Group)
+			return modules.Plan{}, fmt.Errorf("resource.group: there is no HA group %s", *r.Group)
 		}
 	}
 	have, exists := s.ha.Resources[r.SID]
@@ -111,7 +111,7 @@ func (r *Resource) guest(ctx context.Context, s *scene) (pve.Guest, error) {
 		return guest, fmt.Errorf("resource.sid: cluster %s has no guest %d: create it first", s.cluster.Name, id)
 	}
 	if guest.Type != kind {
-		return guest, fmt.Errorf("resource.sid: guest %d is a %s, %s says otherwise", id, map[string]string{"qemu": "virtual machine (vm:)", "lxc": "container (ct:)"}[guest.Type], r.SID)
+		return guest, fmt.Errorf("resource.sid: guest %d is a %s, which does not match %s", id, map[string]string{"qemu": "virtual machine (vm:)", "lxc": "container (ct:)"}[guest.Type], r.SID)
 	}
 	return guest, nil
 }

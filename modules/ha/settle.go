@@ -90,7 +90,7 @@ func (r *Resource) inError(ctx context.Context, s *scene) error {
 	if obstacle != "" {
 		reason += "; " + obstacle
 	}
-	return &modules.FinalError{Err: fmt.Errorf("%s is in state error%s: find out why (on %s: journalctl -u pve-ha-lrm, and the guest's task log), repair it, run a task with state = \"disabled\" or `ha-manager set %s --state disabled`, and once it is stopped run this again",
+	return &modules.FinalError{Err: fmt.Errorf("%s is in state error%s: find the cause (on %s: journalctl -u pve-ha-lrm, and the guest's task log), fix it, run a task with state = \"disabled\" or `ha-manager set %s --state disabled`, and run again once it is stopped",
 		r.SID, reason, orUnknown(service.Node), r.SID)}
 }
 
@@ -116,6 +116,6 @@ func (r *Resource) obstacle(ctx context.Context, s *scene) (string, error) {
 	if program == "" {
 		program = "qm"
 	}
-	return fmt.Sprintf("guest %d is locked (%s) and is not started as long as it is: let what locked it end, or, if that was interrupted, run `%s unlock %d` on %s",
+	return fmt.Sprintf("guest %d is locked (%s) and cannot be started: wait for the operation that locked it or, if that was interrupted, run `%s unlock %d` on %s",
 		id, lock, program, id, orUnknown(guest.Node)), nil
 }

@@ -20,7 +20,7 @@ func (r *Resource) warn(ctx context.Context, s *scene) error {
 		votes += member.Votes
 	}
 	if votes < 3 {
-		s.note("cluster %s has %d votes: high availability needs three to survive the loss of a node", s.cluster.Name, votes)
+		s.note("cluster %s has %d votes: high availability needs at least three to survive the loss of a node", s.cluster.Name, votes)
 	}
 	if r.State == "started" {
 		obstacle, err := r.obstacle(ctx, s)
@@ -47,7 +47,7 @@ func (r *Resource) warn(ctx context.Context, s *scene) error {
 		name, _, ok := strings.Cut(config.Options[key], ":")
 		storage, known := storages[name]
 		if ok && known && !slices.Contains(sharedTypes, storage.Type) && storage.Options["shared"] != "1" {
-			s.note("%s has %s on storage %s, which only one node has: it cannot be recovered on another", r.SID, key, name)
+			s.note("%s has %s on storage %s, which is available on one node only: it cannot be recovered on another node", r.SID, key, name)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func (d *Datastore) validate() error {
 	}
 	switch {
 	case !path.IsAbs(d.Path) || path.Clean(d.Path) != d.Path || d.Path == "/":
-		return &modules.ArgumentError{Argument: "datastore.path", Problem: fmt.Sprintf("%q cannot be the directory of a datastore", d.Path), Want: "an absolute path, as in /srv/backup/main"}
+		return &modules.ArgumentError{Argument: "datastore.path", Problem: fmt.Sprintf("%q cannot be used as the directory of a datastore", d.Path), Want: "an absolute path, as in /srv/backup/main"}
 	case strings.ContainsAny(d.Path, "\n\r\x00"):
 		return &modules.ArgumentError{Argument: "datastore.path", Problem: "has a line break"}
 	}
@@ -60,7 +60,7 @@ func (d *Datastore) plan(ctx context.Context, h modules.Host, have pbs.Server) (
 	step := modules.Step{Expect: []observe.Expectation{pbs.Servers.Expect("", after)}, Exact: true}
 	if exists {
 		if !pve.Path.Same(is["path"], d.Path) {
-			return modules.Plan{}, fmt.Errorf("datastore.path: datastore %s of %s is in %s, and cannot be moved: choose another name, or give that path", d.Name, h.Name(), is["path"])
+			return modules.Plan{}, fmt.Errorf("datastore.path: datastore %s of %s is in %s, and cannot be moved: choose another name, or set path to that directory", d.Name, h.Name(), is["path"])
 		}
 		delete(want, "path")
 		keys := differing(is, want)
@@ -75,7 +75,7 @@ func (d *Datastore) plan(ctx context.Context, h modules.Host, have pbs.Server) (
 	}
 	for other, section := range have.Datastores {
 		if pve.Path.Same(section["path"], d.Path) {
-			return modules.Plan{}, fmt.Errorf("datastore.path: %s on %s is the directory of datastore %s", d.Path, h.Name(), other)
+			return modules.Plan{}, fmt.Errorf("datastore.path: %s on %s is already the directory of datastore %s", d.Path, h.Name(), other)
 		}
 	}
 	made, err := d.directory(ctx, h)
@@ -96,7 +96,7 @@ func (d *Datastore) plan(ctx context.Context, h modules.Host, have pbs.Server) (
 func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	observe.Dirs.Want(h, d.Path)
 	// The server creates the directories and changes their owner by name.
-	if err := required.Settled(ctx, h, d.Path, "and the server would give that to the user backup", "name a directory that only root can replace"); err != nil {
+	if err := required.Settled(ctx, h, d.Path, "and the server would change its owner to the user backup", "name a directory that only root can replace"); err != nil {
 		return nil, fmt.Errorf("datastore.path: %w", err)
 	}
 	f, err := observe.Files.Observe(ctx, h, d.Path)
@@ -113,7 +113,7 @@ func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Ex
 			return nil, err
 		}
 		if above.Mode&0o002 != 0 {
-			return nil, fmt.Errorf("datastore.path: every user may put something at %s on %s before the server creates it: name a directory that only root can replace", d.Path, h.Name())
+			return nil, fmt.Errorf("datastore.path: every user can create %s on %s before the server does: name a directory that only root can replace", d.Path, h.Name())
 		}
 		if above.Exists() {
 			break
@@ -124,11 +124,11 @@ func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Ex
 		return nil, err
 	}
 	if slices.Contains(listing.Entries, ".chunks") {
-		return nil, fmt.Errorf("datastore.path: %s on %s has the chunks of a datastore that the server does not know: take it over by hand (proxmox-backup-manager datastore create %s %s --reuse-datastore true, from Proxmox Backup Server 3.3 on), or name an empty directory",
+		return nil, fmt.Errorf("datastore.path: %s on %s has the chunks of a datastore that the server does not know: import it by hand (proxmox-backup-manager datastore create %s %s --reuse-datastore true, from Proxmox Backup Server 3.3 on), or name an empty directory",
 			d.Path, h.Name(), d.Name, d.Path)
 	}
 	if others := slices.DeleteFunc(slices.Clone(listing.Entries), func(name string) bool { return name == "lost+found" }); len(others) > 0 {
-		return nil, fmt.Errorf("datastore.path: %s on %s holds %s and perhaps more: name an empty directory, or one that does not exist", d.Path, h.Name(), others[0])
+		return nil, fmt.Errorf("datastore.path: %s on %s is not empty (it contains %s): name an empty directory, or one that does not exist", d.Path, h.Name(), others[0])
 	}
 	mode := f.Mode
 	if !f.Exists() {
@@ -157,7 +157,7 @@ func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error)
 			continue
 		}
 		if mount.Type == "ceph" || mount.Type == "fuse.ceph-fuse" || strings.HasPrefix(mount.Source, "/dev/rbd") {
-			notes = append(notes, fmt.Sprintf("datastore %s: %s lies on Ceph (%s at %s), and backups of guests whose disks are there are lost together with them; keep them on disks of the server's own", d.Name, d.Path, mount.Source, dir))
+			notes = append(notes, fmt.Sprintf("datastore %s: %s is on Ceph (%s at %s): if Ceph fails, guests with disks there are lost together with their backups; use local disks of the server", d.Name, d.Path, mount.Source, dir))
 		}
 		break
 	}
@@ -166,7 +166,7 @@ func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error)
 		return nil, err
 	}
 	if node.Installed {
-		notes = append(notes, fmt.Sprintf("datastore %s: %s is a node of Proxmox VE: when it is lost, so are the backups of its guests; keep them on a host of their own", d.Name, h.Name()))
+		notes = append(notes, fmt.Sprintf("datastore %s: %s is a Proxmox VE node: if it is lost, so are the backups of its guests; keep them on a separate host", d.Name, h.Name()))
 	}
 	return notes, nil
 }

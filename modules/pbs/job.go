@@ -58,7 +58,7 @@ func (j *PruneJob) validate() error {
 			return err
 		}
 		if len(j.Keep) == 0 {
-			return &modules.ArgumentError{Argument: "prune_job.keep", Problem: "missing: such a job forgets nothing", Want: "{ last = 3, daily = 7, … }"}
+			return &modules.ArgumentError{Argument: "prune_job.keep", Problem: "missing: the job would not remove any backup", Want: "{ last = 3, daily = 7, … }"}
 		}
 	}
 	return j.job().validate(j.Schedule)

@@ -129,7 +129,7 @@ func (m *Module) parts() map[string]part {
 func (m *Module) Validate() error {
 	given := m.parts()
 	if len(given) != 1 {
-		return &modules.ArgumentError{Argument: "datastore", Problem: fmt.Sprintf("%d blocks are given", len(given)), Want: "one of datastore, token, prune_job, verify_job"}
+		return &modules.ArgumentError{Argument: "datastore", Problem: fmt.Sprintf("%d blocks are given", len(given)), Want: "expected one of datastore, token, prune_job, verify_job"}
 	}
 	for _, p := range given {
 		return p.validate()
@@ -152,7 +152,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if there, err := observe.Exists(ctx, h, pbs.Program); err != nil {
 		return modules.Plan{}, err
 	} else if !there {
-		return modules.Plan{}, fmt.Errorf("%s has no %s: install the package proxmox-backup-server first", h.Name(), pbs.Program)
+		return modules.Plan{}, fmt.Errorf("%s has no %s: install package proxmox-backup-server first", h.Name(), pbs.Program)
 	}
 	have, err := pbs.Servers.Observe(ctx, h, "")
 	if err != nil {

@@ -74,10 +74,10 @@ func TestPlan(t *testing.T) {
 		"no user": {token(), host(func(s *pbs.Server) { s.Accounts, s.Grants = nil, nil }), `create user pve@pbs: proxmox-backup-manager user create pve@pbs
 remove the secret of an earlier token pve@pbs!cluster: remove
 generate token pve@pbs!cluster: sh /etc/hlplay/pbs-tokens/pve@pbs!cluster pve@pbs cluster
-let pve@pbs be DatastoreBackup of datastore main: proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id pve@pbs
-let pve@pbs!cluster be DatastoreBackup of datastore main: proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id pve@pbs!cluster`},
-		"another role": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "main", Role: "DatastorePowerUser"}}, host(nil), `let pve@pbs be DatastorePowerUser of datastore main: proxmox-backup-manager acl update /datastore/main DatastorePowerUser --auth-id pve@pbs
-let pve@pbs!cluster be DatastorePowerUser of datastore main: proxmox-backup-manager acl update /datastore/main DatastorePowerUser --auth-id pve@pbs!cluster`},
+grant pve@pbs the role DatastoreBackup on datastore main: proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id pve@pbs
+grant pve@pbs!cluster the role DatastoreBackup on datastore main: proxmox-backup-manager acl update /datastore/main DatastoreBackup --auth-id pve@pbs!cluster`},
+		"another role": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "main", Role: "DatastorePowerUser"}}, host(nil), `grant pve@pbs the role DatastorePowerUser on datastore main: proxmox-backup-manager acl update /datastore/main DatastorePowerUser --auth-id pve@pbs
+grant pve@pbs!cluster the role DatastorePowerUser on datastore main: proxmox-backup-manager acl update /datastore/main DatastorePowerUser --auth-id pve@pbs!cluster`},
 		"prune job as desired":  {prune(map[string]int{"last": 3, "daily": 7}), host(nil), ""},
 		"keeps something else":  {prune(map[string]int{"last": 3, "weekly": 4}), host(nil), "change prune job main-prune: keep-daily, keep-weekly: proxmox-backup-manager prune-job update main-prune --delete keep-daily --keep-weekly 4"},
 		"new prune job":         {prune(map[string]int{"last": 3}), host(func(s *pbs.Server) { s.PruneJobs = nil }), "create prune job main-prune: datastore main, daily: proxmox-backup-manager prune-job create main-prune --keep-last 3 --schedule daily --store main"},
@@ -121,16 +121,16 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		"moved":        {datastore("main", "/srv/new"), host(nil), "datastore main of pbs is in /srv/backup/main, and cannot be moved"},
-		"shared":       {datastore("second", "/srv/backup/main"), host(nil), "is the directory of datastore main"},
-		"not empty":    {datastore("second", "/srv/full"), host(nil), "/srv/full on pbs holds music"},
+		"shared":       {datastore("second", "/srv/backup/main"), host(nil), "is already the directory of datastore main"},
+		"not empty":    {datastore("second", "/srv/full"), host(nil), "/srv/full on pbs is not empty (it contains music)"},
 		"earlier one":  {datastore("second", "/srv/old"), host(nil), "has the chunks of a datastore that the server does not know"},
-		"exchangeable": {datastore("second", "/srv/new"), host(nil, loose), "datastore.path: the group staff can replace /srv/new on pbs, and the server would give that to the user backup"},
-		"not there":    {datastore("second", "/srv/new"), host(nil, sticky), "every user may put something at /srv/new on pbs before the server creates it"},
+		"exchangeable": {datastore("second", "/srv/new"), host(nil, loose), "datastore.path: the group staff can replace /srv/new on pbs, and the server would change its owner to the user backup"},
+		"not there":    {datastore("second", "/srv/new"), host(nil, sticky), "every user can create /srv/new on pbs before the server does"},
 		"no datastore": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "other"}}, host(nil), "pbs has no datastore other; it has: main"},
 		"secret lost":  {token(), host(nil, gone), "its secret is not kept on the host: there is no /etc/hlplay/pbs-tokens/pve@pbs!cluster"},
 		"secret open":  {token(), host(nil, open), "expected a regular file that only root can read"},
 		"half written": {token(), host(nil, half), "does not hold what proxmox-backup-manager prints"},
-		"no server":    {token(), host(nil, observe.Files.Expect(pbs.Program, observe.File{})), "install the package proxmox-backup-server first"},
+		"no server":    {token(), host(nil, observe.Files.Expect(pbs.Program, observe.File{})), "install package proxmox-backup-server first"},
 	} {
 		plan, err := modulestest.Decoded(test.m).Plan(context.Background(), test.host)
 		if err == nil || !strings.Contains(err.Error(), test.want) || len(plan.Steps) > 0 {
@@ -151,11 +151,11 @@ func TestNotes(t *testing.T) {
 		want []string
 	}{
 		"nothing":    {datastore("main", "/srv/backup/main"), host(nil), nil},
-		"a node":     {datastore("main", "/srv/backup/main"), host(nil, pve.Nodes.Expect("", pve.Node{Name: "pbs", Installed: true})), []string{"pbs is a node of Proxmox VE"}},
-		"CephFS":     {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "10.0.0.1:/", Type: "ceph"})), []string{"lies on Ceph (10.0.0.1:/ at /srv/backup)"}},
-		"RBD":        {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "/dev/rbd0", Type: "ext4"})), []string{"lies on Ceph (/dev/rbd0 at /srv)"}},
+		"a node":     {datastore("main", "/srv/backup/main"), host(nil, pve.Nodes.Expect("", pve.Node{Name: "pbs", Installed: true})), []string{"pbs is a Proxmox VE node"}},
+		"CephFS":     {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "10.0.0.1:/", Type: "ceph"})), []string{"is on Ceph (10.0.0.1:/ at /srv/backup)"}},
+		"RBD":        {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "/dev/rbd0", Type: "ext4"})), []string{"is on Ceph (/dev/rbd0 at /srv)"}},
 		"disk below": {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "x", Type: "ceph"}), observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "/dev/sdb", Type: "ext4"})), nil},
-		"rights":     {token(), host(admin), []string{"pve@pbs is disabled on pbs", "pve@pbs!cluster is also Admin of /"}},
+		"rights":     {token(), host(admin), []string{"pve@pbs is disabled on pbs", "pve@pbs!cluster also has Admin on /"}},
 	} {
 		plan, err := modulestest.Decoded(test.m).Plan(context.Background(), test.host)
 		if err != nil || len(plan.Notes) != len(test.want) {

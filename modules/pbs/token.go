@@ -32,7 +32,7 @@ func (t *Token) validate() error {
 		return err
 	}
 	if t.User == "root@pam" {
-		return &modules.ArgumentError{Argument: "token.user", Problem: "root@pam may do everything", Want: "a user of its own, as in pve@pbs"}
+		return &modules.ArgumentError{Argument: "token.user", Problem: "root@pam has all privileges", Want: "expected a dedicated user, as in pve@pbs"}
 	}
 	if err := pve.CheckForm(pbs.TokenName, "token.name", t.Name, "letters, digits, dots, hyphens and underscores"); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (t *Token) plan(ctx context.Context, h modules.Host, have pbs.Server) (modu
 		secret, err := pbs.Secret(ctx, h, t.id())
 		switch {
 		case errors.Is(err, pbs.ErrNoSecret):
-			return modules.Plan{}, fmt.Errorf("%w; the server shows it once, when the token is generated: remove the token, so that a new one is generated (proxmox-backup-manager user delete-token %s %s), or give the secret that you have to pvesm as password, and leave this task out", err, t.User, t.Name)
+			return modules.Plan{}, fmt.Errorf("%w; the server shows it only when the token is generated: remove the token so that a new one is generated (proxmox-backup-manager user delete-token %s %s), or, if you have the secret, set it as password in pvesm and leave out this task", err, t.User, t.Name)
 		case err != nil && !observe.IsUnknown(err):
 			return modules.Plan{}, err
 		case err == nil:
@@ -80,21 +80,21 @@ func (t *Token) plan(ctx context.Context, h modules.Host, have pbs.Server) (modu
 		plan.Steps = append(plan.Steps, before...)
 		name := pbs.SecretFile(t.id())
 		step("generate token "+t.id(), t.generate(), func(s *pbs.Server) { s.Accounts[t.id()] = map[string]string{} },
-			append(observe.Placed(h, name, observe.File{Type: observe.Regular, Truncated: true}), observe.Files.Unknown(name, "the secret is not known before the token is generated"))...)
+			append(observe.Placed(h, name, observe.File{Type: observe.Regular, Truncated: true}), observe.Files.Unknown(name, "the secret is known once the token is generated"))...)
 	}
 	path := "/datastore/" + t.Datastore
 	for _, account := range []string{t.User, t.id()} {
 		grant := pbs.Grant{Path: path, Account: account, Role: t.Role}
 		if below, ok := have.Grants[grant]; !ok || !below {
-			step(fmt.Sprintf("let %s be %s of datastore %s", account, t.Role, t.Datastore), run("acl", "update", path, t.Role, "--auth-id", account), func(s *pbs.Server) { s.Grants[grant] = true })
+			step(fmt.Sprintf("grant %s the role %s on datastore %s", account, t.Role, t.Datastore), run("acl", "update", path, t.Role, "--auth-id", account), func(s *pbs.Server) { s.Grants[grant] = true })
 		}
 		for _, other := range slices.SortedFunc(maps.Keys(have.Grants), compare) {
 			if other.Account == account && other != grant {
-				plan.Notes = append(plan.Notes, fmt.Sprintf("%s is also %s of %s, which this task does not ask for: if nothing needs it, take it away (proxmox-backup-manager acl update %s %s --auth-id '%s' --delete true)", account, other.Role, other.Path, other.Path, other.Role, account))
+				plan.Notes = append(plan.Notes, fmt.Sprintf("%s also has %s on %s, which this task does not specify: if nothing needs it, revoke it (proxmox-backup-manager acl update %s %s --auth-id '%s' --delete true)", account, other.Role, other.Path, other.Path, other.Role, account))
 			}
 		}
 		if on, ok := pve.Truth(have.Accounts[account]["enable"]); ok && !on {
-			plan.Notes = append(plan.Notes, fmt.Sprintf("%s is disabled on %s, and nobody can use it: enable it there if that was not on purpose", account, h.Name()))
+			plan.Notes = append(plan.Notes, fmt.Sprintf("%s is disabled on %s and cannot be used: enable it there if that is not intended", account, h.Name()))
 		}
 	}
 	return plan, nil
@@ -114,7 +114,7 @@ func (t *Token) prepare(ctx context.Context, h modules.Host) ([]modules.Step, er
 	}
 	dir := files[pbs.SecretDir]
 	if dir.Exists() && (dir.Type != observe.Directory || dir.Owner != "root" || dir.Mode&0o077 != 0) {
-		return nil, fmt.Errorf("%s on %s is a %s with mode %04o and owner %s, expected a directory with mode 0700 that belongs to root: see who changed it", pbs.SecretDir, h.Name(), dir.Type, dir.Mode, dir.Owner)
+		return nil, fmt.Errorf("%s on %s is a %s with mode %04o and owner %s, expected a directory with mode 0700 owned by root: find out who changed it", pbs.SecretDir, h.Name(), dir.Type, dir.Mode, dir.Owner)
 	}
 	var steps []modules.Step
 	if !dir.Exists() {

@@ -60,7 +60,7 @@ func (s *situation) oneRelease(ctx context.Context) error {
 	if err != nil || founder.Codename == s.node.Codename {
 		return ctx.Err()
 	}
-	return fmt.Errorf("%s is Debian %s and founder %s is Debian %s: all nodes of a cluster have the same major version of Proxmox VE, which goes with one release of Debian",
+	return fmt.Errorf("%s is Debian %s and founder %s is Debian %s: all nodes of a cluster must run the same major version of Proxmox VE, and therefore the same Debian release",
 		s.host.Name(), s.node.Codename, s.founder.Name(), founder.Codename)
 }
 
@@ -79,11 +79,11 @@ func (s *situation) checkFounder(ctx context.Context) error {
 	case err != nil && takesPart: // it fails on the founder itself
 		return nil
 	case err != nil:
-		return fmt.Errorf("%s is to join cluster %s through founder %s, which is not among the hosts of this run and cannot be asked: %w", s.host.Name(), s.m.Cluster, name, err)
+		return fmt.Errorf("%s cannot join cluster %s: founder %s is not among the hosts of this run and cannot be queried: %w", s.host.Name(), s.m.Cluster, name, err)
 	case there.Name == "" && takesPart:
 		return nil
 	case there.Name == "":
-		return fmt.Errorf("%s is to join cluster %s through founder %s, which has no cluster yet and is not among the hosts of this run: let --limit include %s, or run without it", s.host.Name(), s.m.Cluster, name, name)
+		return fmt.Errorf("%s cannot join cluster %s: founder %s has no cluster yet and is not among the hosts of this run: include %s in --limit, or run without --limit", s.host.Name(), s.m.Cluster, name, name)
 	case there.Name != s.m.Cluster:
 		return fmt.Errorf("founder %s is in cluster %q, not %q", name, there.Name, s.m.Cluster)
 	}
@@ -99,7 +99,7 @@ func (s *situation) checkFounder(ctx context.Context) error {
 // discards rejects a join that would discard something on the joining node.
 func (s *situation) discards(ctx context.Context) error {
 	if s.cluster.AuthKey {
-		return fmt.Errorf("%s has /etc/corosync/authkey, left by an earlier create or join: make sure that it is in no cluster, move the file away, and run again", s.host.Name())
+		return fmt.Errorf("%s has /etc/corosync/authkey, left by an earlier create or join: make sure that it is not in a cluster, move the file away, and run again", s.host.Name())
 	}
 	pve.GuestLists.Want(s.host, "")
 	guests, err := pve.GuestLists.Observe(ctx, s.host, "")
@@ -107,14 +107,14 @@ func (s *situation) discards(ctx context.Context) error {
 		return err
 	}
 	if len(guests) > 0 {
-		return fmt.Errorf("%s has guests (%s): a node that joins must be empty; back them up, remove them, and restore them after the join", s.host.Name(), ids(guests))
+		return fmt.Errorf("%s has guests (%s): a node must be empty to join; back them up, remove them, and restore them after the join", s.host.Name(), ids(guests))
 	}
 	conf, err := ceph.Confs.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
 	}
 	if conf.Exists {
-		return fmt.Errorf("%s has a Ceph configuration of its own (/etc/pve/ceph.conf), which joining would discard: remove it first if its data is not needed (pveceph purge)", s.host.Name())
+		return fmt.Errorf("%s has its own Ceph configuration (/etc/pve/ceph.conf), which joining would discard: remove it first if its data is not needed (pveceph purge)", s.host.Name())
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 // functions are the arithmetic of corosync's quorum, which also applies to Ceph's monitors.
 var functions = []modules.Function{
-	{Name: "vote_threshold", Doc: "The votes that a cluster of nodes needs for a quorum: more than half.", Func: voteThresholdFunc},
+	{Name: "vote_threshold", Doc: "The number of votes that a cluster of that many nodes needs for quorum: more than half.", Func: voteThresholdFunc},
 }
 
 var voteThresholdFunc = function.New(&function.Spec{

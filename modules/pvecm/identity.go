@@ -14,7 +14,7 @@ import (
 
 // A cluster's name does not identify the cluster; its members do.
 
-// apart reports whether two nodes that name the same cluster are in two different ones. In one cluster, at least one node
+// apart reports whether two nodes that name the same cluster are in two different ones. In one cluster, expected at least one node
 // lists the other: during a join, the founder lists the new node. A node that knows a member as offline, and is quorate
 // without it, has parted from it as well. Two nodes with the same version of one corosync.conf have the same members.
 func apart(mine pve.Cluster, me string, theirs pve.Cluster, peer string) bool {
@@ -56,8 +56,8 @@ func (s *situation) founderSide(ctx context.Context) (asked bool, err error) {
 
 // twoClusters says that a node and the founder are in two clusters of one name, and what to do.
 func (s *situation) twoClusters(theirs pve.Cluster, founder string) error {
-	return fmt.Errorf("%s and founder %s are in two clusters, both named %q: %s is in one of %s, %s in one of %s; two clusters cannot be merged: "+
-		"take %s out of this playbook, or back its guests up, install it anew and run again; if its cluster is the right one, name one of its members as the founder",
+	return fmt.Errorf("%s and founder %s are in different clusters, both named %q: that of %s has %s, that of %s has %s; clusters cannot be merged: "+
+		"remove %s from this playbook, or back up its guests, reinstall it and run again; if its cluster is the right one, set founder to one of its members",
 		s.host.Name(), s.founder.Name(), s.cluster.Name, s.node.Name, strings.Join(s.cluster.Names(), ", "), founder, strings.Join(theirs.Names(), ", "), s.host.Name())
 }
 
@@ -67,10 +67,10 @@ const stock = "debian"
 // otherCluster returns the error for a node that is in another cluster.
 func (s *situation) otherCluster() error {
 	if _, member := s.cluster.Members[s.node.Name]; s.cluster.Name == stock && !member {
-		return fmt.Errorf("%s is in no cluster: its /etc/pve/corosync.conf is the sample that Debian's package corosync brings (cluster %q of %s), taken over when pve-cluster first started. Take it away: systemctl stop pve-cluster corosync; pmxcfs -l; rm /etc/pve/corosync.conf /etc/corosync/corosync.conf; killall pmxcfs; systemctl start pve-cluster",
+		return fmt.Errorf("%s is not in a cluster: its /etc/pve/corosync.conf is the sample from Debian's corosync package (cluster %q of %s), copied when pve-cluster first started. Remove it:  systemctl stop pve-cluster corosync; pmxcfs -l; rm /etc/pve/corosync.conf /etc/corosync/corosync.conf; killall pmxcfs; systemctl start pve-cluster",
 			s.host.Name(), s.cluster.Name, strings.Join(s.cluster.Names(), ", "))
 	}
-	return fmt.Errorf("%s is in cluster %q, not %q: a node cannot change its cluster; install it anew, or correct the playbook",
+	return fmt.Errorf("%s is in cluster %q, not %q: a node cannot change its cluster; reinstall it, or correct the playbook",
 		s.host.Name(), s.cluster.Name, s.m.Cluster)
 }
 
@@ -98,7 +98,7 @@ func running(ctx context.Context, unit string, hosts ...modules.Host) error {
 	if len(stopped) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s does not run on %s: find out why (journalctl -u %s), start it there (systemctl start %s), and run again",
+	return fmt.Errorf("%s is not running on %s: find the cause (journalctl -u %s), start it there (systemctl start %s), and run again",
 		unit, strings.Join(stopped, ", "), unit, unit)
 }
 
@@ -118,7 +118,7 @@ func (s *situation) checkName(ctx context.Context) error {
 	if slices.ContainsFunc(usable, network.Has) {
 		return nil
 	}
-	return fmt.Errorf("%s: its own name %s resolves to %s, which is no address of one of its interfaces, and pvecm would refuse: let /etc/hosts say \"%s %s\" instead (Debian's installer writes 127.0.1.1)",
+	return fmt.Errorf("%s: its own name %s resolves to %s, which is not an address of any of its interfaces, so pvecm would fail: put \"%s %s\" into /etc/hosts instead (Debian's installer writes 127.0.1.1)",
 		s.host.Name(), s.node.Name, addresses(found), s.m.Link0, s.node.Name)
 }
 

@@ -63,7 +63,7 @@ func TestASecondClusterOfTheSameName(t *testing.T) {
 			switch {
 			case number != "4" && (err != nil || len(plan.Steps) > 0):
 				t.Errorf("pve%s, a member in good standing: %v, steps %q", number, err, modulestest.Summaries(plan))
-			case number == "4" && (err == nil || !strings.Contains(err.Error(), `pve4 and founder pve1 are in two clusters, both named "dream": pve4 is in one of pve4, pve1 in one of pve1, pve2`)):
+			case number == "4" && (err == nil || !strings.Contains(err.Error(), `pve4 and founder pve1 are in different clusters, both named "dream": that of pve4 has pve4, that of pve1 has pve1, pve2`)):
 				t.Errorf("pve4, in a cluster of its own: %v, want a refusal that names both", err)
 			}
 		}
@@ -81,9 +81,9 @@ func TestWhatHasStoppedIsNamed(t *testing.T) {
 		want  string
 	}{
 		{"corosync on this node", []*observe.Host{host("pve1", fine), host("pve2", noQuorum, unit("corosync.service", "inactive"))},
-			"pve2 is not quorate: corosync.service does not run on pve2 (inactive): find out why"},
+			"pve2 is not quorate: corosync.service is not running on pve2 (inactive): find the cause"},
 		{"corosync has failed on others", []*observe.Host{host("pve1", noQuorum, unit("corosync.service", "failed")), host("pve2", noQuorum), host("pve3", noQuorum, unit("corosync.service", "inactive"))},
-			"corosync.service does not run on pve1 (failed), pve3 (inactive)"},
+			"corosync.service is not running on pve1 (failed), pve3 (inactive)"},
 		{"pmxcfs", []*observe.Host{host("pve1", fine), host("pve2", pve.Cluster{}, unit("pve-cluster.service", "inactive"))},
 			"start it there (systemctl start pve-cluster.service)"},
 	} {
@@ -109,7 +109,7 @@ func TestTheNodesOwnName(t *testing.T) {
 		to         []string
 		want       string
 	}{
-		{"a join, to loopback", "2", []string{"127.0.1.1"}, `resolves to 127.0.1.1, which is no address of one of its interfaces, and pvecm would refuse: let /etc/hosts say "10.0.0.2 pve2"`},
+		{"a join, to loopback", "2", []string{"127.0.1.1"}, `resolves to 127.0.1.1, which is not an address of any of its interfaces, so pvecm would fail: put "10.0.0.2 pve2" into /etc/hosts`},
 		{"a join, to another machine", "2", []string{"10.0.0.99"}, "resolves to 10.0.0.99"},
 		{"a join, to both loopback and its address", "2", []string{"10.0.0.2", "127.0.1.1"}, ""},
 		{"a join, to nothing", "2", nil, ""},
@@ -131,7 +131,7 @@ func TestAHostThatCannotBeReachedIsNotedInOneLine(t *testing.T) {
 	s := &situation{host: host("pve1", cluster("pve1"))}
 	gone := &remote.UnreachableError{Host: "pve4", Reason: "no key was accepted", Hint: "a long one"}
 	s.unasked(host("pve4", pve.Cluster{}), "whether it sees pve1", gone)
-	if len(s.notes) != 1 || s.notes[0] != "pve4 could not be asked whether it sees pve1" {
+	if len(s.notes) != 1 || s.notes[0] != "could not ask pve4 whether it sees pve1" {
 		t.Errorf("notes %q", s.notes)
 	}
 }
@@ -142,7 +142,7 @@ func TestDebiansSampleConfiguration(t *testing.T) {
 		m := module("2")
 		m.Check = check
 		_, err := m.Plan(t.Context(), play("pve2", host("pve1", cluster("pve1")), host("pve2", sample)))
-		if err == nil || !strings.Contains(err.Error(), "the sample that Debian's package corosync brings") || !strings.Contains(err.Error(), "rm /etc/pve/corosync.conf") {
+		if err == nil || !strings.Contains(err.Error(), "the sample from Debian's corosync package") || !strings.Contains(err.Error(), "rm /etc/pve/corosync.conf") {
 			t.Errorf("%v, want a word about the sample and how it goes", err)
 		}
 	}

@@ -32,8 +32,8 @@ func (s *situation) join(ctx context.Context) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	// Whatever may log in on the node is authorised, so that root keeps its access after the join.
-	login := login{from: s.host, to: s.founder, node: s.node.Name, name: door.name, address: door.address, reason: "so that root keeps its access after the join"}
+	// Whatever may log in on the node is authorised, so that root keeps access after the join.
+	login := login{from: s.host, to: s.founder, node: s.node.Name, name: door.name, address: door.address, reason: "so that root keeps access after the join"}
 	steps, partial, err := login.plan(ctx, func(mine pve.Trust) []string { return append([]string{mine.PublicKey}, mine.Authorized...) })
 	if err != nil {
 		return modules.Plan{}, err
@@ -61,7 +61,7 @@ func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
 	case !c.Mounted:
 		return c, fmt.Errorf("founder %s has no /etc/pve: is Proxmox VE installed there, and pve-cluster.service running?", name)
 	case c.Name == "":
-		return c, fmt.Errorf("founder %s is standalone, there is no cluster to join: the founder must come before %s in the inventory and in the play", name, s.host.Name())
+		return c, fmt.Errorf("founder %s is standalone, so there is no cluster to join: the founder must come before %s in the inventory and in the play", name, s.host.Name())
 	case c.Name != s.m.Cluster:
 		return c, fmt.Errorf("founder %s is in cluster %q, not %q", name, c.Name, s.m.Cluster)
 	case !c.Quorate:
@@ -91,7 +91,7 @@ func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 	}
 	for id := range storages {
 		if id != "local" {
-			s.note("storage %s of %s is lost with the join: the cluster's storages apply", id, s.node.Name)
+			s.note("storage definition %s of %s is lost with the join: the cluster's storage configuration replaces it", id, s.node.Name)
 		}
 	}
 	return s.checkVersions(ctx)
@@ -104,9 +104,9 @@ func (s *situation) notListed(cluster pve.Cluster) error {
 	case !listed:
 		return nil
 	case member.Online:
-		return fmt.Errorf("cluster %s has a member %s that is online, and it is not this host: two nodes cannot have one name", cluster.Name, s.node.Name)
+		return fmt.Errorf("cluster %s has an online member %s that is not this host: two nodes cannot have the same name", cluster.Name, s.node.Name)
 	}
-	return fmt.Errorf("cluster %s lists %s although it is standalone: an earlier join died, or the machine was installed anew; run `pvecm delnode %s` on %s, then this playbook again",
+	return fmt.Errorf("cluster %s lists %s although it is standalone: an earlier join was interrupted, or the machine was reinstalled; run `pvecm delnode %s` on %s, then this playbook again",
 		cluster.Name, s.node.Name, s.node.Name, s.founder.Name())
 }
 
@@ -130,7 +130,7 @@ func (s *situation) checkVersions(ctx context.Context) error {
 		return err
 	}
 	if mine != theirs {
-		return fmt.Errorf("%s runs Proxmox VE %d and founder %s runs %d: a cluster has one major version", s.host.Name(), mine, s.founder.Name(), theirs)
+		return fmt.Errorf("%s runs Proxmox VE %d and founder %s runs %d: all nodes of a cluster must run the same major version", s.host.Name(), mine, s.founder.Name(), theirs)
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (s *situation) checkLinks(ctx context.Context, cluster pve.Cluster) error {
 		member := cluster.Members[name]
 		for number, address := range member.Links {
 			if _, ok := wanted[number]; !ok {
-				return fmt.Errorf("cluster %s has link%d (%s on %s): give link%d = this node's address on it", cluster.Name, number, address, name, number)
+				return fmt.Errorf("cluster %s has link%d (%s on %s): set link%d to this node's address on it", cluster.Name, number, address, name, number)
 			}
 			for other, mine := range wanted {
 				if mine == address {
@@ -152,7 +152,7 @@ func (s *situation) checkLinks(ctx context.Context, cluster pve.Cluster) error {
 		}
 		for number := range wanted {
 			if _, ok := member.Links[number]; !ok {
-				return fmt.Errorf("link%d: cluster %s has no such link; all nodes have the same links", number, cluster.Name)
+				return fmt.Errorf("link%d: cluster %s has no such link; all nodes must have the same links", number, cluster.Name)
 			}
 		}
 	}
@@ -197,7 +197,7 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 	}
 	expect = append(append(expect, shared...), cephs...)
 	// Its authorized_keys becomes a link to the cluster's, into which root's lines are merged.
-	expect = append(expect, pve.Trusts.Unknown("", "the join merges root's keys with the cluster's").On(s.host))
+	expect = append(expect, pve.Trusts.Unknown("", "the join merges root's keys with those of the cluster").On(s.host))
 	return modules.Step{
 		Risk:    modules.CostsQuorum,
 		Summary: fmt.Sprintf("join %s to cluster %s through %s (%s)", s.node.Name, cluster.Name, to.name, to.address),

@@ -21,7 +21,7 @@ const settleJoin = 90 * time.Second
 func (s *situation) member(ctx context.Context) (modules.Plan, error) {
 	self, listed := s.cluster.Members[s.node.Name]
 	if !listed {
-		return modules.Plan{}, fmt.Errorf("%s has the configuration of cluster %s but is not in it any more: it was deleted (pvecm delnode), and must be installed anew before it can join again",
+		return modules.Plan{}, fmt.Errorf("%s has the configuration of cluster %s but is no longer a member: it was removed (pvecm delnode), and must be reinstalled before it can join again",
 			s.host.Name(), s.cluster.Name)
 	}
 	s.drift(self)
@@ -74,10 +74,10 @@ func (s *situation) unproven(ctx context.Context) ([]string, error) {
 		case err != nil:
 			s.unasked(peer, "whether it sees "+s.node.Name, err)
 		case c.Name == "" && peer == s.founder && c.Mounted:
-			return nil, fmt.Errorf("%s is in cluster %s but founder %s is standalone: was it installed anew? name a member as the founder",
+			return nil, fmt.Errorf("%s is in cluster %s but founder %s is standalone, perhaps because it was reinstalled: set founder to a member of the cluster",
 				s.host.Name(), s.cluster.Name, peer.Name())
 		case c.Name != s.cluster.Name && peer == s.founder && c.Mounted:
-			return nil, fmt.Errorf("%s is in cluster %s but founder %s is in %q: these are two clusters",
+			return nil, fmt.Errorf("%s is in cluster %s but founder %s is in %q: they are different clusters",
 				s.host.Name(), s.cluster.Name, peer.Name(), c.Name)
 		case c.Name == s.cluster.Name:
 			node, err := pve.Nodes.Observe(ctx, peer, "")
@@ -152,7 +152,7 @@ func (s *situation) certificate() modules.Step {
 	after := s.cluster
 	after.Certificate = true
 	return modules.Step{
-		Summary: "make the node's missing certificate and files (an earlier join died half-way)",
+		Summary: "create the node's missing certificate and files (an earlier join was interrupted)",
 		Action:  modules.Run{Argv: []string{"pvecm", "updatecerts"}, Dir: "/root", Limit: 3 * time.Minute, Explain: explain},
 		Expect:  []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)},
 		Settle:  30 * time.Second,
@@ -181,7 +181,7 @@ func (s *situation) drift(self pve.Member) {
 	}
 	slices.Sort(wrong)
 	if len(wrong) > 0 {
-		s.note("%s; not changed: corosync.conf is edited by hand, one change at a time", strings.Join(wrong, "; "))
+		s.note("%s; not changed: edit corosync.conf by hand, one change at a time", strings.Join(wrong, "; "))
 	}
 }
 

@@ -50,7 +50,7 @@ var Spec = modules.Spec{
 	Facts:       []observe.FactSpec{pve.Fact, pve.KernelFact, pve.BootFact},
 	Packages:    pve.Packages(ceph.Content),
 	FileSystems: []observe.FileSystem{pve.ClusterFileSystem},
-	RootHint:    "if a key was accepted before and this is a Proxmox VE node, root's authorized_keys is a link into /etc/pve: no key is accepted while pve-cluster.service is stopped, start it at the host's console",
+	RootHint:    "if the key was accepted before and this is a Proxmox VE node: root's authorized_keys is a link into /etc/pve, so no key is accepted while pve-cluster.service is stopped; start it from the host's console",
 	Reinstate:   reinstate,
 	Rewritten:   []string{"/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"},
 	Functions:   functions,
@@ -135,17 +135,17 @@ func (m *Module) Validate() error {
 		return err
 	}
 	if len(m.Cluster) > 15 {
-		return &modules.ArgumentError{Argument: "cluster", Problem: fmt.Sprintf("%q has %d characters", m.Cluster, len(m.Cluster)), Want: "at most 15"}
+		return &modules.ArgumentError{Argument: "cluster", Problem: fmt.Sprintf("%q has %d characters", m.Cluster, len(m.Cluster)), Want: "expected at most 15"}
 	}
 	if m.Founder == "" {
-		return &modules.ArgumentError{Argument: "founder", Problem: "empty", Want: "the inventory name of a host"}
+		return &modules.ArgumentError{Argument: "founder", Problem: "empty", Want: "expected the inventory name of a host"}
 	}
 	for i, address := range []string{m.Link0, m.Link1, m.Link2, m.Link3} {
 		if address == "" && i > 0 {
 			continue
 		}
 		if address == "" || strings.ContainsAny(address, " ,;=/") || strings.HasPrefix(address, "-") {
-			return &modules.ArgumentError{Argument: fmt.Sprintf("link%d", i), Problem: fmt.Sprintf("%q is not an address", address), Want: "one IP address of this host"}
+			return &modules.ArgumentError{Argument: fmt.Sprintf("link%d", i), Problem: fmt.Sprintf("%q is not an address", address), Want: "expected one IP address of this host"}
 		}
 	}
 	if m.Votes < 0 {
@@ -260,10 +260,10 @@ func (s *situation) note(format string, args ...any) {
 func (s *situation) unasked(peer modules.Host, what string, err error) {
 	var unreachable *remote.UnreachableError
 	if errors.As(err, &unreachable) {
-		s.note("%s could not be asked %s", peer.Name(), what)
+		s.note("could not ask %s %s", peer.Name(), what)
 		return
 	}
-	s.note("%s could not be asked %s: %v", peer.Name(), what, err)
+	s.note("could not ask %s %s: %v", peer.Name(), what, err)
 }
 
 // data returns the registered result.
@@ -299,7 +299,7 @@ func (s *situation) checkAddresses(ctx context.Context) error {
 			continue // a name, which corosync resolves
 		}
 		if !network.Has(address) {
-			return fmt.Errorf("link%d: %s is no address of %s: give one that an interface of this host has", number, text, s.host.Name())
+			return fmt.Errorf("link%d: %s is not an address of %s: give the address of one of its interfaces", number, text, s.host.Name())
 		}
 	}
 	return nil
@@ -350,11 +350,11 @@ func (s *situation) noOtherCluster(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			s.unasked(peer, "whether it is in a cluster already", err)
+			s.unasked(peer, "whether it is already in a cluster", err)
 			continue
 		}
 		if c.Name != "" {
-			return fmt.Errorf("%s is already in cluster %q while founder %s is standalone: name %s as the founder, or check which host is the first; two clusters cannot be merged",
+			return fmt.Errorf("%s is already in cluster %q while founder %s is standalone: set founder to %s, or check the order of the hosts; clusters cannot be merged",
 				peer.Name(), c.Name, s.host.Name(), peer.Name())
 		}
 	}
@@ -370,7 +370,7 @@ func explain(exit int, stdout, stderr []byte) error {
 	text := strings.TrimSpace(string(stderr))
 	switch {
 	case exit == 124:
-		return errors.New("pvecm did not end in time: it waits for quorum without end; look at journalctl -u corosync, and whether UDP 5405 to 5412 is open between the nodes")
+		return errors.New("pvecm did not finish in time: it waits for quorum indefinitely; see journalctl -u corosync, and check that UDP 5405 to 5412 is open between the nodes")
 	case text == "":
 		return nil
 	}

@@ -236,7 +236,7 @@ func TestRefusals(t *testing.T) {
 		hosts []*observe.Host
 		want  []string
 	}{
-		{"other cluster", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", named("lab"))}, []string{`"lab"`, `"dream"`, "install it anew"}},
+		{"other cluster", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", named("lab"))}, []string{`"lab"`, `"dream"`, "reinstall it"}},
 		{"founder in another cluster", "pve2", []*observe.Host{host("pve1", named("lab")), host("pve2", standalone)}, []string{`"lab"`, `"dream"`}},
 		{"founder standalone", "pve2", []*observe.Host{host("pve1", standalone), host("pve2", standalone)}, []string{"founder pve1 is standalone"}},
 		{"founder without quorum", "pve2", []*observe.Host{host("pve1", noQuorum), host("pve2", standalone)}, []string{"no quorum"}},
@@ -244,16 +244,16 @@ func TestRefusals(t *testing.T) {
 		{"own Ceph", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, ceph.Confs.Expect("", ceph.Conf{Exists: true}))}, []string{"ceph.conf"}},
 		{"left-over key", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", authkey)}, []string{"/etc/corosync/authkey", "move the file away"}},
 		{"half-joined", "pve2", []*observe.Host{host("pve1", listed), host("pve2", standalone)}, []string{"pvecm delnode pve2", "pve1"}},
-		{"name taken", "pve2", []*observe.Host{host("pve1", cluster("pve1", "pve2")), host("pve2", standalone)}, []string{"cannot have one name"}},
+		{"name taken", "pve2", []*observe.Host{host("pve1", cluster("pve1", "pve2")), host("pve2", standalone)}, []string{"cannot have the same name"}},
 		{"links differ", "pve2", []*observe.Host{host("pve1", twoLinks), host("pve2", standalone)}, []string{"link1", "10.1.0.1"}},
 		{"address taken", "pve2", []*observe.Host{host("pve1", sameAddress), host("pve2", standalone)}, []string{"already the address of pve1"}},
-		{"address not local", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, observe.Networks.Expect("", observe.Network{}))}, []string{"10.0.0.2 is no address of pve2"}},
-		{"other major version", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, pve.Nodes.Expect("", eight))}, []string{"8", "9", "one major version"}},
+		{"address not local", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, observe.Networks.Expect("", observe.Network{}))}, []string{"10.0.0.2 is not an address of pve2"}},
+		{"other major version", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, pve.Nodes.Expect("", eight))}, []string{"8", "9", "the same major version"}},
 		{"not installed", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", standalone, pve.Nodes.Expect("", pve.Node{Name: "pve2", Codename: "trixie"}))}, []string{"no Proxmox VE", "proxmox-ve"}},
-		{"deleted from the cluster", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", cluster("pve1"))}, []string{"delnode", "installed anew"}},
+		{"deleted from the cluster", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", cluster("pve1"))}, []string{"delnode", "reinstalled"}},
 		{"founder installed anew", "pve2", []*observe.Host{host("pve1", standalone), host("pve2", cluster("pve1", "pve2"))}, []string{"founder pve1 is standalone"}},
-		{"second cluster", "pve1", []*observe.Host{host("pve1", standalone), host("pve2", cluster("pve1", "pve2"))}, []string{"pve2 is already in cluster", "two clusters"}},
-		{"create with a foreign address", "pve1", []*observe.Host{host("pve1", standalone, observe.Networks.Expect("", observe.Network{}))}, []string{"10.0.0.1 is no address of pve1"}},
+		{"second cluster", "pve1", []*observe.Host{host("pve1", standalone), host("pve2", cluster("pve1", "pve2"))}, []string{"pve2 is already in cluster", "clusters cannot be merged"}},
+		{"create with a foreign address", "pve1", []*observe.Host{host("pve1", standalone, observe.Networks.Expect("", observe.Network{}))}, []string{"10.0.0.1 is not an address of pve1"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -36,17 +36,17 @@ const (
 
 func (m *Module) validateQDevice() error {
 	if m.Cluster != "" || m.Founder != "" || m.Link0 != "" || m.Check != nil {
-		return &modules.ArgumentError{Argument: "qdevice", Problem: "the cluster has a QDevice, or this node is made a member", Want: "give qdevice alone"}
+		return &modules.ArgumentError{Argument: "qdevice", Problem: "a QDevice is not set up in the same task as a membership", Want: "give qdevice only"}
 	}
 	d := m.QDevice
 	if d.State == "absent" {
 		return nil
 	}
 	if d.Host == "" {
-		return &modules.ArgumentError{Argument: "qdevice.host", Problem: "missing", Want: "the inventory name of the host with corosync-qnetd"}
+		return &modules.ArgumentError{Argument: "qdevice.host", Problem: "missing", Want: "expected the inventory name of the host that runs corosync-qnetd"}
 	}
 	if _, err := netip.ParseAddr(d.Address); err != nil {
-		return &modules.ArgumentError{Argument: "qdevice.address", Problem: fmt.Sprintf("%q is not an IP address", d.Address), Want: "the address of " + d.Host}
+		return &modules.ArgumentError{Argument: "qdevice.address", Problem: fmt.Sprintf("%q is not an IP address", d.Address), Want: "expected the address of " + d.Host}
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func (q *QDevice) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	case err != nil:
 		return modules.Plan{}, err
 	case c.Mounted && c.Name == "":
-		return modules.Plan{}, fmt.Errorf("%s is in no cluster, which a QDevice would belong to", h.Name())
+		return modules.Plan{}, fmt.Errorf("%s is not in a cluster: a QDevice needs one", h.Name())
 	}
 	if err := pve.Writable(ctx, h); err != nil {
 		return modules.Plan{}, err
@@ -126,7 +126,7 @@ func (d *device) look(ctx context.Context) error {
 		case d.hosts[name] == nil && away != nil:
 			return away
 		case d.hosts[name] == nil:
-			return fmt.Errorf("the cluster has node %s, and no host of this run is it: let the play and --limit have all nodes, each of which takes part", name)
+			return fmt.Errorf("cluster node %s is not among the hosts of this run: the play and --limit must include all nodes", name)
 		}
 	}
 	return nil
@@ -138,13 +138,13 @@ func withoutDevice(c pve.Cluster) error {
 	if c.Device == "" {
 		return nil
 	}
-	return fmt.Errorf("cluster %s has a QDevice, with which no node may join: remove it first (%s), and set it up again afterwards if the number of nodes is even", c.Name, deviceAbsent)
+	return fmt.Errorf("cluster %s has a QDevice, and no node can join until it is removed: remove it first (%s), and set it up again afterwards if the number of nodes is even", c.Name, deviceAbsent)
 }
 
 // complete requires that all nodes are online, as pvecm does.
 func (d *device) complete() error {
 	if offline := d.cluster.Offline(); len(offline) > 0 {
-		return fmt.Errorf("bring back %s first: a QDevice is only set up or removed while all nodes are online", strings.Join(offline, ", "))
+		return fmt.Errorf("bring %s back online first: a QDevice can be set up or removed only while all nodes are online", strings.Join(offline, ", "))
 	}
 	return nil
 }
@@ -156,9 +156,9 @@ func (d *device) odd() string {
 		return ""
 	}
 	if n == 1 {
-		return "one node is not helped by it"
+		return "it does not help a single node"
 	}
-	return fmt.Sprintf("for %d nodes it would have %s, as many as all nodes but one together: without it not one node more could fail", n, plural.Of(n-1, "vote"))
+	return fmt.Sprintf("for %d nodes it would have %s, as many as all nodes but one together: if it failed, no node could fail", n, plural.Of(n-1, "vote"))
 }
 
 // setUp plans the QDevice of a cluster that has none.
@@ -179,7 +179,7 @@ func (d *device) setUp(ctx context.Context) (steps []modules.Step, partial bool,
 	for _, name := range slices.Sorted(maps.Keys(d.hosts)) {
 		if d.states[name].Certificates {
 			steps = append(steps, modules.Step{
-				Summary: fmt.Sprintf("remove the certificates that an earlier setup has left on %s", name),
+				Summary: fmt.Sprintf("remove the certificates that an earlier setup left on %s", name),
 				// The setup creates them anew.
 				Action: modules.Remove{Path: pve.QDeviceStore, Recursive: true, Lossless: true},
 				Expect: []observe.Expectation{pve.QDevices.Expect("", pve.QDevice{}).On(d.hosts[name])},
@@ -201,7 +201,7 @@ func (d *device) installed(ctx context.Context, witness modules.Host) error {
 	for _, h := range d.hosts {
 		observe.Packages.Want(h, "corosync-qdevice")
 		if h == witness {
-			return fmt.Errorf("%s is a node of cluster %s: the vote of a QDevice comes from a host outside of it, which stays when nodes are lost", witness.Name(), d.cluster.Name)
+			return fmt.Errorf("%s is a node of cluster %s: a QDevice must run outside the cluster, so that its vote remains when nodes are lost", witness.Name(), d.cluster.Name)
 		}
 	}
 	server, err := observe.Packages.Observe(ctx, witness, "corosync-qnetd")
@@ -225,7 +225,7 @@ func (d *device) installed(ctx context.Context, witness modules.Host) error {
 		return err
 	}
 	if !network.Has(netip.MustParseAddr(d.Address)) {
-		return fmt.Errorf("qdevice.address: %s is no address of %s: give one that an interface of it has", d.Address, witness.Name())
+		return fmt.Errorf("qdevice.address: %s is not an address of %s: give the address of one of its interfaces", d.Address, witness.Name())
 	}
 	return running(ctx, qnetdUnit, witness)
 }
@@ -269,7 +269,7 @@ func (d *device) setUpStep() modules.Step {
 		Action:  modules.Run{Argv: []string{"pvecm", "qdevice", "setup", d.Address}, Dir: "/root", Limit: 5 * time.Minute, Long: true, Explain: explainDevice},
 		Expect:  expect,
 		Settle:  time.Minute,
-		Await:   "the QDevice to answer all nodes",
+		Await:   "the QDevice to answer every node",
 		Wide:    true,
 	}
 }
@@ -301,7 +301,7 @@ func (d *device) living() ([]modules.Step, error) {
 		}
 	}
 	if len(silent) > 0 { // starting the daemons of other nodes would not end that
-		return nil, fmt.Errorf("the QDevice does not answer %s, and does not vote: see whether corosync-qnetd runs on %s (systemctl status %s), and whether the nodes reach TCP port 5403 of %s (journalctl -u %s)",
+		return nil, fmt.Errorf("the QDevice does not answer %s, and does not vote: check that corosync-qnetd runs on %s (systemctl status %s), and that the nodes reach TCP port 5403 of %s (journalctl -u %s)",
 			strings.Join(silent, ", "), d.Host, qnetdUnit, d.Address, qdeviceUnit)
 	}
 	return steps, nil
@@ -334,7 +334,7 @@ func (d *device) remove() ([]modules.Step, error) {
 // explainDevice returns why pvecm qdevice failed: its last line, after those of the programs that it runs.
 func explainDevice(exit int, _, stderr []byte) error {
 	if exit == 124 {
-		return errors.New("pvecm did not end in time: see whether the nodes and the host of the QDevice reach each other over SSH")
+		return errors.New("pvecm did not finish in time: check that the nodes and the host of the QDevice reach each other over SSH")
 	}
 	return pve.Refused(observe.LastLine(stderr))
 }

@@ -65,7 +65,7 @@ func TestQDevice(t *testing.T) {
 		{"no folder for keys yet", qdevice(), voting(two(), pve.QDevice{}, voter(observe.Files.Expect(rootSSH, observe.File{}))), []string{
 			"create /root/.ssh on witness", "authorise", "accept", "set up"}},
 		{"left by a setup that died", qdevice(), voting(two(), pve.QDevice{Certificates: true}, voter()), []string{
-			"remove the certificates that an earlier setup has left on pve1", "remove the certificates that an earlier setup has left on pve2", "authorise", "accept", "set up"}},
+			"remove the certificates that an earlier setup left on pve1", "remove the certificates that an earlier setup left on pve2", "authorise", "accept", "set up"}},
 		{"there", qdevice(), voting(withDevice(two()), alive, voter()), nil},
 		{"its daemon is stopped", qdevice(), voting(withDevice(two()), alive, voter(), pve.QDevices.Expect("", pve.QDevice{Certificates: true})), []string{
 			"enable and start corosync-qdevice.service on pve1"}},
@@ -104,14 +104,14 @@ func TestQDeviceRefuses(t *testing.T) {
 		want string
 	}{
 		{"an odd number", voting(cluster("pve1", "pve2", "pve3"), pve.QDevice{}, voter()), "for 3 nodes it would have 2 votes, as many as all nodes but one together"},
-		{"one node", voting(cluster("pve1"), pve.QDevice{}, voter()), "one node is not helped by it"},
-		{"standalone", play("pve1", host("pve1", standalone, pve.QDevices.Expect("", pve.QDevice{})), voter()), "pve1 is in no cluster"},
-		{"a node is off", voting(off(two(), "pve2"), pve.QDevice{}, voter()), "bring back pve2 first"},
-		{"a node is not in the run", play("pve1", host("pve1", two(), pve.QDevices.Expect("", pve.QDevice{})), voter()), "the cluster has node pve2, and no host of this run is it"},
+		{"one node", voting(cluster("pve1"), pve.QDevice{}, voter()), "it does not help a single node"},
+		{"standalone", play("pve1", host("pve1", standalone, pve.QDevices.Expect("", pve.QDevice{})), voter()), "pve1 is not in a cluster"},
+		{"a node is off", voting(off(two(), "pve2"), pve.QDevice{}, voter()), "bring pve2 back online first"},
+		{"a node is not in the run", play("pve1", host("pve1", two(), pve.QDevices.Expect("", pve.QDevice{})), voter()), "cluster node pve2 is not among the hosts of this run"},
 		{"no server", voting(two(), pve.QDevice{}, voter(observe.Packages.Expect("corosync-qnetd", observe.Package{}))), "witness has no corosync-qnetd"},
 		{"no client", voting(two(), pve.QDevice{}, voter(), observe.Packages.Expect("corosync-qdevice", observe.Package{})), "pve1 has no corosync-qdevice: install package corosync-qdevice on all nodes first"},
-		{"the server is stopped", voting(two(), pve.QDevice{}, voter(unit("corosync-qnetd.service", "inactive"))), "corosync-qnetd.service does not run on witness (inactive)"},
-		{"another address", voting(two(), pve.QDevice{}, voter(observe.Networks.Expect("", observe.Network{}))), "10.0.0.9 is no address of witness"},
+		{"the server is stopped", voting(two(), pve.QDevice{}, voter(unit("corosync-qnetd.service", "inactive"))), "corosync-qnetd.service is not running on witness (inactive)"},
+		{"another address", voting(two(), pve.QDevice{}, voter(observe.Networks.Expect("", observe.Network{}))), "10.0.0.9 is not an address of witness"},
 		{"another device", voting(elsewhere, alive, voter()), "cluster dream has its QDevice on 10.0.0.8, not on 10.0.0.9"},
 		{"no answer, and a stopped daemon", voting(withDevice(two()), silent, voter(), pve.QDevices.Expect("", pve.QDevice{Certificates: true})), "the QDevice does not answer pve2, and does not vote"},
 		{"no answer", voting(withDevice(two()), silent, voter()), "the QDevice does not answer pve1, pve2, and does not vote"},
@@ -128,7 +128,7 @@ func TestQDeviceRefuses(t *testing.T) {
 		t.Errorf("a node of the cluster votes for it: %v", err)
 	}
 	h := play("pve3", host("pve1", withDevice(two())), host("pve3", standalone))
-	if _, err := module("3").Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "has a QDevice, with which no node may join") {
+	if _, err := module("3").Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "has a QDevice, and no node can join until it is removed") {
 		t.Errorf("a node joins a cluster with a QDevice: %v", err)
 	}
 }
@@ -152,7 +152,7 @@ func TestQDeviceExplains(t *testing.T) {
 	if err := explainDevice(255, nil, []byte(stderr)); err == nil || err.Error() != "QDevice certificate store already initialised, set force to delete!" {
 		t.Errorf("%v", err)
 	}
-	if err := explainDevice(124, nil, nil); err == nil || !strings.Contains(err.Error(), "did not end in time") {
+	if err := explainDevice(124, nil, nil); err == nil || !strings.Contains(err.Error(), "did not finish in time") {
 		t.Errorf("%v", err)
 	}
 }

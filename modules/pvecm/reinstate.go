@@ -13,10 +13,10 @@ var configVersion = regexp.MustCompile(`(?m)^([ \t]*config_version[ \t]*:[ \t]*)
 func reinstate(path string, kept, now []byte) ([]byte, error) {
 	version, err := versionOf(now)
 	if err != nil {
-		return nil, fmt.Errorf("%s, as it is now: %w", path, err)
+		return nil, fmt.Errorf("%s, current copy: %w", path, err)
 	}
 	if _, err := versionOf(kept); err != nil {
-		return nil, fmt.Errorf("%s, as it was copied: %w", path, err)
+		return nil, fmt.Errorf("%s, saved copy: %w", path, err)
 	}
 	if string(kept) == string(now) {
 		return kept, nil
@@ -28,11 +28,11 @@ func reinstate(path string, kept, now []byte) ([]byte, error) {
 func versionOf(conf []byte) (uint64, error) {
 	found := configVersion.FindAllSubmatch(conf, -1)
 	if len(found) != 1 {
-		return 0, fmt.Errorf("it has %d lines of config_version, and one is expected", len(found))
+		return 0, fmt.Errorf("it has %d config_version lines, expected one", len(found))
 	}
 	version, err := strconv.ParseUint(string(found[0][2]), 10, 64)
 	if err != nil || version == math.MaxUint64 {
-		return 0, fmt.Errorf("its config_version %s is no number that another could follow", found[0][2])
+		return 0, fmt.Errorf("its config_version %s is not a number that can be incremented", found[0][2])
 	}
 	return version, nil
 }

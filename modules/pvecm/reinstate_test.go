@@ -13,10 +13,10 @@ func TestReinstate(t *testing.T) {
 		"an older one":         {conf("3", ""), conf("7", "x: y\n"), conf("8", ""), ""},
 		"the same":             {conf("7", ""), conf("7", ""), conf("7", ""), ""},
 		"a newer one":          {conf("9", ""), conf("7", ""), conf("8", ""), ""},
-		"no version now":       {conf("3", ""), "totem {}\n", "", "as it is now: it has 0 lines of config_version"},
-		"no version then":      {"", conf("3", ""), "", "as it was copied: it has 0 lines"},
-		"two versions":         {conf("3", "config_version: 4\n"), conf("3", ""), "", "has 2 lines"},
-		"the end of all years": {conf("3", ""), conf("18446744073709551615", ""), "", "is no number that another could follow"},
+		"no version now":       {conf("3", ""), "totem {}\n", "", "current copy: it has 0 config_version lines"},
+		"no version then":      {"", conf("3", ""), "", "saved copy: it has 0 config_version lines"},
+		"two versions":         {conf("3", "config_version: 4\n"), conf("3", ""), "", "has 2 config_version lines"},
+		"the end of all years": {conf("3", ""), conf("18446744073709551615", ""), "", "is not a number that can be incremented"},
 	} {
 		got, err := reinstate("/etc/pve/corosync.conf", []byte(test.kept), []byte(test.now))
 		if string(got) != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {

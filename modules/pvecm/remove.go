@@ -32,7 +32,7 @@ const (
 
 func (m *Module) validateRemove() error {
 	if m.Cluster != "" || m.Founder != "" || m.Link0 != "" || m.Check != nil || m.QDevice != nil {
-		return &modules.ArgumentError{Argument: "remove", Problem: "another node is removed, or this one made a member", Want: "give remove alone"}
+		return &modules.ArgumentError{Argument: "remove", Problem: "a node is not removed in the same task as a membership", Want: "give remove only"}
 	}
 	return pve.CheckNodeName("remove.node", m.Remove.Node)
 }
@@ -48,21 +48,21 @@ func (r *Remove) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	case !c.Mounted:
 		return modules.Plan{}, pve.Writable(ctx, h)
 	case c.Name == "":
-		return modules.Plan{}, fmt.Errorf("%s is in no cluster: remove %s from one of the members that remain", h.Name(), r.Node)
+		return modules.Plan{}, fmt.Errorf("%s is not in a cluster: remove %s from one of the remaining members", h.Name(), r.Node)
 	}
 	self, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	if self.Name == r.Node {
-		return modules.Plan{}, fmt.Errorf("%s is the node that is to be removed: run this on members that remain, as with hosts = \"pve:!%s\"", h.Name(), h.Name())
+		return modules.Plan{}, fmt.Errorf("%s is the node to remove: run this on the remaining members, for example with hosts = \"pve:!%s\"", h.Name(), h.Name())
 	}
 	obstacles, err := r.obstacles(ctx, h, c)
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	if len(obstacles) > 0 {
-		return modules.Plan{}, fmt.Errorf("%s is not removed; first, in this order: %s", r.Node, strings.Join(obstacles, "; "))
+		return modules.Plan{}, fmt.Errorf("%s was not removed; first, in this order: %s", r.Node, strings.Join(obstacles, "; "))
 	}
 	var steps []modules.Step
 	if _, listed := c.Members[r.Node]; listed {
@@ -114,7 +114,7 @@ func (r *Remove) obstacles(ctx context.Context, h modules.Host, c pve.Cluster) (
 		return nil, err
 	}
 	if answers != "" {
-		add("switch %s off for good, and erase its disks before it starts again: %s", r.Node, answers)
+		add("switch off %s permanently, and erase its disks before it starts again: %s", r.Node, answers)
 	}
 	online, total := 0, 0
 	for name, m := range c.Members {
@@ -127,9 +127,9 @@ func (r *Remove) obstacles(ctx context.Context, h modules.Host, c pve.Cluster) (
 	}
 	switch needed := (total+member.Votes)/2 + 1; {
 	case online < needed && answers == "":
-		add("bring back %s: the members that are online have %d of %d votes, and deleting a node while most are merely switched off makes two clusters of one", strings.Join(without(c.Offline(), r.Node), ", "), online, total+member.Votes)
+		add("bring %s back online: the online members have %d of %d votes, and removing a node while most are merely switched off splits the cluster in two", strings.Join(without(c.Offline(), r.Node), ", "), online, total+member.Votes)
 	case online < total/2+1:
-		add("bring back %s: without %s the members that are online have %d of %d votes, which is no quorum", strings.Join(without(c.Offline(), r.Node), ", "), r.Node, online, total)
+		add("bring %s back online: without %s the online members have %d of %d votes, which is not a quorum", strings.Join(without(c.Offline(), r.Node), ", "), r.Node, online, total)
 	}
 	return all, nil
 }
@@ -154,7 +154,7 @@ func (r *Remove) answers(ctx context.Context, h modules.Host, member pve.Member)
 	case errors.As(err, &unreachable) && ctx.Err() == nil && unreachable.NoAnswer:
 		return "", nil
 	case errors.As(err, &unreachable) && ctx.Err() == nil:
-		return fmt.Sprintf("whether it is off cannot be told over SSH (%s), and a machine that is off does not answer at all; if it is, take it out of the inventory", unreachable.Reason), nil
+		return fmt.Sprintf("whether it is off cannot be determined over SSH (%s): a machine that is off does not answer at all; if it is off, remove it from the inventory", unreachable.Reason), nil
 	default:
 		return "", err
 	}
@@ -173,7 +173,7 @@ func (r *Remove) guests(ctx context.Context, h modules.Host, add func(string, ..
 		}
 	}
 	if len(here) > 0 {
-		add("move its guests away, or remove them (%s)", ids(here))
+		add("migrate or remove its guests (%s)", ids(here))
 	}
 	ha, err := pve.HAs.Observe(ctx, h, "")
 	if err != nil {
@@ -191,7 +191,7 @@ func (r *Remove) guests(ctx context.Context, h modules.Host, add func(string, ..
 		}
 	}
 	if len(naming) > 0 {
-		add("take it out of the nodes of HA %s", strings.Join(slices.Sorted(slices.Values(naming)), ", "))
+		add("remove it from the nodes of HA %s", strings.Join(slices.Sorted(slices.Values(naming)), ", "))
 	}
 	jobs, err := pve.Replications.Observe(ctx, h, "")
 	if err != nil {
@@ -204,7 +204,7 @@ func (r *Remove) guests(ctx context.Context, h modules.Host, add func(string, ..
 		}
 	}
 	if len(copying) > 0 {
-		add("delete its replication jobs, which cannot be deleted afterwards (pvesr delete %s)", strings.Join(copying, ", "))
+		add("delete its replication jobs, which is not possible afterwards (pvesr delete %s)", strings.Join(copying, ", "))
 	}
 	return nil
 }
@@ -220,14 +220,14 @@ func (r *Remove) ceph(ctx context.Context, h modules.Host, add func(string, ...a
 		for _, o := range osds {
 			names = append(names, fmt.Sprintf("osd.%d", o.ID))
 		}
-		add("take its OSDs out, wait until all placement groups are active and clean, and destroy them (%s)", strings.Join(names, ", "))
+		add("mark its OSDs out, wait until all placement groups are active and clean, and destroy them (%s)", strings.Join(names, ", "))
 	}
 	monitor, err := ceph.Monitors.Observe(ctx, h, r.Node)
 	if err != nil {
 		return err
 	}
 	if monitor.InMap {
-		add("destroy its monitor (pveceph mon destroy %s there; of a machine that is lost: ceph mon remove %s, and its lines in /etc/pve/ceph.conf)", r.Node, r.Node)
+		add("destroy its monitor (pveceph mon destroy %s there; if the machine is lost, ceph mon remove %s, and delete its lines from /etc/pve/ceph.conf)", r.Node, r.Node)
 	}
 	manager, err := ceph.Managers.Observe(ctx, h, r.Node)
 	if err != nil {
@@ -297,7 +297,7 @@ func (r *Remove) rest(ctx context.Context, h modules.Host) ([]modules.Step, erro
 		name, what string
 		edit       func(string) string
 	}{
-		{clusterKeys, "root's key of " + r.Node + ", so that it logs in nowhere", func(text string) string { return withoutKeys(text, r.Node) }},
+		{clusterKeys, "root's key of " + r.Node + ", so that it can no longer log in", func(text string) string { return withoutKeys(text, r.Node) }},
 		{clusterHosts, "the host keys of " + r.Node, func(text string) string { return withoutHost(text, r.Node) }},
 	} {
 		before, err := observe.Files.Observe(ctx, h, file.name)
@@ -308,7 +308,7 @@ func (r *Remove) rest(ctx context.Context, h modules.Host) ([]modules.Step, erro
 			continue
 		}
 		if before.Truncated {
-			return nil, fmt.Errorf("%s is larger than %d bytes: remove %s yourself, and run again", file.name, observe.FileLimit, file.what)
+			return nil, fmt.Errorf("%s is larger than %d bytes: remove %s by hand, and run again", file.name, observe.FileLimit, file.what)
 		}
 		edited := conffile.EditLines(string(before.Content), file.edit)
 		if edited == string(before.Content) {

@@ -42,7 +42,7 @@ func TestRemove(t *testing.T) {
 			Content: []byte("ssh-rsa AAAA1 root@pve1\nssh-rsa AAAA4 root@pve4\n")})))
 	want := []string{
 		"delete pve4 from cluster dream, which then has 3 nodes", "remove pve4's empty bucket from the CRUSH map",
-		"remove root's key of pve4, so that it logs in nowhere", "remove /etc/pve/nodes/pve4",
+		"remove root's key of pve4, so that it can no longer log in", "remove /etc/pve/nodes/pve4",
 	}
 	var got []string
 	for _, s := range plan.Steps {
@@ -68,17 +68,17 @@ func TestRemoveRefuses(t *testing.T) {
 		h    *observe.Host
 		want string
 	}{
-		{"online", remaining(four()), "switch pve4 off for good, and erase its disks before it starts again: the cluster sees it online"},
+		{"online", remaining(four()), "switch off pve4 permanently, and erase its disks before it starts again: the cluster sees it online"},
 		{"a QDevice", remaining(device), "remove the QDevice"},
-		{"others are off", remaining(four("pve3", "pve4")), "bring back pve3: the members that are online have 2 of 4 votes, and deleting a node while most are merely switched off"},
-		{"its guests, though it is deleted", remaining(gone, pve.GuestLists.Expect("", map[int]pve.Guest{104: {Node: "pve4", Type: "lxc"}})), "move its guests away, or remove them (104)"},
-		{"a rule", remaining(four("pve4"), pve.HAs.Expect("", pve.HA{Rules: map[string]pve.Rule{"r": {Nodes: map[string]int{"pve4": 0}}}})), "take it out of the nodes of HA rule r"},
-		{"a group", remaining(four("pve4"), pve.HAs.Expect("", pve.HA{Groups: map[string]pve.Group{"g": {Nodes: map[string]int{"pve4": 0}}}})), "take it out of the nodes of HA group g"},
+		{"others are off", remaining(four("pve3", "pve4")), "bring pve3 back online: the online members have 2 of 4 votes, and removing a node while most are merely switched off"},
+		{"its guests, though it is deleted", remaining(gone, pve.GuestLists.Expect("", map[int]pve.Guest{104: {Node: "pve4", Type: "lxc"}})), "migrate or remove its guests (104)"},
+		{"a rule", remaining(four("pve4"), pve.HAs.Expect("", pve.HA{Rules: map[string]pve.Rule{"r": {Nodes: map[string]int{"pve4": 0}}}})), "remove it from the nodes of HA rule r"},
+		{"a group", remaining(four("pve4"), pve.HAs.Expect("", pve.HA{Groups: map[string]pve.Group{"g": {Nodes: map[string]int{"pve4": 0}}}})), "remove it from the nodes of HA group g"},
 		{"replication", remaining(four("pve4"), pve.Replications.Expect("", map[string]pve.Replication{"100-0": {Target: "pve4"}, "101-0": {Source: "pve4"}, "102-0": {Target: "pve2"}})), "(pvesr delete 100-0, 101-0)"},
 		{"an OSD", remaining(four("pve4"), ceph.OSDs.Expect("pve4", []ceph.OSD{{ID: 7}})), "destroy them (osd.7)"},
 		{"a monitor", remaining(four("pve4"), ceph.Monitors.Expect("pve4", ceph.Monitor{InMap: true})), "ceph mon remove pve4"},
-		{"itself", remaining(four("pve4"), pve.Nodes.Expect("", pve.Node{Name: "pve4", Installed: true})), "pve1 is the node that is to be removed"},
-		{"no cluster", remaining(standalone), "pve1 is in no cluster"},
+		{"itself", remaining(four("pve4"), pve.Nodes.Expect("", pve.Node{Name: "pve4", Installed: true})), "pve1 is the node to remove"},
+		{"no cluster", remaining(standalone), "pve1 is not in a cluster"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			plan, err := (&Module{Remove: &Remove{Node: "pve4"}}).Plan(t.Context(), test.h)

@@ -18,7 +18,7 @@ import (
 const secretDir = "/etc/pve/priv/storage"
 
 // fromServer returns the storage with the password and the fingerprint that it takes from its backup server. If check mode cannot know
-// the password, because the token is still to be generated, unread is the reason.
+// the password, because the token has not been generated yet, unread is the reason.
 func (m *Module) fromServer(ctx context.Context, h modules.Host) (own *Module, unread error, err error) {
 	if m.BackupServer == "" {
 		return m, nil, nil
@@ -35,7 +35,7 @@ func (m *Module) fromServer(ctx context.Context, h modules.Host) (own *Module, u
 	case err != nil:
 		return nil, nil, err
 	case config.Fingerprint == "":
-		return nil, nil, fmt.Errorf("backup_server: %s has no certificate of Proxmox Backup Server: install the package proxmox-backup-server there first", server.Name())
+		return nil, nil, fmt.Errorf("backup_server: %s has no certificate of Proxmox Backup Server: install package proxmox-backup-server there first", server.Name())
 	}
 	copied := *m
 	copied.Options = maps.Clone(m.Options)
@@ -69,7 +69,7 @@ func (m *Module) secret(ctx context.Context, h modules.Host, unread error) ([]mo
 	dir, before := files[secretDir], files[name]
 	switch {
 	case before.Exists() && before.Type != observe.Regular, dir.Exists() && dir.Type != observe.Directory:
-		return nil, fmt.Errorf("%s on %s is not a file in a directory: look there by hand", name, h.Name())
+		return nil, fmt.Errorf("%s on %s is not a regular file in a directory: check it by hand", name, h.Name())
 	case string(before.Content) == content:
 		return nil, nil
 	}
@@ -83,7 +83,7 @@ func (m *Module) secret(ctx context.Context, h modules.Host, unread error) ([]mo
 	}
 	expect := observe.Placed(h, name, observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Group: "www-data", Size: int64(len(content)), Content: []byte(content)})
 	if unread != nil {
-		expect = []observe.Expectation{observe.Paths.Expect(name, true), observe.Files.Unknown(name, "the token is still to be generated")}
+		expect = []observe.Expectation{observe.Paths.Expect(name, true), observe.Files.Unknown(name, "the token has not been generated yet")}
 	}
 	return append(steps, modules.Step{
 		Summary: "set the password of storage " + m.ID,
@@ -102,7 +102,7 @@ func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	if id, err := m.serverGuest(ctx, h); err != nil {
 		return nil, err
 	} else if id > 0 {
-		return []string{fmt.Sprintf("storage %s: the server %s is guest %d of the cluster that it keeps the backups of: when the cluster's storage is lost, so are they, and without the cluster nothing can be restored; keep them on a host of their own", m.ID, m.BackupServer, id)}, nil
+		return []string{fmt.Sprintf("storage %s: the server %s is guest %d of the cluster that it backs up: if the cluster or its storage is lost, so are the backups; keep them on a separate host", m.ID, m.BackupServer, id)}, nil
 	}
 	cluster, err := pve.Clusters.Observe(ctx, h, "")
 	if err != nil {
@@ -111,7 +111,7 @@ func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	for _, name := range cluster.Names() {
 		member := cluster.Members[name]
 		if server == name || m.BackupServer == name || slices.Contains(slices.Collect(maps.Values(member.Links)), server) {
-			return []string{fmt.Sprintf("storage %s: the server %s is the node %s: when it is lost, so are the backups of its guests, and what lies on Ceph is no backup of Ceph; keep them on a host of their own", m.ID, server, name)}, nil
+			return []string{fmt.Sprintf("storage %s: the server %s is node %s: if it is lost, so are the backups of its guests, and backups on Ceph do not protect against the loss of Ceph; keep them on a separate host", m.ID, server, name)}, nil
 		}
 	}
 	return nil, nil

@@ -79,10 +79,10 @@ func (m *Module) Validate() error {
 		return err
 	}
 	if m.Type == "" || strings.ContainsAny(m.Type, " -/") {
-		return &modules.ArgumentError{Argument: "type", Problem: fmt.Sprintf("%q is no type of storage", m.Type), Want: "rbd, cephfs, dir, …"}
+		return &modules.ArgumentError{Argument: "type", Problem: fmt.Sprintf("%q is not a storage type", m.Type), Want: "rbd, cephfs, dir, …"}
 	}
 	if m.Type == "cephfs" && (slices.Contains(m.Content, "images") || slices.Contains(m.Content, "rootdir")) {
-		return &modules.ArgumentError{Argument: "content", Problem: "a cephfs storage holds no disks of guests", Want: "iso, vztmpl, backup, snippets; disks go to an rbd storage"}
+		return &modules.ArgumentError{Argument: "content", Problem: "a cephfs storage cannot hold guest disks", Want: "iso, vztmpl, backup, snippets; disks go to an rbd storage"}
 	}
 	if m.Type == "rbd" && m.Pool == "" {
 		return &modules.ArgumentError{Argument: "pool", Problem: "missing", Want: "the name of the Ceph pool"}
@@ -98,7 +98,7 @@ func (m *Module) Validate() error {
 		case m.Type != "pbs" || m.Password != "":
 			return &modules.ArgumentError{Argument: "backup_server", Problem: "cannot be that of type " + m.Type + ", or a password is given as well", Want: "only with type = \"pbs\", and without password"}
 		case !pbs.TokenID.MatchString(m.Options["username"]):
-			return &modules.ArgumentError{Argument: "options.username", Problem: fmt.Sprintf("%q names no token, and a user's password is kept nowhere", m.Options["username"]), Want: "USER!TOKEN, as in pve@pbs!cluster"}
+			return &modules.ArgumentError{Argument: "options.username", Problem: fmt.Sprintf("%q does not name a token, and user passwords are not stored", m.Options["username"]), Want: "USER!TOKEN, as in pve@pbs!cluster"}
 		}
 	}
 	for _, node := range m.Nodes {
@@ -108,10 +108,10 @@ func (m *Module) Validate() error {
 	}
 	for key := range m.Options {
 		if slices.Contains(secrets, key) {
-			return &modules.ArgumentError{Argument: "options." + key, Problem: "a secret would be seen in the process list", Want: "set it on the host with pvesm set"}
+			return &modules.ArgumentError{Argument: "options." + key, Problem: "a secret would be visible in the process list", Want: "set it on the host with pvesm set"}
 		}
 		if slices.Contains([]string{"content", "pool", "nodes", "type"}, key) || key == "" || strings.ContainsAny(key, " =") || strings.HasPrefix(key, "-") {
-			return &modules.ArgumentError{Argument: "options." + key, Problem: "not an option to be given here", Want: "content, pool, nodes and type have arguments of their own; names have no dashes in front"}
+			return &modules.ArgumentError{Argument: "options." + key, Problem: "this option is not allowed here", Want: "content, pool, nodes and type have their own arguments; write option names without leading dashes"}
 		}
 	}
 	return nil
@@ -164,7 +164,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host, unread error) (module
 	}
 	have, exists := storages[m.ID]
 	if exists && have.Type != m.Type {
-		return modules.Plan{}, fmt.Errorf("storage %s exists and is of type %s, not %s: guests refer to it by its id; choose another id", m.ID, have.Type, m.Type)
+		return modules.Plan{}, fmt.Errorf("storage %s exists with type %s, not %s: guests refer to it by its id; choose another id", m.ID, have.Type, m.Type)
 	}
 	want := m.wanted()
 	if !exists {
@@ -240,7 +240,7 @@ func (m *Module) differing(have pve.Storage, want map[string]string) ([]string, 
 			continue
 		}
 		if slices.Contains(fixed[m.Type], key) {
-			return nil, fmt.Errorf("storage %s has %s %q, the task says %q: this cannot be changed on a storage that exists; choose another id",
+			return nil, fmt.Errorf("storage %s has %s %q, the task specifies %q: this cannot be changed for an existing storage; choose another id",
 				m.ID, key, have.Options[key], want[key])
 		}
 		differing = append(differing, key)
@@ -266,7 +266,7 @@ func (m *Module) check(ctx context.Context, h modules.Host) error {
 			return err
 		}
 		if _, ok := pools[m.Pool]; !ok {
-			return fmt.Errorf("pool: there is no Ceph pool %s; there are: %s", m.Pool, list(keys(pools)))
+			return fmt.Errorf("pool: there is no Ceph pool %s; the cluster has: %s", m.Pool, list(keys(pools)))
 		}
 		return nil
 	}
@@ -278,9 +278,9 @@ func (m *Module) check(ctx context.Context, h modules.Host) error {
 	fs, ok := systems[name]
 	switch {
 	case name == "" && len(systems) == 0, name != "" && !ok:
-		return fmt.Errorf("storage %s: there is no CephFS %s; there are: %s", m.ID, name, list(keys(systems)))
+		return fmt.Errorf("storage %s: there is no CephFS %s; the cluster has: %s", m.ID, name, list(keys(systems)))
 	case name != "" && !fs.Active:
-		return fmt.Errorf("storage %s: no metadata server is active for CephFS %s, it could not be mounted", m.ID, name)
+		return fmt.Errorf("storage %s: CephFS %s has no active metadata server and could not be mounted", m.ID, name)
 	}
 	return nil
 }
@@ -322,7 +322,7 @@ func (m *Module) run(command, first, second string, options []string) modules.Ru
 				return nil
 			}
 			if strings.Contains(text, "keyring file for storage") && strings.Contains(text, "already exists") {
-				text += "; a left-over of a storage that was removed: delete /etc/pve/priv/ceph/" + m.ID + ".keyring and .secret, and run again"
+				text += "; it is left from a removed storage: delete /etc/pve/priv/ceph/" + m.ID + ".keyring and .secret, and run again"
 			}
 			return pve.Refused(text)
 		},

@@ -135,7 +135,7 @@ func TestPassword(t *testing.T) {
 func TestBackupServer(t *testing.T) {
 	const token, secret = "pve@pbs!cluster", "d63e505a-e3ec-449a-9bc7-1da610d4ccde"
 	kept := observe.Files.Expect(pbs.SecretFile(token), observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Content: []byte("Result: {\n\"tokenid\": \"" + token + "\", \"value\": \"" + secret + "\"}\n")})
-	unread := observe.Files.Unknown(pbs.SecretFile(token), "the secret is not known before the token is generated")
+	unread := observe.Files.Unknown(pbs.SecretFile(token), "the secret is known once the token is generated")
 	gone := observe.Files.Expect(pbs.SecretFile(token), observe.File{})
 	installed := pbs.Servers.Expect("", pbs.Server{Fingerprint: "09:54:ef"})
 	const first = "add storage new (pbs)\nset the password of storage new\nchange storage new: disable"
@@ -186,7 +186,7 @@ func TestBackupServer(t *testing.T) {
 func TestServerOnANode(t *testing.T) {
 	h := host(pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Name: "dream", Members: map[string]pve.Member{"pve2": {Online: true, Links: map[int]string{0: "192.0.2.9"}}}}))
 	plan, err := (&Module{ID: "pbs1", Type: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main"}}).Plan(context.Background(), h)
-	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "the server 192.0.2.9 is the node pve2") {
+	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "the server 192.0.2.9 is node pve2") {
 		t.Errorf("%d steps, notes %q, %v", len(plan.Steps), plan.Notes, err)
 	}
 }
@@ -211,11 +211,11 @@ func TestRefusals(t *testing.T) {
 		host *observe.Host
 		want string
 	}{
-		{"other type", Module{ID: "vm-disks", Type: "dir", Options: map[string]string{"path": "/x"}}, host(), "is of type rbd"},
+		{"other type", Module{ID: "vm-disks", Type: "dir", Options: map[string]string{"path": "/x"}}, host(), "with type rbd"},
 		{"fixed option", Module{ID: "local", Type: "dir", Options: map[string]string{"path": "/srv"}}, host(), "cannot be changed"},
-		{"no such pool", Module{ID: "x", Type: "rbd", Pool: "nosuch"}, host(), "no Ceph pool nosuch; there are: vm-disks"},
+		{"no such pool", Module{ID: "x", Type: "rbd", Pool: "nosuch"}, host(), "no Ceph pool nosuch; the cluster has: vm-disks"},
 		{"no file system", Module{ID: "x", Type: "cephfs"}, host(ceph.FileSystems.Expect("", map[string]ceph.FileSystem{})), "no CephFS"},
-		{"file system asleep", Module{ID: "x", Type: "cephfs", Options: map[string]string{"fs-name": "asleep"}}, host(), "no metadata server is active"},
+		{"file system asleep", Module{ID: "x", Type: "cephfs", Options: map[string]string{"fs-name": "asleep"}}, host(), "has no active metadata server"},
 		{"no quorum", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream",
 			Members: map[string]pve.Member{"pve1": {Online: true}, "pve2": {}, "pve3": {}}})), "no quorum as seen from pve1, and /etc/pve cannot be written (online: pve1; offline: pve2, pve3)"},
 		{"no pmxcfs", Module{ID: "vm-disks", Type: "rbd", Pool: "vm-disks", Content: []string{"images"}}, host(pve.Clusters.Expect("", pve.Cluster{})), "start it (systemctl start pve-cluster.service)"},

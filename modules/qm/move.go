@@ -30,18 +30,18 @@ func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestCo
 		case onStorage && storage == target:
 			continue
 		case parts["media"] == "cdrom":
-			return nil, fmt.Errorf("move.%s: it is a CD drive of virtual machine %d (%s), and those are not moved", slot, m.ID, disk)
+			return nil, fmt.Errorf("move.%s: it is a CD drive of virtual machine %d (%s), which cannot be moved", slot, m.ID, disk)
 		case !onStorage || strings.HasPrefix(parts["file"], "/"):
-			return nil, fmt.Errorf("move.%s: virtual machine %d has a device of %s there (%s), which lies on no storage", slot, m.ID, have.Node, disk)
+			return nil, fmt.Errorf("move.%s: virtual machine %d has a device of %s there (%s), which is not on a storage", slot, m.ID, have.Node, disk)
 		case have.Options["lock"] != "":
-			return nil, fmt.Errorf("virtual machine %d is locked (%s): let that end, or look at it by hand, and run again", m.ID, have.Options["lock"])
+			return nil, fmt.Errorf("virtual machine %d is locked (%s): wait for the operation to finish, or resolve the lock by hand, and run again", m.ID, have.Options["lock"])
 		}
 		if err := checkStorage(ctx, h, "move."+slot, target, have.Node); err != nil {
 			return nil, err
 		}
 		on, err := pve.HostOf(ctx, h, have.Node)
 		if err != nil {
-			return nil, fmt.Errorf("virtual machine %d is on %s, where its disks would be moved: %w", m.ID, have.Node, err)
+			return nil, fmt.Errorf("virtual machine %d is on %s, where its disks must be moved: %w", m.ID, have.Node, err)
 		}
 		if err := pve.Writable(ctx, on); err != nil {
 			return nil, err
@@ -91,7 +91,7 @@ func (m *Module) leftBehind(have pve.GuestConfig) []string {
 	var notes []string
 	for _, key := range slices.Sorted(maps.Keys(have.Options)) {
 		if strings.HasPrefix(key, "unused") {
-			notes = append(notes, fmt.Sprintf("virtual machine %d has an unused disk %s (%s): if it is what a moved disk was copied from, and the machine runs well from the copy, this destroys it: qm disk unlink %d --idlist %s --force 1",
+			notes = append(notes, fmt.Sprintf("virtual machine %d has an unused disk %s (%s): if it is the source of a moved disk and the machine runs well from the copy, destroy it with: qm disk unlink %d --idlist %s --force 1",
 				m.ID, key, have.Options[key], m.ID, key))
 		}
 	}

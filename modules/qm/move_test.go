@@ -62,8 +62,8 @@ func TestMoveRefused(t *testing.T) {
 		"a device":       {map[string]string{"scsi0": "/dev/sdb"}, "vm-disks", "virtual machine 100 has a device of pve2 there (/dev/sdb)"},
 		"a device by id": {map[string]string{"scsi0": "/dev/disk/by-path/pci-0000:00:1f.2"}, "vm-disks", "has a device of pve2 there"},
 		"locked":         {map[string]string{"scsi0": "local:x", "lock": "backup"}, "vm-disks", "virtual machine 100 is locked (backup)"},
-		"no storage":     {map[string]string{"scsi0": "local:x"}, "ha-disks", "move.scsi0: there is no storage ha-disks; there are: local, vm-disks"},
-		"no disks there": {map[string]string{"scsi0": "vm-disks:x"}, "local", "storage local holds no disks of virtual machines"},
+		"no storage":     {map[string]string{"scsi0": "local:x"}, "ha-disks", "move.scsi0: there is no storage ha-disks; the cluster has: local, vm-disks"},
+		"no disks there": {map[string]string{"scsi0": "vm-disks:x"}, "local", "storage local does not accept disks of virtual machines"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			from, _ := onPve2(test.disks)
@@ -72,7 +72,7 @@ func TestMoveRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&Module{ID: 100, Move: map[string]string{"scsi0": "vm-disks"}}).Plan(t.Context(), host("pve1", pve.GuestConfig{})); err == nil || !strings.Contains(err.Error(), "there is no guest 100, and the task only moves disks") {
+	if _, err := (&Module{ID: 100, Move: map[string]string{"scsi0": "vm-disks"}}).Plan(t.Context(), host("pve1", pve.GuestConfig{})); err == nil || !strings.Contains(err.Error(), "there is no guest 100, and the task only moves disks of an existing one") {
 		t.Errorf("a machine that is not there: error %v", err)
 	}
 }

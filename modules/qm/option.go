@@ -113,7 +113,7 @@ func (m *Module) drift(have pve.GuestConfig) []string {
 	want := m.wanted()
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		if now := have.Options[key]; differs(key, now, want[key]) {
-			drift = append(drift, fmt.Sprintf("%s is %q, the task says %q", key, now, want[key]))
+			drift = append(drift, fmt.Sprintf("%s is %q, the task specifies %q", key, now, want[key]))
 		}
 	}
 	return drift

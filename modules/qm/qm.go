@@ -88,13 +88,13 @@ func (m *Module) Validate() error {
 		return &modules.ArgumentError{Argument: "id", Problem: strconv.Itoa(m.ID), Want: "100 to 999999999"}
 	}
 	if m.Name == "" && (m.Node != "" || m.Memory != nil || m.Cores != nil || len(m.Disks)+len(m.Net)+len(m.Options) > 0 || m.Start || len(m.Move) == 0) {
-		return &modules.ArgumentError{Argument: "name", Problem: "not given", Want: "the machine's name; only move does without"}
+		return &modules.ArgumentError{Argument: "name", Problem: "not given", Want: "expected the name of the machine, unless the task only moves disks"}
 	}
 	if m.Name != "" && !guestName.MatchString(m.Name) {
-		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not valid", m.Name), Want: "a DNS name: letters, digits, hyphens and dots"}
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not valid", m.Name), Want: "expected a DNS name: letters, digits, hyphens and dots"}
 	}
 	if m.Node == "" && m.Name != "" && len(m.Move) == 0 {
-		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "the inventory name of a host"}
+		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "expected the inventory name of a host"}
 	}
 	if m.Memory != nil && *m.Memory < 16 {
 		return &modules.ArgumentError{Argument: "memory", Problem: strconv.Itoa(*m.Memory), Want: "at least 16 MiB"}
@@ -107,7 +107,7 @@ func (m *Module) Validate() error {
 			return err
 		}
 		if _, both := m.Disks[slot]; both {
-			return &modules.ArgumentError{Argument: "move." + slot, Problem: "disks says where the same disk lies", Want: "one of them"}
+			return &modules.ArgumentError{Argument: "move." + slot, Problem: "disks also gives the storage of this disk", Want: "give only one of them"}
 		}
 	}
 	for _, group := range []struct {
@@ -132,9 +132,9 @@ func (m *Module) Validate() error {
 	}
 	for _, key := range []string{"name", "memory", "cores", "cipassword"} {
 		if _, ok := m.Options[key]; ok {
-			want := "it has an argument of its own"
+			want := "it has its own argument"
 			if key == "cipassword" {
-				want = "a password would be seen in the process list: set it on the host"
+				want = "a password would be visible in the process list: set it on the host"
 			}
 			return &modules.ArgumentError{Argument: "options." + key, Problem: "not to be given here", Want: want}
 		}
@@ -176,13 +176,13 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return m.existing(ctx, h, have)
 	}
 	if guest, listed := guests[m.ID]; listed {
-		return modules.Plan{}, fmt.Errorf("guest %d is listed on node %s but its configuration cannot be found: is that node's configuration damaged?", m.ID, guest.Node)
+		return modules.Plan{}, fmt.Errorf("guest %d is listed on node %s but its configuration cannot be found: the node's configuration may be damaged", m.ID, guest.Node)
 	}
 	switch {
 	case m.Name == "":
-		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task only moves disks", m.ID)
+		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task only moves disks of an existing one", m.ID)
 	case m.Node == "":
-		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task does not say on which node to create it", m.ID)
+		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task does not name the node to create it on", m.ID)
 	}
 	return m.create(ctx, h, guests)
 }
@@ -193,7 +193,7 @@ func (m *Module) existing(ctx context.Context, h modules.Host, have pve.GuestCon
 		return modules.Plan{}, fmt.Errorf("id %d belongs to container %s on %s: choose another id", m.ID, have.Title(), have.Node)
 	}
 	if m.Name != "" && have.Title() != m.Name {
-		return modules.Plan{}, fmt.Errorf("id %d belongs to virtual machine %q on %s, the task says %q: choose another id, or rename the machine (qm set %d --name %s)",
+		return modules.Plan{}, fmt.Errorf("id %d belongs to virtual machine %q on %s, the task specifies %q: choose another id, or rename the machine (qm set %d --name %s)",
 			m.ID, have.Title(), have.Node, m.Name, m.ID, m.Name)
 	}
 	steps, err := m.moveDisks(ctx, h, have)
@@ -306,13 +306,13 @@ func checkStorage(ctx context.Context, h modules.Host, argument, name, node stri
 	}
 	storage, ok := storages[name]
 	if !ok {
-		return fmt.Errorf("%s: there is no storage %s; there are: %s", argument, name, strings.Join(slices.Sorted(maps.Keys(storages)), ", "))
+		return fmt.Errorf("%s: there is no storage %s; the cluster has: %s", argument, name, strings.Join(slices.Sorted(maps.Keys(storages)), ", "))
 	}
 	if nodes := storage.Options["nodes"]; nodes != "" && !pve.List(nodes)[node] {
-		return fmt.Errorf("%s: storage %s is not on node %s (it is on %s)", argument, name, node, nodes)
+		return fmt.Errorf("%s: storage %s is not available on node %s (it is on %s)", argument, name, node, nodes)
 	}
 	if content := storage.Options["content"]; content != "" && !pve.List(content)["images"] {
-		return fmt.Errorf("%s: storage %s holds no disks of virtual machines (content %s)", argument, name, content)
+		return fmt.Errorf("%s: storage %s does not accept disks of virtual machines (content %s)", argument, name, content)
 	}
 	return nil
 }

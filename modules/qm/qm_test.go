@@ -139,7 +139,7 @@ func TestDiffers(t *testing.T) {
 		{"ostype", "l26", "win11", true},
 	} {
 		if got := differs(test.key, test.have, test.want); got != test.differs {
-			t.Errorf("%s is %q, the task says %q: differs %v, want %v", test.key, test.have, test.want, got, test.differs)
+			t.Errorf("%s is %q, the task specifies %q: differs %v, want %v", test.key, test.have, test.want, got, test.differs)
 		}
 	}
 }
@@ -162,8 +162,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"another machine", module(), existing("mail"), `"mail"`},
 		{"a container", module(), container, "container sso"},
-		{"no such storage", with(func(m *Module) { m.Disks = map[string]string{"scsi0": "nosuch:8"} }), pve.GuestConfig{}, "no storage nosuch; there are: local, vm-disks"},
-		{"a storage without disks", with(func(m *Module) { m.Disks = map[string]string{"scsi0": "local:8"} }), pve.GuestConfig{}, "holds no disks"},
+		{"no such storage", with(func(m *Module) { m.Disks = map[string]string{"scsi0": "nosuch:8"} }), pve.GuestConfig{}, "no storage nosuch; the cluster has: local, vm-disks"},
+		{"a storage without disks", with(func(m *Module) { m.Disks = map[string]string{"scsi0": "local:8"} }), pve.GuestConfig{}, "does not accept disks"},
 		{"unknown host", with(func(m *Module) { m.Node = "pve9" }), pve.GuestConfig{}, "pve9"},
 	}
 	for _, test := range tests {
@@ -179,7 +179,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("%v, want a refusal: there is no quorum", err)
 	}
 	elsewhere := with(func(m *Module) { m.Node = "pve3" })
-	if _, err := elsewhere.Plan(context.Background(), host("pve3", pve.GuestConfig{})); err == nil || !strings.Contains(err.Error(), "not on node pve3") {
+	if _, err := elsewhere.Plan(context.Background(), host("pve3", pve.GuestConfig{})); err == nil || !strings.Contains(err.Error(), "not available on node pve3") {
 		t.Errorf("%v, want a refusal: the storage is not on pve3", err)
 	}
 }
