@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"hlplay/engine/plural"
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
@@ -161,8 +162,11 @@ func (e *crushEdit) checkTrial(ctx context.Context, h modules.Host) error {
 		return fmt.Errorf("crushtool on %s understands crush.map in another way than hlplay: compare the text with what crushtool -c and crushtool -d make of it", h.Name())
 	}
 	for _, use := range uses {
-		if m := e.result.Moves[use]; m.After > m.Before {
+		switch m := e.result.Moves[use]; {
+		case m.After > m.Before:
 			return fmt.Errorf("with this CRUSH map, %s of size %d finds too few OSDs for %d of %d placement groups that crushtool tried (now: %d)", users[use], use.Size, m.After, m.Tried, m.Before)
+		case m.Fewer > 0:
+			return fmt.Errorf("with this CRUSH map, %s of size %d finds %s fewer for the %d placement groups that crushtool tried, and Ceph would remove as many copies", users[use], use.Size, plural.Of(m.Fewer, "OSD"), m.Tried)
 		}
 	}
 	return nil

@@ -45,6 +45,7 @@ func TestCrush(t *testing.T) {
 		"too much":                      {text: lighter, result: moves(few), most: "3%", fails: "would move about 3.1 % of the copies of pool vm-disks, and crush.max_moved is 3.0 %"},
 		"too few places":                {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 1, After: 20}), fails: "pool vm-disks of size 3 finds too few OSDs for 20 of 1024 placement groups that crushtool tried (now: 1)"},
 		"as few places as before":       {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 20, After: 20}), says: "pool vm-disks has too few OSDs for 20 of 1024 placement groups that crushtool tried, as it had before"},
+		"fewer places for as many":      {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 1024, After: 1024, Fewer: 1024}), fails: "pool vm-disks of size 3 finds 1024 OSDs fewer for the 1024 placement groups that crushtool tried, and Ceph would remove as many copies"},
 		"a rule less":                   {text: crushText[:strings.Index(crushText, "rule spare")], result: moves(ceph.CrushMove{Tried: 1024}), says: "no data moves; rules that it lacks are removed: spare"},
 		"another rule":                  {text: edit("take default class hdd", "take default"), result: moves(ceph.CrushMove{Tried: 1024}), says: "must say the same: rule spare"},
 		"a rule that is used":           {text: edit("rule replicated_rule { id 0", "rule replicated_rule { id 3"), fails: "crush.map lacks rule replicated_rule (id 0), which pool vm-disks uses"},

@@ -211,4 +211,7 @@ func TestCompareMappings(t *testing.T) {
 			t.Errorf("ordered %v: %+v", ordered, got)
 		}
 	}
+	if got := compareMappings([][]int{{1, 2}, {3, 4}}, [][]int{{1}, {3, 4}}, CrushUse{Size: 3}); got != (CrushMove{Tried: 2, Before: 2, After: 2, Fewer: 1}) {
+		t.Errorf("one copy of three is left of two: %+v", got)
+	}
 }

@@ -63,6 +63,8 @@ type CrushMove struct {
 	Moved float64
 	// Tried is the number of inputs. Before and After count those for which the maps do not find as many OSDs as they should.
 	Tried, Before, After int
+	// Fewer is how many OSDs fewer the other map finds for all inputs together.
+	Fewer int
 }
 
 // CrushTrials observes CrushResult by CrushTrial.Name. Nothing but a temporary directory is written.
@@ -228,6 +230,7 @@ func compareMappings(before, after [][]int, u CrushUse) CrushMove {
 		if found(before[x]) < u.Size {
 			m.Before++
 		}
+		m.Fewer += found(before[x]) - found(now)
 		copies += u.Size
 		for i, id := range now {
 			at := slices.Index(before[x], id)
