@@ -2,6 +2,7 @@
 path=$1 url=$2 commit=$3 force=$4
 umask 022
 unset SUDO_UID # git would trust the repositories of whoever called sudo
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE # hlplay run by a hook has them
 export GIT_CEILING_DIRECTORIES="${path%/*}"
 [ -e "$path/.git" ] || git -c init.defaultBranch=main init --quiet --template= -- "$path" || exit
 g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -C "$path" "$@"; }

@@ -319,7 +319,7 @@ func (g *git) commit(ctx context.Context, h modules.Host) (string, error) {
 		refs = []string{"HEAD"}
 	}
 	answer, err := observe.Reading{
-		Argv: append([]string{"git", "ls-remote", "--quiet", "--", g.URL}, refs...),
+		Argv: append([]string{"env", "-u", "GIT_DIR", "git", "ls-remote", "--quiet", "--", g.URL}, refs...),
 		User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, environment()), Limit: 2 * time.Minute,
 	}.Observe(ctx, h)
 	if err != nil {

@@ -246,6 +246,24 @@ func TestNoProgramIsRun(t *testing.T) {
 	}
 }
 
+// A hook of git that runs hlplay on its own machine passes the names of its repository on. They are not those of the checkout.
+func TestRunByAHook(t *testing.T) {
+	s := newSite(t)
+	other := filepath.Join(filepath.Dir(s.origin), "other")
+	s.git("init", "--quiet", "-b", "main", other)
+	s.commit(other, "theirs", "one\n")
+	s.write(filepath.Join(other, "theirs"), "two\n")
+	s.ran(s.module("v1"), "one\n")
+	t.Setenv("GIT_DIR", filepath.Join(other, ".git"))
+	t.Setenv("GIT_INDEX_FILE", filepath.Join(other, ".git", "index"))
+	s.ran(s.module("main"), "two\n")
+	os.Unsetenv("GIT_DIR")
+	os.Unsetenv("GIT_INDEX_FILE")
+	if changed := s.git("-C", other, "status", "--porcelain"); changed != "M theirs" {
+		t.Errorf("the repository of the hook has %q", changed)
+	}
+}
+
 func TestWhatIsThere(t *testing.T) {
 	s := newSite(t)
 	if err := os.Mkdir(s.checkout, 0o750); err != nil {
