@@ -8,7 +8,7 @@ export GIT_CEILING_DIRECTORIES="${path%/*}"
 g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -C "$path" "$@"; }
 g config remote.origin.url "$url" && g config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*' || exit
 if ! g cat-file -e "$commit^{commit}" 2>/dev/null; then
-	g fetch --quiet --force --tags --no-recurse-submodules origin || exit
+	g fetch --quiet --force --prune --tags --no-recurse-submodules origin || exit
 	# A commit that no branch and no tag has can be had from some servers.
 	g cat-file -e "$commit^{commit}" 2>/dev/null || g fetch --quiet --no-recurse-submodules origin "$commit" || exit 65
 fi

@@ -180,6 +180,15 @@ func TestCheckout(t *testing.T) {
 	s.ran(s.module("main"), "four\n")
 	s.ran(s.module("v1"), "three\n")
 
+	// A branch that is gone does not stand in the way of one whose name begins like it.
+	s.git("-C", s.origin, "branch", "next")
+	s.commit(s.origin, "page", "five\n")
+	s.ran(s.module("main"), "five\n")
+	s.git("-C", s.origin, "branch", "-D", "next")
+	s.git("-C", s.origin, "branch", "next/one")
+	s.commit(s.origin, "page", "six\n")
+	s.ran(s.module("main"), "six\n")
+
 	s.refused(s.module("none"), "has no branch and no tag none")
 	s.refused(s.module(strings.Repeat("0", 40)), "has no commit 0000")
 	s.git("-C", s.origin, "branch", "v1")
