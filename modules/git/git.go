@@ -226,8 +226,13 @@ func (g *git) settled(ctx context.Context, h modules.Host, actor string) (place,
 	}
 	by, err := observe.Replaceable(ctx, h, g.inside())
 	switch {
-	case err != nil || !place.Exists() && by == "":
+	case err != nil:
 		return place, repository, err
+	case !place.Exists() && by == "":
+		if everyone := above.Mode&0o002 != 0; !everyone && actor != "root" && actor != above.Owner {
+			return refuse("%s may not make %s on %s: make the directory in a task before this one, with file { state = \"directory\", owner = %q }", actor, g.Path, h.Name(), actor)
+		}
+		return place, repository, nil
 	case place.Exists() && place.Owner != actor:
 		return refuse("%s belongs to %s on %s, and the task acts as %s: set become_user = %q, or give %s the directory with file", g.Path, place.Owner, h.Name(), actor, place.Owner, actor)
 	case by != "" && by != actor:
@@ -371,7 +376,7 @@ func (g *git) explain(exit int, _, stderr []byte) error {
 	switch {
 	case exit == 65:
 		return fmt.Errorf("%s has no commit %s, or does not give it away because it is on no branch: %s", g.URL, g.Revision, observe.LastLine(stderr))
-	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied"):
+	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied ("): // by a server of SSH
 		return fmt.Errorf("the acting user may not read %s: give it an SSH key or a credential helper: %s", g.URL, observe.LastLine(stderr))
 	case strings.Contains(said, "Host key verification failed"):
 		return errors.New("the acting user does not know the SSH key of the repository's host: put it into /etc/ssh/ssh_known_hosts in a task before this one, with file")

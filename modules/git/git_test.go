@@ -303,6 +303,7 @@ func TestPlacesOfOthers(t *testing.T) {
 		{"another user's parent", "root", "ops may change what lies at /srv/site on n1, and so have root run any program", of("ops"), observe.File{}},
 		{"another user's checkout", "root", `/srv/site belongs to ops on n1, and the task acts as root: set become_user = "ops"`, dir, of("ops")},
 		{"a third user's", "www", "ops may change what lies at /srv/site", of("ops"), observe.File{}},
+		{"root's parent", "www", `www may not make /srv/site on n1: make the directory in a task before this one, with file { state = "directory", owner = "www" }`, dir, observe.File{}},
 		{"no parent", "root", "n1 has no directory /srv", observe.File{}, observe.File{}},
 		{"a link", "root", "/srv/site is a symbolic link", dir, observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "root", Target: "/home/ops"}},
 	} {
