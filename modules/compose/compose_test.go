@@ -88,10 +88,15 @@ func host(p *Project, is project, more ...observe.Expectation) modules.Host {
 		return observe.Files.Expect(name, f)
 	}
 	all := []observe.Expectation{dir("/", 0), dir("/srv", 0), dir("/srv/web", 1), dir("/srv/web/caddy", 0), observe.Packages.Expect(proxmox, observe.Package{}), projects.Expect(p.key(), is), images.Expect("caddy:2.10.0", true), images.Expect("api:1", false)}
-	for name, text := range with(nil).Files {
-		all = append(all, observe.Files.Expect(p.at(name), observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(text)), Content: []byte(text), Stamp: "7:1000.5"}))
+	for name, content := range with(nil).Files {
+		all = append(all, text(p.at(name), content))
 	}
 	return observe.NewRecorded("web1", append(all, more...)...)
+}
+
+// text is a file with that content.
+func text(name, content string) observe.Expectation {
+	return observe.Files.Expect(name, observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content), Stamp: "7:1000.5"})
 }
 
 func running(change func(*containers)) project {
@@ -123,6 +128,19 @@ func TestPlan(t *testing.T) {
 		"a file that nobody mounts": {
 			change: func(p *Project) { p.Files[".env"] = "A=1\n" }, is: running(nil), more: []observe.Expectation{observe.Files.Expect("/srv/web/.env", observe.File{})},
 			want: []string{"write /srv/web/.env", "bring the containers of web up to date"},
+		},
+		"what Compose reads, where a service mounts all": {
+			change: func(p *Project) {
+				p.Files["compose.yml"] = strings.Replace(web, "./caddy:/etc/caddy", ".:/etc/caddy", 1) + "networks:\n  default:\n    internal: true\n"
+			}, is: running(nil), more: []observe.Expectation{text("/srv/web/compose.yml", strings.Replace(web, "./caddy:/etc/caddy", ".:/etc/caddy", 1))},
+			want: []string{"write /srv/web/compose.yml", "bring the containers of web up to date", "restart caddy of web, whose files have changed"},
+		},
+		"a file with variables": {
+			change: func(p *Project) {
+				p.Files["compose.yml"] = web + "    env_file: [{path: ./caddy/Caddyfile}]\n"
+				p.Files["caddy/Caddyfile"] = "A=1\n"
+			}, is: running(nil), more: []observe.Expectation{text("/srv/web/compose.yml", web+"    env_file: [{path: ./caddy/Caddyfile}]\n")},
+			want: []string{"write /srv/web/caddy/Caddyfile", "bring the containers of web up to date"},
 		},
 		"another service": {
 			change: func(p *Project) { p.Files["compose.yml"] = two }, is: running(nil),
@@ -242,6 +260,7 @@ func TestParseProject(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(web)
+	f.Add("services:\n  a:\n    image: a:1\n    env_file: .env\n    label_file: [a, {path: b}]\n")
 	f.Add("services:\n  a: &a\n    image: a:1\n  b:\n    <<: *a\n    configs: [{source: c}]\nconfigs:\n  c: {file: ./c}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		found, err := parse(text)

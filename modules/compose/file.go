@@ -25,6 +25,8 @@ type service struct {
 	optional bool
 	// mounts lists the paths that it mounts from the host, relative to the project's directory or absolute.
 	mounts []string
+	// settings lists the files from which Compose itself reads variables and labels of the service, in the same way.
+	settings []string
 	// raw is the service as it is written, without YAML's formatting.
 	raw any
 }
@@ -50,6 +52,8 @@ type written struct {
 	Volumes  []mount   `yaml:"volumes"`
 	Configs  []mount   `yaml:"configs"`
 	Secrets  []mount   `yaml:"secrets"`
+	EnvFile  paths     `yaml:"env_file"`
+	Labels   paths     `yaml:"label_file"`
 	// DependsOn is a list of names, or the conditions by name.
 	DependsOn yaml.Node `yaml:"depends_on"`
 }
@@ -69,6 +73,30 @@ func (m *mount) UnmarshalYAML(n *yaml.Node) error {
 	err := n.Decode(&long)
 	m.source = long.Source
 	return err
+}
+
+// paths is the value of env_file or label_file: a path, or a list of paths and of mappings with one.
+type paths []string
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (p *paths) UnmarshalYAML(n *yaml.Node) error {
+	entries := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		entries = n.Content
+	}
+	for _, entry := range entries {
+		if entry.Kind == yaml.AliasNode {
+			entry = entry.Alias
+		}
+		long := struct{ Path string }{Path: entry.Value}
+		if entry.Kind != yaml.ScalarNode {
+			if err := entry.Decode(&long); err != nil {
+				return err
+			}
+		}
+		*p = append(*p, long.Path)
+	}
+	return nil
 }
 
 // parse reads a project's file. Compose itself checks the rest of it.
@@ -108,7 +136,7 @@ func parse(text string) (file, error) {
 		if problem := pinned(w.Image.Value); problem != "" {
 			return file{}, &fileError{fmt.Sprintf("line %d: image %q of service %s %s", w.Image.Line, w.Image.Value, name, problem), "a version, as in caddy:2.10.0, or a digest, so that each run has the same image"}
 		}
-		s.image, s.optional = w.Image.Value, len(w.Profiles) > 0
+		s.image, s.optional, s.settings = w.Image.Value, len(w.Profiles) > 0, slices.Concat(w.EnvFile, w.Labels)
 		for _, v := range w.Volumes {
 			if strings.Contains(v.source, "/") || v.source == "." { // anything else is the name of a volume
 				s.mounts = append(s.mounts, v.source)
@@ -142,8 +170,14 @@ func parse(text string) (file, error) {
 }
 
 // sees reports whether the service mounts a file of a project in that directory.
-func (s service) sees(directory, file string) bool {
-	return slices.ContainsFunc(s.mounts, func(source string) bool {
+func (s service) sees(directory, file string) bool { return within(s.mounts, directory, file) }
+
+// reads reports whether Compose itself reads the file for the service.
+func (s service) reads(directory, file string) bool { return within(s.settings, directory, file) }
+
+// within reports whether a file is one of the paths, which may be relative to the directory, or below one of them.
+func within(paths []string, directory, file string) bool {
+	return slices.ContainsFunc(paths, func(source string) bool {
 		if source == "" {
 			return false
 		}

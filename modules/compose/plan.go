@@ -92,18 +92,23 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 		return modules.Plan{}, err
 	}
 	for _, name := range changed {
-		seen := false
+		seen, read := false, name == p.main() || name == ".env"
 		for _, service := range sorted(want.services) {
-			if !want.services[service].sees(p.Directory, p.at(name)) {
+			s := want.services[service]
+			if s.reads(p.Directory, p.at(name)) {
+				read = true // Compose replaces it
+				continue
+			}
+			if !s.sees(p.Directory, p.at(name)) {
 				continue
 			}
 			seen = true
 			// What is written in another way is replaced anyway.
-			if _, runs := is.Services[service]; runs && want.services[service].same(was.services[service]) {
+			if _, runs := is.Services[service]; runs && s.same(was.services[service]) {
 				stale[service] = true
 			}
 		}
-		if !seen {
+		if read || !seen {
 			d.up = true
 		}
 	}
