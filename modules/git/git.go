@@ -323,15 +323,23 @@ func (g *git) commit(ctx context.Context, h modules.Host) (string, error) {
 	if g.Revision == "HEAD" {
 		refs = []string{"HEAD"}
 	}
-	answer, err := observe.Reading{
+	ask := observe.Reading{
 		Argv: append([]string{"env", "-u", "GIT_DIR", "git", "ls-remote", "--quiet", "--", g.URL}, refs...),
 		User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, environment()), Limit: 2 * time.Minute,
-	}.Observe(ctx, h)
+	}
+	answer, err := ask.Observe(ctx, h)
 	if err != nil {
 		return "", err
 	}
 	if answer.Exit != 0 {
-		return "", fmt.Errorf("%s cannot read %s: %w", h.Name(), g.URL, g.explain(answer.Exit, answer.Stdout, answer.Stderr))
+		failed := fmt.Errorf("%s cannot read %s: %w", h.Name(), g.URL, g.explain(answer.Exit, answer.Stdout, answer.Stderr))
+		// Keys, credentials and the names of hosts may come with an earlier change.
+		if key := ask.Key(); h.Predicted(observe.AuthorCommands.Key(key)) {
+			if _, err := observe.AuthorCommands.Observe(ctx, h, key); err != nil {
+				return "", fmt.Errorf("%w; now: %w", err, failed)
+			}
+		}
+		return "", failed
 	}
 	found := map[string]string{}
 	for line := range strings.Lines(string(answer.Stdout)) {

@@ -255,6 +255,21 @@ func TestNoProgramIsRun(t *testing.T) {
 	}
 }
 
+// Check mode does not call a repository unreadable that an earlier change, such as that of a key, may make readable.
+func TestBeforeAChange(t *testing.T) {
+	s := newSite(t)
+	g := s.module("main")
+	g.URL += ".none"
+	h := s.host()
+	if _, err := g.Plan(t.Context(), h); err == nil || observe.IsUnknown(err) {
+		t.Errorf("the error is %v, expected a certain one", err)
+	}
+	h.Predict([]observe.Expectation{observe.AfterChange("create /etc/ssh/ssh_known_hosts")})
+	if _, err := g.Plan(t.Context(), h); !observe.IsUnknown(err) || !strings.Contains(err.Error(), "does not appear to be a git repository") || !strings.Contains(err.Error(), "may depend on an earlier change") {
+		t.Errorf("the error is %v, expected an uncertain one", err)
+	}
+}
+
 // A hook of git that runs hlplay on its own machine passes the names of its repository on. They are not those of the checkout.
 func TestRunByAHook(t *testing.T) {
 	s := newSite(t)
