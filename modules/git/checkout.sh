@@ -1,5 +1,6 @@
 # Bring a checkout to a commit, in a new repository or in one that is there. No hook is run.
-path=$1 url=$2 commit=$3 force=$4
+# how is "over" to give up changes to tracked files, and "again" after a checkout that was interrupted.
+path=$1 url=$2 commit=$3 how=$4
 umask 022
 unset SUDO_UID # git would trust the repositories of whoever called sudo
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE # hlplay run by a hook has them
@@ -12,9 +13,12 @@ if ! g cat-file -e "$commit^{commit}" 2>/dev/null; then
 	# A commit that no branch and no tag has can be had from some servers.
 	g cat-file -e "$commit^{commit}" 2>/dev/null || g fetch --quiet --no-recurse-submodules origin "$commit" || exit 65
 fi
-# What an interrupted checkout leaves behind is nobody's change.
+[ "$how" != over ] || g reset --quiet --no-recurse-submodules --hard || exit
+# What an interrupted checkout leaves behind is nobody's change, although git does not track all of it.
+force=
+[ "$how" != again ] || force=--force
 g update-ref refs/hlplay/coming "$commit" || exit
-g checkout --quiet --no-recurse-submodules --detach ${force:+--force} "$commit" -- || {
+g checkout --quiet --no-recurse-submodules --detach $force "$commit" -- || {
 	failed=$?
 	g update-ref -d refs/hlplay/coming
 	exit "$failed"

@@ -29,8 +29,8 @@ or a commit stays what it is, and with a full commit nothing is asked over the n
 the checkout is for use, not for development.
 
 Local changes are never lost by accident. If a file that git tracks was changed, or a commit was made that is on no branch, the task fails and names
-it. With ` + "`force = true`" + ` changed files are overwritten, which ` + "`--allow=destroy`" + ` must permit. Files that git does not track stay, unless the
-revision has a file of the same name. Submodules are not fetched, and hooks are not run.
+it. With ` + "`force = true`" + ` changed files are overwritten, which ` + "`--allow=destroy`" + ` must permit. Files that git does not track stay:
+if the revision has a file of the same name, the task fails. Submodules are not fetched, and hooks are not run.
 
 Git acts as the task's user, and the checkout belongs to it. Git runs programs that a repository's configuration names, so a
 path where another user could put a repository is refused: name the user with ` + "`become_user`" + `, and make the directory with ` + "`file`" + `. Credentials
@@ -160,10 +160,17 @@ func (g *git) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if now.head == commit && now.url == g.URL && lost == "" && !now.interrupted {
 		return plan, nil
 	}
+	how := ""
+	switch {
+	case now.interrupted:
+		how = "again"
+	case lost != "":
+		how = "over"
+	}
 	step := modules.Step{
 		Summary: fmt.Sprintf("check %s out at %s (%s) from %s", g.Path, g.Revision, commit[:12], g.URL),
 		Action: modules.Run{
-			Argv: []string{"sh", "-c", checkoutScript, "sh", g.Path, g.URL, commit, forced(g.Force || now.interrupted)},
+			Argv: []string{"sh", "-c", checkoutScript, "sh", g.Path, g.URL, commit, how},
 			Env:  environment(), Limit: limit, Explain: g.explain,
 		},
 		Unmet:  "a branch may have moved meanwhile, or the checkout is changed by another program: run again",
@@ -191,13 +198,6 @@ var readScript string
 
 //go:embed checkout.sh
 var checkoutScript string
-
-func forced(force bool) string {
-	if force {
-		return "force"
-	}
-	return ""
-}
 
 // environment is that of each git: it must not ask, nor use a transport that runs a program named by the URL.
 func environment() map[string]string {
@@ -389,7 +389,7 @@ func (g *git) explain(exit int, _, stderr []byte) error {
 	case strings.Contains(said, "Host key verification failed"):
 		return errors.New("the acting user does not know the SSH key of the repository's host: put it into /etc/ssh/ssh_known_hosts in a task before this one, with file")
 	case strings.Contains(said, "untracked working tree files would be overwritten"):
-		return errors.New("the revision has files that lie in the checkout and that git does not track: remove them, or give them up with force = true:\n" + said)
+		return errors.New("the revision has files that lie in the checkout and that git does not track: move them away or remove them, force does not overwrite them:\n" + said)
 	case said == "":
 		return fmt.Errorf("git ended with exit code %d and no message", exit)
 	}

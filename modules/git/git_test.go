@@ -221,8 +221,20 @@ func TestNothingIsLost(t *testing.T) {
 	s.write(filepath.Join(s.checkout, "notes"), "mine\n")
 	s.ran(s.module("v1"), "one\n")
 	s.commit(s.origin, "notes", "theirs\n")
-	s.refused(s.module("main"), "files that lie in the checkout and that git does not track")
-	s.refused(s.module("main"), "files that lie in the checkout and that git does not track")
+	for _, g := range []*git{s.module("main"), s.module("main"), force("main")} {
+		s.refused(g, "files that lie in the checkout and that git does not track")
+	}
+	s.write(page, "mine\n")
+	if _, err := s.run(force("main")); err == nil {
+		t.Error("with changes to give up, it overwrites a file that git does not track")
+	}
+	notes, err := os.ReadFile(filepath.Join(s.checkout, "notes"))
+	if err != nil || string(notes) != "mine\n" {
+		t.Errorf("the file that git does not track has %q, %v", notes, err)
+	}
+	if err := os.Remove(filepath.Join(s.checkout, "notes")); err != nil {
+		t.Fatal(err)
+	}
 	s.ran(force("main"), "two\n")
 }
 
