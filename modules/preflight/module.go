@@ -44,7 +44,7 @@ alone.`,
 type Module struct {
 	OSDs     int       `hcl:"osds,optional" default:"0" doc:"Number of disks of the host that become OSDs."`
 	Networks []Network `hcl:"network,block" doc:"Addresses at which the hosts must reach each other, besides those of the inventory."`
-	Accept   []string  `hcl:"accept,optional" enum:"host,name,release,clock,machine_id,cpu,memory,nic,disks,firmware,paths,mtu,ports" doc:"What may be wrong with the host, by column of the table: it is not reported."`
+	Accept   []string  `hcl:"accept,optional" enum:"host,name,resolution,release,clock,machine_id,cpu,memory,nic,disks,firmware,paths,mtu,ports" doc:"What may be wrong with the host, by the word before the problem in what hlplay preflight prints: it is not reported."`
 }
 
 // Network is a network between the hosts.

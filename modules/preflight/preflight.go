@@ -116,6 +116,7 @@ type judge struct {
 const (
 	aboutHost     = "host"
 	aboutName     = "name"
+	aboutResolve  = "resolution"
 	aboutRelease  = "release"
 	aboutClock    = "clock"
 	aboutID       = "machine id"
@@ -188,7 +189,7 @@ func (j *judge) name(m Machine) {
 			is = strings.Join(m.Resolved, ", ")
 		}
 		// playbooks/cluster.hcl corrects this itself.
-		j.warn(m, aboutName, fmt.Sprintf("its name resolves to %s, not to %s alone", is, m.Address), "playbooks/cluster.hcl writes /etc/hosts (--tags hosts); by hand: its address in place of 127.0.1.1")
+		j.warn(m, aboutResolve, fmt.Sprintf("its name resolves to %s, not to %s alone", is, m.Address), "playbooks/cluster.hcl writes /etc/hosts (--tags hosts); by hand: its address in place of 127.0.1.1")
 	}
 }
 

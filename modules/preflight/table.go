@@ -25,7 +25,7 @@ func Print(w io.Writer, r Report) error {
 			return text
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(m.Host, aboutID), cell(m.Release, aboutRelease),
-			cell(m.Hostname, aboutName), cell(fmt.Sprintf("%+.1f s", r.ahead(m)), aboutClock), cell(fmt.Sprint(m.CPUs), aboutCPU),
+			cell(m.Hostname, aboutName, aboutResolve), cell(fmt.Sprintf("%+.1f s", r.ahead(m)), aboutClock), cell(fmt.Sprint(m.CPUs), aboutCPU),
 			cell(fmt.Sprintf("%d GiB", m.Memory>>30), aboutMemory), cell(m.links(), aboutNIC, aboutMTU),
 			cell(fmt.Sprintf("%d, %d blank", m.Disks, m.Blank), aboutDisks), cell(firmware(m), aboutFirmware), onOff(m.IOMMU), cell(m.taken(), aboutPorts))
 	}

@@ -1,7 +1,7 @@
 # Nothing is changed until these checks pass.
 
 host_variable "preflight_accept" {
-  description = "What may be wrong with the host in the table of hlplay preflight, by column, such as nic: see hlplay doc preflight."
+  description = "What may be wrong with the host in the table of hlplay preflight, such as nic: see hlplay doc preflight."
   type        = list(string)
   default     = []
 }
@@ -22,7 +22,8 @@ play "preflight" {
       network "ceph" {
         addresses = { for name in groups.pve : name => hosts[name].vars.ceph_address }
       }
-      accept = host.vars.preflight_accept
+      # The name's resolution is written by the stage hosts.
+      accept = concat(["resolution"], host.vars.preflight_accept)
     }
   }
 
