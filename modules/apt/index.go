@@ -116,6 +116,24 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 			expect = append(expect, Transactions.Unknown(command, because))
 		}
 	}
+	index, err := PackageIndex.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
+	if index.Stale { // the sources may be those of another release
+		nothing := func(value any) bool {
+			t, ok := value.(Transaction)
+			return ok && len(t.Changes) == 0
+		}
+		for _, command := range []string{fullUpgrade, safeUpgrade} {
+			if value, known := h.Known(Transactions.Key(command)); known && nothing(value) {
+				expect = append(expect, Transactions.Unknown(command, because))
+			}
+			expect = append(expect, observe.Expectation{
+				Match: func(k observe.Key) bool { return k == Transactions.Key(command) }, If: nothing, Unknown: because,
+			})
+		}
+	}
 	if !m.removes() {
 		Candidates.Want(h, m.names()...)
 		for _, r := range m.requests() {

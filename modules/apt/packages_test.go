@@ -219,6 +219,22 @@ func TestUpgradeThatCannotBeKnown(t *testing.T) {
 	}
 }
 
+// A task that only fetches the index of other sources makes the upgrade of a later task unknowable, unless something is due already.
+func TestUpgradeFromOtherSources(t *testing.T) {
+	for _, due := range []bool{false, true} {
+		var changes []PackageChange
+		if due {
+			changes = []PackageChange{{Name: "bash", From: "5.1", To: "5.2"}}
+		}
+		h := recorded(bookworm, installed("bash", "5.1"), transaction(fullUpgrade, changes...), one(PackageIndex.Expect("", Index{Exists: true, Stale: true})))
+		plans(t, &Module{Update: true}, h, "fetch the package index: a source or a key is newer than the index")
+		plan, err := modulestest.Decoded(&Module{Upgrade: "full"}).Plan(t.Context(), h)
+		if observe.IsUnknown(err) == due || due && len(plan.Steps) != 1 {
+			t.Errorf("due %v: steps %q (%v)", due, summaries(plan), err)
+		}
+	}
+}
+
 func TestUpgradeThatIsDueWhateverTheIndexSays(t *testing.T) {
 	h := recorded(bookworm, installed("bash", "5.1"), transaction(fullUpgrade, PackageChange{Name: "bash", From: "5.1", To: "5.2"}),
 		one(PackageIndex.Expect("", Index{Exists: true, Age: 26 * time.Hour})))
