@@ -94,7 +94,7 @@ play "every node is ready before any is touched" {
       shell = <<-EOT
         cd /etc/apt || exit
         # An earlier run may have changed the sources: what apt would upgrade then are the packages of Debian 13.
-        if grep -hsE '^[^#]*[[:space:]]trixie' sources.list sources.list.d/*.list sources.list.d/*.sources >/dev/null; then exit 0; fi
+        if grep -qsE '^[^#]*[[:space:]]trixie' sources.list sources.list.d/*.list sources.list.d/*.sources; then exit 0; fi
         plan=$(LC_ALL=C apt-get -s -q full-upgrade) || exit
         printf '%s\n' "$plan" | sed -n 's/^Inst \([^ ]*\) .*/\1/p'
       EOT
