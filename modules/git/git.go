@@ -199,9 +199,13 @@ var readScript string
 //go:embed checkout.sh
 var checkoutScript string
 
-// environment is that of each git: it must not ask, nor use a transport that runs a program named by the URL.
+// environment is that of each git: it must not ask, nor have ssh ask on the terminal of whoever runs hlplay on this very machine, nor
+// use a transport that runs a program named by the URL.
 func environment() map[string]string {
-	return map[string]string{"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file"}
+	return map[string]string{
+		"GIT_TERMINAL_PROMPT": "0", "SSH_ASKPASS": "/bin/false", "SSH_ASKPASS_REQUIRE": "force",
+		"GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
+	}
 }
 
 // settled returns what lies at the path and the repository in it, if there is any. It refuses what is neither a checkout nor an empty

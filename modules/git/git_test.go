@@ -300,6 +300,27 @@ func TestRunByAHook(t *testing.T) {
 	}
 }
 
+// An ssh that does not know the repository's host must not ask on the terminal, if there is one.
+func TestSSHDoesNotAsk(t *testing.T) {
+	s := newSite(t)
+	ssh := filepath.Join(t.TempDir(), "ssh")
+	asks := `#!/bin/sh
+if [ "$SSH_ASKPASS_REQUIRE" != force ] || "$SSH_ASKPASS" 'Are you sure you want to continue connecting (yes/no)?'; then
+	echo 'it asks on the terminal' >&2
+else
+	echo 'Host key verification failed.' >&2
+fi
+exit 255
+`
+	if err := os.WriteFile(ssh, []byte(asks), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.git("config", "--global", "core.sshCommand", ssh)
+	g := s.module("main")
+	g.URL = "git@example.org:site.git"
+	s.refused(g, "the acting user does not know the SSH key of the repository's host")
+}
+
 func TestWhatIsThere(t *testing.T) {
 	s := newSite(t)
 	if err := os.Mkdir(s.checkout, 0o750); err != nil {
