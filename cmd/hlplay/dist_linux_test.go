@@ -58,11 +58,11 @@ func TestPackage(t *testing.T) {
 
 	t.Setenv("DPKG_DEB_COMPRESSOR_TYPE", "none") // for speed
 	architecture := strings.TrimSpace(output(t, "dpkg", "--print-architecture"))
-	file := filepath.Join(dir, "hlplay_1.2_"+architecture+".deb")
-	if printed := output(t, "../../.ci/deb", program, architecture, "1.2", pages, dir); printed != file+"\n" {
+	file := filepath.Join(dir, "hlplay_1.2~rc1_"+architecture+".deb") // so that apt takes 1.2 for newer
+	if printed := output(t, "../../.ci/deb", program, architecture, "1.2-rc1", pages, dir); printed != file+"\n" {
 		t.Fatalf("it printed %q, expected %q", printed, file)
 	}
-	if is := output(t, "dpkg-deb", "--field", file, "Package", "Version", "Architecture"); is != "Package: hlplay\nVersion: 1.2\nArchitecture: "+architecture+"\n" {
+	if is := output(t, "dpkg-deb", "--field", file, "Package", "Version", "Architecture"); is != "Package: hlplay\nVersion: 1.2~rc1\nArchitecture: "+architecture+"\n" {
 		t.Errorf("the package says of itself:\n%s", is)
 	}
 	for line := range strings.Lines(output(t, "dpkg-deb", "--contents", file)) {
@@ -99,6 +99,16 @@ func available(cmd *cobra.Command) []*cobra.Command {
 		}
 	}
 	return all
+}
+
+// A version that no package could have is refused before anything is built.
+func TestVersionOfARelease(t *testing.T) {
+	for _, version := range []string{"v1.2", "1.2 beta", "latest", "1.2/3"} {
+		out, err := exec.Command("../../.ci/dist", version).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "VERSION is "+version+", and must begin with a digit") {
+			t.Errorf("%s: %v\n%s", version, err, out)
+		}
+	}
 }
 
 // TestBillOfMaterials compares what make dist says that a program consists of with what the program says itself.
