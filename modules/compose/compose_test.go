@@ -45,6 +45,7 @@ func TestValidate(t *testing.T) {
 		"no tag":              {image("caddy"), `line 3: image "caddy" of service a has no version`},
 		"latest":              {image("ghcr.io/a/b:latest"), `is whatever is the latest`},
 		"a variable":          {image("caddy:${TAG}"), "depends on a variable of Compose"},
+		"an alias":            {describe("x-image: &image caddy:2.10.0\nservices:\n  a:\n    image: *image\n"), ""},
 		"an option":           {image("--all"), "is not the name of an image"},
 		"no image":            {describe("services:\n  a:\n    command: x\n"), "line 3: service a has no image"},
 		"built here":          {describe("services:\n  a:\n    build: .\n    image: a:1\n"), "line 3: service a is built on the host"},
@@ -166,6 +167,12 @@ func TestPlan(t *testing.T) {
 				p.Files["compose.yml"] = "services:\n  init:\n    image: api:1\n  caddy:\n    image: caddy:2.10.0\n    depends_on: {init: {condition: service_completed_successfully}}\n"
 			}, is: project{Services: map[string]containers{"caddy": {Current: true}, "init": ended}},
 			want: []string{"write /srv/web/compose.yml", "pull api:1", "replace caddy, init (project web)"},
+		},
+		"one that may be missing, and is": {
+			change: func(p *Project) {
+				p.Files["compose.yml"] = web + "    depends_on: {init: {condition: service_completed_successfully, required: false}}\n"
+			}, is: running(nil),
+			want: []string{"write /srv/web/compose.yml", "replace caddy (project web)"},
 		},
 		"absent": {change: func(p *Project) { p.State = absent }, is: running(nil), want: []string{"remove caddy (project web)", "remove /srv/web/caddy/Caddyfile", "remove /srv/web/compose.yml"}},
 		"a directory for all": {

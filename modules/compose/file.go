@@ -85,9 +85,7 @@ func (p *paths) UnmarshalYAML(n *yaml.Node) error {
 		entries = n.Content
 	}
 	for _, entry := range entries {
-		if entry.Kind == yaml.AliasNode {
-			entry = entry.Alias
-		}
+		entry = aliased(entry)
 		long := struct{ Path string }{Path: entry.Value}
 		if entry.Kind != yaml.ScalarNode {
 			if err := entry.Decode(&long); err != nil {
@@ -97,6 +95,14 @@ func (p *paths) UnmarshalYAML(n *yaml.Node) error {
 		*p = append(*p, long.Path)
 	}
 	return nil
+}
+
+// aliased returns what an alias stands for, and any other node itself.
+func aliased(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
 }
 
 // parse reads a project's file. Compose itself checks the rest of it.
@@ -125,18 +131,19 @@ func parse(text string) (file, error) {
 		if err := errors.Join(node.Decode(&w), node.Decode(&s.raw)); err != nil {
 			return file{}, &fileError{fmt.Sprintf("service %s: %s", name, strings.TrimPrefix(err.Error(), "yaml: ")), "a service as in Compose's reference"}
 		}
+		image, after := aliased(&w.Image), aliased(&w.DependsOn)
 		switch {
 		case !w.Build.IsZero():
 			return file{}, &fileError{fmt.Sprintf("line %d: service %s is built on the host", w.Build.Line, name), "an image from a registry, with its version"}
 		case !w.Extends.IsZero():
 			return file{}, &fileError{fmt.Sprintf("line %d: extends is not supported", w.Extends.Line), "a service that is written in full, or YAML's << and &"}
-		case w.Image.Value == "":
+		case image.Value == "":
 			return file{}, &fileError{fmt.Sprintf("line %d: service %s has no image", node.Line, name), "an image with its version, as in caddy:2.10.0"}
 		}
-		if problem := pinned(w.Image.Value); problem != "" {
-			return file{}, &fileError{fmt.Sprintf("line %d: image %q of service %s %s", w.Image.Line, w.Image.Value, name, problem), "a version, as in caddy:2.10.0, or a digest, so that each run has the same image"}
+		if problem := pinned(image.Value); problem != "" {
+			return file{}, &fileError{fmt.Sprintf("line %d: image %q of service %s %s", w.Image.Line, image.Value, name, problem), "a version, as in caddy:2.10.0, or a digest, so that each run has the same image"}
 		}
-		s.image, s.optional, s.settings = w.Image.Value, len(w.Profiles) > 0, slices.Concat(w.EnvFile, w.Labels)
+		s.image, s.optional, s.settings = image.Value, len(w.Profiles) > 0, slices.Concat(w.EnvFile, w.Labels)
 		for _, v := range w.Volumes {
 			if strings.Contains(v.source, "/") || v.source == "." { // anything else is the name of a volume
 				s.mounts = append(s.mounts, v.source)
@@ -149,8 +156,8 @@ func parse(text string) (file, error) {
 			s.mounts = append(s.mounts, f.Secrets[c.source].File)
 		}
 		var conditions map[string]struct{ Condition string }
-		if w.DependsOn.Kind == yaml.MappingNode {
-			if err := w.DependsOn.Decode(&conditions); err != nil {
+		if after.Kind == yaml.MappingNode {
+			if err := after.Decode(&conditions); err != nil {
 				return file{}, &fileError{fmt.Sprintf("line %d: depends_on of service %s: %v", w.DependsOn.Line, name, err), "a service as in Compose's reference"}
 			}
 		}
@@ -162,9 +169,10 @@ func parse(text string) (file, error) {
 		all.services[name] = s
 	}
 	for _, name := range ends {
-		s := all.services[name]
-		s.once = true
-		all.services[name] = s
+		if s, known := all.services[name]; known { // another one need not be there if required is false
+			s.once = true
+			all.services[name] = s
+		}
 	}
 	return all, nil
 }
