@@ -120,6 +120,11 @@ func (p *Project) Validate() error {
 		case len(p.Files[name]) > observe.FileLimit:
 			return fault("files", fmt.Sprintf("%s has more than %d bytes", name, observe.FileLimit), "short files of settings")
 		}
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			if _, both := p.Files[dir]; both {
+				return fault("files", dir+" cannot be a file and the directory of "+name, "another name for one of them")
+			}
+		}
 		for _, main := range mainFiles {
 			if name == main {
 				found = append(found, name)

@@ -58,6 +58,7 @@ func TestValidate(t *testing.T) {
 		"two":                 {func(p *Project) { p.Files["compose.yaml"] = web }, "has both compose.yaml and compose.yml"},
 		"an override":         {func(p *Project) { p.Files["compose.override.yml"] = web }, "would not be read"},
 		"outside":             {func(p *Project) { p.Files["../x"] = "" }, `"../x" is not a path below the directory`},
+		"in a file":           {func(p *Project) { p.Files["caddy"] = "" }, "caddy cannot be a file and the directory of caddy/Caddyfile"},
 		"absolute":            {func(p *Project) { p.Files["/etc/passwd"] = "" }, "is not a path below the directory"},
 		"the root":            {func(p *Project) { p.Directory = "/" }, "cannot be the directory"},
 		"a top directory":     {func(p *Project) { p.Directory = "/etc" }, "cannot be the directory"},
