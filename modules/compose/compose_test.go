@@ -137,6 +137,13 @@ func TestPlan(t *testing.T) {
 			}, is: running(nil), more: []observe.Expectation{text("/srv/web/compose.yml", strings.Replace(web, "./caddy:/etc/caddy", ".:/etc/caddy", 1))},
 			want: []string{"write /srv/web/compose.yml", "bring the containers of web up to date", "restart caddy of web, whose files have changed"},
 		},
+		"a file of a stopped service of a profile": {
+			change: func(p *Project) {
+				p.Files["compose.yml"] = web + "    profiles: [x]\n"
+				p.Files["caddy/Caddyfile"] = ":81\n"
+			}, is: running(func(c *containers) { c.Stopped = true }), more: []observe.Expectation{text("/srv/web/compose.yml", web+"    profiles: [x]\n")},
+			want: []string{"write /srv/web/caddy/Caddyfile"},
+		},
 		"a file with variables": {
 			change: func(p *Project) {
 				p.Files["compose.yml"] = web + "    env_file: [{path: ./caddy/Caddyfile}]\n"

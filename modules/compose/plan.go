@@ -103,8 +103,8 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 				continue
 			}
 			seen = true
-			// What is written in another way is replaced anyway.
-			if _, runs := is.Services[service]; runs && s.same(was.services[service]) {
+			// What is written in another way is replaced anyway, and what only a profile starts stays stopped.
+			if now, there := is.Services[service]; there && !(s.optional && now.Stopped) && s.same(was.services[service]) {
 				stale[service] = true
 			}
 		}
