@@ -257,7 +257,7 @@ play "upgrade one node at a time" {
       file {
         path = "/etc/apt/sources.list"
         line {
-          regexp = "^[^#]*proxmox\\.com/debian/(pve|ceph-[a-z]+)/? +bookworm"
+          regexp = "^[^#]*proxmox\\.com/debian/(pve|ceph-[a-z]+)/?\\s+bookworm"
           state  = "absent"
         }
       }
