@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/modprobe"},
 	"modules/pbs":               {"engine/observe", "modules", "modules/internal/pbs", "modules/internal/pve", "modules/internal/required"},
 	"modules/pve8to9":           {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/pve"},
-	"modules/pveceph":           {"engine/observe", "engine/suggest", "modules", "modules/apt", "modules/internal/blank", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
+	"modules/pveceph":           {"engine/observe", "engine/plural", "engine/suggest", "modules", "modules/apt", "modules/internal/blank", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvecm":             {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/ceph", "modules/internal/pbs", "modules/internal/pve"},
 	"modules/qm":                {"engine/observe", "engine/plural", "modules", "modules/internal/pve"},
