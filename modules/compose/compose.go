@@ -91,6 +91,8 @@ const absent = "absent"
 
 var (
 	nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	// overrideForm is a file that Compose adds to the main one if it looks for both itself.
+	overrideForm = regexp.MustCompile(`^(docker-)?compose\.override\.ya?ml$`)
 	// mainFiles are the names under which Compose looks for a project's file.
 	mainFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}
 )
@@ -115,7 +117,7 @@ func (p *Project) Validate() error {
 		switch base := path.Base(name); {
 		case name == "" || path.IsAbs(name) || path.Clean(name) != name || name == "." || base == ".." || strings.HasPrefix(name, "../") || strings.ContainsAny(name, "\n\r\x00"):
 			return fault("files", fmt.Sprintf("%q is not a path below the directory", name), `as in "compose.yml" or "caddy/Caddyfile"`)
-		case strings.Contains(name, ".override."):
+		case overrideForm.MatchString(name):
 			return fault("files", name+" would not be read", "one file describes the project")
 		case len(p.Files[name]) > observe.FileLimit:
 			return fault("files", fmt.Sprintf("%s has more than %d bytes", name, observe.FileLimit), "short files of settings")

@@ -57,6 +57,7 @@ func TestValidate(t *testing.T) {
 		"no compose.yml":      {func(p *Project) { delete(p.Files, "compose.yml") }, "files: has no compose.yml"},
 		"two":                 {func(p *Project) { p.Files["compose.yaml"] = web }, "has both compose.yaml and compose.yml"},
 		"an override":         {func(p *Project) { p.Files["compose.override.yml"] = web }, "would not be read"},
+		"no override":         {func(p *Project) { p.Files["caddy/site.override.conf"] = "" }, ""},
 		"outside":             {func(p *Project) { p.Files["../x"] = "" }, `"../x" is not a path below the directory`},
 		"in a file":           {func(p *Project) { p.Files["caddy"] = "" }, "caddy cannot be a file and the directory of caddy/Caddyfile"},
 		"absolute":            {func(p *Project) { p.Files["/etc/passwd"] = "" }, "is not a path below the directory"},
