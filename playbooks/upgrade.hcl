@@ -86,11 +86,36 @@ play "upgrade one node at a time" {
     }
   }
 
-  task "G1.5 G2.1 full upgrade" {
+  task "fetch the package index" {
     apt {
       update    = true
-      upgrade   = "full"
       cache_age = var.index_age
+    }
+  }
+
+  # As pve8-to-9.hcl leaves the sources when it stops behind their change: the upgrade to another release has gates of its own.
+  task "which Debian release the sources offer" {
+    command {
+      argv  = ["apt-cache", "policy", "base-files"]
+      env   = { LC_ALL = "C" }
+      reads = true
+    }
+    register = "base"
+  }
+
+  task "the sources offer the release that the node runs" {
+    assert {
+      condition {
+        test    = can(regex("Candidate: ${facts.distribution.version}\\.", result.base.stdout))
+        message = "the sources of ${host.name} do not offer Debian ${facts.distribution.version}, which it runs: finish the upgrade from Proxmox VE 8 with playbooks/pve8-to-9.hcl, or look at apt-cache policy base-files"
+      }
+    }
+  }
+
+  task "G1.5 G2.1 full upgrade" {
+    apt {
+      upgrade   = "full"
+      cache_age = "24h"
     }
     timeout = "1h"
   }
