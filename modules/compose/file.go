@@ -97,6 +97,18 @@ func (p *paths) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
+// reason says what is wrong in a file, without the names of Go's types.
+func reason(err error) string {
+	said := strings.TrimPrefix(err.Error(), "yaml: ")
+	if wrong := (*yaml.TypeError)(nil); errors.As(err, &wrong) && len(wrong.Errors) > 0 {
+		said = wrong.Errors[0]
+	}
+	if line, _, ok := strings.Cut(said, ": cannot unmarshal "); ok {
+		return line + ": the value is of another type than Compose expects"
+	}
+	return said
+}
+
 // aliased returns what an alias stands for, and any other node itself.
 func aliased(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
@@ -114,7 +126,7 @@ func parse(text string) (file, error) {
 		Secrets  map[string]struct{ File string } `yaml:"secrets"`
 	}
 	if err := yaml.Unmarshal([]byte(text), &f); err != nil {
-		return file{}, &fileError{strings.TrimPrefix(err.Error(), "yaml: "), "a file as in Compose's reference"}
+		return file{}, &fileError{reason(err), "a file as in Compose's reference"}
 	}
 	switch {
 	case !f.Include.IsZero():
@@ -129,7 +141,7 @@ func parse(text string) (file, error) {
 		var w written
 		s := service{}
 		if err := errors.Join(node.Decode(&w), node.Decode(&s.raw)); err != nil {
-			return file{}, &fileError{fmt.Sprintf("service %s: %s", name, strings.TrimPrefix(err.Error(), "yaml: ")), "a service as in Compose's reference"}
+			return file{}, &fileError{fmt.Sprintf("service %s: %s", name, reason(err)), "a service as in Compose's reference"}
 		}
 		image, after := aliased(&w.Image), aliased(&w.DependsOn)
 		switch {
@@ -158,7 +170,7 @@ func parse(text string) (file, error) {
 		var conditions map[string]struct{ Condition string }
 		if after.Kind == yaml.MappingNode {
 			if err := after.Decode(&conditions); err != nil {
-				return file{}, &fileError{fmt.Sprintf("line %d: depends_on of service %s: %v", w.DependsOn.Line, name, err), "a service as in Compose's reference"}
+				return file{}, &fileError{fmt.Sprintf("depends_on of service %s: %s", name, reason(err)), "a service as in Compose's reference"}
 			}
 		}
 		for other, on := range conditions {
