@@ -7,7 +7,7 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR G
 export GIT_CEILING_DIRECTORIES="${path%/*}"
 [ -e "$path/.git" ] || git -c init.defaultBranch=main init --quiet --template= -- "$path" || exit
 g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -C "$path" "$@"; }
-g config remote.origin.url "$url" && g config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*' || exit
+g config --replace-all remote.origin.url "$url" && g config --replace-all remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*' || exit
 if ! g cat-file -e "$commit^{commit}" 2>/dev/null; then
 	g fetch --quiet --force --prune --tags --no-recurse-submodules origin || exit
 	# A commit that no branch and no tag has can be had from some servers.

@@ -327,6 +327,9 @@ func TestWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.ran(s.module("v1"), "one\n") // an empty directory is taken, with its mode
+	s.git("-C", s.checkout, "config", "--add", "remote.origin.fetch", "+refs/notes/*:refs/notes/*")
+	s.git("-C", s.checkout, "config", "--add", "remote.origin.url", "https://mirror.example.org/site.git")
+	s.ran(s.module("main"), "two\n") // and so is a checkout that fetches more
 	if err := os.Rename(filepath.Join(s.checkout, ".git"), filepath.Join(s.checkout, "git")); err != nil {
 		t.Fatal(err)
 	}
