@@ -420,7 +420,14 @@ play "the cluster runs Proxmox VE 9" {
 
   task "HA groups have become rules" {
     command {
-      shell = "if grep '^group:' /etc/pve/ha/groups.cfg; then exit 1; fi 2>/dev/null"
+      shell = <<-EOT
+        [ -e /etc/pve/.version ] || { echo "/etc/pve is not mounted: systemctl status pve-cluster" >&2; exit 1; }
+        [ -e /etc/pve/ha/groups.cfg ] || exit 0
+        grep '^group:' /etc/pve/ha/groups.cfg
+        case $? in 0) ;; 1) exit 0 ;; *) exit 1 ;; esac # it cannot be asked
+        echo "these are not rules yet: journalctl -u pve-ha-crm on the HA master says why" >&2
+        exit 1
+      EOT
       reads = true
     }
     retries = var.tries
