@@ -32,7 +32,7 @@ func (p *planner) delegate(t *task, d *decision) {
 		return
 	}
 	if d.scope != modules.EachHost {
-		d.items, d.err = nil, &undelegableError{fmt.Sprintf("%s changes a cluster, or must not run on two hosts at once, and decides itself where it acts", t.Module.Name)}
+		d.items, d.err = nil, &undelegableError{fmt.Sprintf("%s changes a cluster, or must not run on two hosts at once, and decides itself where it acts: leave delegate_to out", t.Module.Name)}
 		return
 	}
 	d.scope = modules.OneByOne
@@ -59,7 +59,7 @@ func (d *delegation) direct(plan *modules.Plan) error {
 			return &undelegableError{"a reboot needs a play for " + name + ", which notices that the host went away"}
 		}
 		if step.On != nil {
-			return &undelegableError{"this module acts on several hosts, and decides itself on which"}
+			return &undelegableError{"this module acts on several hosts, and decides itself on which: leave delegate_to out"}
 		}
 		step.On, step.Expect = d.to.observed, bind(step.Expect, d.to.observed)
 		step.Summary = "on " + name + ": " + step.Summary
