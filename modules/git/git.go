@@ -292,7 +292,8 @@ func (g *git) read(ctx context.Context, h modules.Host) (state, error) {
 		return state{}, err
 	}
 	if answer.Exit != 0 {
-		return state{}, fmt.Errorf("git cannot read the checkout %s on %s: %s", g.Path, h.Name(), cmp.Or(observe.LastLine(answer.Stderr), remote.Ending(answer.Exit)))
+		said, _, _ := strings.Cut(strings.TrimSpace(string(answer.Stderr)), "\n") // advice follows, some of it to trust whoever owns it
+		return state{}, fmt.Errorf("git cannot read the checkout %s on %s: %s; give all of it to the acting user, or remove it to have it made anew", g.Path, h.Name(), cmp.Or(said, remote.Ending(answer.Exit)))
 	}
 	return parseState(string(answer.Stdout)), nil
 }

@@ -267,6 +267,22 @@ func TestNoProgramIsRun(t *testing.T) {
 	}
 }
 
+// What git says first is the fault, and what it says last may be to trust any owner.
+func TestUnreadable(t *testing.T) {
+	s := newSite(t)
+	if err := os.MkdirAll(filepath.Join(s.checkout, ".git"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.refused(s.module("main"), "not a git repository (or any of the parent directories): .git; give all of it to the acting user, or remove it to have it made anew")
+	h := observe.NewRecorded("n1")
+	g := s.module("main")
+	said := "fatal: detected dubious ownership in repository at '/srv/site'\nTo add an exception for this directory, call:\n\n\tgit config --global --add safe.directory /srv/site\n"
+	h.Predict([]observe.Expectation{observe.Commands.Expect(g.reading(t.Context()).Key(), remote.Answer{Exit: 128, Stderr: []byte(said)})})
+	if _, err := g.read(t.Context(), h); err == nil || !strings.Contains(err.Error(), "dubious ownership") || strings.Contains(err.Error(), "safe.directory") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // Check mode does not call a repository unreadable that an earlier change, such as that of a key, may make readable.
 func TestBeforeAChange(t *testing.T) {
 	s := newSite(t)
