@@ -22,6 +22,8 @@ func TestCrushMapIsEdited(t *testing.T) {
 		{"ceph osd crush rule ls", "two"},
 		{"ceph osd tree", " 5    hdd  0.50000          osd.5"},
 		{"ceph osd crush rule dump two", `"item_name": "default~hdd"`},
+		{edit + `sed -i 's/^# end.*/rule pair {\n\tid 8\n\ttype replicated\n\tstep take default\n\tstep choose firstn 2 type osd\n\tstep emit\n}/' cm.txt && crushtool -c cm.txt -o cm.pair && crushtool -i cm.pair --test --show-bad-mappings --rule 8 --num-rep 2`, ""},
+		{"crushtool -i cm.pair --test --show-bad-mappings --rule 8 --num-rep 3 --min-x 0 --max-x 0", "bad mapping rule 8 x 0 num_rep 3 result ["},
 		{edit + `sed -i '/^rule replicated_rule /,/^}/d' cm.txt && crushtool -c cm.txt -o cm.new && ceph osd setcrushmap -i cm.new`, "references crush_rule 0 but it is not present"},
 		{edit + `sed -i 's/step emit/step bogus/' cm.txt && crushtool -c cm.txt -o cm.new`, "error: parse error at 'step'"},
 		{edit + `sed -i 's/item osd.5 /item osd.9 /' cm.txt && crushtool -c cm.txt -o cm.new`, "item 'osd.9' in bucket 'pve3' is not defined"},

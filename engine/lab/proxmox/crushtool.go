@@ -252,7 +252,7 @@ func (c *Command) compareCrush(m, other *crushMap) int {
 // place chooses as many OSDs for an input as requested, each in a different failure domain.
 func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []int {
 	var root, class, domain string
-	per := 1
+	per, domains := 1, reps
 	for _, step := range r.Steps {
 		switch f := strings.Fields(step); {
 		case f[0] == "take" && len(f) > 1:
@@ -263,14 +263,20 @@ func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []in
 			per, _ = strconv.Atoi(f[2]) // 0 is refused when it is set
 		case strings.HasPrefix(f[0], "choose") && len(f) == 5:
 			domain = f[4]
+			if n, _ := strconv.Atoi(f[2]); n <= 0 { // how many fewer than requested
+				domains = max(reps+n, 0)
+			} else {
+				domains = min(reps, n)
+			}
 		}
 	}
 	if per > 1 {
-		return m.placeWithin(r, root, class, domain, x, reps, per, weights)
+		chosen := m.placeWithin(r, root, class, domain, x, domains, per, weights)
+		return chosen[:min(reps, len(chosen))]
 	}
 	var chosen []int
 	taken := map[string]bool{}
-	for rep := range reps {
+	for rep := range domains {
 		for try := range 50 {
 			inside, id := m.descend(root, class, domain, x, rep+try, weights)
 			if id >= 0 && !taken[inside] {
@@ -284,10 +290,10 @@ func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []in
 }
 
 // placeWithin chooses domains first, and then a number of OSDs in each.
-func (m *crushMap) placeWithin(r crushRule, root, class, domain string, x, reps, per int, weights map[int]float64) []int {
+func (m *crushMap) placeWithin(r crushRule, root, class, domain string, x, domains, per int, weights map[int]float64) []int {
 	var chosen []int
 	taken := map[string]bool{}
-	for rep := range reps {
+	for rep := range domains {
 		for try := range 50 {
 			inside, id := m.descend(root, class, domain, x, rep+try, weights)
 			if id < 0 || taken[inside] {
@@ -302,7 +308,7 @@ func (m *crushMap) placeWithin(r crushRule, root, class, domain string, x, reps,
 			break
 		}
 	}
-	return chosen[:min(reps, len(chosen))]
+	return chosen
 }
 
 // descend draws straws from a bucket down to a device; domain is the bucket of the given type on the way.
