@@ -79,7 +79,7 @@ type result struct {
 
 // Project holds the module's arguments.
 type Project struct {
-	Directory string            `hcl:"directory" doc:"Directory of the project: /srv/web. It is made accessible to root alone."`
+	Directory string            `hcl:"directory" doc:"Directory of the project: /srv/web. It is made, for root alone."`
 	Name      string            `hcl:"name,optional" doc:"Name of the project: lower-case letters, digits, hyphens and underscores. The default is that of the directory."`
 	Files     map[string]string `hcl:"files,optional" doc:"Files of the project by their paths below the directory, with their content; one of them is compose.yml, compose.yaml, docker-compose.yml or docker-compose.yaml. Files that are no longer listed stay."`
 	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the project exists."`

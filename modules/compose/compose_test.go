@@ -221,6 +221,9 @@ func TestRefusals(t *testing.T) {
 		"a user's":         {running(nil), []observe.Expectation{observe.Files.Expect("/srv", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "eve", Group: "eve"})}, "eve could put something else"},
 		"a link":           {running(nil), []observe.Expectation{observe.Files.Expect("/srv/web/compose.yml", observe.File{Type: observe.Symlink, Target: "/etc/passwd", Owner: "root"})}, "is a symbolic link to /etc/passwd"},
 		"a linked project": {running(nil), []observe.Expectation{observe.Files.Expect("/srv/web", observe.File{Type: observe.Symlink, Target: "/opt", Owner: "root"}), observe.Files.Expect("/opt", observe.File{Type: observe.Directory, Owner: "root", Mode: 0o755})}, "expected a directory"},
+		"the system's directory": {running(nil), []observe.Expectation{
+			observe.Files.Expect("/srv/web", observe.File{Type: observe.Directory, Owner: "root", Group: "root", Mode: 0o755}), observe.Files.Expect("/srv/web/compose.yml", observe.File{}),
+		}, "/srv/web on web1 is there already (0755 root:root), without compose.yml: choose a directory of the project's own"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := with(nil)

@@ -180,6 +180,12 @@ func (p *Project) place(ctx context.Context, h modules.Host) (steps []modules.St
 		case now.Type != observe.Directory:
 			return nil, nil, fmt.Errorf("%s on %s is a %s: expected a directory", dir, h.Name(), now.Type)
 		case dir == p.Directory && (now.Mode != after.Mode || now.Owner != after.Owner || now.Group != after.Group):
+			// A directory that others use, such as /etc/ssh, must not be closed to them.
+			if main, err := observe.Files.Observe(ctx, h, p.at(p.main())); err != nil {
+				return nil, nil, err
+			} else if !main.Exists() {
+				return nil, nil, &modules.FinalError{Err: fmt.Errorf("directory: %s on %s is there already (%04o %s:%s), without %s: choose a directory of the project's own, or make this one accessible to root alone (0700) in a task before", dir, h.Name(), now.Mode, now.Owner, now.Group, p.main())}
+			}
 			steps = append(steps, modules.Step{
 				Summary: fmt.Sprintf("let only root into %s", dir),
 				Action:  modules.SetAttributes{Path: dir, Mode: &after.Mode, Owner: after.Owner, Group: after.Group},
