@@ -1,6 +1,7 @@
 package pveceph
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -278,8 +279,14 @@ func (e *crushEdit) step(h modules.Host, d ceph.Distribution) modules.Step {
 		Summary: fmt.Sprintf("set the CRUSH map in place of version %s: %s%s; the old map is kept in %s%s", version, e.moves(), e.warnings(), keptMaps, version),
 		Action: modules.Run{
 			Argv: []string{"sh", "-c", setCrush, "sh", linkTarget, version, keptMaps}, Stdin: []byte(e.want.Text()),
-			Env: map[string]string{"LC_ALL": "C"}, Limit: 2 * time.Minute, Explain: explain,
-			Stale: &modules.Stale{Path: "the CRUSH map", Says: "prior_version"},
+			Env: map[string]string{"LC_ALL": "C"}, Limit: 2 * time.Minute,
+			Explain: func(exit int, stdout, stderr []byte) error {
+				if bytes.Contains(stderr, []byte("prior_version")) {
+					// The text was made without this change and would undo it.
+					return fmt.Errorf("somebody has changed the CRUSH map since version %s was read, and nothing was set: bring the text up to date with the cluster (ceph osd crush dump), then run again", version)
+				}
+				return explain(exit, stdout, stderr)
+			},
 		},
 		Diff: &modules.Diff{Subject: "CRUSH map", Before: e.have.Text(), After: e.want.Text()},
 		Expect: append(pve.Everywhere(h, ceph.CrushMaps.Expect("", expected), ceph.CrushRules.Expect("", rules), ceph.Spreads.Expect("", spreads), distribution,

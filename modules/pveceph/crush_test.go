@@ -101,8 +101,11 @@ func TestCrush(t *testing.T) {
 			modulestest.Converges(t, m, h)
 			for _, step := range plan.Steps {
 				run := step.Action.(modules.Run)
-				if got := strings.Join(run.Argv[3:], " "); got != "sh /etc/pve/ceph.conf 7 /var/backups/ceph-crushmap-" || run.Stale == nil || len(step.Objects) != 1 {
-					t.Errorf("arguments %q, stale %v, objects %v", got, run.Stale, step.Objects)
+				if got := strings.Join(run.Argv[3:], " "); got != "sh /etc/pve/ceph.conf 7 /var/backups/ceph-crushmap-" || len(step.Objects) != 1 {
+					t.Errorf("arguments %q, objects %v", got, step.Objects)
+				}
+				if err := run.Explain(1, nil, []byte("Error EPERM: prior_version 7 != crush version 8\n")); err == nil || !strings.Contains(err.Error(), "somebody has changed the CRUSH map since version 7") {
+					t.Errorf("another's change is reported as %v", err)
 				}
 			}
 		})

@@ -99,7 +99,7 @@ of pveceph prove nothing.
   weights change nothing, and keeps exact weights where crushtool's text has lost digits. Before anything is set, crushtool compiles the map on the node and
   tries every rule with every pool that uses it, on the cluster's map and on the new one: the plan says how many copies of which pool move, and it is refused above
   max_moved, and where a pool would find too few OSDs. A text that lacks an OSD of the cluster, or has one that is gone, is older than the cluster and is
-  refused. If somebody changes the map between plan and act, it is planned again. The old map is kept in /var/backups and in the run's journal:
+  refused. If somebody changes the map between plan and act, the task fails and sets nothing, because the text would undo that. The old map is kept in /var/backups and in the run's journal:
   ` + "`hlplay restore RUN crushmap`" + ` sets it again. Rules and weights that other tasks describe must be the same there. For a new rule, a weight or a device class
   alone, their own blocks are safer.
 - **conf** sets what it names in a section of /etc/pve/ceph.conf and keeps the rest. Daemons read the file when they start.
