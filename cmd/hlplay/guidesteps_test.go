@@ -76,7 +76,7 @@ var guideSteps = []guideStep{
 	{id: "G2.9", does: "Create a CRUSH rule with failure domain `osd`", differs: "In stretched.hcl hosts first and OSDs in each then: failure domain `osd` bounds no host's copies", tests: []string{"clusters"}},
 	{id: "G2.10", does: "Create a pool with size 5 and min_size 3", tests: []string{"preflight", "clusters"}},
 	{id: "G2.11", does: "Metadata servers and CephFS", tests: []string{"clusters"}},
-	{id: "G2.12", does: "Publish services through frp and Caddy"},
+	{id: "G2.12", does: "Publish services through frp and Caddy", differs: "Versions are pinned, the token is a secret, and Docker stays off the Proxmox VE hosts"},
 	{id: "G2.13", does: "Check the service from outside"},
 	{id: "G2.14", does: "Move the virtual machine's disks to Ceph", differs: "The source is kept until a person has seen the machine run"},
 	{id: "G2.15", does: "Make it highly available", tests: []string{"clusters"}},

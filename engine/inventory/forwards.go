@@ -80,7 +80,7 @@ func Dialer(hosts []*Host, simulated bool) func(ctx context.Context, network, ad
 		case ok:
 			return dialer.DialContext(ctx, network, to)
 		case simulated:
-			return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("a rehearsal reaches simulated nodes alone, at port 8006")}
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("a rehearsal reaches simulated nodes alone, at ports 80 and 8006")}
 		}
 		return dialer.DialContext(ctx, network, address)
 	}

@@ -211,7 +211,11 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 		if err != nil {
 			return err
 		}
-		at.Forwards = map[int]string{proxmox.WebPort: web.String()}
+		site, err := m.Publish(ctx, 80, m.ServeHTTP)
+		if err != nil {
+			return err
+		}
+		at.Forwards = map[int]string{proxmox.WebPort: web.String(), 80: site.String()}
 		at.Keys, at.KnownHosts = []string{key}, known
 		if at.User == "" {
 			at.User = "root"

@@ -29,7 +29,7 @@ changes nothing. Redirects are not followed: expect status 301 or 302 instead.
 In check mode, a response that is not as expected yet is predicted to become so.
 
 From the host, the request is sent with curl, which must be installed there. From the controller, hlplay sends it itself, without a proxy and
-through the inventory's port forwards; a rehearsal can only reach port 8006 of simulated nodes.
+through the inventory's port forwards; a rehearsal can only reach ports 80 and 8006 of simulated nodes.
 
 The machine that asks must trust the server's certificate. Proxmox VE nodes have certificates signed by the cluster's
 own authority: have the controller compare them with a fingerprint, or with the file on the host, which is read over SSH. Of a certificate

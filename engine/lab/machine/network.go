@@ -2,6 +2,7 @@ package machine
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -25,6 +26,13 @@ func (n *Network) add(m *Machine) {
 	for _, p := range m.addresses {
 		n.byAddr[p.Addr()] = m
 	}
+}
+
+// all returns the machines.
+func (n *Network) all() []*Machine {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return slices.Clone(n.machines)
 }
 
 // Lookup returns the machine, on or off, with an address or a name, as the lab sees it. Nodes use Machine.Resolve.
