@@ -321,11 +321,25 @@ play "upgrade one node at a time" {
       register = "offer"
     }
 
-    task "the sources offer Proxmox VE 9" {
+    task "what the upgrade would do" {
+      command {
+        argv  = ["apt-get", "--simulate", "full-upgrade"]
+        env   = { LC_ALL = "C" }
+        reads = true
+      }
+      register = "simulated"
+    }
+
+    # A source that stays with Debian 12 could keep Proxmox VE back, and the node would restart with half of each.
+    task "the upgrade brings Proxmox VE 9" {
       assert {
         condition {
           test    = can(regex("Candidate: 9\\.", result.offer.stdout))
           message = "the sources of ${host.name} do not offer Proxmox VE 9: look at apt-cache policy proxmox-ve; no package was touched"
+        }
+        condition {
+          test    = can(regex("Installed: 9\\.", result.offer.stdout)) || can(regex("(?m)^Inst proxmox-ve .*\\(9\\.", result.simulated.stdout))
+          message = "apt would keep Proxmox VE back on ${host.name}: look at apt-get --simulate full-upgrade, and for sources that still name Debian 12; no package was touched"
         }
       }
     }
