@@ -93,7 +93,7 @@ func TestRefusals(t *testing.T) {
 		{"Ceph loses its monitor's address", &Module{Absent: []string{"vmbr1"}}, stores(map[string]string{"mon_host": "10.0.0.1 10.0.0.2"}),
 			"10.0.0.1 is the address of Ceph's monitor on pve1, which no interface would have any more"},
 		{"Ceph loses its network", &Module{Absent: []string{"vmbr1"}}, stores(map[string]string{"public_network": "192.168.1.64/24", "cluster_network": "10.0.0.1/24"}, "ceph-osd@0.service", "ceph-osd@1.service"),
-			"Ceph's cluster_network is 10.0.0.1/24, in which no interface of pve1 would have an address any more, and its daemons run there (ceph-osd@0, ceph-osd@1)"},
+			"no interface of pve1 would have an address in Ceph's cluster_network (10.0.0.1/24) any more, and its daemons run there (ceph-osd@0, ceph-osd@1)"},
 		{"an address of another bridge", bonded(), host(installed + "\nauto vmbr9\niface vmbr9 inet static\n\taddress 192.168.1.64/24\n\tbridge-ports none\n"), "192.168.1.64 would be on vmbr0 and on vmbr9"},
 		{"what another file declares", bonded(), host("source interfaces.d/*\n"+installed, observe.Dirs.Expect(dropIns, observe.Listing{Exists: true, Entries: []string{".x", "50-cloud-init"}}),
 			observe.Files.Expect(dropIns+"/50-cloud-init", text("\niface ens18 inet dhcp\n"))), "bond.bond0.members: /etc/network/interfaces.d/50-cloud-init:2 also declares ens18, and ifupdown2 merges what several files say about an interface: cloud-init writes this file"},

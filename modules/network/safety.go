@@ -164,7 +164,7 @@ func (s site) ceph(ctx context.Context, h modules.Host) error {
 			}
 		}
 		if len(running) > 0 {
-			return fmt.Errorf("Ceph's %s is %s, in which no interface of %s would have an address any more, and its daemons run there (%s). Keep an address in the network, or give another interface one", key, conf.Global(key), s.host, strings.Join(running, ", "))
+			return fmt.Errorf("no interface of %s would have an address in Ceph's %s (%s) any more, and its daemons run there (%s): keep an address in it, or give one to another interface", s.host, key, conf.Global(key), strings.Join(running, ", "))
 		}
 	}
 	return nil
