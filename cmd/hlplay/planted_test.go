@@ -166,7 +166,7 @@ func scriptHiddenOn(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	p.mu.Lock()
-	commands := p.commands[args[0]]
+	commands := maps.Clone(p.commands[args[0]])
 	for line := range commands {
 		look("a process", []byte(line))
 	}

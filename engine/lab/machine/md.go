@@ -32,7 +32,7 @@ type raidMember struct {
 const (
 	raidSignature = "linux_raid_member"
 	// syncTime is how long an array takes to synchronize or to be reshaped.
-	syncTime = 10 * time.Minute
+	syncTime = time.Hour
 )
 
 // raidNamed returns the array with a kernel name or a name below /dev/md. The caller holds m.mu.
