@@ -1,3 +1,7 @@
+//go:build !race
+
+// With the race detector, programs allocate more before main.
+
 package main
 
 import (
