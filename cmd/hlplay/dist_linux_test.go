@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,13 @@ func TestPackage(t *testing.T) {
 	if err := os.Symlink(own, program); err != nil { // TestMain goes by the name
 		t.Fatal(err)
 	}
-	output(t, "../../.ci/pages", program, pages)
+	writer := filepath.Join(dir, "writer")
+	build := []string{"build", "-tags", "pages", "-o", writer}
+	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		build = append(build, "-race") // the packages have been compiled with it
+	}
+	output(t, "go", append(build, ".")...)
+	output(t, "../../.ci/pages", writer, pages)
 
 	home, err := os.UserHomeDir()
 	if err != nil {

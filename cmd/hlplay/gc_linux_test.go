@@ -1,7 +1,3 @@
-//go:build !race
-
-// With the race detector, programs allocate more before main.
-
 package main
 
 import (

@@ -103,11 +103,17 @@ same playbook on simulated nodes on this machine.`,
 		runCommand(), planCommand(), showCommand(), applyCommand(), driftCommand(), rehearseCommand(), validateCommand(), explainCommand(), doCommand(), fmtCommand(), consoleCommand(),
 		inventoryCommand(), factsCommand(), statusCommand(), preflightCommand(), proveCommand(),
 		historyCommand(), resumeCommand(), restoreCommand(),
-		secretCommand(), docCommand(), labCommand(), manCommand(),
+		secretCommand(), docCommand(), labCommand(),
 	)
+	for _, command := range further {
+		cmd.AddCommand(command())
+	}
 	complete(cmd)
 	return cmd
 }
+
+// further returns the commands that only builds with a tag have.
+var further []func() *cobra.Command
 
 // helpCommand is cobra's, except that an unknown command is an error.
 func helpCommand() *cobra.Command {

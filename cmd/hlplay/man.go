@@ -1,3 +1,5 @@
+//go:build pages
+
 package main
 
 import (
@@ -9,7 +11,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// manCommand is for packages: make dist calls it.
+func init() { further = append(further, manCommand) }
+
+// manCommand is for packages: make dist calls it. Only a build with the tag pages has it, because the library costs each
+// start of the program some 200 kB.
 func manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
