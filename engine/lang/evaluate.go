@@ -60,17 +60,26 @@ func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnos
 	return v, nil
 }
 
+// deciding returns the groups whose `when` decides about the task, innermost first. There are none for a handler, which stands in
+// the group of its role: the task that notified it has passed them, maybe in an earlier run, whose results are gone.
+func (t *Task) deciding() []*Group {
+	var all []*Group
+	for g := t.group; g != nil && !t.handler; g = g.parent {
+		if g.When != nil {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
 // WhenTrue reports whether the task is to be done: whether its own `when` and those of all groups around it are true.
-// If one of them is known to be false, the result is false even if others are unknown.
+// If one of them is known to be false, the result is false even if others are unknown. Of a handler only its own counts.
 //
 // A `when` that reads `each` (see WhenPerItem) is evaluated only if the scope has it: the engine calls WhenTrue once
 // for the task, before Items, and then once for each item.
 func (t *Task) WhenTrue(s Scope) (bool, error) {
 	var unknown error
-	for g := t.group; g != nil; g = g.parent {
-		if g.When == nil {
-			continue
-		}
+	for _, g := range t.deciding() {
 		scope, diags := g.scope(t.play, s, g.When)
 		if diags.HasErrors() {
 			return false, t.fail(diags...)

@@ -66,14 +66,8 @@ func (p *Playbook) Explain(t *Task) string {
 		row("guide", strings.Join(strings.Fields(steps), ", ")+"; docs/coverage.md says where hlplay differs")
 	}
 	row("what", fmt.Sprintf("%s: %s (hlplay doc %s)", t.Module.Name, t.Module.Summary, t.Module.Name))
-	var groups []string
-	for g := t.group; g != nil; g = g.parent {
-		if g.When != nil {
-			groups = append(groups, fmt.Sprintf("group %q: when %s", g.Name, p.text(g.When.Range())))
-		}
-	}
-	for _, condition := range groups {
-		row("when", condition)
+	for _, g := range t.deciding() {
+		row("when", fmt.Sprintf("group %q: when %s", g.Name, p.text(g.When.Range())))
 	}
 	if t.When != nil {
 		row("when", p.text(t.When.Range()))

@@ -54,13 +54,16 @@ type placed struct {
 	space *namespace
 }
 
-// conditions returns the task's own `when` and those of its groups, innermost first.
+// conditions returns the task's own `when` and those of the groups that decide about it, innermost first.
 func (t *Task) conditions() []placed {
-	conditions := []placed{{t.When, t.space}}
-	for g := t.group; g != nil; g = g.parent {
+	var conditions []placed
+	if t.When != nil {
+		conditions = append(conditions, placed{t.When, t.space})
+	}
+	for _, g := range t.deciding() {
 		conditions = append(conditions, placed{g.When, g.space})
 	}
-	return slices.DeleteFunc(conditions, func(c placed) bool { return c.Expression == nil })
+	return conditions
 }
 
 func present(exprs []hcl.Expression) []hcl.Expression {
