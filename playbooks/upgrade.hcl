@@ -57,34 +57,7 @@ play "upgrade one node at a time" {
   hosts  = "pve"
   serial = 1
 
-  task "the cluster has votes to spare for this node" {
-    command {
-      argv  = ["pvecm", "status"]
-      reads = true
-    }
-    register = "votes"
-  }
-
-  task "the others have a quorum without this node" {
-    assert {
-      condition {
-        test    = tonumber(regex("Total votes: +([0-9]+)", result.votes.stdout)[0]) > tonumber(regex("Quorum: +([0-9]+)", result.votes.stdout)[0])
-        message = "without ${host.name} the cluster would have no quorum: bring the other nodes back first"
-      }
-    }
-  }
-
-  task "Ceph is healthy, and no node is in maintenance mode" {
-    pveceph {
-      health {}
-    }
-  }
-
-  task "all placement groups are active and clean" {
-    pveceph {
-      clean {}
-    }
-  }
+  import "roles/gates" {}
 
   task "fetch the package index" {
     apt {
@@ -142,31 +115,8 @@ play "upgrade one node at a time" {
   group "restart the node" {
     when = result.kernel.stdout == "restart"
 
-    task "Ceph can do without the daemons of the node" {
-      command {
-        shell = "osds=$(ceph osd ls-tree \"$NODE\") || exit; [ -z \"$osds\" ] || ceph osd ok-to-stop $osds && ceph mon ok-to-stop \"$NODE\""
-        env   = { NODE = host.name }
-        reads = true
-      }
-      retries = 5
-      delay   = var.pause
-    }
-
-    task "keep its OSDs in while it is away" {
-      command {
-        argv   = ["ceph", "osd", "set-group", "noout", host.name]
-        always = true
-      }
-      notify = ["let its OSDs be marked out again"]
-    }
-
-    task "move its guests away" {
-      evacuate {
-        local_disks = var.local_disks
-        timeout     = var.evacuation
-      }
-      notify  = ["leave maintenance mode"]
-      timeout = "12h"
+    import "roles/drain" {
+      vars = { local_disks = var.local_disks, evacuation = var.evacuation, pause = var.pause }
     }
 
     task "restart" {
@@ -192,32 +142,6 @@ play "upgrade one node at a time" {
           timeout = "30m"
         }
       }
-    }
-  }
-
-  handler "let its OSDs be marked out again" {
-    command {
-      argv   = ["ceph", "osd", "unset-group", "noout", host.name]
-      always = true
-    }
-  }
-
-  # The HA manager acts on the command within seconds; the next node is not started before that.
-  handler "leave maintenance mode" {
-    command {
-      shell  = <<-EOT
-        ha-manager crm-command node-maintenance disable "$NODE" || exit
-        [ -e /etc/pve/ha/manager_status ] || exit 0 # nothing is highly available
-        for i in $(seq 12); do
-          sleep 5
-          grep -q "\"$NODE\":\"maintenance\"" /etc/pve/ha/manager_status
-          case $? in 0) ;; 1) exit 0 ;; *) exit 1 ;; esac # it cannot be asked
-        done
-        echo "$NODE is in maintenance mode after a minute still" >&2
-        exit 1
-      EOT
-      env    = { NODE = host.name }
-      always = true
     }
   }
 }

@@ -1,0 +1,70 @@
+# Takes a node out of service for work on it: its OSDs stay in while they are down, and its guests leave. Handlers put it back into service,
+# whatever happens to the run.
+
+variable "local_disks" {
+  description = "Copy disks that lie on the node itself to the one that its guest moves to."
+  type        = bool
+}
+
+variable "evacuation" {
+  description = "How long to wait at most until the highly available guests have left the node."
+  type        = string
+}
+
+variable "pause" {
+  description = "The time between two looks at whether Ceph can do without the node."
+  type        = string
+}
+
+task "Ceph can do without the daemons of the node" {
+  command {
+    shell = "osds=$(ceph osd ls-tree \"$NODE\") || exit; [ -z \"$osds\" ] || ceph osd ok-to-stop $osds && ceph mon ok-to-stop \"$NODE\""
+    env   = { NODE = host.name }
+    reads = true
+  }
+  retries = 5
+  delay   = var.pause
+}
+
+task "keep its OSDs in while it is away" {
+  command {
+    argv   = ["ceph", "osd", "set-group", "noout", host.name]
+    always = true
+  }
+  notify = ["let its OSDs be marked out again"]
+}
+
+task "move its guests away" {
+  evacuate {
+    local_disks = var.local_disks
+    timeout     = var.evacuation
+  }
+  notify  = ["leave maintenance mode"]
+  timeout = "12h"
+}
+
+handler "let its OSDs be marked out again" {
+  command {
+    argv   = ["ceph", "osd", "unset-group", "noout", host.name]
+    always = true
+  }
+}
+
+# The HA manager acts on the command within seconds; the next node is not started before that.
+handler "leave maintenance mode" {
+  command {
+    shell  = <<-EOT
+      ha-manager crm-command node-maintenance disable "$NODE" || exit
+      [ -e /etc/pve/ha/manager_status ] || exit 0 # nothing is highly available
+      for i in $(seq 12); do
+        sleep 5
+        grep -q "\"$NODE\":\"maintenance\"" /etc/pve/ha/manager_status
+        case $? in 0) ;; 1) exit 0 ;; *) exit 1 ;; esac # it cannot be asked
+      done
+      echo "$NODE is in maintenance mode after a minute still" >&2
+      exit 1
+    EOT
+    env    = { NODE = host.name }
+    always = true
+  }
+}
