@@ -733,7 +733,7 @@ play "prepare nodes" {
 
   task "own address is no loopback address" {
     assert {
-      that    = [
+      that = [
         !startswith(result.address.stdout, "127."),
         result.address.stdout != "::1",
       ]
@@ -837,7 +837,7 @@ play "prepare nodes" {
 
   task "all in all" {
     assert {
-      that    = [
+      that = [
         length(result.kernel.stdout) > 0,
         length(result.space.stdout_lines) == 2,
         result.description.rc == 0,

@@ -72,7 +72,7 @@ play "PCI passthrough" {
   task "G1.24 vfio-pci has the devices" {
     when = length(host.vars.passthrough_devices) > 0
     assert {
-      that = [alltrue([for d in facts.pci : d.driver == null || d.driver == "vfio-pci" if contains(result.reserved.addresses, d.address)])]
+      that    = [alltrue([for d in facts.pci : d.driver == null || d.driver == "vfio-pci" if contains(result.reserved.addresses, d.address)])]
       message = "another driver has one of ${join(", ", result.reserved.addresses)}: see facts.pci"
     }
   }
