@@ -37,7 +37,7 @@ path where another user could put a repository is refused: name the user with ` 
 come from the configuration of that user (an SSH key, a credential helper); a URL with a password is refused. An unencrypted URL (http, git) needs
 a full commit as the revision, because only that shows that nobody modified it in transit.
 
-On simulated nodes git is not simulated.`,
+Simulated nodes have no git: in a rehearsal the task fails.`,
 	Example: `task "the directory of the site" {
   file {
     path  = "/srv/site"

@@ -274,6 +274,13 @@ func TestUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.refused(s.module("main"), "not a git repository (or any of the parent directories): .git; give all of it to the acting user, or remove it to have it made anew")
+	if err := os.RemoveAll(s.checkout); err != nil {
+		t.Fatal(err)
+	}
+	s.ran(s.module("v1"), "one\n")
+	s.write(filepath.Join(s.checkout, ".git", "HEAD"), "ref: refs/heads/torn\n")
+	s.write(filepath.Join(s.checkout, ".git", "refs", "heads", "torn"), "e69de29b\n") // half a commit
+	s.refused(s.module("main"), "git cannot read the checkout")
 	h := observe.NewRecorded("n1")
 	g := s.module("main")
 	said := "fatal: detected dubious ownership in repository at '/srv/site'\nTo add an exception for this directory, call:\n\n\tgit config --global --add safe.directory /srv/site\n"

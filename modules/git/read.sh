@@ -7,7 +7,10 @@ g() { git --no-optional-locks -c core.fsmonitor=false -C "$path" "$@"; }
 g rev-parse --git-dir >/dev/null || exit
 printf 'url %s\n' "$(g config --get remote.origin.url)"
 g rev-parse --verify --quiet refs/hlplay/coming >/dev/null && echo interrupted
-head=$(g rev-parse --verify --quiet HEAD) || exit 0 # nothing is checked out yet
+head=$(g rev-parse --verify --quiet HEAD) || {
+	g symbolic-ref HEAD >/dev/null || exit # HEAD or its branch cannot be read
+	exit 0 # the branch has no commit: nothing is checked out yet
+}
 printf 'head %s\n' "$head"
 kept=$(g for-each-ref --count=1 --contains "$head") || exit
 [ -z "$kept" ] || echo kept
