@@ -96,7 +96,10 @@ cd "$_d" || exit 1
 $limited ceph -c "$1" --connect-timeout 10 osd getcrushmap -o old 2>version || { cat version >&2; exit 1; }
 echo "version $(tail -n 1 version)"
 printf %s "$2" >text
-if ! $limited crushtool -c text -o new >refusal 2>&1 || ! [ -s new ]; then echo refused; cat refusal; exit 0; fi
+$limited crushtool -c text -o new >refusal 2>&1
+_c=$?
+case $_c in 124 | 127 | 137) cat refusal >&2; exit $_c ;; esac # it was not asked, or did not get to answer
+if [ $_c != 0 ] || ! [ -s new ]; then echo refused; cat refusal; exit 0; fi
 echo compiled
 $limited crushtool -d new || exit 1
 _n=$3
