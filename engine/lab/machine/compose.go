@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"regexp"
@@ -416,8 +418,11 @@ func stringsOf(value any) []string {
 func (p composeCall) variables() (map[string]string, error) {
 	set := map[string]string{}
 	text, err := afero.ReadFile(p.view(), path.Join(p.directory, ".env"))
-	if err != nil {
-		return set, nil //nolint:nilerr // a project need not have one
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return set, nil
+	case err != nil:
+		return nil, err
 	}
 	for line := range bytes.Lines(text) {
 		key, value, ok := strings.Cut(strings.TrimSpace(string(line)), "=")
