@@ -107,6 +107,9 @@ func (a *Assert) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	case unknown:
 		return modules.Plan{}, &observe.UnknownError{Host: h.Name(), Key: observe.Key{Kind: "assert"}, What: "whether the conditions hold", Because: "a condition depends on an earlier change"}
 	}
+	if a.That != cty.NilVal && len(that)+len(a.Conditions)+len(a.SamePackages) == 0 {
+		notes = append(notes, "that is an empty list: nothing was checked")
+	}
 	return modules.Plan{Notes: notes}, nil
 }
 

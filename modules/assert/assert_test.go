@@ -81,6 +81,15 @@ func TestAssertions(t *testing.T) {
 	}
 }
 
+// A list may be empty because nothing met the condition of its for, so it is no fault; but it is not passed over in silence.
+func TestAnEmptyListIsNoted(t *testing.T) {
+	a := Assert{That: cty.EmptyTupleVal}
+	plan, err := a.Plan(t.Context(), observe.NewRecorded("pve1"))
+	if err != nil || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "nothing was checked") {
+		t.Errorf("notes %q (%v)", plan.Notes, err)
+	}
+}
+
 func TestAnEmptyAssertionIsAFault(t *testing.T) {
 	for _, a := range []Assert{{}, {That: cty.NullVal(cty.DynamicPseudoType), Message: "m"}} {
 		if a.Validate() == nil {
