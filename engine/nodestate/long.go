@@ -139,6 +139,8 @@ _hl_tell() {
 const carrying = `_hl_r=$1
 mkdir "$_hl_r/begun" 2>/dev/null || exit 0
 . "$_hl_r/env"
+_hl_m=$(umask)
+umask 077
 ` + born + `_hl_born "$$"
 _hl_booted
 { printf "%s\n" "$$ $_hl_s $_hl_b $3" >"$_hl_r/of.new" && mv -f "$_hl_r/of.new" "$_hl_r/of"; } 2>/dev/null || {
@@ -154,7 +156,7 @@ _hl_stop() {
 trap _hl_stop TERM
 _hl_in=/dev/null
 [ ! -e "$_hl_r/in" ] || _hl_in=$_hl_r/in
-sh "$_hl_r/script" "$_hl_r/pid" "$2" <"$_hl_in" >"$_hl_r/out" 2>"$_hl_r/err" &
+(umask "$_hl_m" && exec sh "$_hl_r/script" "$_hl_r/pid" "$2") <"$_hl_in" >"$_hl_r/out" 2>"$_hl_r/err" &
 _hl_c=$!
 [ -z "$_hl_stopped" ] || kill -TERM "$_hl_c"
 while :; do
@@ -184,17 +186,21 @@ const heading = born + `_hl_born "$$"
 const starting = born + detaching + `_hl_v=` + Dir + `
 _hl_born "$$"
 _hl_booted
+_hl_m=$(umask)
+umask 077
 if ! {
 	{ [ -d "$_hl_v/running" ] || mkdir -m 700 "$_hl_v" "$_hl_v/running" || [ -d "$_hl_v/running" ]; } &&
 		[ ! -L "$_hl_v" ] && [ ! -L "$_hl_v/running" ] && mkdir -m 700 "$_hl_r" && printf '%s\n' "$$ $_hl_s $_hl_b starting" >"$_hl_r/of" && printf '%s\n' "$2" >"$_hl_r/about" &&
-		{ export -p && printf 'umask ' && umask; } >"$_hl_r/env" &&
+		{ export -p && printf 'umask %s\n' "$_hl_m"; } >"$_hl_r/env" &&
 		printf '%s\n' '` + heading + `' "$_hl_command" >"$_hl_r/script" && printf '%s\n' '` + carrying + `' >"$_hl_r/carry" &&
 		{ [ ! -s "$_hl_k/in" ] || cp "$_hl_k/in" "$_hl_r/in"; }
 } 2>/dev/null; then
 	rm -rf "$_hl_r"
 	[ ! -s "$_hl_k/in" ] || exec <"$_hl_k/in"
+	umask "$_hl_m"
 	eval "$_hl_command"
 fi
+umask "$_hl_m"
 if [ -d /run/systemd/system ]; then
 	systemd-run --quiet --collect --unit="hlplay-$1" --description="hlplay command: see hlplay status" \
 		--property=Type=oneshot --property=KillMode=process --property=IgnoreSIGPIPE=no --property=OOMPolicy=continue \

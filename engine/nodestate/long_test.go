@@ -147,6 +147,20 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	}
 }
 
+// While a long command runs, only its user can read what the node keeps of it. The command itself has the modes of the
+// connection's umask.
+func TestLongIsPrivate(t *testing.T) {
+	n := newNode(t)
+	dir := filepath.Join(n.dir, "running", upgrade.ID)
+	r, err := n.Run(context.Background(), n.long(upgrade, `cd "$1" && ls && find . -type f ! -name pid -perm /077 && cat >/dev/null`, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := string(r.Stdout); !strings.Contains(out, "script\n") || !strings.Contains(out, "in\n") || strings.Contains(out, "./") {
+		t.Errorf("%s holds, and others can read those with ./:\n%s", dir, out)
+	}
+}
+
 // holdsNothing checks that a text is in none of the command's files but its output.
 func (n *node) holdsNothing(text string) {
 	n.t.Helper()
