@@ -58,7 +58,7 @@ task "all hosts run the same Proxmox VE" {
 func (a *Assert) Validate() error {
 	given := a.That != cty.NilVal && !a.That.IsNull()
 	if !given && len(a.Conditions) == 0 && len(a.SamePackages) == 0 {
-		return &modules.ArgumentError{Argument: "that", Problem: "nothing is asserted", Want: "give that = [conditions], condition blocks, or same_packages"}
+		return &modules.ArgumentError{Argument: "that", Problem: "the task has no condition", Want: "expected that = [conditions], condition blocks, or same_packages"}
 	}
 	if given {
 		_, err := truths(a.That)
@@ -128,12 +128,12 @@ func truths(list cty.Value) ([]cty.Value, error) {
 	case list.Type() == cty.Bool:
 		return []cty.Value{list}, nil
 	case !list.CanIterateElements() || list.Type().IsMapType() || list.Type().IsObjectType():
-		return nil, &modules.ArgumentError{Argument: "that", Problem: "it is not a list of conditions", Want: "write that = [a, b]"}
+		return nil, &modules.ArgumentError{Argument: "that", Problem: "it is not a list of conditions", Want: "expected that = [a, b]"}
 	}
 	var all []cty.Value
 	for _, t := range list.AsValueSlice() {
 		if t.IsNull() || t.Type() != cty.Bool && t.IsKnown() {
-			return nil, &modules.ArgumentError{Argument: "that", Problem: fmt.Sprintf("element %d is not true or false", len(all)+1), Want: "write a comparison"}
+			return nil, &modules.ArgumentError{Argument: "that", Problem: fmt.Sprintf("element %d is not true or false", len(all)+1), Want: "expected a comparison"}
 		}
 		all = append(all, t)
 	}

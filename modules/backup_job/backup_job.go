@@ -72,11 +72,11 @@ func (m *Module) Validate() error {
 	case !pve.IsEvent(m.Schedule):
 		return &modules.ArgumentError{Argument: "schedule", Problem: fmt.Sprintf("%q is not a calendar event", m.Schedule), Want: "as in 02:30, or mon..fri 22:00"}
 	case m.Guests != nil && len(m.Guests) == 0:
-		return &modules.ArgumentError{Argument: "guests", Problem: "is empty, and a job without guests backs up all of them", Want: "name guests, or leave it out (null) if all are meant"}
+		return &modules.ArgumentError{Argument: "guests", Problem: "is empty, and a job without a guest list backs up every guest", Want: "name guests, or leave it out (null) to back up all guests"}
 	case m.Storage == "":
-		return &modules.ArgumentError{Argument: "storage", Problem: "missing", Want: "the id of a storage that holds backups"}
+		return &modules.ArgumentError{Argument: "storage", Problem: "missing", Want: "expected the id of a storage for backups"}
 	case len(m.Guests) > 0 && len(m.Except) > 0:
-		return &modules.ArgumentError{Argument: "except", Problem: "guests already names those that are backed up", Want: "one of the two"}
+		return &modules.ArgumentError{Argument: "except", Problem: "guests already names the guests to back up", Want: "give only one of the two"}
 	case strings.HasPrefix(m.Notes, "-"):
 		return &modules.ArgumentError{Argument: "notes", Problem: "begins with a hyphen", Want: "one line"}
 	}
@@ -85,7 +85,7 @@ func (m *Module) Validate() error {
 	}
 	for _, name := range placeholder.FindAllStringSubmatch(m.Notes, -1) {
 		if !slices.Contains(placeholders, name[1]) {
-			return &modules.ArgumentError{Argument: "notes", Problem: fmt.Sprintf("Proxmox VE knows no {{%s}}, and would leave out the notes", name[1]), Want: "{{" + strings.Join(placeholders, "}}, {{") + "}}"}
+			return &modules.ArgumentError{Argument: "notes", Problem: fmt.Sprintf("Proxmox VE has no variable {{%s}}, and would omit the notes", name[1]), Want: "{{" + strings.Join(placeholders, "}}, {{") + "}}"}
 		}
 	}
 	if err := pve.CheckKeep("keep", m.Keep); err != nil {
@@ -204,7 +204,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, have map[string]stri
 	case !ok:
 		return nil, fmt.Errorf("storage: the cluster has no storage %s; it has: %s", m.Storage, strings.Join(slices.Sorted(maps.Keys(storages)), ", "))
 	case !pve.List(storage.Options["content"])["backup"]:
-		return nil, fmt.Errorf("storage: %s holds %s, and no backups: add backup to its content, or name another storage", m.Storage, storage.Options["content"])
+		return nil, fmt.Errorf("storage: %s accepts %s, but not backups: add backup to its content, or name another storage", m.Storage, storage.Options["content"])
 	}
 	guests, err := pve.GuestLists.Observe(ctx, h, "")
 	if err != nil {
@@ -216,7 +216,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, have map[string]stri
 		}
 	}
 	if prune := storage.Options["prune-backups"]; len(m.Keep) == 0 && have["prune-backups"] == "" && (prune == "" || storage.Type != "pbs" && pve.Properties.Same(prune, "keep-all=1")) {
-		notes = append(notes, fmt.Sprintf("backup job %s: neither keep nor storage %s says how many backups are kept, so all are, until it is full; a backup server may prune by a job of its own", m.ID, m.Storage))
+		notes = append(notes, fmt.Sprintf("backup job %s: neither keep nor storage %s limits the number of backups, so all are kept until it is full, unless a backup server prunes them", m.ID, m.Storage))
 	}
 	return notes, nil
 }

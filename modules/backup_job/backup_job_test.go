@@ -82,7 +82,7 @@ func TestPlan(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for want, change := range map[string]func(*Module){
 		"the cluster has no storage nosuch; it has: kept, pbs1, rbd": func(m *Module) { m.Storage = "nosuch" },
-		"rbd holds images, and no backups":                           func(m *Module) { m.Storage = "rbd" },
+		"rbd accepts images, but not backups":                        func(m *Module) { m.Storage = "rbd" },
 		"the cluster has no guest 999":                               func(m *Module) { m.Guests = []int{100, 999} },
 	} {
 		plan, err := nightly(change).Plan(context.Background(), host(map[string]map[string]string{}))

@@ -77,12 +77,12 @@ task "the kernel's view of time" {
 	New:    func() modules.Module { return &Command{} },
 }
 
-const chooseGuard = `say how to know that it need not run: creates = "/path" or removes = "/path", unless = [command] or only_if = [command]; or reads = true if it changes nothing, or always = true if it is to run each time`
+const chooseGuard = `give a condition that tells whether it must run: creates = "/path" or removes = "/path", unless = [command] or only_if = [command]; or reads = true if it changes nothing, or always = true if it must run every time`
 
 // Validate implements modules.Validator.
 func (c *Command) Validate() error {
 	if (len(c.Argv) == 0) == (c.Shell == "") {
-		return &modules.ArgumentError{Argument: "argv", Problem: "exactly one of argv and shell is needed", Want: `write argv = ["program", "argument"], or shell = "text" where a shell is wanted`}
+		return &modules.ArgumentError{Argument: "argv", Problem: "exactly one of argv and shell is required", Want: `expected argv = ["program", "argument"], or shell = "text" to use a shell`}
 	}
 	for name, argv := range map[string][]string{"argv": c.Argv, "unless": c.Unless, "only_if": c.OnlyIf} {
 		if argv != nil && (len(argv) == 0 || argv[0] == "") && (name != "argv" || c.Shell == "") {
@@ -90,7 +90,7 @@ func (c *Command) Validate() error {
 		}
 		for _, arg := range argv {
 			if strings.ContainsRune(arg, 0) {
-				return &modules.ArgumentError{Argument: name, Problem: "it holds a NUL byte"}
+				return &modules.ArgumentError{Argument: name, Problem: "it contains a NUL byte"}
 			}
 		}
 	}
@@ -104,9 +104,9 @@ func (c *Command) Validate() error {
 	case c.Reads && (guarded || c.Always):
 		return &modules.ArgumentError{Argument: "reads", Problem: "a command that only reads needs no guard", Want: "leave out creates, removes, unless, only_if and always"}
 	case c.Always && guarded:
-		return &modules.ArgumentError{Argument: "always", Problem: "a command with a guard does not run each time", Want: "leave out always, or creates, removes, unless and only_if"}
+		return &modules.ArgumentError{Argument: "always", Problem: "a command with a guard does not run every time", Want: "leave out always, or creates, removes, unless and only_if"}
 	case len(c.OK) == 0:
-		return &modules.ArgumentError{Argument: "ok", Problem: "is empty: no exit code would be success", Want: "ok = [0, …]"}
+		return &modules.ArgumentError{Argument: "ok", Problem: "is empty: no exit code would mean success", Want: "ok = [0, …]"}
 	case !c.Reads && !c.Always && !guarded:
 		return &modules.ArgumentError{Argument: "command", Problem: "it has no guard", Want: chooseGuard}
 	}
@@ -152,9 +152,9 @@ func (c *Command) checkDir(ctx context.Context, h modules.Host) error {
 	case err != nil:
 		return err
 	case !dir.Exists():
-		return fmt.Errorf("the directory %s, where %q is to run, does not exist", at, title(c.argv()))
+		return fmt.Errorf("the working directory %s of %q does not exist", at, title(c.argv()))
 	case dir.Type != observe.Directory:
-		return fmt.Errorf("%s, where %q is to run, is a %s, not a directory", at, title(c.argv()), dir.Type)
+		return fmt.Errorf("the working directory %s of %q is a %s, not a directory", at, title(c.argv()), dir.Type)
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (c *Command) read(ctx context.Context, h modules.Host) (modules.Plan, error
 		return modules.Plan{}, fmt.Errorf("%s: %s: %s", title(c.argv()), remote.Ending(a.Exit), lastLines(a))
 	}
 	if a.Cut > 0 {
-		return modules.Plan{}, fmt.Errorf("%s printed %d MiB, and %d MiB are kept: let it print less, or write into a file", title(c.argv()),
+		return modules.Plan{}, fmt.Errorf("%s printed %d MiB, more than the limit of %d MiB: reduce its output, or write it to a file", title(c.argv()),
 			(a.Cut+remote.MaxOutput)>>20, remote.MaxOutput>>20)
 	}
 	return modules.Plan{Data: printed(a)}, nil
@@ -231,7 +231,7 @@ func (c *Command) due(ctx context.Context, h modules.Host) (bool, error) {
 			return false, err
 		}
 		if a.Exit == 126 || a.Exit == 127 || a.Exit > 128 && a.Exit <= 128+64 { // a guard that was killed by a signal has no answer
-			return false, fmt.Errorf("the guard %s gave no answer: %s: %s", title(g.argv), remote.Ending(a.Exit), lastLines(a))
+			return false, fmt.Errorf("the guard %s failed: %s: %s", title(g.argv), remote.Ending(a.Exit), lastLines(a))
 		}
 		if (a.Exit == 0) == g.done {
 			return false, nil

@@ -80,7 +80,7 @@ func TestWhereTheCommandCannotRun(t *testing.T) {
 		found observe.File
 		want  string
 	}{
-		"nothing": {observe.File{}, "/srv/d, where \"make it\" is to run, does not exist"},
+		"nothing": {observe.File{}, "the working directory /srv/d of \"make it\" does not exist"},
 		"file":    {observe.File{Type: observe.Regular}, "is a regular file, not a directory"},
 		"link":    {observe.File{Type: observe.Symlink, Target: "/root", Loose: "alice"}, "alice may change it: it is not followed"},
 	} {

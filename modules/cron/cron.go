@@ -66,7 +66,7 @@ func (m *cron) Validate() error {
 		return &modules.ArgumentError{Argument: argument, Problem: problem, Want: want}
 	}
 	if !fileName.MatchString(m.Name) {
-		return fault("name", fmt.Sprintf("cron ignores a file of the name %q", m.Name), "expected letters, digits, hyphens and underscores")
+		return fault("name", fmt.Sprintf("cron ignores a file named %q", m.Name), "expected letters, digits, hyphens and underscores")
 	}
 	if m.State == absent {
 		return nil
@@ -76,24 +76,24 @@ func (m *cron) Validate() error {
 	}
 	switch {
 	case m.Schedule == "":
-		return fault("schedule", "it is not given", `expected five fields, such as "30 3 * * *", or a word such as "@daily"`)
+		return fault("schedule", "it is missing", `expected five fields, such as "30 3 * * *", or a word such as "@daily"`)
 	case m.Command == "" || strings.TrimSpace(m.Command) != m.Command || strings.ContainsAny(m.Command, "\n\r\x00"):
-		return fault("command", "it is not one line", "expected a command for the shell; put several into a script")
+		return fault("command", "it has more than one line", "expected a single shell command; put several into a script")
 	case len(m.Command) > longest:
-		return fault("command", fmt.Sprintf("it has %d bytes, and cron reads no file with a command above %d", len(m.Command), longest), "put it into a script")
+		return fault("command", fmt.Sprintf("it has %d bytes, and cron rejects a file with a command longer than %d", len(m.Command), longest), "put it into a script")
 	case percent.MatchString(m.Command):
-		return fault("command", "cron takes % for the end of a line", `write \\%`)
+		return fault("command", "cron treats % as a line break", `write \\%`)
 	}
 	if problem := schedule(m.Schedule); problem != "" {
 		return fault("schedule", problem, `expected five fields, such as "30 3 * * *", or a word such as "@daily"`)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Environment)) {
 		if value := m.Environment[name]; !variable.MatchString(name) || strings.ContainsAny(value, "\n\r\x00\"") {
-			return fault("environment", fmt.Sprintf("cron cannot set %s", name), "expected a name of letters, digits and underscores, and a value of one line without double quotes")
+			return fault("environment", fmt.Sprintf("cron cannot set %s", name), "expected a name of letters, digits and underscores, and a single-line value without double quotes")
 		} else if len(name)+len(value)+len(`=""`) > longest {
-			return fault("environment", fmt.Sprintf("the line that sets %s has more than %d bytes, and cron cuts it off", name, longest), "set it in a script")
+			return fault("environment", fmt.Sprintf("the line that sets %s is longer than %d bytes, and cron truncates it", name, longest), "set it in a script")
 		} else if name == "PATH" && strings.ContainsAny(value, "$~") {
-			return fault("environment", fmt.Sprintf("cron takes %q as it is: it does not expand variables, nor ~", value), "write out all directories: /usr/local/bin:/usr/bin:/bin")
+			return fault("environment", fmt.Sprintf("cron uses %q literally: it expands neither variables nor ~", value), "expected a full list of directories, such as /usr/local/bin:/usr/bin:/bin")
 		}
 	}
 	return nil
@@ -143,10 +143,10 @@ func (m *cron) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	if file.Exists() && (file.Type != observe.Regular || file.Owner != "root" || file.Mode&0o022 != 0) {
-		return modules.Plan{}, fmt.Errorf("cron does not read %s: it is a %s of %s with mode %04o, and must be a file of root that nobody else can write to; see who made it, and remove it or mend it", m.path(), file.Type, file.Owner, file.Mode)
+		return modules.Plan{}, fmt.Errorf("cron does not read %s: it is a %s of %s with mode %04o, but must be a regular file owned by root that nobody else can write to; remove it or correct its owner and mode", m.path(), file.Type, file.Owner, file.Mode)
 	}
 	if file.Others > 0 && string(file.Content) == m.text() {
-		return modules.Plan{}, fmt.Errorf("cron does not read %s: the file has other names (%s); remove them (find / -xdev -samefile %[1]s)", m.path(), plural.Of(file.Others, "hard link"))
+		return modules.Plan{}, fmt.Errorf("cron does not read %s: the file has %s; remove all but this name (find / -xdev -samefile %[1]s)", m.path(), plural.Of(file.Others, "other hard link"))
 	}
 	steps, err := conffile.Write(ctx, h, m.path(), m.text(), fmt.Sprintf("write the job %s (%s)", m.Name, m.Schedule))
 	if err != nil {

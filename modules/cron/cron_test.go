@@ -71,10 +71,10 @@ func TestWhatCronDoesNotRun(t *testing.T) {
 	}{
 		"it runs":         {"backup", running, "", false},
 		"no such user":    {"bakcup", running, "user: there is no account bakcup", false},
-		"no cron":         {"root", missing, "install the package cron", false},
-		"stopped":         {"root", observe.Unit{ID: "cron.service", LoadState: "loaded", ActiveState: "failed", UnitFileState: "enabled"}, "cron.service is failed: nothing runs the job", true},
+		"no cron":         {"root", missing, "install package cron", false},
+		"stopped":         {"root", observe.Unit{ID: "cron.service", LoadState: "loaded", ActiveState: "failed", UnitFileState: "enabled"}, "cron.service is failed, so the job never runs", true},
 		"masked":          {"root", observe.Unit{ID: "cron.service", LoadState: "masked", ActiveState: "inactive", UnitFileState: "masked"}, "cron.service is masked", true},
-		"not at the boot": {"root", observe.Unit{ID: "cron.service", LoadState: "loaded", ActiveState: "active", UnitFileState: "disabled"}, "cron.service is not started at boot", true},
+		"not at the boot": {"root", observe.Unit{ID: "cron.service", LoadState: "loaded", ActiveState: "active", UnitFileState: "disabled"}, "cron.service is not enabled", true},
 	} {
 		for state, file := range map[string]observe.File{"new": {}, "written": written} {
 			m := job()
@@ -91,7 +91,7 @@ func TestWhatCronDoesNotRun(t *testing.T) {
 	}
 	linked := written
 	linked.Others = 1
-	if _, err := job().Plan(t.Context(), host(linked, running)); err == nil || !strings.Contains(err.Error(), "the file has other names (1 hard link)") {
+	if _, err := job().Plan(t.Context(), host(linked, running)); err == nil || !strings.Contains(err.Error(), "the file has 1 other hard link") {
 		t.Errorf("a hard link: %v", err)
 	}
 	for name, file := range map[string]observe.File{"another owner": regular(scrub, "www-data", 0o644), "writable": regular(scrub, "root", 0o664)} {

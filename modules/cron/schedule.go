@@ -93,7 +93,7 @@ func never(day, month, weekday string) string {
 		most = max(most, slices.Max(longestMonths[first-1:last]))
 	}
 	if least > most {
-		return fmt.Sprintf("the day of the month %q never comes in the month %q", day, month)
+		return fmt.Sprintf("day of the month %q never occurs in month %q", day, month)
 	}
 	return ""
 }

@@ -30,18 +30,18 @@ func service(ctx context.Context, h modules.Host) (notes []string, err error) {
 		problem, mend := "", ""
 		switch {
 		case unit.Masked():
-			problem, mend = "is masked: nothing runs the job", "masked = false state = \"started\" enabled = true"
+			problem, mend = "is masked, so the job never runs", "masked = false state = \"started\" enabled = true"
 		case !unit.Active():
-			problem, mend = "is "+unit.ActiveState+": nothing runs the job", "state = \"started\" enabled = true"
+			problem, mend = "is "+unit.ActiveState+", so the job never runs", "state = \"started\" enabled = true"
 		case unit.UnitFileState == "disabled":
-			problem, mend = "is not started at boot: nothing runs the job then", "enabled = true"
+			problem, mend = "is not enabled, so the job does not run after a reboot", "enabled = true"
 		default: // this one runs the job, whatever the state of the others
 			return nil, nil
 		}
-		notes = append(notes, fmt.Sprintf("%s %s; mend it with service { name = %q %s }", name, problem, name, mend))
+		notes = append(notes, fmt.Sprintf("%s %s; fix it with service { name = %q %s }", name, problem, name, mend))
 	}
 	if len(notes) == 0 {
-		return nil, errors.New("the host has no cron service, and nothing would run the job: install the package cron in a task before this one, or use a timer of systemd")
+		return nil, errors.New("the host has no cron service to run the job: install package cron in an earlier task, or use a systemd timer")
 	}
 	return notes, nil
 }

@@ -35,7 +35,7 @@ type debug struct {
 // Validate rejects a task that shows nothing.
 func (m *debug) Validate() error {
 	if m.Message == "" && !m.given() {
-		return &modules.ArgumentError{Argument: "message", Problem: "nothing is shown", Want: "give message, value or both"}
+		return &modules.ArgumentError{Argument: "message", Problem: "there is nothing to show", Want: "give message, value or both"}
 	}
 	return nil
 }

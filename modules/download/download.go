@@ -84,26 +84,26 @@ func (d *download) Validate() error {
 	u, err := url.Parse(d.URL)
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(d.URL, " \t\r\n\"\\"):
-		return fault("url", "it is not a URL", "write it as in https://example.org/tool-1.2.tar.gz, with blanks and quotes as %20 and %22")
+		return fault("url", "it is not a valid URL", "expected a URL such as https://example.org/tool-1.2.tar.gz, with blanks and quotes written as %20 and %22")
 	case !path.IsAbs(d.Path) || path.Clean(d.Path) != d.Path || strings.ContainsRune(d.Path, 0) || path.Dir(d.Path) == "/" && d.Unpack || d.Path == "/":
-		return fault("path", fmt.Sprintf("%q is not the absolute path of a file, or of a directory below another", d.Path), "write it as in /usr/local/bin/tool or /opt/tool-1.2")
+		return fault("path", fmt.Sprintf("%q is not the absolute path of a file, or of a directory below another", d.Path), "expected a path such as /usr/local/bin/tool or /opt/tool-1.2")
 	case d.Unpack && observe.IsSystemDirectory(d.Path):
-		return fault("path", d.Path+" is part of the system", "name a directory of the archive's own, such as /opt/tool-1.2")
+		return fault("path", d.Path+" is part of the system", "name a directory for this archive only, such as /opt/tool-1.2")
 	case d.SHA256 == "" && d.SHA512 == "":
-		return fault("sha256", "is missing", "give sha256 or sha512, so that nobody else's file is taken for it; `curl -sL URL | sha256sum` prints it")
+		return fault("sha256", "is missing", "give sha256 or sha512, so that only the file that you mean is accepted; `curl -sL URL | sha256sum` prints it")
 	case d.SHA256 != "" && d.SHA512 != "":
-		return fault("sha512", "sha256 is given too", "give one of them")
+		return fault("sha512", "sha256 is given, too", "give only one of them")
 	case d.Mode&^0o7777 != 0:
-		return fault("mode", fmt.Sprintf("%o has more than permission bits", uint32(d.Mode)), "at most 7777")
+		return fault("mode", fmt.Sprintf("%o is not a valid mode", uint32(d.Mode)), "at most 7777")
 	case d.Strip < 0 || d.Strip > 0 && (!d.Unpack || d.zipped()):
-		return fault("strip", "there is no tar archive to strip names in", "leave it out")
+		return fault("strip", "it applies only to a tar archive that is unpacked", "leave it out")
 	}
 	for argument, sum := range map[string]struct {
 		text  string
 		bytes int
 	}{"sha256": {d.SHA256, sha256.Size}, "sha512": {d.SHA512, sha512.Size}} {
 		if raw, err := hex.DecodeString(sum.text); sum.text != "" && (err != nil || len(raw) != sum.bytes) {
-			return fault(argument, "is not such a sum", fmt.Sprintf("%d hexadecimal digits", 2*sum.bytes))
+			return fault(argument, "is not a valid checksum", fmt.Sprintf("expected %d hexadecimal digits", 2*sum.bytes))
 		}
 	}
 	for argument, name := range map[string]string{"owner": d.Owner, "group": d.Group} {

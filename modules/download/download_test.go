@@ -69,7 +69,7 @@ func TestPlans(t *testing.T) {
 		{"with wget", download{}, host(observe.Programs.Expect("curl", false), observe.Programs.Expect("wget", true)), "download https://example.org/tool to /opt/tool", modules.Harmless},
 		{"an archive", download{Unpack: true}, host(), "download https://example.org/tool and unpack it to /opt/tool", modules.Harmless},
 		{"an archive that is there", download{Unpack: true}, host(unpacked(sum)...), "", modules.Harmless},
-		{"another archive", download{Unpack: true}, host(unpacked(other)...), "replace all of /opt/tool by what https://example.org/tool unpacks to", modules.Destroys},
+		{"another archive", download{Unpack: true}, host(unpacked(other)...), "replace the contents of /opt/tool with those of https://example.org/tool", modules.Destroys},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.d.URL, test.d.Path, test.d.SHA256 = "https://example.org/tool", "/opt/tool", strings.ToUpper(sum)
@@ -103,8 +103,8 @@ func TestRefusals(t *testing.T) {
 		{"no unzip", "needs unzip", download{Unpack: true, URL: "https://example.org/tool.zip"}, host()},
 		{"a link", "is a symbolic link", download{}, host(places.Expect("/opt/tool", place{Type: observe.Symlink, Mode: 0o777}))},
 		{"a directory", "is a directory on n1", download{}, host(places.Expect("/opt/tool", place{Type: observe.Directory}))},
-		{"a directory of somebody's", "does not come from a download", download{Unpack: true}, host(places.Expect("/opt/tool", place{Type: observe.Directory}))},
-		{"another user's directory", "ops may change what lies in /opt", download{}, host(observe.Files.Expect("/opt", dir))},
+		{"a directory of somebody's", "was not created by a download", download{Unpack: true}, host(places.Expect("/opt/tool", place{Type: observe.Directory}))},
+		{"another user's directory", "ops can replace files in /opt", download{}, host(observe.Files.Expect("/opt", dir))},
 		{"no directory", "n1 has no directory /opt", download{}, host(observe.Files.Expect("/opt", observe.File{}))},
 	} {
 		if test.d.URL == "" {
@@ -200,7 +200,7 @@ func TestFetching(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(dir, "tool")); err != nil || info.Mode().Perm() != 0o750 {
 			t.Errorf("%s: the mode is %v (%v)", client, info.Mode(), err)
 		}
-		if got := fetch(download{URL: "/tool", Path: "tool", SHA256: other}); !strings.Contains(got, "has the SHA-256 sum "+sum+", expected "+other) || content("tool") != "1" {
+		if got := fetch(download{URL: "/tool", Path: "tool", SHA256: other}); !strings.Contains(got, "has SHA-256 checksum "+sum+", expected "+other) || content("tool") != "1" {
 			t.Errorf("%s: the wrong file is told as %q", client, got)
 		}
 		if got := fetch(download{URL: "/none", Path: "none", SHA256: sum}); !strings.Contains(got, "404") {
@@ -214,7 +214,7 @@ func TestFetching(t *testing.T) {
 		if got := content("dir/" + marker); got != hex.EncodeToString(of[:])+" 1\n" {
 			t.Errorf("%s: the marker is %q", client, got)
 		}
-		if got := fetch(download{URL: "/a.tar.gz", Path: "empty", SHA256: hex.EncodeToString(of[:]), Unpack: true, Strip: 5}); !strings.Contains(got, "strip leaves out too many") {
+		if got := fetch(download{URL: "/a.tar.gz", Path: "empty", SHA256: hex.EncodeToString(of[:]), Unpack: true, Strip: 5}); !strings.Contains(got, "strip removes too many") {
 			t.Errorf("%s: an archive of which nothing is left: %q", client, got)
 		}
 		left, err := os.ReadDir(dir)

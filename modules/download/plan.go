@@ -30,11 +30,11 @@ type site struct {
 func (s *site) file(ctx context.Context) ([]modules.Step, error) {
 	switch s.now.Type {
 	case observe.Directory:
-		return nil, fmt.Errorf("%s is a directory on %s, where the file is wanted: name the file in it, or unpack an archive with unpack = true", s.Path, s.host.Name())
+		return nil, fmt.Errorf("%s is a directory on %s, expected a file: append the file name, or unpack an archive with unpack = true", s.Path, s.host.Name())
 	case observe.Symlink:
-		return nil, fmt.Errorf("%s is a symbolic link on %s: name the path that it leads to, or remove it", s.Path, s.host.Name())
+		return nil, fmt.Errorf("%s is a symbolic link on %s: give the path of its target, or remove it", s.Path, s.host.Name())
 	case observe.Other:
-		return nil, fmt.Errorf("%s is a special file (a device, socket or pipe) on %s, where a regular file is wanted", s.Path, s.host.Name())
+		return nil, fmt.Errorf("%s is a special file (a device, socket or pipe) on %s, expected a regular file", s.Path, s.host.Name())
 	}
 	is, err := observe.Checksums.Observe(ctx, s.host, s.Path)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *site) file(ctx context.Context) ([]modules.Step, error) {
 		return s.attributes(ctx)
 	}
 	// In check mode, only the checksum and the attributes are known.
-	coming := "the host has yet to download it"
+	coming := "the host has not downloaded it yet"
 	after := observe.File{Type: observe.Regular, Mode: s.Mode}
 	expect := append(observe.Placed(s.host, s.Path, after),
 		observe.Files.Unknown(s.Path, coming), observe.Sums.Unknown(s.Path, coming),
@@ -83,7 +83,7 @@ func (s *site) attributes(ctx context.Context) ([]modules.Step, error) {
 	return []modules.Step{{
 		Summary: fmt.Sprintf("set %s of %s", strings.Join(what, ", "), s.Path),
 		Action:  modules.SetAttributes{Path: s.Path, Mode: mode, Owner: s.Owner, Group: s.Group},
-		Expect:  []observe.Expectation{places.Expect(s.Path, after), observe.Files.Unknown(s.Path, "its mode or owner is about to change")},
+		Expect:  []observe.Expectation{places.Expect(s.Path, after), observe.Files.Unknown(s.Path, "an earlier task changes its mode or owner")},
 	}}, nil
 }
 
@@ -100,21 +100,21 @@ func (s *site) directory(ctx context.Context) ([]modules.Step, error) {
 	switch {
 	case s.now.Type == observe.Absent:
 	case s.now.Type != observe.Directory:
-		return nil, fmt.Errorf("%s is a %s on %s, where the directory of the archive is wanted: remove it, or name another path", s.Path, s.now.Type, s.host.Name())
+		return nil, fmt.Errorf("%s is a %s on %s, expected the directory of the archive: remove it, or name another path", s.Path, s.now.Type, s.host.Name())
 	case file.Type != observe.Regular:
-		return nil, fmt.Errorf("%s exists on %s and does not come from a download (it has no %s): name another directory, or remove this one", s.Path, s.host.Name(), marker)
+		return nil, fmt.Errorf("%s exists on %s and was not created by a download (it has no %s): name another directory, or remove this one", s.Path, s.host.Name(), marker)
 	case string(file.Content) == content:
 		return nil, nil
 	default:
 		risk = modules.Destroys
-		summary = fmt.Sprintf("replace all of %s by what %s unpacks to", s.Path, s.URL)
+		summary = fmt.Sprintf("replace the contents of %s with those of %s", s.Path, s.URL)
 	}
 	owner, group, err := s.owners(ctx)
 	if err != nil {
 		return nil, err
 	}
 	below := s.Path + "/"
-	coming := "what the archive holds shows when it is unpacked"
+	coming := "the contents of the archive are known once it is unpacked"
 	expect := append(observe.Placed(s.host, s.Path, observe.File{Type: observe.Directory, Mode: 0o755}),
 		observe.Files.Unknown(s.Path, coming), observe.Dirs.Unknown(s.Path, coming),
 		observe.Expectation{Match: func(k observe.Key) bool { return strings.HasPrefix(k.Name, below) }, Unknown: coming},
@@ -190,7 +190,7 @@ func (s *site) settled(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !there.Exists():
-		return fmt.Errorf("%s has no directory %s: make it in a task before this one, with file { state = \"directory\" }", s.host.Name(), dir)
+		return fmt.Errorf("%s has no directory %s: create it in an earlier task, with file { state = \"directory\" }", s.host.Name(), dir)
 	case there.Type != observe.Directory:
 		return fmt.Errorf("%s is a %s on %s, not a directory", dir, there.Type, s.host.Name())
 	}
@@ -201,7 +201,7 @@ func (s *site) settled(ctx context.Context) error {
 	if actor, _, err := required.Actor(ctx, s.host); err != nil || by == actor {
 		return err
 	}
-	return fmt.Errorf("%s may change what lies in %s on %s, and so what root would put there: name a directory that only root can change, or let the task act as that user",
+	return fmt.Errorf("%s can replace files in %s on %s, including what root downloads there: name a directory that only root can write to, or let the task act as that user",
 		by, dir, s.host.Name())
 }
 
@@ -217,7 +217,7 @@ func (s *site) client(ctx context.Context) (string, error) {
 	if err := required.Program(ctx, s.host, "curl", "the download"); observe.IsUnknown(err) {
 		return "", err
 	}
-	return "", fmt.Errorf("%s has neither curl nor wget to download with: install one in a task before this one, apt { packages = [\"curl\"] }", s.host.Name())
+	return "", fmt.Errorf("%s has neither curl nor wget: install one in an earlier task, with apt { packages = [\"curl\"] }", s.host.Name())
 }
 
 // explain says why nothing was moved into place.
@@ -227,13 +227,13 @@ func (s *site) explain(exit int, _, stderr []byte) error {
 	switch {
 	case exit == 65 && strings.Contains(said, "hlplay: checksum "):
 		_, is, _ := strings.Cut(observe.LastLine(stderr), "checksum ")
-		return fmt.Errorf("what %s gives has the %s sum %s, expected %s: it is not the file that the playbook means; nothing was put in place", s.URL, map[string]string{"sha256sum": "SHA-256", "sha512sum": "SHA-512"}[program], is, sum)
+		return fmt.Errorf("the file from %s has %s checksum %s, expected %s: it is not the file that the playbook means; nothing was installed", s.URL, map[string]string{"sha256sum": "SHA-256", "sha512sum": "SHA-512"}[program], is, sum)
 	case exit == 66 && strings.HasSuffix(said, "hlplay: empty"):
-		return errors.New("nothing is left of the archive: strip leaves out too many directories; nothing was put in place")
+		return errors.New("nothing is left of the archive: strip removes too many directories; nothing was installed")
 	case strings.Contains(said, "ertificate"):
-		return fmt.Errorf("the host does not trust the certificate of %s: is ca-certificates installed, and the clock right? %s", s.URL, observe.LastLine(stderr))
+		return fmt.Errorf("the host does not trust the certificate of %s: check that ca-certificates is installed and that the clock is right: %s", s.URL, observe.LastLine(stderr))
 	case said == "":
-		return fmt.Errorf("downloading %s ended with exit code %d and no message; nothing was put in place", s.URL, exit)
+		return fmt.Errorf("downloading %s failed with exit code %d and no message; nothing was installed", s.URL, exit)
 	}
-	return fmt.Errorf("%s; nothing was put in place at %s", said, s.Path)
+	return fmt.Errorf("%s; nothing was installed at %s", said, s.Path)
 }

@@ -61,7 +61,7 @@ func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if m.Lose == "" {
-		return &modules.ArgumentError{Argument: "lose", Problem: "empty", Want: "the inventory name of a node"}
+		return &modules.ArgumentError{Argument: "lose", Problem: "empty", Want: "expected the inventory name of a node"}
 	}
 	for _, sid := range m.Guests {
 		if err := pve.CheckServiceID("guests", sid); err != nil {
@@ -69,7 +69,7 @@ func (m *Module) Validate() error {
 		}
 	}
 	if m.Within < time.Minute || m.Away < m.Within {
-		return &modules.ArgumentError{Argument: "within", Problem: fmt.Sprintf("%s, and the node is back after %s", m.Within, m.Away), Want: "a minute or more, and not more than away"}
+		return &modules.ArgumentError{Argument: "within", Problem: fmt.Sprintf("%s, and the node is back after %s", m.Within, m.Away), Want: "expected at least a minute, and no more than away"}
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	if lost == h {
-		return modules.Plan{}, fmt.Errorf("lose: %s is the host that would watch: let another host of the cluster run the task", m.Lose)
+		return modules.Plan{}, fmt.Errorf("lose: %s cannot watch its own loss: run the task on another host of the cluster", m.Lose)
 	}
 	running, err := pve.Running.Observe(ctx, lost, "")
 	if err != nil {
@@ -106,7 +106,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			return modules.Plan{}, err
 		}
 		if !device.Votes {
-			problems = append(problems, fmt.Sprintf("the QDevice does not vote as seen from %s, and its votes would be missing together with those of %s: see corosync-quorumtool -s", h.Name(), node.Name))
+			problems = append(problems, fmt.Sprintf("the QDevice does not vote as seen from %s, so its votes would be lost together with those of %s: see corosync-quorumtool -s", h.Name(), node.Name))
 		}
 	}
 	hasCeph := len(c.Monitors) > 0
@@ -116,12 +116,12 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			return modules.Plan{}, err
 		}
 		if status.Clean < status.PGs {
-			problems = append(problems, fmt.Sprintf("%d of %d placement groups are not active and clean: another loss is not to be tried now", status.PGs-status.Clean, status.PGs))
+			problems = append(problems, fmt.Sprintf("%d of %d placement groups are not active and clean: wait until they are before losing a node", status.PGs-status.Clean, status.PGs))
 		}
 	}
 	guests, more := m.guests(ha, node.Name, running)
 	if problems = append(problems, more...); len(problems) > 0 {
-		return modules.Plan{}, errors.New("no drill with " + node.Name + ":\n" + strings.Join(problems, "\n"))
+		return modules.Plan{}, errors.New("the drill is refused for " + node.Name + ":\n" + strings.Join(problems, "\n"))
 	}
 	return modules.Plan{Repeats: true, Steps: []modules.Step{m.lose(lost, node.Name, hasCeph), m.watch(node.Name, guests), m.back(node.Name, hasCeph)}}, nil
 }
@@ -144,14 +144,14 @@ func Against(c survival.Cluster, node string) []string {
 	}
 	l := survival.Lose(c, node)
 	if !l.Quorate {
-		all = append(all, fmt.Sprintf("the quorum would end: %d of %d votes would be left, and %d are needed", l.Votes, l.VotesOf, l.VotesNeeded))
+		all = append(all, fmt.Sprintf("the cluster would lose its quorum: %d of %d votes would be left, and %d are needed", l.Votes, l.VotesOf, l.VotesNeeded))
 	}
 	if l.MonitorsOf > 0 && !l.MonitorQuorum {
 		all = append(all, fmt.Sprintf("the monitors would lose their quorum: %d of %d would be left, and %d are needed", l.Monitors, l.MonitorsOf, l.MonitorsNeeded))
 	}
 	for _, p := range l.Pools {
 		if !p.Writes {
-			all = append(all, fmt.Sprintf("pool %s would stop, or may: %s", p.Name, p.Why))
+			all = append(all, fmt.Sprintf("pool %s would stop or could stop: %s", p.Name, p.Why))
 		}
 	}
 	if !l.FileSystems {
@@ -159,7 +159,7 @@ func Against(c survival.Cluster, node string) []string {
 	}
 	for _, g := range l.Guests {
 		if g.To == "" && l.Quorate {
-			all = append(all, fmt.Sprintf("%s would run nowhere: %s", g.Guest, g.Why))
+			all = append(all, fmt.Sprintf("no other node could run %s: %s", g.Guest, g.Why))
 		}
 	}
 	return all
@@ -183,13 +183,13 @@ func (m *Module) guests(ha pve.HA, node string, running map[int]bool) (watched, 
 	}
 	for id := range running {
 		if !managed[id] {
-			problems = append(problems, fmt.Sprintf("guest %d runs on %s and is not highly available: nothing would start it elsewhere; stop it, or move it away", id, node))
+			problems = append(problems, fmt.Sprintf("guest %d runs on %s and is not highly available: nothing would start it elsewhere; stop it, or migrate it", id, node))
 		}
 	}
 	slices.Sort(watched)
 	for _, sid := range m.Guests {
 		if !slices.Contains(watched, sid) {
-			problems = append(problems, fmt.Sprintf("%s does not run on %s as a highly available guest", sid, node))
+			problems = append(problems, fmt.Sprintf("%s is not running on %s as a highly available guest", sid, node))
 		}
 	}
 	slices.Sort(problems)
@@ -217,7 +217,7 @@ func (m *Module) lose(lost modules.Host, node string, hasCeph bool) modules.Step
 		Summary: fmt.Sprintf("lose %s: stop %s there; a timer of its own starts them again after %s", node, units(hasCeph), short(m.Away)),
 		Action: modules.Run{Argv: []string{"sh", "-c", stop, "sh", timer, strconv.Itoa(int(m.Away.Seconds())) + "s", units(hasCeph)},
 			Dir: "/root", Limit: 2 * time.Minute,
-			Explain: explain(node+" could not be stopped", "what is stopped there is started again after "+short(m.Away)+", if "+timer+".timer is listed by systemctl list-timers")},
+			Explain: explain(node+" could not be stopped", "the stopped services are started again after "+short(m.Away)+", if "+timer+".timer is listed by systemctl list-timers")},
 		Wide: true,
 		On:   lost,
 	}
@@ -238,7 +238,7 @@ func (m *Module) watch(node string, guests []string) modules.Step {
 		Summary: summary,
 		Action: modules.Run{Argv: append([]string{"sh", "-c", elsewhere, "sh", node, seconds(m.Within)}, guests...),
 			Dir: "/root", Limit: 2*m.Within + time.Minute,
-			Explain: explain("the drill has failed", "the timer on "+node+" starts again what was stopped there, "+short(m.Away)+" after it was stopped")},
+			Explain: explain("the drill failed", "the timer on "+node+" restarts the stopped services "+short(m.Away)+" after it was stopped")},
 		Wide: true,
 	}
 }
@@ -255,14 +255,14 @@ while :; do
 	waits=
 	member=$(grep -o "\"$node\": *{[^}]*}" /etc/pve/.members) || { echo "/etc/pve/.members does not name $node" >&2; exit 1; }
 	case $member in *'"online": 0'*) gone=1 ;; esac
-	[ -n "$gone" ] || waits=" $node is online still"
+	[ -n "$gone" ] || waits=" $node is still online"
 	status=$(ha-manager status) || exit
 	for sid; do
 		line=$(printf '%s\n' "$status" | grep "^service $sid (")
 		case $line in *"($node,"*) waits="$waits; $line" ;; *", started)") ;; *) waits="$waits; ${line:-$sid is not known}" ;; esac
 	done
 	[ -n "$waits" ] || exit 0
-	early && sleep 5 && early || { echo "not in time:${waits#;}" >&2; exit 1; }
+	early && sleep 5 && early || { echo "timed out:${waits#;}" >&2; exit 1; }
 done`
 
 // back is the step that waits until all is as before.
@@ -308,7 +308,7 @@ while :; do
 		case $(printf '%s\n' "$pgs" | tr , '\n' | grep -v active+clean) in '') ;; *) waits="$waits; placement groups are $pgs" ;; esac
 	fi
 	[ -n "$waits" ] || exit 0
-	early && sleep 10 && early || { echo "not as before:${waits#;}" >&2; exit 1; }
+	early && sleep 10 && early || { echo "not recovered:${waits#;}" >&2; exit 1; }
 done`
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }

@@ -33,15 +33,15 @@ func TestWhatSpeaksAgainstADrill(t *testing.T) {
 		want   string // part of what is said; empty for nothing
 	}{
 		"nothing":                  {func(*survival.Cluster) {}, ""},
-		"two nodes":                {func(c *survival.Cluster) { c.Nodes = c.Nodes[:2] }, "the quorum would end: 1 of 2 votes"},
+		"two nodes":                {func(c *survival.Cluster) { c.Nodes = c.Nodes[:2] }, "the cluster would lose its quorum: 1 of 2 votes"},
 		"two nodes and a QDevice":  {func(c *survival.Cluster) { c.Nodes, c.DeviceVotes = c.Nodes[:2], 1 }, ""},
 		"a node away":              {func(c *survival.Cluster) { c.Nodes[2].Online = false }, "pve3 is offline already"},
 		"maintenance":              {func(c *survival.Cluster) { c.Nodes[1].Maintenance = true }, "pve2 is in maintenance mode"},
 		"two monitors":             {func(c *survival.Cluster) { c.Monitors = c.Monitors[:2] }, "the monitors would lose their quorum: 1 of 2"},
-		"min_size equal to size":   {func(c *survival.Cluster) { c.Pools[0].MinSize = 3 }, "pool vm-disks would stop, or may: fewer copies than min_size"},
-		"a rule that nobody knows": {func(c *survival.Cluster) { c.Pools[0].Spread.Unknown = "made by hand" }, "pool vm-disks would stop, or may: made by hand"},
+		"min_size equal to size":   {func(c *survival.Cluster) { c.Pools[0].MinSize = 3 }, "pool vm-disks would stop or could stop: fewer copies than min_size"},
+		"a rule that nobody knows": {func(c *survival.Cluster) { c.Pools[0].Spread.Unknown = "made by hand" }, "pool vm-disks would stop or could stop: made by hand"},
 		"one metadata server":      {func(c *survival.Cluster) { c.MetadataServers = c.MetadataServers[:1] }, "CephFS would have 0 metadata servers"},
-		"a bound guest":            {func(c *survival.Cluster) { c.Guests[0].Bound = "scsi0 lies on local" }, "vm:100 would run nowhere: scsi0 lies on local"},
+		"a bound guest":            {func(c *survival.Cluster) { c.Guests[0].Bound = "scsi0 lies on local" }, "no other node could run vm:100: scsi0 lies on local"},
 		"another guest is bound":   {func(c *survival.Cluster) { c.Guests[0].Bound, c.Guests[0].Node = "scsi0 lies on local", "pve2" }, ""},
 		"no such node":             {func(c *survival.Cluster) { c.Nodes[0].Name = "other" }, "has no node pve1"},
 	} {
@@ -71,8 +71,8 @@ func TestWhichGuestsAreWatched(t *testing.T) {
 	}{
 		"all":                    {nil, map[int]bool{100: true, 101: true}, "started", "vm:100 vm:101", ""},
 		"one":                    {[]string{"vm:101"}, map[int]bool{100: true, 101: true}, "started", "vm:101", ""},
-		"one of another node":    {[]string{"vm:103"}, nil, "started", "vm:103", "vm:103 does not run on pve1"},
-		"one that is stopped":    {[]string{"ct:102"}, nil, "started", "ct:102", "ct:102 does not run on pve1"},
+		"one of another node":    {[]string{"vm:103"}, nil, "started", "vm:103", "vm:103 is not running on pve1"},
+		"one that is stopped":    {[]string{"ct:102"}, nil, "started", "ct:102", "ct:102 is not running on pve1"},
 		"one that is left alone": {nil, map[int]bool{100: true, 900: true}, "started", "vm:100 vm:101", "guest 900 runs on pve1 and is not highly available"},
 		"an error anywhere":      {nil, nil, "error", "vm:100 vm:101", "vm:103 is in state error"},
 	} {
@@ -113,14 +113,14 @@ func TestNotInTime(t *testing.T) {
 		want                    string // empty where the script succeeds
 	}{
 		"moved":     {elsewhere, "0", "service vm:100 (pve2, started)", []string{"pve1", "0", "vm:100"}, ""},
-		"not moved": {elsewhere, "0", "service vm:100 (pve1, started)", []string{"pve1", "0", "vm:100"}, "not in time: service vm:100 (pve1, started)"},
-		"starting":  {elsewhere, "0", "service vm:100 (pve2, starting)", []string{"pve1", "0", "vm:100"}, "not in time: service vm:100 (pve2, starting)"},
-		"not gone":  {elsewhere, "1", "service vm:100 (pve2, started)", []string{"pve1", "0", "vm:100"}, "not in time: pve1 is online still"},
+		"not moved": {elsewhere, "0", "service vm:100 (pve1, started)", []string{"pve1", "0", "vm:100"}, "timed out: service vm:100 (pve1, started)"},
+		"starting":  {elsewhere, "0", "service vm:100 (pve2, starting)", []string{"pve1", "0", "vm:100"}, "timed out: service vm:100 (pve2, starting)"},
+		"not gone":  {elsewhere, "1", "service vm:100 (pve2, started)", []string{"pve1", "0", "vm:100"}, "timed out: pve1 is still online"},
 		"back":      {returned, "1", "", []string{"pve1", "0", "0"}, ""},
-		"not back":  {returned, "0", "", []string{"pve1", "0", "0"}, "not as before: pve1 is not online"},
+		"not back":  {returned, "0", "", []string{"pve1", "0", "0"}, "not recovered: pve1 is not online"},
 		"clean":     {returned, "1", "33 pgs: 1 active+clean+scrubbing, 32 active+clean; 144 MiB data", []string{"pve1", "0", "1"}, ""},
 		"no pools":  {returned, "1", "0 pgs: ; 0 B data, 0 B used", []string{"pve1", "0", "1"}, ""},
-		"not clean": {returned, "1", "97 pgs: 32 active+undersized, 65 active+clean; 0 B data", []string{"pve1", "0", "1"}, "not as before: placement groups are 32 active+undersized, 65 active+clean"},
+		"not clean": {returned, "1", "97 pgs: 32 active+undersized, 65 active+clean; 0 B data", []string{"pve1", "0", "1"}, "not recovered: placement groups are 32 active+undersized, 65 active+clean"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for path, text := range map[string]string{
@@ -151,11 +151,11 @@ func TestFailures(t *testing.T) {
 		want string
 	}{
 		"Failed to start transient timer unit: Unit hlplay-drill.timer was already loaded.\n": {m.lose(nil, "pve1", true),
-			"pve1 could not be stopped: Failed to start transient timer unit: Unit hlplay-drill.timer was already loaded.; what is stopped there is started again after 6m, if hlplay-drill.timer"},
-		"not in time: service vm:100 (pve1, started)\n": {m.watch("pve1", []string{"vm:100"}),
-			"the drill has failed: not in time: service vm:100 (pve1, started); the timer on pve1 starts again what was stopped there, 6m after it was stopped"},
-		"not as before: pve1 is not online\n": {m.back("pve1", false),
-			"pve1 is not back: not as before: pve1 is not online; see systemctl status corosync.service there"},
+			"pve1 could not be stopped: Failed to start transient timer unit: Unit hlplay-drill.timer was already loaded.; the stopped services are started again after 6m, if hlplay-drill.timer"},
+		"timed out: service vm:100 (pve1, started)\n": {m.watch("pve1", []string{"vm:100"}),
+			"the drill failed: timed out: service vm:100 (pve1, started); the timer on pve1 restarts the stopped services 6m after it was stopped"},
+		"not recovered: pve1 is not online\n": {m.back("pve1", false),
+			"pve1 is not back: not recovered: pve1 is not online; see systemctl status corosync.service there"},
 	} {
 		explain := test.step.Action.(modules.Run).Explain
 		if err := explain(1, nil, []byte(said)); err == nil || !strings.HasPrefix(err.Error(), test.want) {

@@ -46,7 +46,7 @@ func (m *Module) Scope() modules.Scope { return modules.OneByOne }
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if m.Timeout < 0 {
-		return &modules.ArgumentError{Argument: "timeout", Problem: "negative", Want: "a duration, such as \"15m\""}
+		return &modules.ArgumentError{Argument: "timeout", Problem: "negative", Want: "expected a duration such as \"15m\""}
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 		return nil, err
 	}
 	if s.cluster.Name == "" {
-		return nil, fmt.Errorf("%s is in no cluster: there is no other node for its guests", h.Name())
+		return nil, fmt.Errorf("%s is not in a cluster: there is no other node for its guests", h.Name())
 	}
 	if s.ha, err = pve.HAs.Observe(ctx, h, ""); err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	moves, stuck := m.assign(s, others, targets)
 	problems = append(problems, stuck...)
 	if len(problems) > 0 {
-		return modules.Plan{}, fmt.Errorf("nothing is moved from %s, because not all of its guests can move:\n%s", s.node, strings.Join(problems, "\n"))
+		return modules.Plan{}, fmt.Errorf("nothing was moved from %s, because some of its guests cannot move:\n%s", s.node, strings.Join(problems, "\n"))
 	}
 	var steps []modules.Step
 	// Without any resource, the manager is idle and ignores the mode.
@@ -213,7 +213,7 @@ func (m *Module) maintenance(s *scene, managed []int) modules.Step {
 		Expect: append(pve.Everywhere(s.host, pve.HAs.Expect("", after), pve.GuestLists.Expect("", guests)), pve.Running.Expect("", running)),
 		Settle: m.Timeout,
 		Await:  fmt.Sprintf("%s in maintenance mode, and without highly available guests (ha-manager status)", s.node),
-		Unmet:  "the manager has not moved all of them: ha-manager status says what it is doing, and journalctl -u pve-ha-crm on its master why",
+		Unmet:  "the HA manager has not moved all of them: see ha-manager status, and journalctl -u pve-ha-crm on its master",
 		Wide:   true,
 	}
 }

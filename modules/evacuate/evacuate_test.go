@@ -113,9 +113,9 @@ func TestAllThatCannotMoveIsListed(t *testing.T) {
 		"an ISO even so":                {module: Module{LocalDisks: true}, guest: machine{options: mib(512, "ide2", "local:iso/a.iso,media=cdrom")}, want: "ide2 lies on local of pve1"},
 		"a highly available local disk": {module: Module{LocalDisks: true}, guest: machine{options: mib(512, "scsi1", "local:d"), state: "started"}, want: "scsi1 lies on local of pve1"},
 		"a lock":                        {guest: machine{options: mib(512, "lock", "backup")}, want: "it is locked (backup)"},
-		"a mapped device in use":        {guest: machine{options: mib(512, "hostpci0", "mapping=gpu")}, want: "mapped devices are not migrated while it runs (hostpci0)"},
-		"memory":                        {guest: machine{options: mib(20480)}, want: "it takes 20480 MiB, and no node has so much left: pve2 8192 MiB, pve3 16384 MiB"},
-		"a mapping of no other":         {module: Module{Stopped: true}, guest: machine{options: mib(512, "hostpci0", "mapping=other"), off: true}, want: "no node that takes guests has what it needs: that is on none"},
+		"a mapped device in use":        {guest: machine{options: mib(512, "hostpci0", "mapping=gpu")}, want: "it cannot be migrated live with mapped devices (hostpci0)"},
+		"memory":                        {guest: machine{options: mib(20480)}, want: "it needs 20480 MiB, and no node has that much memory free: pve2 8192 MiB, pve3 16384 MiB"},
+		"a mapping of no other":         {module: Module{Stopped: true}, guest: machine{options: mib(512, "hostpci0", "mapping=other"), off: true}, want: "no node that accepts guests has what it needs, which is on none"},
 		"state error":                   {guest: machine{options: mib(512), state: "started"}, ha: func(ha *pve.HA) { ha.Services = map[string]pve.Service{"vm:100": {Node: "pve1", State: "error"}} }, want: "in state error"},
 		"a strict rule":                 {guest: machine{options: mib(512), state: "started"}, ha: rule(pve.Rule{Type: "node-affinity", Strict: true, Nodes: map[string]int{"pve1": 1}, Resources: map[string]bool{"vm:100": true}}), want: "rule r is strict"},
 		"stopped and highly available":  {module: Module{Stopped: true}, guest: machine{options: mib(512), off: true, state: "stopped"}, want: "maintenance mode leaves it here"},
@@ -128,7 +128,7 @@ func TestAllThatCannotMoveIsListed(t *testing.T) {
 				h.Predict([]observe.Expectation{pve.HAs.Expect("", ha)})
 			}
 			plan, err := c.module.Plan(t.Context(), h)
-			for _, want := range []string{c.want, "virtual machine 101: it is locked (snapshot)", "nothing is moved from pve1"} {
+			for _, want := range []string{c.want, "virtual machine 101: it is locked (snapshot)", "nothing was moved from pve1"} {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("the plan is %q, the error %v; want one that says %q", modulestest.Summaries(plan), err, want)
 				}

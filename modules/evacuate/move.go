@@ -37,7 +37,7 @@ func (s *scene) targets(ctx context.Context) (free map[string]uint64, problems [
 				memory, err = pve.FreeMemory.Observe(ctx, peer, "")
 			}
 			if err != nil {
-				why = fmt.Sprintf("does not say how much memory is free: %v", err)
+				why = fmt.Sprintf("does not report its free memory: %v", err)
 			} else {
 				free[name] = memory
 			}
@@ -55,28 +55,28 @@ func (s *scene) targets(ctx context.Context) (free map[string]uint64, problems [
 // stuck says why a highly available guest cannot leave, or "" if it can.
 func (s *scene) stuck(id int, targets map[string]uint64, stopped bool) string {
 	if stopped && !s.moves(id) {
-		return fmt.Sprintf("it is highly available and does not run, and maintenance mode leaves it here: move it (ha-manager crm-command relocate %s NODE)", s.sid(id))
+		return fmt.Sprintf("it is highly available but not running, so maintenance mode leaves it here: move it (ha-manager crm-command relocate %s NODE)", s.sid(id))
 	}
 	if state := s.ha.Services[s.sid(id)].State; state == "error" {
-		return "it is highly available and in state error: repair it first (ha-manager status)"
+		return "it is highly available and in state error: fix it first (ha-manager status)"
 	}
 	config := s.configs[strconv.Itoa(id)]
 	if lock := config.Options["lock"]; lock != "" {
-		return fmt.Sprintf("it is locked (%s): let that end first", lock)
+		return fmt.Sprintf("it is locked (%s): wait for the operation to finish", lock)
 	}
 	tie := pve.TieOf(config, s.storages, s.mappings)
 	if tie.Bound != "" {
 		return tie.Bound
 	}
 	if len(tie.Devices) > 0 && s.running[id] {
-		return fmt.Sprintf("mapped devices are not migrated while it runs (%s): stop it for the time being", strings.Join(tie.Devices, ", "))
+		return fmt.Sprintf("it cannot be migrated live with mapped devices (%s): stop it first", strings.Join(tie.Devices, ", "))
 	}
 	candidates := slices.Sorted(maps.Keys(targets))
 	if tie.Only != nil {
 		candidates = slices.DeleteFunc(candidates, func(node string) bool { return !slices.Contains(tie.Only, node) })
 	}
 	if len(candidates) == 0 {
-		return fmt.Sprintf("no node that takes guests has what it needs: that is on %s", orNone(tie.Only))
+		return fmt.Sprintf("no node that accepts guests has what it needs, which is on %s", orNone(tie.Only))
 	}
 	return s.ruled(s.sid(id), candidates)
 }
@@ -87,14 +87,14 @@ func (s *scene) ruled(sid string, candidates []string) string {
 		return slices.ContainsFunc(candidates, func(node string) bool { _, ok := nodes[node]; return ok })
 	}
 	if name := s.ha.Resources[sid].Group; name != "" && s.ha.Groups[name].Restricted && !allowed(s.ha.Groups[name].Nodes) {
-		return fmt.Sprintf("group %s is restricted, and none of its other nodes takes guests", name)
+		return fmt.Sprintf("group %s is restricted, and none of its other nodes accepts guests", name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.ha.Rules)) {
 		rule := s.ha.Rules[name]
 		switch {
 		case rule.Disabled || !rule.Resources[sid]:
 		case rule.Type == "node-affinity" && rule.Strict && !allowed(rule.Nodes):
-			return fmt.Sprintf("rule %s is strict, and none of its other nodes takes guests", name)
+			return fmt.Sprintf("rule %s is strict, and none of its other nodes accepts guests", name)
 		case rule.Affinity == "negative":
 			free := slices.DeleteFunc(slices.Clone(candidates), func(node string) bool {
 				for other := range rule.Resources {
@@ -135,17 +135,17 @@ func (m *Module) assign(s *scene, ids []int, targets map[string]uint64) (moves [
 		why := ""
 		switch {
 		case config.Options["lock"] != "":
-			why = fmt.Sprintf("it is locked (%s): let that end first", config.Options["lock"])
+			why = fmt.Sprintf("it is locked (%s): wait for the operation to finish", config.Options["lock"])
 		case tie.Bound != "" && !tie.Local:
 			why = tie.Bound
 		case tie.Bound != "" && !m.LocalDisks:
 			why = tie.Bound + "; local_disks = true copies it"
 		case len(tie.Devices) > 0 && s.running[id]:
-			why = fmt.Sprintf("mapped devices are not migrated while it runs (%s): stop it for the time being", strings.Join(tie.Devices, ", "))
+			why = fmt.Sprintf("it cannot be migrated live with mapped devices (%s): stop it first", strings.Join(tie.Devices, ", "))
 		case len(candidates) == 0:
-			why = fmt.Sprintf("no node that takes guests has what it needs: that is on %s", orNone(tie.Only))
+			why = fmt.Sprintf("no node that accepts guests has what it needs, which is on %s", orNone(tie.Only))
 		case len(roomy) == 0:
-			why = fmt.Sprintf("it takes %d MiB, and no node has so much left: %s", memory(id)>>20, room(candidates, free))
+			why = fmt.Sprintf("it needs %d MiB, and no node has that much memory free: %s", memory(id)>>20, room(candidates, free))
 		}
 		if why != "" {
 			problems = append(problems, s.title(id)+": "+why)

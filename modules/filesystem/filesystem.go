@@ -72,7 +72,7 @@ func (m *filesystem) Validate() error {
 	}
 	if most := kinds[m.Type].label; m.Label != "" && (!labelForm.MatchString(m.Label) || len(m.Label) > most) {
 		return &modules.ArgumentError{Argument: "label", Problem: fmt.Sprintf("%q cannot be the label of %s", m.Label, m.Type),
-			Want: fmt.Sprintf("at most %d letters, digits, underscores, dots and hyphens", most)}
+			Want: fmt.Sprintf("expected at most %d letters, digits, underscores, dots and hyphens", most)}
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (m *filesystem) Plan(ctx context.Context, h modules.Host) (modules.Plan, er
 	if d.Filesystem == m.Type && !d.HoldsSystem() {
 		var notes []string
 		if m.Wipe != "" {
-			notes = append(notes, fmt.Sprintf("%s is %s, and wipe has no use any more: take it out of the task, so that nothing that is put on the disk later is destroyed", m.Device, m.Type))
+			notes = append(notes, fmt.Sprintf("%s is %s, so wipe is no longer needed: remove it from the task, so that later data on the disk is never destroyed", m.Device, m.Type))
 		}
 		return modules.Plan{Notes: notes}, nil
 	}
@@ -106,7 +106,7 @@ func (m *filesystem) Plan(ctx context.Context, h modules.Host) (modules.Plan, er
 	if there, err := observe.Exists(ctx, h, kind.program); err != nil {
 		return modules.Plan{}, err
 	} else if !there {
-		return modules.Plan{}, fmt.Errorf("%s has no %s: install the package %s first", h.Name(), kind.program, kind.pkg)
+		return modules.Plan{}, fmt.Errorf("%s has no %s: install package %s first", h.Name(), kind.program, kind.pkg)
 	}
 	var steps []modules.Step
 	if !d.Blank() {

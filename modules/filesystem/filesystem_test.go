@@ -94,7 +94,7 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&filesystem{Device: "/dev/sdb", Type: "xfs"}).Plan(context.Background(), host(device(nil))); err == nil || !strings.Contains(err.Error(), "install the package xfsprogs") {
+	if _, err := (&filesystem{Device: "/dev/sdb", Type: "xfs"}).Plan(context.Background(), host(device(nil))); err == nil || !strings.Contains(err.Error(), "install package xfsprogs") {
 		t.Errorf("without the program: %v", err)
 	}
 }

@@ -54,9 +54,9 @@ func (m *group) Validate() error {
 	case m.GID != nil && (*m.GID < 0 || *m.GID > highestID):
 		return &modules.ArgumentError{Argument: "gid", Problem: fmt.Sprintf("%d is not an id", *m.GID), Want: fmt.Sprintf("expected a number from 0 to %d", highestID)}
 	case m.State == absent && m.Name == "root":
-		return &modules.ArgumentError{Argument: "state", Problem: "the group root is never removed"}
+		return &modules.ArgumentError{Argument: "state", Problem: "group root is never removed"}
 	case m.State == absent && m.GID != nil:
-		return &modules.ArgumentError{Argument: "gid", Problem: "a group that is to be absent has no id", Want: "leave it out"}
+		return &modules.ArgumentError{Argument: "gid", Problem: "an absent group has no id", Want: "leave it out"}
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (m *group) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		plan.Steps = []modules.Step{accounts.AddGroup(m.Name, m.GID, m.System)}
 		data.GID = m.GID
 	case m.GID != nil && now.GID >= 0 && now.GID != *m.GID:
-		return modules.Plan{}, fmt.Errorf("group %s has the id %d and not %d: it is not changed, because the group's files would keep the old one; change it by hand (groupmod --gid %d %s, and chgrp for its files)", m.Name, now.GID, *m.GID, *m.GID, m.Name)
+		return modules.Plan{}, fmt.Errorf("group %s has id %d, not %d: not changed, because the group's files would keep the old id; change it by hand (groupmod --gid %d %s, and chgrp for its files)", m.Name, now.GID, *m.GID, *m.GID, m.Name)
 	case now.GID >= 0:
 		data.GID = &now.GID
 	}
@@ -120,7 +120,7 @@ func (m *group) checkID(ctx context.Context, h modules.Host) error {
 	if err != nil || len(groups) == 0 {
 		return err
 	}
-	return fmt.Errorf("gid: the group %s has the id %d already; choose another, or leave it out", strings.Join(groups, ", "), *m.GID)
+	return fmt.Errorf("gid: group %s already has id %d; choose another id, or leave it out", strings.Join(groups, ", "), *m.GID)
 }
 
 func (m *group) remove() modules.Step {

@@ -61,8 +61,8 @@ func TestRefusals(t *testing.T) {
 		now   observe.Group
 		want  string
 	}{
-		"another id":    {group{State: "present", GID: id(1)}, observe.Group{Name: "web", GID: 990}, "has the id 990 and not 1"},
-		"an id in use":  {group{State: "present", GID: id(1000)}, observe.Group{}, "gid: the group ada has the id 1000 already"},
+		"another id":    {group{State: "present", GID: id(1)}, observe.Group{Name: "web", GID: 990}, "has id 990, not 1"},
+		"an id in use":  {group{State: "present", GID: id(1000)}, observe.Group{}, "gid: group ada already has id 1000"},
 		"primary group": {group{State: "absent"}, observe.Group{Name: "web", GID: 1000}, "web is the primary group of ada"},
 	} {
 		test.group.Name = "web"

@@ -101,7 +101,7 @@ func (m *hostname) renamable(ctx context.Context, h modules.Host, is string) err
 		return err
 	}
 	if pve.Installed() {
-		return fmt.Errorf("%s is a node of Proxmox VE, which keeps its guests in /etc/pve/nodes/%[1]s: it is not renamed to %s; move its guests away, remove it from the cluster and install it anew under that name", is, m.Name)
+		return fmt.Errorf("%s is a Proxmox VE node with its guests in /etc/pve/nodes/%[1]s: it is not renamed to %s; migrate its guests, remove it from the cluster and reinstall it under that name", is, m.Name)
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func TestPlan(t *testing.T) {
 func TestPlanDoesNotRenameANode(t *testing.T) {
 	installed := observe.Packages.Expect("pve-cluster", observe.Package{Status: observe.InstalledStatus, Version: "8.1.2"})
 	_, err := (&hostname{Name: "pve2"}).Plan(t.Context(), host("pve1\n", "pve1\n", installed))
-	if err == nil || !strings.Contains(err.Error(), "pve1 is a node of Proxmox VE") {
+	if err == nil || !strings.Contains(err.Error(), "pve1 is a Proxmox VE node") {
 		t.Errorf("got %v, want a refusal to rename a node", err)
 	}
 	if plan, err := (&hostname{Name: "pve1"}).Plan(t.Context(), host("pve1\n", "pve1\n", installed)); err != nil || len(plan.Steps) > 0 {

@@ -118,7 +118,7 @@ func (q question) judge(a remote.Answer) answer {
 		return answer{Problem: "no answer: " + first}
 	case !whole && slices.Contains(q.Status, status):
 		first, _, _ := strings.Cut(strings.TrimSpace(string(a.Stderr)), "\n")
-		return answer{Status: status, Problem: fmt.Sprintf("its answer ended after %d bytes: %s", len(a.Stdout), first)}
+		return answer{Status: status, Problem: fmt.Sprintf("the response ended after %d bytes: %s", len(a.Stdout), first)}
 	}
 	problem := q.wrong(status, a.Stdout)
 	return answer{AsExpected: problem == "", Problem: problem, Status: status}
@@ -127,11 +127,11 @@ func (q question) judge(a remote.Answer) answer {
 // wrong says what in a response is not as expected, or "" if everything is.
 func (q question) wrong(status int, content []byte) string {
 	if !slices.Contains(q.Status, status) {
-		return fmt.Sprintf("it answers with status %d", status)
+		return fmt.Sprintf("it responds with status %d", status)
 	}
 	body, err := regexp.Compile("(?m)" + q.Body)
 	if err != nil || !body.Match(content) {
-		return fmt.Sprintf("its answer of %d bytes does not match %q", len(content), q.Body)
+		return fmt.Sprintf("its response of %d bytes does not match %q", len(content), q.Body)
 	}
 	return ""
 }

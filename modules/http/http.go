@@ -78,19 +78,19 @@ func (r *Request) Validate() error {
 	at, err := url.Parse(r.URL)
 	switch {
 	case err != nil || at.Hostname() == "" || at.Scheme != "http" && at.Scheme != "https" || strings.ContainsFunc(r.URL, unsendable) || !isPort(at.Port()):
-		return &modules.ArgumentError{Argument: "url", Problem: fmt.Sprintf("%q is not the URL of a web server", r.URL), Want: "a URL such as https://192.0.2.1:8006/ (a blank in it is written %20)"}
+		return &modules.ArgumentError{Argument: "url", Problem: fmt.Sprintf("%q is not the URL of a web server", r.URL), Want: "expected a URL such as https://192.0.2.1:8006/ (a blank in it is written %20)"}
 	case at.User != nil:
-		return &modules.ArgumentError{Argument: "url", Problem: "it holds a user", Want: "a URL without one: it would be seen in the process list of the host"}
+		return &modules.ArgumentError{Argument: "url", Problem: "it contains a user name", Want: "expected a URL without one, because it would be visible in the process list of the host"}
 	case len(r.Status) == 0:
-		return &modules.ArgumentError{Argument: "status", Problem: "is empty: no answer would be as expected", Want: "status = [200]"}
+		return &modules.ArgumentError{Argument: "status", Problem: "is empty: no response would be accepted", Want: "status = [200]"}
 	}
 	for _, status := range r.Status {
 		if status < 100 || status > 599 {
-			return &modules.ArgumentError{Argument: "status", Problem: fmt.Sprintf("%d is not a status of HTTP", status), Want: "100 to 599"}
+			return &modules.ArgumentError{Argument: "status", Problem: fmt.Sprintf("%d is not an HTTP status", status), Want: "expected 100 to 599"}
 		}
 	}
 	if _, err := regexp.Compile(r.Body); err != nil {
-		return &modules.ArgumentError{Argument: "body", Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
+		return &modules.ArgumentError{Argument: "body", Problem: err.Error(), Want: "expected a regular expression in Go's syntax (RE2)"}
 	}
 	return r.validateCertificate(at.Scheme)
 }
@@ -119,15 +119,15 @@ func (r *Request) validateCertificate(scheme string) error {
 	}
 	switch _, ok := parseFingerprint(r.SHA256); {
 	case r.SHA256 != "" && !ok:
-		return &modules.ArgumentError{Argument: "sha256", Problem: fmt.Sprintf("%q is no SHA-256", r.SHA256), Want: "64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 prints them"}
+		return &modules.ArgumentError{Argument: "sha256", Problem: fmt.Sprintf("%q is not a SHA-256 fingerprint", r.SHA256), Want: "expected 64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 prints them"}
 	case !r.byController():
 		return fault("the host's curl cannot compare certificates", `give from = "controller" as well`)
 	case scheme != "https":
 		return fault("only https has certificates", "give an https:// URL")
 	case r.Insecure:
-		return fault("insecure accepts any certificate", "give one of both")
+		return fault("insecure accepts any certificate", "give only one of the two")
 	case r.SHA256 != "" && len(r.Certificate) > 0:
-		return fault("sha256 says already which certificate it must be", "give one of both")
+		return fault("sha256 already determines the certificate", "give only one of the two")
 	}
 	for _, name := range r.Certificate {
 		if !path.IsAbs(name) {
@@ -156,7 +156,7 @@ func (r *Request) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		return modules.Plan{}, err
 	}
 	key := q.key()
-	found := answer{Problem: "none of " + strings.Join(r.Certificate, ", ") + " is on the host"}
+	found := answer{Problem: "none of " + strings.Join(r.Certificate, ", ") + " exists on the host"}
 	if !q.unpinned() {
 		found, err = kind.Observe(ctx, h, key)
 	} else if known, ok := h.Known(kind.Key(key)); ok { // predicted by a step of this task
@@ -175,7 +175,7 @@ func (r *Request) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 			return modules.Plan{}, err
 		}
 		if !p.Installed() {
-			return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s has no curl to ask %s with: install it in a task before this one, apt { packages = [\"curl\"] }", h.Name(), r.URL)}
+			return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s has no curl to query %s: install it in an earlier task, with apt { packages = [\"curl\"] }", h.Name(), r.URL)}
 		}
 	}
 	return modules.Plan{Data: data, Steps: []modules.Step{{

@@ -26,9 +26,9 @@ func TestJudge(t *testing.T) {
 		{"as expected", remote.Answer{Stdout: []byte("<html>\nProxmox VE\n"), Stderr: []byte("200 0\n")}, ""},
 		{"a body of which the beginning is enough", remote.Answer{Stdout: []byte("Proxmox" + strings.Repeat(".", most-7)), Stderr: []byte("curl: (23) Failed writing body\n200 23\n")}, ""},
 		{"an answer that stops in the middle", remote.Answer{Stdout: []byte("Proxmox"), Stderr: []byte("curl: (28) Operation timed out\n200 28\n")},
-			"its answer ended after 7 bytes: curl: (28) Operation timed out"},
-		{"another status", remote.Answer{Stdout: []byte("Proxmox"), Stderr: []byte("503 0\n")}, "it answers with status 503"},
-		{"another body", remote.Answer{Stdout: []byte("nginx"), Stderr: []byte("200 0\n")}, `its answer of 5 bytes does not match "^Proxmox"`},
+			"the response ended after 7 bytes: curl: (28) Operation timed out"},
+		{"another status", remote.Answer{Stdout: []byte("Proxmox"), Stderr: []byte("503 0\n")}, "it responds with status 503"},
+		{"another body", remote.Answer{Stdout: []byte("nginx"), Stderr: []byte("200 0\n")}, `its response of 5 bytes does not match "^Proxmox"`},
 		{"nobody listens", remote.Answer{Stderr: []byte("curl: (7) Failed to connect to pve1 port 8006\n000 7\n")}, "no answer: curl: (7) Failed to connect to pve1 port 8006"},
 		{"a certificate that is not trusted", remote.Answer{Stderr: []byte("curl: (60) SSL certificate problem: self-signed certificate\nMore details here: https://curl.se/docs/sslcerts.html\n000 60\n")},
 			"no answer: curl: (60) SSL certificate problem: self-signed certificate"},
@@ -49,7 +49,7 @@ func TestPlan(t *testing.T) {
 	if len(plan.Steps) > 0 {
 		t.Errorf("the server answers, but the plan is:\n%s", modulestest.Summaries(plan))
 	}
-	for _, known := range []observe.Expectation{answers.Expect(key, answer{Problem: "it answers with status 503"}), answers.Unknown(key, "a package")} {
+	for _, known := range []observe.Expectation{answers.Expect(key, answer{Problem: "it responds with status 503"}), answers.Unknown(key, "a package")} {
 		plan := modulestest.Converges(t, r, observe.NewRecorded("pve1", known))
 		if len(plan.Steps) != 1 || plan.Steps[0].Await != "https://192.0.2.1:8006/ to answer 200" || plan.Steps[0].Settle != time.Minute || !plan.Steps[0].Refresh {
 			t.Errorf("the steps are %+v, expected to wait a minute for the answer", plan.Steps)

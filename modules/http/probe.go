@@ -55,7 +55,7 @@ func (q question) probe(ctx context.Context, dial observe.Dial) answer {
 				sum := sumOf(s.PeerCertificates[0].Raw)
 				shown.Store(sum)
 				if q.SHA256 != "" && sum != q.SHA256 {
-					return fmt.Errorf("it shows the certificate %s, expected %s", fingerprint(sum), fingerprint(q.SHA256))
+					return fmt.Errorf("it presents certificate %s, expected %s", fingerprint(sum), fingerprint(q.SHA256))
 				}
 				return nil
 			},
@@ -75,7 +75,7 @@ func (q question) probe(ctx context.Context, dial observe.Dial) answer {
 	body, err := io.ReadAll(io.LimitReader(response.Body, most))
 	a := answer{Status: response.StatusCode, SHA256: shown.Load().(string)}
 	if a.Problem = q.wrong(a.Status, body); a.Problem == "" && err != nil {
-		a.Problem = fmt.Sprintf("its answer ended after %d bytes: %v", len(body), err)
+		a.Problem = fmt.Sprintf("the response ended after %d bytes: %v", len(body), err)
 	}
 	a.AsExpected = a.Problem == ""
 	return a
@@ -93,7 +93,7 @@ func noAnswer(err error) string {
 		return fmt.Sprintf("%v (its SHA-256 is %s); if it is the right one, pin it with sha256, or name its file on the host in certificate",
 			err, fingerprint(sumOf(unverified.UnverifiedCertificates[0].Raw)))
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("nothing within %v", requestTime)
+		return fmt.Sprintf("no response within %v", requestTime)
 	}
 	return err.Error()
 }

@@ -53,11 +53,11 @@ func TestProbe(t *testing.T) {
 		{"the certificate that is pinned", func(q *question) { q.SHA256 = shows }, ""},
 		{"any certificate", func(q *question) { q.Insecure = true }, ""},
 		{"a certificate that nobody vouches for", func(*question) {}, "SHA-256 is " + fingerprint(shows)},
-		{"another certificate", func(q *question) { q.SHA256 = strings.Repeat("0", 64) }, "it shows the certificate " + fingerprint(shows)},
-		{"another status", func(q *question) { q.SHA256, q.URL = shows, q.URL+"nothing" }, "it answers with status 404"},
-		{"a redirect is not followed", func(q *question) { q.SHA256, q.URL = shows, q.URL+"elsewhere" }, "it answers with status 302"},
+		{"another certificate", func(q *question) { q.SHA256 = strings.Repeat("0", 64) }, "it presents certificate " + fingerprint(shows)},
+		{"another status", func(q *question) { q.SHA256, q.URL = shows, q.URL+"nothing" }, "it responds with status 404"},
+		{"a redirect is not followed", func(q *question) { q.SHA256, q.URL = shows, q.URL+"elsewhere" }, "it responds with status 302"},
 		{"another body", func(q *question) { q.SHA256, q.Body = shows, "nginx" }, `does not match "nginx"`},
-		{"an answer that stops in the middle", func(q *question) { q.SHA256, q.URL = shows, q.URL+"short" }, "its answer ended after 7 bytes"},
+		{"an answer that stops in the middle", func(q *question) { q.SHA256, q.URL = shows, q.URL+"short" }, "the response ended after 7 bytes"},
 		{"nobody listens", func(q *question) { q.URL = "https://192.0.2.2/" }, "no answer: nobody listens"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -91,11 +91,11 @@ func (m *locale) Validate() error {
 	}
 	for _, name := range m.Generate {
 		if !form.MatchString(name) {
-			return &modules.ArgumentError{Argument: "generate", Problem: fmt.Sprintf("%q is not the name of a locale in UTF-8", name), Want: "write it as in en_US.UTF-8; C.UTF-8 is there without being made"}
+			return &modules.ArgumentError{Argument: "generate", Problem: fmt.Sprintf("%q is not the name of a UTF-8 locale", name), Want: "expected a name such as en_US.UTF-8; C.UTF-8 is built in"}
 		}
 	}
 	if m.Lang != "" && m.Lang != "C.UTF-8" && !form.MatchString(m.Lang) {
-		return &modules.ArgumentError{Argument: "lang", Problem: fmt.Sprintf("%q is not the name of a locale in UTF-8", m.Lang), Want: "write it as in en_US.UTF-8 or C.UTF-8"}
+		return &modules.ArgumentError{Argument: "lang", Problem: fmt.Sprintf("%q is not the name of a UTF-8 locale", m.Lang), Want: "expected a name such as en_US.UTF-8 or C.UTF-8"}
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (m *locale) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{Steps: steps}, nil
 	}
 	if !slices.Contains(there, normal(m.Lang)) && !slices.Contains(m.Generate, m.Lang) {
-		return modules.Plan{}, fmt.Errorf("lang: %s has no locale %s: name it in generate too", h.Name(), m.Lang)
+		return modules.Plan{}, fmt.Errorf("lang: %s has no locale %s: add it to generate", h.Name(), m.Lang)
 	}
 	text, _, err := observe.Text(ctx, h, setting)
 	if err != nil {
@@ -167,7 +167,7 @@ func (m *locale) make(ctx context.Context, h modules.Host, there []string) ([]mo
 	}
 	for _, name := range missing {
 		if !hasEntry(known, name) {
-			return nil, fmt.Errorf("%s knows no locale %s: %s lists those that can be made", h.Name(), name, supported)
+			return nil, fmt.Errorf("%s has no locale %s: %s lists those that can be generated", h.Name(), name, supported)
 		}
 	}
 	steps, err := conffile.Write(ctx, h, list, listed, "list "+strings.Join(m.Generate, ", ")+" in "+list)
@@ -175,7 +175,7 @@ func (m *locale) make(ctx context.Context, h modules.Host, there []string) ([]mo
 		return steps, err
 	}
 	return append(steps, modules.Step{
-		Summary: "make the locales " + strings.Join(missing, ", "),
+		Summary: "generate the locales " + strings.Join(missing, ", "),
 		Action:  modules.Run{Argv: []string{generator, "--keep-existing"}, Limit: 10 * time.Minute},
 		Expect:  []observe.Expectation{generated.ExpectUpdate("", there, func(now []string) []string { return merged(now, missing) })},
 		Exact:   true,

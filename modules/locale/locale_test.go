@@ -39,16 +39,16 @@ func TestPlans(t *testing.T) {
 	}{
 		{"there", locale{Generate: []string{"en_US.UTF-8"}}, host(), nil, nil},
 		{"one that is listed as a comment", locale{Generate: []string{"de_DE.UTF-8"}}, host(),
-			[]string{"list de_DE.UTF-8 in /etc/locale.gen", "make the locales de_DE.UTF-8"}, map[string]string{list: "de_DE.UTF-8 UTF-8\n# en_US ISO-8859-1\nen_US.UTF-8 UTF-8\n"}},
+			[]string{"list de_DE.UTF-8 in /etc/locale.gen", "generate the locales de_DE.UTF-8"}, map[string]string{list: "de_DE.UTF-8 UTF-8\n# en_US ISO-8859-1\nen_US.UTF-8 UTF-8\n"}},
 		{"one that is not listed", locale{Generate: []string{"fr_FR.UTF-8", "en_US.UTF-8"}}, host(),
-			[]string{"list fr_FR.UTF-8, en_US.UTF-8 in /etc/locale.gen", "make the locales fr_FR.UTF-8"}, map[string]string{list: "# de_DE.UTF-8 UTF-8\n# en_US ISO-8859-1\nen_US.UTF-8 UTF-8\nfr_FR.UTF-8 UTF-8\n"}},
-		{"listed, and not made", locale{Generate: []string{"en_US.UTF-8"}}, host(generated.Expect("", []string{"C.utf8"})), []string{"make the locales en_US.UTF-8"}, nil},
+			[]string{"list fr_FR.UTF-8, en_US.UTF-8 in /etc/locale.gen", "generate the locales fr_FR.UTF-8"}, map[string]string{list: "# de_DE.UTF-8 UTF-8\n# en_US ISO-8859-1\nen_US.UTF-8 UTF-8\nfr_FR.UTF-8 UTF-8\n"}},
+		{"listed, and not made", locale{Generate: []string{"en_US.UTF-8"}}, host(generated.Expect("", []string{"C.utf8"})), []string{"generate the locales en_US.UTF-8"}, nil},
 		{"another language", locale{Lang: "en_US.UTF-8"}, host(), []string{"set the host's locale to en_US.UTF-8"}, map[string]string{setting: "LANG=en_US.UTF-8\nLC_TIME=C.UTF-8\n"}},
 		{"the language that it has", locale{Lang: "C.UTF-8"}, host(), nil, nil},
 		{"no file yet", locale{Lang: "C.UTF-8"}, host(observe.Files.Expect(setting, observe.File{})), []string{"set the host's locale to C.UTF-8"}, map[string]string{setting: "LANG=C.UTF-8\n"}},
 		{"in quotes", locale{Lang: "en_US.UTF-8"}, host(observe.Files.Expect(setting, regular("LANG=\"en_US.UTF-8\"\n"))), nil, nil},
 		{"made and set", locale{Generate: []string{"de_DE.UTF-8"}, Lang: "de_DE.UTF-8"}, host(),
-			[]string{"list de_DE.UTF-8 in /etc/locale.gen", "make the locales de_DE.UTF-8", "set the host's locale to de_DE.UTF-8"}, nil},
+			[]string{"list de_DE.UTF-8 in /etc/locale.gen", "generate the locales de_DE.UTF-8", "set the host's locale to de_DE.UTF-8"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if err := test.locale.Validate(); err != nil {
@@ -76,9 +76,9 @@ func TestRefusals(t *testing.T) {
 		locale locale
 		host   modules.Host
 	}{
-		{"n1 knows no locale xx_XX.UTF-8", locale{Generate: []string{"xx_XX.UTF-8"}}, host()},
+		{"n1 has no locale xx_XX.UTF-8", locale{Generate: []string{"xx_XX.UTF-8"}}, host()},
 		{"(package locales) needs locale-gen", locale{Generate: []string{"de_DE.UTF-8"}}, host(observe.Programs.Expect("locale-gen", false))},
-		{"n1 has no locale de_DE.UTF-8: name it in generate", locale{Lang: "de_DE.UTF-8"}, host()},
+		{"n1 has no locale de_DE.UTF-8: add it to generate", locale{Lang: "de_DE.UTF-8"}, host()},
 	} {
 		if plan, err := test.locale.Plan(t.Context(), test.host); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("the error is %v, expected one with %q; the plan is:\n%s", err, test.want, modulestest.Summaries(plan))

@@ -108,11 +108,11 @@ func (p *PCI) validate() error {
 		for _, at := range p.addresses(node) {
 			switch {
 			case !address.MatchString(at):
-				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("%q is not the address of a PCI device", at), Want: "as lspci -D prints it, in lower case: 0000:01:00.0"}
+				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("%q is not the address of a PCI device", at), Want: "expected an address as printed by lspci -D, in lower case: 0000:01:00.0"}
 			case seen[at]:
 				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("names %s twice", at), Want: "each device once"}
 			case slices.ContainsFunc(p.addresses(node), func(whole string) bool { return strings.HasPrefix(at, whole+".") }):
-				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("names %s and the whole device that it belongs to", at), Want: "the whole device, or functions of it"}
+				return &modules.ArgumentError{Argument: "pci.devices." + node, Problem: fmt.Sprintf("names %s and the whole device that it belongs to", at), Want: "expected the whole device, or functions of it"}
 			}
 			seen[at] = true
 		}
@@ -340,7 +340,7 @@ func (p request) notes(cluster pve.Cluster, want pve.Mapping) []string {
 	nodes := want.Nodes()
 	lacking := slices.DeleteFunc(cluster.Names(), func(node string) bool { return slices.Contains(nodes, node) })
 	if len(lacking) > 0 {
-		notes = append(notes, fmt.Sprintf("mapping %s has no device of %s: keep guests that use it on %s with a strict placement", p.id, strings.Join(lacking, ", "), strings.Join(nodes, ", ")))
+		notes = append(notes, fmt.Sprintf("mapping %s has no device on %s: keep guests that use it on %s with a strict placement", p.id, strings.Join(lacking, ", "), strings.Join(nodes, ", ")))
 	}
 	ids := map[string][]string{}
 	var off []string
@@ -357,10 +357,10 @@ func (p request) notes(cluster pve.Cluster, want pve.Mapping) []string {
 		for _, id := range slices.Sorted(maps.Keys(ids)) {
 			said = append(said, id+" on "+strings.Join(ids[id], ", "))
 		}
-		notes = append(notes, fmt.Sprintf("mapping %s has different devices (%s): a guest that moves finds another one", p.id, strings.Join(said, "; ")))
+		notes = append(notes, fmt.Sprintf("mapping %s has different devices (%s): a guest that moves gets another one", p.id, strings.Join(said, "; ")))
 	}
 	if len(off) > 0 {
-		notes = append(notes, fmt.Sprintf("mapping %s: no IOMMU group on %s: a guest cannot start with the device there until the IOMMU is on (passthrough)", p.id, strings.Join(off, ", ")))
+		notes = append(notes, fmt.Sprintf("mapping %s: no IOMMU group on %s: a guest cannot start with the device there until the IOMMU is enabled (see passthrough)", p.id, strings.Join(off, ", ")))
 	}
 	return notes
 }

@@ -51,7 +51,7 @@ func gpu() *Module {
 const (
 	first  = "id=10de:2204,iommugroup=14,node=pve1,path=0000:01:00,subsystem-id=1043:87b3"
 	second = "id=10de:2204,iommugroup=20,node=pve2,path=0000:41:00.0,subsystem-id=1043:87b3"
-	lacks  = "mapping gpu has no device of pve3: keep guests that use it on pve1, pve2 with a strict placement"
+	lacks  = "mapping gpu has no device on pve3: keep guests that use it on pve1, pve2 with a strict placement"
 )
 
 // device reads a line of a mapping.
@@ -86,9 +86,9 @@ func TestPlan(t *testing.T) {
 		"another group now":              {mapped(first, strings.Replace(second, "20", "7", 1)), "10de:2204", "20", "pvesh set /cluster/mapping/pci/gpu --map " + first + " --map " + second, []string{lacks}},
 		"a node that is not named stays": {mapped(third), "10de:2204", "20", "pvesh set /cluster/mapping/pci/gpu --map " + third + " --map " + first + " --map " + second, nil},
 		"different cards": {nil, "10de:2206", "20", "pvesh create /cluster/mapping/pci --id gpu --map " + first + " --map " + strings.Replace(second, "2204", "2206", 1),
-			[]string{lacks, "mapping gpu has different devices (10de:2204 on pve1; 10de:2206 on pve2): a guest that moves finds another one"}},
+			[]string{lacks, "mapping gpu has different devices (10de:2204 on pve1; 10de:2206 on pve2): a guest that moves gets another one"}},
 		"no IOMMU": {nil, "10de:2204", "", "pvesh create /cluster/mapping/pci --id gpu --map " + first + " --map " + strings.Replace(second, "=20", "=-1", 1),
-			[]string{lacks, "mapping gpu: no IOMMU group on pve2: a guest cannot start with the device there until the IOMMU is on (passthrough)"}},
+			[]string{lacks, "mapping gpu: no IOMMU group on pve2: a guest cannot start with the device there until the IOMMU is enabled (see passthrough)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := gpu()

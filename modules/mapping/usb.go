@@ -39,7 +39,7 @@ func (u *USB) validate() error {
 		}
 		if name := u.Devices[node]; !usbID.MatchString(name) && !usbPort.MatchString(name) {
 			return &modules.ArgumentError{Argument: "usb.devices." + node, Problem: fmt.Sprintf("%q is neither the vendor and product of a USB device nor a port", name),
-				Want: "as lsusb prints it, in lower case: 0781:5567; or a port: 1-2.3"}
+				Want: "expected an id as printed by lsusb, in lower case: 0781:5567; or a port: 1-2.3"}
 		}
 	}
 	return pve.CheckText("usb.description", u.Description)
@@ -124,7 +124,7 @@ func (u *USB) device(ctx context.Context, h modules.Host, node, name string) (ma
 	case 1:
 		return map[string]string{"node": node, "id": name}, nil
 	}
-	return nil, fmt.Errorf("usb.devices: %s has several devices %s: name the port of the one that is meant: %s", node, name, strings.Join(ports, ", "))
+	return nil, fmt.Errorf("usb.devices: %s has several devices %s: give the port of the right one: %s", node, name, strings.Join(ports, ", "))
 }
 
 func listUSB(devices map[string]string) string {

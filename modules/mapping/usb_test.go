@@ -45,7 +45,7 @@ func TestUSB(t *testing.T) {
 			want: "pvesh set /cluster/mapping/usb/stick --map description=front,id=0781:5567,node=pve1,path=1-3"},
 		"not plugged in": {devices: map[string]string{"pve1": key}, first: map[string]string{"1-1": hub}, want: "pve1 has no device 0781:5567; it has: 05e3:0610 at 1-1"},
 		"an empty port":  {devices: map[string]string{"pve1": "1-9"}, want: "nothing is plugged in at port 1-9 of pve1; it has: none"},
-		"two of them":    {devices: map[string]string{"pve1": key}, first: map[string]string{"1-1": key, "2-1": key}, want: "several devices 0781:5567: name the port of the one that is meant: 1-1, 2-1"},
+		"two of them":    {devices: map[string]string{"pve1": key}, first: map[string]string{"1-1": key, "2-1": key}, want: "several devices 0781:5567: give the port of the right one: 1-1, 2-1"},
 		"more of a node": {devices: map[string]string{"pve1": key}, first: map[string]string{"1-1": key}, have: mapping("node=pve1,id=0781:5567,path=1-1", "node=pve1,id=0781:5567,path=1-2"), want: "mapping stick has 2 devices of pve1 (1-1, 1-2)"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -83,17 +83,17 @@ func (m *Module) Validate() error {
 	for _, argument := range slices.Sorted(maps.Keys(names)) {
 		for _, name := range names[argument] {
 			if strings.ContainsAny(name, "*?[]") && argument == "blacklist" {
-				return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is a pattern, and modprobe compares names exactly: it would silently do nothing", name), Want: `each name of its own, such as "nvidia", "nvidia_drm", "nvidia_modeset", "nvidiafb"`}
+				return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is a pattern, and modprobe compares names exactly: it would silently do nothing", name), Want: `expected each name separately, such as "nvidia", "nvidia_drm", "nvidia_modeset", "nvidiafb"`}
 			}
 			if !namePattern.MatchString(name) {
-				return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the name of a kernel module", name), Want: "a name such as vfio_pci, without path or extension"}
+				return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the name of a kernel module", name), Want: "expected a name such as vfio_pci, without path or extension"}
 			}
 		}
 	}
 	for argument, texts := range map[string]map[string]string{"options": m.Options, "softdep": m.Softdep} {
 		for name, text := range texts {
 			if m.State != "absent" && strings.TrimSpace(text) == "" || strings.ContainsAny(text, "\n\\#") {
-				return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q for %s cannot stand in a line of %s", text, name, OptionsFile), Want: "one line, such as \"ignore_msrs=1\""}
+				return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q for %s is not allowed in a line of %s", text, name, OptionsFile), Want: "one line, such as \"ignore_msrs=1\""}
 			}
 		}
 	}
@@ -246,7 +246,7 @@ func loadedExpectations(name string) []observe.Expectation {
 		Match: func(k observe.Key) bool {
 			return k.Kind == observe.Sysctls.Name && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(k.Name, p) })
 		},
-		Unknown: "it comes with the kernel module " + name,
+		Unknown: "it may be loaded with the kernel module " + name,
 	})
 }
 
@@ -263,7 +263,7 @@ func missing(ctx context.Context, h modules.Host, name string) error {
 	if why, ok := gone[observe.ModuleName(name)]; ok {
 		return fmt.Errorf("%s: kernel %s has no module %s: %s", h.Name(), kernel.Release, name, why)
 	}
-	return fmt.Errorf("%s: kernel %s has no module %s: expected it in /lib/modules/%s/modules.dep; check the name, or reboot if another kernel was installed since the last boot", h.Name(), kernel.Release, name, kernel.Release)
+	return fmt.Errorf("%s: kernel %s has no module %s: not found in /lib/modules/%s/modules.dep; check the name, or reboot if another kernel was installed since the last boot", h.Name(), kernel.Release, name, kernel.Release)
 }
 
 // pending returns remarks about modules that must be reloaded, or that wait for the next boot.

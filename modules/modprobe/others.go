@@ -50,7 +50,7 @@ func (m *Module) against(file string, l line) []string {
 				continue
 			}
 			for _, option := range conflicting(wanted, l.rest) {
-				notes = append(notes, fmt.Sprintf("%s gives %s the option %s and is read after %s: it wins; remove it there", file, name, option, OptionsFile))
+				notes = append(notes, fmt.Sprintf("%s gives %s the option %s and is read after %s, so it takes precedence; remove it there", file, name, option, OptionsFile))
 			}
 		}
 	case "blacklist", "install":
@@ -70,7 +70,7 @@ func (m *Module) against(file string, l line) []string {
 		}
 		for name, wanted := range m.Softdep {
 			if sameModule(name, l.module) && normal(wanted) != l.rest {
-				notes = append(notes, fmt.Sprintf("%s has %q and is read before %s: it wins; remove it there", file, strings.TrimSpace(l.String()), OptionsFile))
+				notes = append(notes, fmt.Sprintf("%s has %q and is read before %s, so it takes precedence; remove it there", file, strings.TrimSpace(l.String()), OptionsFile))
 			}
 		}
 	}

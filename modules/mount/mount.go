@@ -61,9 +61,9 @@ var (
 func (m *mount) Validate() error {
 	switch {
 	case !path.IsAbs(m.Path) || path.Clean(m.Path) != m.Path || strings.ContainsAny(m.Path, "\n\t"):
-		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not the absolute path of a directory", m.Path), Want: "write it as in /srv/bulk"}
+		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not the absolute path of a directory", m.Path), Want: "expected a path such as /srv/bulk"}
 	case observe.IsSystemDirectory(m.Path) || kernels.MatchString(m.Path):
-		return &modules.ArgumentError{Argument: "path", Problem: m.Path + " is part of the system", Want: "a directory such as /srv/bulk; what the system runs from is not mounted over while it runs"}
+		return &modules.ArgumentError{Argument: "path", Problem: m.Path + " is part of the system", Want: "expected a directory such as /srv/bulk; nothing can be mounted over a directory that the system uses"}
 	case m.State == "absent":
 		return nil
 	case m.Source == "":
@@ -71,21 +71,21 @@ func (m *mount) Validate() error {
 	case strings.ContainsAny(m.Source, "\n\t"):
 		return &modules.ArgumentError{Argument: "source", Problem: "has a line break or a tab in it", Want: "a device, UUID=… or SERVER:/DIRECTORY"}
 	case tagForm.MatchString(m.Source):
-		return &modules.ArgumentError{Argument: "source", Problem: fmt.Sprintf("%q can come to mean another device", m.Source), Want: "the device, or UUID=…"}
+		return &modules.ArgumentError{Argument: "source", Problem: fmt.Sprintf("%q can refer to another device later", m.Source), Want: "expected the device, or UUID=…"}
 	case m.Type == "" && !m.device():
-		return &modules.ArgumentError{Argument: "type", Problem: "is missing", Want: "name it, as in \"nfs4\"; only a device tells its own"}
+		return &modules.ArgumentError{Argument: "type", Problem: "is missing", Want: "give it, as in \"nfs4\"; it is detected for devices only"}
 	case m.Type != "" && !optionForm.MatchString(m.Type):
 		return &modules.ArgumentError{Argument: "type", Problem: fmt.Sprintf("%q is not the type of a file system", m.Type), Want: "ext4, xfs, btrfs, nfs4, tmpfs, …"}
 	}
 	for _, o := range m.Options {
 		if !optionForm.MatchString(o) {
-			return &modules.ArgumentError{Argument: "options", Problem: fmt.Sprintf("%q is not one option", o), Want: "each option as an element of its own"}
+			return &modules.ArgumentError{Argument: "options", Problem: fmt.Sprintf("%q is not one option", o), Want: "expected each option as a separate element"}
 		}
 		if binds[o] {
-			return &modules.ArgumentError{Argument: "options", Problem: o + " shows a directory at a second place, and the kernel does not tell which one is there", Want: "a mount unit of systemd, written with the module file"}
+			return &modules.ArgumentError{Argument: "options", Problem: o + " makes a directory visible in a second place, and the kernel does not report which one", Want: "use a systemd mount unit, written with the module file"}
 		}
 		if o == "nofail" {
-			return &modules.ArgumentError{Argument: "options", Problem: "nofail is an argument of its own", Want: "leave it out here"}
+			return &modules.ArgumentError{Argument: "options", Problem: "nofail is a separate argument", Want: "leave it out here"}
 		}
 	}
 	return nil
@@ -168,7 +168,7 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	case err != nil:
 		return modules.Plan{}, err
 	case s.mounted.ReadOnly && !readOnly && !changed:
-		return modules.Plan{}, fmt.Errorf("%s is mounted read-only on %s, and neither the task nor %s says so: the kernel does that after errors; see journalctl -k, check the file system, and unmount it, so that it is mounted anew",
+		return modules.Plan{}, fmt.Errorf("%s is mounted read-only on %s, but neither the task nor %s asks for that: the kernel does so after errors; see journalctl -k, check the file system, and unmount it, so that it is mounted again",
 			s.Path, s.host.Name(), fstab)
 	case s.mounted.Source != "" && (changed || readOnly && !s.mounted.ReadOnly):
 		// The line in fstab tells the next run that this is done. If given a source and a directory, mount(8) takes no
@@ -202,7 +202,7 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 // settled rejects a directory that another user could replace: mount(8) would follow a link in its place, and mount over a
 // directory of the system or unmount it.
 func (s *site) settled(ctx context.Context) error {
-	return required.Settled(ctx, s.host, s.Path, "and so what mount(8) would find there", "name a directory that only root can replace")
+	return required.Settled(ctx, s.host, s.Path, "and therefore what mount(8) would mount", "name a directory that only root can replace")
 }
 
 // entry returns the desired line of fstab and the device that it is about, which is nil if the source is not a known device.
@@ -213,9 +213,9 @@ func (s *site) entry() (entry, *observe.BlockDevice, error) {
 	case s.device() && on == nil:
 		return e, nil, fmt.Errorf("%s has no device %s", s.host.Name(), s.Source)
 	case s.device() && on.UUID == "":
-		return e, nil, fmt.Errorf("%s on %s holds no file system (%s): make one with the module filesystem", s.Source, s.host.Name(), orBlank(on.Use()))
+		return e, nil, fmt.Errorf("%s on %s contains no file system (%s): create one with the module filesystem", s.Source, s.host.Name(), orBlank(on.Use()))
 	case s.device() && s.Type != "" && s.Type != on.Filesystem:
-		return e, nil, fmt.Errorf("%s on %s holds %s, expected %s", s.Source, s.host.Name(), on.Filesystem, s.Type)
+		return e, nil, fmt.Errorf("%s on %s contains %s, expected %s", s.Source, s.host.Name(), on.Filesystem, s.Type)
 	case s.device():
 		e.source, e.kind = "UUID="+on.UUID, on.Filesystem
 	}

@@ -132,7 +132,7 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		{mount{Source: "/dev/sdc"}, "/dev/sdb is mounted at /srv/bulk on pve1, expected /dev/sdc"},
-		{mount{Source: "/dev/sdb", Type: "xfs"}, "holds ext4, expected xfs"},
+		{mount{Source: "/dev/sdb", Type: "xfs"}, "contains ext4, expected xfs"},
 		{mount{Source: "/dev/sdx"}, "pve1 has no device /dev/sdx"},
 		{mount{Source: "nas:/x", Type: "nfs4"}, "expected nas:/x"},
 	} {
@@ -182,7 +182,7 @@ func TestReadOnly(t *testing.T) {
 		is      bool
 		want    string // the first step, or part of the error
 	}{
-		"after errors":       {nil, line, true, "mounted read-only on pve1, and neither the task nor /etc/fstab says so"},
+		"after errors":       {nil, line, true, "mounted read-only on pve1, but neither the task nor /etc/fstab asks for that"},
 		"as desired":         {[]string{"ro"}, "UUID=1 /srv/bulk ext4 ro,nofail 0 2\n", true, ""},
 		"no longer":          {nil, "UUID=1 /srv/bulk ext4 ro,nofail 0 2\n", true, "remount /srv/bulk with the options rw,nofail"},
 		"made writable":      {[]string{"ro"}, "UUID=1 /srv/bulk ext4 ro,nofail 0 2\n", false, "remount /srv/bulk with the options ro,nofail"},

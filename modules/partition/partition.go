@@ -53,7 +53,7 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
 
 func (m *partition) Validate() error {
 	if !strings.HasPrefix(m.Disk, "/dev/") || strings.ContainsAny(m.Disk, " \t\n") || strings.Contains(m.Disk, "/../") {
-		return &modules.ArgumentError{Argument: "disk", Problem: fmt.Sprintf("%q is not the path of a disk", m.Disk), Want: "/dev/disk/by-id/…, or /dev/sdb"}
+		return &modules.ArgumentError{Argument: "disk", Problem: fmt.Sprintf("%q is not the path of a disk", m.Disk), Want: "expected /dev/disk/by-id/…, or /dev/sdb"}
 	}
 	if !nameForm.MatchString(m.Name) {
 		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q cannot be the name of a partition", m.Name),
@@ -61,7 +61,7 @@ func (m *partition) Validate() error {
 	}
 	if m.Size != "" {
 		if _, err := parseSize(m.Size); err != nil {
-			return &modules.ArgumentError{Argument: "size", Problem: err.Error(), Want: "at least 1MiB, as in 1TiB or 500GB"}
+			return &modules.ArgumentError{Argument: "size", Problem: err.Error(), Want: "expected at least 1MiB, as in 1TiB or 500GB"}
 		}
 	}
 	return nil
@@ -104,8 +104,8 @@ func (m *partition) Plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	there, elsewhere := m.named(devices, disk)
 	switch {
 	case len(there)+len(elsewhere) > 1, len(elsewhere) > 0:
-		return modules.Plan{}, fmt.Errorf("%s has the name %s on %s: %s%s leads to one of them only; take a name that no other partition has",
-			h.Name(), m.Name, strings.Join(append(there, elsewhere...), " and "), byName, m.Name)
+		return modules.Plan{}, fmt.Errorf("name: a partition named %[2]s already exists on %[1]s: %[3]s; %[4]s%[2]s would refer to only one of them, so use a name that no other partition has",
+			h.Name(), m.Name, strings.Join(append(there, elsewhere...), " and "), byName)
 	case len(there) == 1:
 		part, _ := observe.FindDevice(devices, there[0])
 		return modules.Plan{Data: data, Notes: m.compare(part)}, nil
@@ -165,7 +165,7 @@ func (m *partition) compare(part observe.BlockDevice) []string {
 	if m.Size == "" || err != nil || part.Size == want>>20<<20 || part.Size == want {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s (%s) has %d MiB, the task says %s; not changed, because partitions are not resized", m.Name, part.Path, part.Size>>20, m.Size)}
+	return []string{fmt.Sprintf("%s (%s) has %d MiB, the task specifies %s; not changed, because partitions are not resized", m.Name, part.Path, part.Size>>20, m.Size)}
 }
 
 // eligible rejects disks on which no partition may be created.
@@ -175,17 +175,17 @@ func (m *partition) eligible(h modules.Host, d observe.BlockDevice) error {
 	}
 	switch {
 	case d.Type != "disk":
-		return refuse("is of type %s, and partitions are made on disks", d.Type)
+		return refuse("is of type %s, but only disks can be partitioned", d.Type)
 	case d.Volume() != "":
 		return refuse("is not a disk of the host (%s)", d.Volume())
 	case d.ReadOnly:
 		return refuse("is read-only")
 	case d.Filesystem != "":
-		return refuse("has no partitions: the whole of it is %s; name another disk", d.Filesystem)
+		return refuse("has no partitions: all of it is %s; name another disk", d.Filesystem)
 	case d.PartitionTable == "":
-		return refuse("has no partition table: an OSD takes the whole of a blank disk; to divide it, give it a GPT by hand first")
+		return refuse("has no partition table: give the whole disk to an OSD or, to divide it, create a GPT by hand first")
 	case d.PartitionTable != "gpt":
-		return refuse("has a %s partition table, where partitions have no names: only disks with a GPT get partitions", d.PartitionTable)
+		return refuse("has a %s partition table, where partitions have no names: only disks with a GPT are supported", d.PartitionTable)
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (m *partition) eligible(h modules.Host, d observe.BlockDevice) error {
 // place returns where the partition goes.
 func (m *partition) place(h modules.Host, d observe.BlockDevice, table observe.PartitionTable) (observe.Partition, error) {
 	if table.Label != d.PartitionTable {
-		return observe.Partition{}, fmt.Errorf("disk: lsblk finds a %s partition table on %s of %s, sfdisk finds %s: look at it by hand", d.PartitionTable, m.Disk, h.Name(), orNone(table.Label))
+		return observe.Partition{}, fmt.Errorf("disk: lsblk finds a %s partition table on %s of %s, sfdisk finds %s: check the disk by hand", d.PartitionTable, m.Disk, h.Name(), orNone(table.Label))
 	}
 	free := table.Free()
 	var largest observe.Partition
@@ -219,7 +219,7 @@ func (m *partition) place(h modules.Host, d observe.BlockDevice, table observe.P
 			}
 		}
 	}
-	return observe.Partition{}, fmt.Errorf("disk: %s on %s has no room for %s (%s): the largest stretch that no partition has is %d MiB. Partitions are not shrunk: name a smaller size, or another disk",
+	return observe.Partition{}, fmt.Errorf("disk: %s on %s has no room for %s (%s): the largest free extent is %d MiB. Partitions are not shrunk: use a smaller size, or another disk",
 		m.Disk, h.Name(), m.Name, orNone(m.Size), largest.Size*table.SectorSize>>20)
 }
 

@@ -62,7 +62,7 @@ func TestAdds(t *testing.T) {
 func TestThere(t *testing.T) {
 	for size, note := range map[string]string{
 		"10GiB": "", "": "", "10.0001GiB": "",
-		"20GiB": "scratch (/dev/nvme0n1p4) has 10240 MiB, the task says 20GiB; not changed, because partitions are not resized",
+		"20GiB": "scratch (/dev/nvme0n1p4) has 10240 MiB, the task specifies 20GiB; not changed, because partitions are not resized",
 	} {
 		plan := modulestest.Converges(t, &partition{Disk: "/dev/nvme0n1", Name: "scratch", Size: size}, host(table(), system(nil)))
 		if notes := strings.Join(plan.Notes, "\n"); len(plan.Steps) != 0 || notes != note {
@@ -85,12 +85,12 @@ func TestRefused(t *testing.T) {
 		want  string
 	}{
 		"no such disk":     {"/dev/sdz", "", []observe.BlockDevice{system(nil)}, table(), "pve1 has no device /dev/sdz; it has: /dev/disk/by-id/nvme-S1"},
-		"a partition":      {"/dev/nvme0n1p2", "", []observe.BlockDevice{system(nil)}, table(), "is of type part, and partitions are made on disks"},
-		"name elsewhere":   {"/dev/nvme0n1", "1GiB", []observe.BlockDevice{system(nil), other}, table(), "has the name osd-a on /dev/sdb1: /dev/disk/by-partlabel/osd-a leads to one of them only"},
-		"too large":        {"/dev/nvme0n1", "2TiB", []observe.BlockDevice{system(nil)}, table(), "has no room for osd-a (2TiB): the largest stretch that no partition has is 635210 MiB"},
+		"a partition":      {"/dev/nvme0n1p2", "", []observe.BlockDevice{system(nil)}, table(), "is of type part, but only disks can be partitioned"},
+		"name elsewhere":   {"/dev/nvme0n1", "1GiB", []observe.BlockDevice{system(nil), other}, table(), "a partition named osd-a already exists on pve1: /dev/sdb1; /dev/disk/by-partlabel/osd-a would refer to only one of them"},
+		"too large":        {"/dev/nvme0n1", "2TiB", []observe.BlockDevice{system(nil)}, table(), "has no room for osd-a (2TiB): the largest free extent is 635210 MiB"},
 		"another table":    {"/dev/nvme0n1", "", []observe.BlockDevice{system(func(d *observe.BlockDevice) { d.PartitionTable = "dos" })}, table(), "has a dos partition table"},
 		"no table":         {"/dev/nvme0n1", "", []observe.BlockDevice{system(func(d *observe.BlockDevice) { d.PartitionTable = "" })}, table(), "has no partition table"},
-		"whole disk":       {"/dev/nvme0n1", "", []observe.BlockDevice{system(func(d *observe.BlockDevice) { d.Filesystem = "zfs_member" })}, table(), "the whole of it is zfs_member"},
+		"whole disk":       {"/dev/nvme0n1", "", []observe.BlockDevice{system(func(d *observe.BlockDevice) { d.Filesystem = "zfs_member" })}, table(), "all of it is zfs_member"},
 		"read-only":        {"/dev/nvme0n1", "", []observe.BlockDevice{system(func(d *observe.BlockDevice) { d.ReadOnly = true })}, table(), "is read-only"},
 		"network device":   {"/dev/rbd0", "", []observe.BlockDevice{system(func(d *observe.BlockDevice) { d.Name, d.Path = "rbd0", "/dev/rbd0" })}, table(), "is not a disk of the host (RBD image)"},
 		"sfdisk disagrees": {"/dev/nvme0n1", "", []observe.BlockDevice{system(nil)}, observe.PartitionTable{}, "sfdisk finds none"},

@@ -26,11 +26,11 @@ func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []
 	a, known := s.array(md.Name)
 	switch {
 	case !known:
-		return modules.Plan{}, fmt.Errorf("%s lists the array %s, of which /sys/block/%s/md tells nothing: look there by hand", s.host.Name(), device(s.Name), md.Name)
+		return modules.Plan{}, fmt.Errorf("%s lists the array %s, but /sys/block/%s/md is missing: check it by hand", s.host.Name(), device(s.Name), md.Name)
 	case a.State == "inactive" || a.Level == "":
-		return modules.Plan{}, fmt.Errorf("%s (%s) on %s is inactive: look at cat /proc/mdstat and mdadm --examine on its members; mdadm --run starts it without those that are missing", device(s.Name), md.Path, s.host.Name())
+		return modules.Plan{}, fmt.Errorf("%s (%s) on %s is inactive: see cat /proc/mdstat, and mdadm --examine for its members; mdadm --run starts it without the missing ones", device(s.Name), md.Path, s.host.Name())
 	case a.Disks == 0:
-		return modules.Plan{}, fmt.Errorf("/sys/block/%s/md on %s does not tell how many disks %s has: look at mdadm --detail %s", md.Name, s.host.Name(), device(s.Name), md.Path)
+		return modules.Plan{}, fmt.Errorf("/sys/block/%s/md on %s does not report the number of disks of %s: see mdadm --detail %s", md.Name, s.host.Name(), device(s.Name), md.Path)
 	case a.Level != "raid"+s.Level:
 		return modules.Plan{}, fmt.Errorf("%s (%s) on %s is %s, expected RAID %s: the level of an array is not changed", device(s.Name), md.Path, s.host.Name(), a.Level, s.Level)
 	}
@@ -43,7 +43,7 @@ func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []
 		})
 	}
 	if !told {
-		return modules.Plan{}, fmt.Errorf("%s on %s: lsblk tells no UUID of the members of %s; compare mdadm --detail %s, and let udev look again: udevadm trigger --settle",
+		return modules.Plan{}, fmt.Errorf("%s on %s: lsblk reports no UUID for the members of %s; compare mdadm --detail %s, and trigger udev: udevadm trigger --settle",
 			device(s.Name), s.host.Name(), md.Path, md.Path)
 	}
 	r := s.callRoll(a, disks)
@@ -56,9 +56,9 @@ func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []
 	}
 	switch {
 	case len(lost) > 0:
-		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s of %s: %s; put another disk in, and name that one in its place in disks", device(s.Name), s.host.Name(), strings.Join(lost, ", "))}
+		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s of %s: %s; install a new disk, and name it in disks in place of the old one", device(s.Name), s.host.Name(), strings.Join(lost, ", "))}
 	case len(disks) < a.Disks:
-		return modules.Plan{}, fmt.Errorf("%s of %s has %d disks, and disks names %d: no array is made smaller; it has: %s", device(s.Name), s.host.Name(), a.Disks, len(disks), s.members(a))
+		return modules.Plan{}, fmt.Errorf("%s of %s has %d disks, and disks names %d: arrays are never shrunk; it has: %s", device(s.Name), s.host.Name(), a.Disks, len(disks), s.members(a))
 	}
 	steps, err := s.guard(s.foreign(r.fresh))
 	if err != nil {
@@ -71,11 +71,11 @@ func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []
 	switch vacant := a.vacant(); {
 	case len(r.fresh) == 0:
 	case len(disks) > a.Disks && (vacant > 0 || len(r.strangers) > len(r.dead)):
-		return modules.Plan{}, fmt.Errorf("%s of %s is to be grown to %d disks while disks of it are replaced: name %d disks first, and the others when these are rebuilt; it has: %s",
+		return modules.Plan{}, fmt.Errorf("%s of %s cannot be grown to %d disks while its disks are replaced: name %d disks first, and the others when these are rebuilt; it has: %s",
 			device(s.Name), s.host.Name(), len(disks), a.Disks, s.members(a))
 	case len(disks) > a.Disks:
 		if a.Sync != "idle" {
-			return modules.Plan{}, fmt.Errorf("%s of %s is busy (%s): it is grown to %d disks when that is over; run this again then", device(s.Name), s.host.Name(), a.Sync, len(disks))
+			return modules.Plan{}, fmt.Errorf("%s of %s is busy (%s): run again when that has finished to grow it to %d disks", device(s.Name), s.host.Name(), a.Sync, len(disks))
 		}
 		s.grow(&plan, md, a, r.fresh)
 	case vacant >= len(r.fresh):
@@ -130,7 +130,7 @@ func (s *site) drop(plan *modules.Plan, md observe.BlockDevice, a array, dead []
 		d.Children = slices.DeleteFunc(slices.Clone(d.Children), func(c observe.BlockDevice) bool { return c.Name == md.Name })
 	})
 	plan.Steps = append(plan.Steps, modules.Step{
-		Summary: fmt.Sprintf("take %s, which has failed, out of %s", strings.Join(gone, ", "), device(s.Name)),
+		Summary: fmt.Sprintf("remove the failed disk %s from %s", strings.Join(gone, ", "), device(s.Name)),
 		Action:  modules.Run{Argv: argv, Limit: time.Minute},
 		Expect:  s.expect(a, s.devices),
 		Settle:  blank.Settle,
@@ -145,7 +145,7 @@ func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []
 	for _, t := range disks {
 		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: a.freeSlot()})
 	}
-	s.manage(plan, fmt.Sprintf("add %s to %s, in place of what it lacks", names(disks), device(s.Name)), md, a, disks,
+	s.manage(plan, fmt.Sprintf("add %s to %s, in place of a missing disk", names(disks), device(s.Name)), md, a, disks,
 		append([]string{"mdadm", "--manage", s.node, "--add"}, paths(disks)...)...)
 }
 
@@ -206,22 +206,22 @@ func (a array) freeSlot() int {
 func (s *site) notes(a array, r roll) []string {
 	var notes []string
 	if s.node != device(s.Name) {
-		notes = append(notes, fmt.Sprintf("%s runs as %s: it has its name when it is started the next time, at a boot for instance", device(s.Name), s.node))
+		notes = append(notes, fmt.Sprintf("%s is running as %s: it gets its name when it is next started, for example at boot", device(s.Name), s.node))
 	}
 	for _, m := range r.strangers {
 		switch {
 		case m.Failed:
 		case m.Leaving:
-			notes = append(notes, fmt.Sprintf("%s is being replaced in %s; the run after that takes it out", m.Device, device(s.Name)))
+			notes = append(notes, fmt.Sprintf("%s is being replaced in %s; the next run after that removes it", m.Device, device(s.Name)))
 		case len(r.fresh) == 0:
-			notes = append(notes, fmt.Sprintf("%s is in %s too, and disks does not name it: it stays", m.Device, device(s.Name)))
+			notes = append(notes, fmt.Sprintf("%s is also in %s, but not in disks: it was not removed", m.Device, device(s.Name)))
 		}
 	}
 	if a.Degraded > 0 && a.Sync != "reshape" {
-		notes = append(notes, fmt.Sprintf("%s lacks %d of %d disks at the moment (%s)", device(s.Name), a.Degraded, a.Disks, a.Sync))
+		notes = append(notes, fmt.Sprintf("%s is missing %d of %d disks at the moment (%s)", device(s.Name), a.Degraded, a.Disks, a.Sync))
 	}
 	if len(s.Wipe) > 0 && len(r.fresh) == 0 {
-		notes = append(notes, "wipe has no use any more: take it out of the task, so that nothing that is put on a disk later is destroyed")
+		notes = append(notes, "wipe is no longer needed: remove it from the task, so that later data on the disks is never destroyed")
 	}
 	return notes
 }

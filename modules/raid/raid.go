@@ -85,7 +85,7 @@ var (
 func (m *raid) Validate() error {
 	switch {
 	case !nameForm.MatchString(m.Name):
-		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q cannot be the name of an array", m.Name), Want: "a letter, and at most 31 letters, digits, underscores, dots and hyphens"}
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q cannot be used as the name of an array", m.Name), Want: "expected a letter, then at most 31 letters, digits, underscores, dots and hyphens"}
 	case len(m.Disks) < fewest[m.Level]:
 		return &modules.ArgumentError{Argument: "disks", Problem: fmt.Sprintf("%d disks are too few for level %s", len(m.Disks), m.Level), Want: fmt.Sprintf("at least %d", fewest[m.Level])}
 	case m.Mail != "" && !mailForm.MatchString(m.Mail):
@@ -99,7 +99,7 @@ func (m *raid) Validate() error {
 			}
 		}
 		if seen[name] || name == "" {
-			return &modules.ArgumentError{Argument: "disks", Problem: fmt.Sprintf("%q is there twice, or empty", name), Want: "each disk once"}
+			return &modules.ArgumentError{Argument: "disks", Problem: fmt.Sprintf("%q is empty or given twice", name), Want: "expected each disk once"}
 		}
 		seen[name] = true
 	}
@@ -126,7 +126,7 @@ func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if there, err := observe.Exists(ctx, h, program); err != nil {
 		return modules.Plan{}, err
 	} else if !there {
-		return modules.Plan{}, fmt.Errorf("%s has no %s: install the package mdadm first", h.Name(), program)
+		return modules.Plan{}, fmt.Errorf("%s has no %s: install package mdadm first", h.Name(), program)
 	}
 	s := &site{raid: m, host: h}
 	var err error
@@ -160,7 +160,7 @@ func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		case err != nil:
 			return modules.Plan{}, err
 		case !there:
-			plan.Notes = append(plan.Notes, fmt.Sprintf("%s learns nothing of a failed disk: %s has no %s by which mdadm sends mail; install a mail server, such as postfix", m.Mail, h.Name(), mailer))
+			plan.Notes = append(plan.Notes, fmt.Sprintf("%s cannot be notified of a failed disk: %s has no %s, which mdadm needs to send mail; install a mail server, such as postfix", m.Mail, h.Name(), mailer))
 		}
 	}
 	plan.Data = m.result(s)

@@ -69,18 +69,18 @@ func TestPlan(t *testing.T) {
 	}{
 		"new":                {[]observe.BlockDevice{disk(1, nil), disk(2, nil), disk(3, nil), disk(4, nil)}, nil, "S1 ata-S2 /dev/disk/by-id/ata-S3 /dev/sde", "", "create RAID 6 /dev/md/bulk of 4 disks: /dev/sdb (S1), /dev/sdc (S2), /dev/sdd (S3), /dev/sde (S4)\n  " + listing},
 		"there":              {members, []array{bulk(nil)}, "S1 S2 S3 S4", "", ""},
-		"one is gone":        {append(members[:3:3], disk(5, nil)), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S5", "", "add /dev/sdf (S5) to /dev/md/bulk, in place of what it lacks"},
-		"one has failed":     {append(members[:4:4], disk(5, nil)), []array{bulk(func(a *array) { a.Members[3].Failed, a.Members[3].Slot, a.Degraded = true, -1, 1 })}, "S1 S2 S3 S5", "", "take sde, which has failed, out of /dev/md/bulk\n  add /dev/sdf (S5) to /dev/md/bulk, in place of what it lacks"},
+		"one is gone":        {append(members[:3:3], disk(5, nil)), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S5", "", "add /dev/sdf (S5) to /dev/md/bulk, in place of a missing disk"},
+		"one has failed":     {append(members[:4:4], disk(5, nil)), []array{bulk(func(a *array) { a.Members[3].Failed, a.Members[3].Slot, a.Degraded = true, -1, 1 })}, "S1 S2 S3 S5", "", "remove the failed disk sde from /dev/md/bulk\n  add /dev/sdf (S5) to /dev/md/bulk, in place of a missing disk"},
 		"a healthy one goes": {append(members[:4:4], disk(5, nil)), []array{bulk(nil)}, "S1 S2 S3 S5", "", "have /dev/sdf (S5) take over from sde in /dev/md/bulk"},
 		"it has gone": {append(members[:4:4], disk(5, in)), []array{bulk(func(a *array) {
 			a.Members = append(a.Members, member{Device: "sdf", Slot: 3})
 			a.Members[3].Failed = true
-		})}, "S1 S2 S3 S5", "", "take sde, which has failed, out of /dev/md/bulk"},
-		"a failed one's node is gone": {append(members[:3:3], disk(5, nil)), []array{bulk(func(a *array) { a.Members[3].Failed, a.Members[3].Slot, a.Degraded = true, -1, 1 })}, "S1 S2 S3 S5", "", "take sde, which has failed, out of /dev/md/bulk\n  add /dev/sdf (S5) to /dev/md/bulk, in place of what it lacks"},
+		})}, "S1 S2 S3 S5", "", "remove the failed disk sde from /dev/md/bulk"},
+		"a failed one's node is gone": {append(members[:3:3], disk(5, nil)), []array{bulk(func(a *array) { a.Members[3].Failed, a.Members[3].Slot, a.Degraded = true, -1, 1 })}, "S1 S2 S3 S5", "", "remove the failed disk sde from /dev/md/bulk\n  add /dev/sdf (S5) to /dev/md/bulk, in place of a missing disk"},
 		"one more":                    {append(members[:4:4], disk(5, nil)), []array{bulk(nil)}, "S1 S2 S3 S4 S5", "", "grow /dev/md/bulk to 5 disks: /dev/sdf (S5)"},
-		"one comes back":              {append(members[:3:3], disk(4, func(d *observe.BlockDevice) { d.Filesystem, d.UUID = signature, id })), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S4", "", "add /dev/sde (S4) to /dev/md/bulk, in place of what it lacks"},
+		"one comes back":              {append(members[:3:3], disk(4, func(d *observe.BlockDevice) { d.Filesystem, d.UUID = signature, id })), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S4", "", "add /dev/sde (S4) to /dev/md/bulk, in place of a missing disk"},
 		"wiped": {append(members[:3:3], disk(5, func(d *observe.BlockDevice) { d.Filesystem = "ext4" })), []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[:3], 1 })}, "S1 S2 S3 S5", "S5",
-			"wipe S5 (/dev/sdf, serial S5): ext4\n  add /dev/sdf (S5) to /dev/md/bulk, in place of what it lacks"},
+			"wipe S5 (/dev/sdf, serial S5): ext4\n  add /dev/sdf (S5) to /dev/md/bulk, in place of a missing disk"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &raid{Name: "bulk", Level: "6", Disks: strings.Fields(test.disks), Wipe: strings.Fields(test.wipe)}
@@ -100,7 +100,7 @@ func TestStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := modulestest.Summaries(plan); !strings.HasPrefix(strings.TrimSpace(got), "start the RAID that is on /dev/sdb (S1)") || strings.Contains(got, "make RAID") {
+	if got := modulestest.Summaries(plan); !strings.HasPrefix(strings.TrimSpace(got), "start the existing RAID on /dev/sdb (S1)") || strings.Contains(got, "make RAID") {
 		t.Errorf("steps: %s", got)
 	}
 }
@@ -136,7 +136,7 @@ func TestOtherName(t *testing.T) {
 			if device := plan.Data.GetAttr("device").AsString(); device != "/dev/md127" {
 				t.Errorf("the result's device is %s", device)
 			}
-			if !slices.ContainsFunc(plan.Notes, func(note string) bool { return strings.HasPrefix(note, "/dev/md/bulk runs as /dev/md127") }) {
+			if !slices.ContainsFunc(plan.Notes, func(note string) bool { return strings.HasPrefix(note, "/dev/md/bulk is running as /dev/md127") }) {
 				t.Errorf("notes: %q", plan.Notes)
 			}
 		})
@@ -162,12 +162,12 @@ func TestRefused(t *testing.T) {
 		"another's member":   {all(func(d *observe.BlockDevice) { in(d); d.UUID, d.Children[0].Links = "9", nil }), nil, "S1 S2 S3 S4", "S2", "is held by raid6 /dev/md127"},
 		"not there":          {all(nil), nil, "S1 S2 S3 S9", "", "has no disk S9; it has: /dev/disk/by-id/ata-S1 (blank)"},
 		"twice":              {all(nil), nil, "S1 /dev/sdb S3 S4", "", "S1 and /dev/sdb are the same disk of pve1"},
-		"one serial for two": {append(all(nil), disk(5, func(d *observe.BlockDevice) { d.Serial = "S1" })), nil, "S1 S2 S3 S4", "", "has the serial of both /dev/sdb and /dev/sdf"},
+		"one serial for two": {append(all(nil), disk(5, func(d *observe.BlockDevice) { d.Serial = "S1" })), nil, "S1 S2 S3 S4", "", "is the serial number of both /dev/sdb and /dev/sdf"},
 		"a volume":           {all(func(d *observe.BlockDevice) { d.Type = "lvm" }), nil, "S1 S2 S3 S4", "", "is a lvm: expected a disk or a partition"},
-		"unknown to /sys":    {members, nil, "S1 S2 S3 S4", "", "of which /sys/block/md127/md tells nothing"},
+		"unknown to /sys":    {members, nil, "S1 S2 S3 S4", "", "but /sys/block/md127/md is missing"},
 		"inactive":           {members, []array{bulk(func(a *array) { a.State = "inactive" })}, "S1 S2 S3 S4", "", "is inactive"},
-		"no count":           {members, []array{bulk(func(a *array) { a.Disks = 0 })}, "S1 S2 S3 S4", "", "does not tell how many disks"},
-		"no UUID":            {[]observe.BlockDevice{disk(1, in), disk(2, in), disk(3, in), disk(4, func(d *observe.BlockDevice) { in(d); d.UUID = "" })}[3:], []array{bulk(nil)}, "S4", "", "lsblk tells no UUID of the members of /dev/md127"},
+		"no count":           {members, []array{bulk(func(a *array) { a.Disks = 0 })}, "S1 S2 S3 S4", "", "does not report the number of disks"},
+		"no UUID":            {[]observe.BlockDevice{disk(1, in), disk(2, in), disk(3, in), disk(4, func(d *observe.BlockDevice) { in(d); d.UUID = "" })}[3:], []array{bulk(nil)}, "S4", "", "lsblk reports no UUID for the members of /dev/md127"},
 		"two of the name": {append(slices.Clone(members[:4]), disk(7, func(d *observe.BlockDevice) {
 			in(d)
 			d.UUID = "1"
@@ -175,11 +175,11 @@ func TestRefused(t *testing.T) {
 		})),
 			[]array{bulk(nil)}, "S1 S2 S3 S4", "", "could be /dev/md127 or /dev/md126"},
 		"another level":    {members, []array{bulk(func(a *array) { a.Level = "raid5" })}, "S1 S2 S3 S4", "", "is raid5, expected RAID 6"},
-		"failed":           {members, []array{bulk(func(a *array) { a.Members[1].Failed = true })}, "S1 S2 S3 S4", "", "S2 (/dev/sdc) has failed; put another disk in"},
-		"gone":             {members, []array{bulk(nil)}, "S1 S2 S3 S9", "", "S9 is not there; put another disk in"},
-		"fewer":            {members, []array{bulk(func(a *array) { a.Disks = 5 })}, "S1 S2 S3 S4", "", "no array is made smaller"},
-		"busy":             {members, []array{bulk(func(a *array) { a.Sync = "check" })}, "S1 S2 S3 S4 S5", "", "is busy (check): it is grown to 5 disks when that is over"},
-		"grown and mended": {members[1:], []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[1:], 1 })}, "S2 S3 S4 S5 S6", "", "is to be grown to 5 disks while disks of it are replaced"},
+		"failed":           {members, []array{bulk(func(a *array) { a.Members[1].Failed = true })}, "S1 S2 S3 S4", "", "S2 (/dev/sdc) has failed; install a new disk"},
+		"gone":             {members, []array{bulk(nil)}, "S1 S2 S3 S9", "", "S9 is not there; install a new disk"},
+		"fewer":            {members, []array{bulk(func(a *array) { a.Disks = 5 })}, "S1 S2 S3 S4", "", "arrays are never shrunk"},
+		"busy":             {members, []array{bulk(func(a *array) { a.Sync = "check" })}, "S1 S2 S3 S4 S5", "", "is busy (check): run again when that has finished to grow it to 5 disks"},
+		"grown and mended": {members[1:], []array{bulk(func(a *array) { a.Members, a.Degraded = a.Members[1:], 1 })}, "S2 S3 S4 S5 S6", "", "cannot be grown to 5 disks while its disks are replaced"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &raid{Name: "bulk", Level: "6", Disks: strings.Fields(test.disks), Wipe: strings.Fields(test.wipe)}

@@ -64,7 +64,7 @@ func (s *site) disks() (found []blank.Target, missing []string, err error) {
 			if !ok && top.Serial == name {
 				d, ok = top, true
 			} else if ok && top.Serial == name && top.Name != d.Name {
-				return nil, nil, fmt.Errorf("%s on %s has the serial of both %s and %s: name it as in /dev/disk/by-id", name, s.host.Name(), d.Path, top.Path)
+				return nil, nil, fmt.Errorf("%s on %s is the serial number of both %s and %s: use its name in /dev/disk/by-id", name, s.host.Name(), d.Path, top.Path)
 			}
 		}
 		if !ok {
@@ -95,7 +95,7 @@ func (s *site) find() (found observe.BlockDevice, ok bool, err error) {
 					continue
 				}
 				if ok && child.Name != found.Name {
-					err = fmt.Errorf("%s on %s could be %s or %s: compare mdadm --detail of both with %s, and rename the task's array or the other", device(s.Name), s.host.Name(), found.Path, child.Path, confFile)
+					err = fmt.Errorf("%s on %s could be %s or %s: compare mdadm --detail of both with %s, and rename one of the arrays", device(s.Name), s.host.Name(), found.Path, child.Path, confFile)
 				}
 				found, ok = child, true
 			}
@@ -179,7 +179,7 @@ func (s *site) assemble(disks []blank.Target) modules.Plan {
 		smallest = min(smallest, t.Device.Size)
 	}
 	return modules.Plan{Partial: true, Steps: []modules.Step{{
-		Summary: fmt.Sprintf("start the RAID that is on %s as %s", names(disks), device(s.Name)),
+		Summary: fmt.Sprintf("start the existing RAID on %s as %s", names(disks), device(s.Name)),
 		Action:  modules.Run{Argv: argv, Limit: 5 * time.Minute},
 		Expect: append(s.expect(a, nil), observe.Expectation{
 			Match: func(k observe.Key) bool { return k == observe.Disks.Key("") }, Unknown: "what is on " + device(s.Name) + " shows when it is started",

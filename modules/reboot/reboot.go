@@ -49,7 +49,7 @@ type Module struct {
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if m.WhenKernel == "" && !m.WhenRequired && !m.Always {
-		return &modules.ArgumentError{Argument: "when_kernel", Problem: "no reason to reboot is given", Want: "at least one of when_kernel, when_required, always"}
+		return &modules.ArgumentError{Argument: "when_kernel", Problem: "the task gives no reason to reboot", Want: "at least one of when_kernel, when_required, always"}
 	}
 	if _, err := path.Match(m.WhenKernel, ""); err != nil {
 		return &modules.ArgumentError{Argument: "when_kernel", Problem: fmt.Sprintf("%q is not a glob pattern", m.WhenKernel), Want: `a pattern such as "*-pve"`}
@@ -82,7 +82,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			return modules.Plan{}, err
 		}
 		next.Release = release
-		reasons = append(reasons, fmt.Sprintf("kernel %s is running, %s is wanted", running.Release, m.WhenKernel))
+		reasons = append(reasons, fmt.Sprintf("kernel %s is running, expected %s", running.Release, m.WhenKernel))
 	} else if installed, err := observe.InstalledKernels.Observe(ctx, h, ""); err == nil && len(installed) > 0 {
 		// Boot loaders prefer the newest kernel, unless one is pinned.
 		next.Release = installed[len(installed)-1]
@@ -160,7 +160,7 @@ func (m *Module) target(ctx context.Context, h modules.Host, running observe.Ker
 	if len(installed) > 0 {
 		have = strings.Join(installed, ", ")
 	}
-	return "", fmt.Errorf("%s is running kernel %s, and no installed kernel matches %q (in /boot: %s): a reboot would change nothing; install one first, such as proxmox-default-kernel", h.Name(), running.Release, m.WhenKernel, have)
+	return "", fmt.Errorf("%s is running kernel %s, and no installed kernel matches %q (in /boot: %s): a reboot would not change that; install one first, such as proxmox-default-kernel", h.Name(), running.Release, m.WhenKernel, have)
 }
 
 // matches reports whether a kernel release matches a pattern; Validate has checked the pattern.

@@ -35,14 +35,14 @@ func TestPlan(t *testing.T) {
 		release string
 	}{
 		{"into the Proxmox kernel", Module{WhenKernel: "*-pve"}, recorded(debian, observe.RebootDemand{}, debian, "6.8.12-4-pve", proxmox),
-			[]string{"reboot: kernel 6.1.0-28-amd64 is running, *-pve is wanted"}, proxmox},
+			[]string{"reboot: kernel 6.1.0-28-amd64 is running, expected *-pve"}, proxmox},
 		{"into a kernel that check mode predicts", Module{WhenKernel: "*-pve"}, recorded(debian, observe.RebootDemand{}, debian, observe.ComingRelease("-pve")),
-			[]string{"reboot: kernel 6.1.0-28-amd64 is running, *-pve is wanted"}, observe.ComingRelease("-pve")},
+			[]string{"reboot: kernel 6.1.0-28-amd64 is running, expected *-pve"}, observe.ComingRelease("-pve")},
 		{"there already", Module{WhenKernel: "*-pve"}, recorded(proxmox, observe.RebootDemand{}, debian, proxmox), nil, proxmox},
 		{"not required", Module{WhenRequired: true}, recorded(proxmox, observe.RebootDemand{}, proxmox), nil, proxmox},
 		{"required", Module{WhenRequired: true}, recorded(proxmox, required, proxmox, "6.8.12-10-pve"), []string{"reboot: required by dbus, libc6"}, "6.8.12-10-pve"},
 		{"both", Module{WhenKernel: "*-pve", WhenRequired: true}, recorded(debian, observe.RebootDemand{Required: true}, proxmox),
-			[]string{"reboot: kernel 6.1.0-28-amd64 is running, *-pve is wanted; required by installed packages"}, proxmox},
+			[]string{"reboot: kernel 6.1.0-28-amd64 is running, expected *-pve; required by installed packages"}, proxmox},
 		{"always", Module{Always: true}, recorded(proxmox, observe.RebootDemand{}, proxmox), []string{"reboot: requested by the playbook"}, proxmox},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestAction(t *testing.T) {
 
 func TestNoSuchKernelIsInstalled(t *testing.T) {
 	_, err := modulestest.Decoded(&Module{WhenKernel: "*-pve"}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian))
-	if err == nil || !strings.Contains(err.Error(), "a reboot would change nothing") || !strings.Contains(err.Error(), debian) {
+	if err == nil || !strings.Contains(err.Error(), "a reboot would not change that") || !strings.Contains(err.Error(), debian) {
 		t.Errorf("expected a refusal that lists what is in /boot, got %v", err)
 	}
 }
