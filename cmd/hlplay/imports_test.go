@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"cmd/hlplay/peers":           {},
 
 	"engine/defect":    {},
+	"engine/gitrepo":   {},
 	"engine/hclfile":   {"engine/localfile"},
 	"engine/hostvar":   {"engine/hclfile", "engine/suggest"},
 	"engine/ansible":   {"engine/vault"},
@@ -51,6 +52,7 @@ var mayImport = map[string][]string{
 	"modules/backup_job":        {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/drill":             {"modules", "modules/internal/ceph", "modules/internal/pve", "modules/survival", "modules/survival/living"},
 	"modules/evacuate":          {"modules", "modules/internal/pve"},
+	"modules/git":               {"engine/gitrepo", "engine/observe", "engine/remote", "modules", "modules/internal/required"},
 	"modules/ha":                {"engine/observe", "engine/plural", "modules", "modules/internal/pve"},
 	"modules/internal/ceph":     {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/internal/pbs":      {"engine/observe", "engine/remote", "modules/internal/pve"},

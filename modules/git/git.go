@@ -7,12 +7,11 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
+	"hlplay/engine/gitrepo"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
@@ -34,7 +33,7 @@ if the revision has a file of the same name, the task fails. Submodules are not 
 
 Git acts as the task's user, and the checkout belongs to it. Git runs programs that a repository's configuration names, so a
 path where another user could put a repository is refused: name the user with ` + "`become_user`" + `, and make the directory with ` + "`file`" + `. Credentials
-come from the configuration of that user (an SSH key, a credential helper); a URL with a password is refused. An unencrypted URL (http, git) needs
+come from the configuration of that user (an SSH key, a credential helper); a URL that may hold one is refused. An unencrypted URL (http, git) needs
 a full commit as the revision, because only that shows that nobody modified it in transit.
 
 Simulated nodes have no git: in a rehearsal the task fails.`,
@@ -73,48 +72,23 @@ type git struct {
 	Force    bool   `hcl:"force,optional" doc:"Whether changes to tracked files, and commits that are on no branch, are given up."`
 }
 
-var (
-	scpForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:]`)
-	hash    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	// name is what git-check-ref-format(1) permits for a branch or a tag, as far as a character alone decides it.
-	name = regexp.MustCompile(`^[^-/.@~^:?*\[\\\x00-\x20\x7f][^~^:?*\[\\\x00-\x20\x7f]*$`)
-)
-
 // Validate implements modules.Validator.
 func (g *git) Validate() error {
 	fault := func(argument, problem, want string) error {
 		return &modules.ArgumentError{Argument: argument, Problem: problem, Want: want}
 	}
-	u, err := url.Parse(g.URL)
-	scheme := ""
-	if err == nil && u.Host != "" && u.Host[0] != '-' {
-		scheme = u.Scheme
-	}
-	password := false
-	if err == nil && u.User != nil {
-		_, password = u.User.Password()
-	}
-	plain := scheme == "http" || scheme == "git"
+	var wrong *gitrepo.Fault
 	switch {
-	case strings.ContainsAny(g.URL, "\x00\r\n\t "), scheme != "https" && scheme != "ssh" && !plain && !scpForm.MatchString(g.URL) && (!path.IsAbs(g.URL) || path.Clean(g.URL) != g.URL):
-		return fault("url", "it is not the address of a repository", "write it as in https://example.org/site.git, git@example.org:site.git or /srv/git/site.git")
-	case password || scheme != "ssh" && err == nil && u.User != nil:
-		return fault("url", "it has a password or a token, which every user of the host could see", "leave it out, and give the acting user a credential helper or an SSH key")
+	case errors.As(gitrepo.CheckAddress(g.URL), &wrong):
+		return fault("url", wrong.Problem, wrong.Want)
 	case !path.IsAbs(g.Path) || path.Clean(g.Path) != g.Path || strings.ContainsAny(g.Path, "\x00\r\n") || path.Dir(g.Path) == "/":
 		return fault("path", fmt.Sprintf("%q is not the absolute path of a directory below another", g.Path), "write it as in /srv/site")
 	case observe.IsSystemDirectory(g.Path):
 		return fault("path", g.Path+" is part of the system", "name a directory of the checkout's own, such as /srv/site")
-	case g.Revision != "HEAD" && !validName(g.Revision):
-		return fault("revision", fmt.Sprintf("%q is not the name of a branch, a tag or a commit", g.Revision), "write it as in main, v1.4 or HEAD; a commit in full, not as HEAD~1")
-	case plain && !hash.MatchString(g.Revision):
-		return fault("revision", "over "+scheme+" anybody on the way can put another commit in its place", "name the commit in full, or use https or ssh")
+	case errors.As(gitrepo.CheckRevision(g.URL, g.Revision), &wrong):
+		return fault("revision", wrong.Problem, wrong.Want)
 	}
 	return nil
-}
-
-func validName(s string) bool {
-	return name.MatchString(s) && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.Contains(s, "@{") &&
-		!strings.HasSuffix(s, "/") && !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, ".lock")
 }
 
 // Want implements modules.Announcer.
@@ -171,13 +145,13 @@ func (g *git) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Summary: fmt.Sprintf("check %s out at %s (%s) from %s", g.Path, g.Revision, commit[:12], g.URL),
 		Action: modules.Run{
 			Argv: []string{"sh", "-c", checkoutScript, "sh", g.Path, g.URL, commit, how},
-			Env:  environment(), Limit: limit, Explain: g.explain,
+			Env:  gitrepo.Environment(), Limit: limit, Explain: g.explain,
 		},
 		Unmet:  "a branch may have moved meanwhile, or the checkout is changed by another program: run again",
 		Expect: g.expect(ctx, h, place, repository, observe.File{Type: observe.Directory, Mode: 0o755, Owner: actor, Group: group}, commit),
 		Exact:  true,
 	}
-	if hash.MatchString(g.Revision) {
+	if gitrepo.IsCommit(g.Revision) {
 		step.Summary = fmt.Sprintf("check %s out at %s from %s", g.Path, commit[:12], g.URL)
 	}
 	if now.head != "" && now.head != commit {
@@ -198,15 +172,6 @@ var readScript string
 
 //go:embed checkout.sh
 var checkoutScript string
-
-// environment is that of each git: it must not ask, nor have ssh ask on the terminal of whoever runs hlplay on this very machine, nor
-// use a transport that runs a program named by the URL.
-func environment() map[string]string {
-	return map[string]string{
-		"GIT_TERMINAL_PROMPT": "0", "SSH_ASKPASS": "/bin/false", "SSH_ASKPASS_REQUIRE": "force",
-		"GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
-	}
-}
 
 // settled returns what lies at the path and the repository in it, if there is any. It refuses what is neither a checkout nor an empty
 // directory, and a place where somebody other than the actor could put a repository.
@@ -283,7 +248,7 @@ func (s state) lost() string {
 }
 
 func (g *git) reading(ctx context.Context) observe.Reading {
-	return observe.Reading{Argv: []string{"sh", "-c", readScript, "sh", g.Path}, User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, environment())}
+	return observe.Reading{Argv: []string{"sh", "-c", readScript, "sh", g.Path}, User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, gitrepo.Environment())}
 }
 
 func (g *git) read(ctx context.Context, h modules.Host) (state, error) {
@@ -320,17 +285,12 @@ func parseState(text string) state {
 
 // commit returns the commit that the revision means.
 func (g *git) commit(ctx context.Context, h modules.Host) (string, error) {
-	if hash.MatchString(g.Revision) {
+	if gitrepo.IsCommit(g.Revision) {
 		return g.Revision, nil
 	}
-	branch, tag := "refs/heads/"+g.Revision, "refs/tags/"+g.Revision
-	refs := []string{branch, tag, tag + "^{}"}
-	if g.Revision == "HEAD" {
-		refs = []string{"HEAD"}
-	}
 	ask := observe.Reading{
-		Argv: append([]string{"env", "-u", "GIT_DIR", "git", "ls-remote", "--quiet", "--", g.URL}, refs...),
-		User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, environment()), Limit: 2 * time.Minute,
+		Argv: append([]string{"env", "-u", "GIT_DIR", "git", "ls-remote", "--quiet", "--", g.URL}, gitrepo.Refs(g.Revision)...),
+		User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, gitrepo.Environment()), Limit: 2 * time.Minute,
 	}
 	answer, err := ask.Observe(ctx, h)
 	if err != nil {
@@ -346,23 +306,7 @@ func (g *git) commit(ctx context.Context, h modules.Host) (string, error) {
 		}
 		return "", failed
 	}
-	found := map[string]string{}
-	for line := range strings.Lines(string(answer.Stdout)) {
-		if commit, ref, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t"); ok && hash.MatchString(commit) {
-			found[ref] = commit
-		}
-	}
-	switch {
-	case found[branch] != "" && found[tag] != "":
-		return "", fmt.Errorf("%s has both a branch and a tag %s: rename one, or name the commit, which is %s or %s", g.URL, g.Revision, found[branch], cmp.Or(found[tag+"^{}"], found[tag]))
-	case g.Revision == "HEAD" && found["HEAD"] != "":
-		return found["HEAD"], nil
-	}
-	// An annotated tag is an object of its own, and tag^{} the commit.
-	if commit := cmp.Or(found[branch], found[tag+"^{}"], found[tag]); commit != "" {
-		return commit, nil
-	}
-	return "", fmt.Errorf("%s has no branch and no tag %s: is the name right? A commit must be given in full, with 40 digits", g.URL, g.Revision)
+	return gitrepo.Commit(g.URL, g.Revision, string(answer.Stdout))
 }
 
 // expect is what is observed of the checkout afterwards. fresh is a directory that git makes.

@@ -400,7 +400,8 @@ func TestFaultsInArguments(t *testing.T) {
 	commit := strings.Repeat("a1", 20)
 	for argument, faults := range map[string][]git{
 		"url": {{URL: "site"}, {URL: "ext::sh -c id"}, {URL: "--upload-pack=id"}, {URL: "-oProxyCommand=id@example.org:x"}, {URL: "file:///srv/x"}, {URL: "https://ada:pw@example.org/x"},
-			{URL: "https://token@example.org/x"}, {URL: "ssh://ada:pw@example.org/x"}, {URL: "/srv/../x"}, {URL: "ssh://-oProxyCommand=id/x"}},
+			{URL: "https://token@example.org/x"}, {URL: "ssh://ada:pw@example.org/x"}, {URL: "/srv/../x"}, {URL: "ssh://-oProxyCommand=id/x"},
+			{URL: "ssh://-oProxyCommand=id@example.org/x"}, {URL: "https://example.org/x.git?token=abc"}, {URL: "ssh://git@example.org/x#abc"}},
 		"path":     {{Path: "srv"}, {Path: "/usr"}, {Path: "/srv"}, {Path: "/srv/x/"}},
 		"revision": {{Revision: "-x"}, {Revision: "HEAD~1"}, {Revision: "a..b"}, {Revision: "@{u}"}, {Revision: "refs/heads/x:y"}, {URL: "http://example.org/x"}, {URL: "git://example.org/x"}},
 	} {

@@ -1,0 +1,122 @@
+// Package gitrepo checks addresses and revisions of git repositories before git sees them, and reads what git says about a
+// repository.
+package gitrepo
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	scpForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:]`)
+	hash    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	// name is what git-check-ref-format(1) permits for a branch or a tag, as far as a character alone decides it.
+	name = regexp.MustCompile(`^[^-/.@~^:?*\[\\\x00-\x20\x7f][^~^:?*\[\\\x00-\x20\x7f]*$`)
+)
+
+// Fault is what is wrong with an address or a revision.
+type Fault struct {
+	// Problem says what is wrong, and Want what to write or do instead.
+	Problem, Want string
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return f.Problem + ": " + f.Want }
+
+// CheckAddress returns a *Fault unless an address is one that git can fetch from and that nobody is harmed by: https://, ssh://,
+// http://, git://, user@host:path or an absolute path. An address that has git run a command, that begins with a dash, or that
+// may hold a credential is none.
+func CheckAddress(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		u = &url.URL{} // a path, user@host:path, or nothing that git should see
+	}
+	user := u.User.Username()
+	_, password := u.User.Password()
+	known := slices.Contains([]string{"https", "ssh", "http", "git"}, u.Scheme)
+	switch {
+	case strings.ContainsAny(address, "\x00\r\n\t "), strings.HasPrefix(u.Host, "-"), strings.HasPrefix(user, "-"),
+		!known && !scpForm.MatchString(address) && (!path.IsAbs(address) || path.Clean(address) != address):
+		return &Fault{"it is not the address of a repository", "write it as in https://example.org/site.git, git@example.org:site.git or /srv/git/site.git"}
+	case password || u.User != nil && u.Scheme != "ssh":
+		return &Fault{"it has a password or a token, which others could see", "leave it out, and give the user who fetches a credential helper or an SSH key"}
+	case known && strings.ContainsAny(address, "?#"):
+		return &Fault{"what stands behind its ? or # may be a token, which others could see, and no part of the address of a repository", "leave it out, and give the user who fetches a credential helper or an SSH key"}
+	}
+	return nil
+}
+
+// Unencrypted returns the scheme of an address over which anybody on the way can put one commit in the place of another. It is
+// empty for other addresses.
+func Unencrypted(address string) string {
+	if u, err := url.Parse(address); err == nil && (u.Scheme == "http" || u.Scheme == "git") {
+		return u.Scheme
+	}
+	return ""
+}
+
+// CheckRevision returns a *Fault unless a revision of the repository at an address is a branch, a tag, a commit in full or HEAD. An
+// unencrypted address needs a commit, because only that shows that nobody modified it on the way.
+func CheckRevision(address, revision string) error {
+	scheme := Unencrypted(address)
+	switch {
+	case revision != "HEAD" && !validName(revision):
+		return &Fault{fmt.Sprintf("%q is not the name of a branch, a tag or a commit", revision), "write it as in main, v1.4 or HEAD; a commit in full, not as HEAD~1"}
+	case scheme != "" && !IsCommit(revision):
+		return &Fault{"over " + scheme + " anybody on the way can put another commit in its place", "name the commit in full, or use https or ssh"}
+	}
+	return nil
+}
+
+func validName(s string) bool {
+	return name.MatchString(s) && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.Contains(s, "@{") &&
+		!strings.HasSuffix(s, "/") && !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, ".lock")
+}
+
+// IsCommit reports whether a revision is a commit in full.
+func IsCommit(revision string) bool { return hash.MatchString(revision) }
+
+// Environment returns variables for each git: it must not ask, nor have ssh ask on the terminal of whoever runs hlplay, nor use a
+// transport that runs a program named by the address. The caller may modify the map.
+func Environment() map[string]string { return maps.Clone(environment) }
+
+var environment = map[string]string{
+	"GIT_TERMINAL_PROMPT": "0", "SSH_ASKPASS": "/bin/false", "SSH_ASKPASS_REQUIRE": "force",
+	"GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
+}
+
+// Refs returns the names to ask `git ls-remote` for, to find the commit of a revision that is none itself.
+func Refs(revision string) []string {
+	if revision == "HEAD" {
+		return []string{"HEAD"}
+	}
+	tag := "refs/tags/" + revision
+	return []string{"refs/heads/" + revision, tag, tag + "^{}"}
+}
+
+// Commit returns the commit of a revision, given what `git ls-remote` has printed about its Refs.
+func Commit(address, revision, listing string) (string, error) {
+	found := map[string]string{}
+	for line := range strings.Lines(listing) {
+		if commit, ref, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t"); ok && IsCommit(commit) {
+			found[ref] = commit
+		}
+	}
+	branch, tag := found["refs/heads/"+revision], found["refs/tags/"+revision]
+	tag = cmp.Or(found["refs/tags/"+revision+"^{}"], tag) // an annotated tag is an object of its own, and tag^{} the commit
+	switch {
+	case branch != "" && tag != "":
+		return "", fmt.Errorf("%s has both a branch and a tag %s: rename one, or name the commit, which is %s or %s", address, revision, branch, tag)
+	case revision == "HEAD" && found["HEAD"] != "":
+		return found["HEAD"], nil
+	case branch+tag != "":
+		return branch + tag, nil
+	}
+	return "", fmt.Errorf("%s has no branch and no tag %s: is the name right? A commit must be given in full, with 40 digits", address, revision)
+}
