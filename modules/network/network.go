@@ -37,7 +37,12 @@ Interfaces named in absent must have been declared in /etc/network/interfaces, w
 network card of a guest, running or not.
 
 Arguments that are left out keep what the file says: an MTU, a gateway, or the addresses of a block that gives none.
-Routes are written as ` + "`up`" + ` commands; a route that is no longer named stays.`,
+Routes are written as ` + "`up`" + ` commands; a route that is no longer named stays.
+
+A task with nothing but ` + "`pin = true`" + ` pins the names of all network cards, and needs no ifupdown2: write it before the task that
+brings another kernel, which may name the cards differently and so leave the host without its network. The names are kept in .link
+files (systemd.link(5)), of which the initramfs images get copies. What somebody else has pinned stays, as with
+` + "`pve-network-interface-pinning`" + `; two cards with the same MAC address are refused.`,
 	Example: `task "G1.14 G1.15 G1.17 bridge on a bond, jumbo frames" {
   network {
     bond "bond0" {
@@ -55,8 +60,15 @@ Routes are written as ` + "`up`" + ` commands; a route that is no longer named s
     mtu      = 9000
     rollback = "90s"
   }
+}
+
+task "keep the names of the network cards" {
+  network {
+    pin = true
+  }
 }`,
-	New: func() modules.Module { return &Module{} },
+	Placed: linkPlaced,
+	New:    func() modules.Module { return &Module{} },
 }
 
 // Module is the desired state of some interfaces of a host.
@@ -71,7 +83,7 @@ type Module struct {
 	MTU            int           `hcl:"mtu,optional" doc:"MTU of all named interfaces, including ports and members, unless their block gives one."`
 	Rollback       time.Duration `hcl:"rollback,optional" default:"\"90s\"" doc:"Time after which the host undoes the change unless it was confirmed. It must be long enough for the reload, a new connection and the proofs."`
 	ReachableAt    string        `hcl:"reachable_at,optional" doc:"The IP address to connect to after the change, if it is a new one. Write it into the inventory then."`
-	Pin            bool          `hcl:"pin,optional" doc:"Pin the names of the named network cards, including ports and members, to their MAC addresses in /etc/systemd/network/10-NAME.link, so that a new kernel cannot rename them."`
+	Pin            bool          `hcl:"pin,optional" doc:"Pin the names of the named network cards, including ports and members, to their MAC addresses in /etc/systemd/network/10-NAME.link, so that a new kernel cannot rename them. Without blocks: of all network cards."`
 	CorosyncOnBond bool          `hcl:"corosync_on_bond,optional" doc:"Accept that all of corosync's links are on bonds."`
 }
 
@@ -120,5 +132,10 @@ type Interface struct {
 	Addressing
 }
 
-// Scope implements modules.Scoped. A mistake should cut off one host and not all of them.
-func (m *Module) Scope() modules.Scope { return modules.OneByOne }
+// Scope implements modules.Scoped. A mistake should cut off one host and not all of them; a name that is pinned cuts off none.
+func (m *Module) Scope() modules.Scope {
+	if m.pinsAll() {
+		return modules.EachHost
+	}
+	return modules.OneByOne
+}

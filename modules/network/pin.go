@@ -3,43 +3,215 @@ package network
 import (
 	"context"
 	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
 	"strings"
 
+	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/network/interfaces"
 )
 
-// linkFile returns the path of the file from which systemd-udevd takes the name of a network card (systemd.link(5)).
-func linkFile(name string) string { return "/etc/systemd/network/10-" + name + ".link" }
+// linkDir is where the files go from which systemd-udevd takes the names of network cards (systemd.link(5)). The initramfs images
+// contain copies.
+const linkDir = "/etc/systemd/network/"
 
-// planPins plans the files that pin the names of the network cards, and the update of the initramfs images, where cards are
-// already renamed.
-func (m *Module) planPins(ctx context.Context, h modules.Host, s site) ([]modules.Step, error) {
-	if !m.Pin {
-		return nil, nil
+// linkFiles observes the files that administrators and tools have for network cards; Proxmox VE's own tool writes to
+// /usr/local/lib. Those of packages are left out: they name no card by its MAC address. The only name is "".
+var linkFiles = observe.TextFiles("link-files", linkDir+"*.link", "/run/systemd/network/*.link", "/usr/local/lib/systemd/network/*.link")
+
+// linkPlaced returns what a file at that path changes for the names of network cards.
+func linkPlaced(h modules.Host, name string, f observe.File) []observe.Expectation {
+	if dir, base := path.Split(name); dir != linkDir || path.Ext(base) != ".link" {
+		return nil
 	}
-	var steps []modules.Step
-	var files []string
+	return []observe.Expectation{observe.ExpectTextFile(h, linkFiles, name, f)}
+}
+
+// linkFile returns the path of the file that pins a name.
+func linkFile(name string) string { return linkDir + "10-" + name + ".link" }
+
+// ours begins the files that this module writes.
+const ours = "# Kept by hlplay.\n"
+
+// linkConfig is what a .link file says about the names of network cards.
+type linkConfig struct {
+	path string
+	// macs are the addresses that it matches, as in aa:bb:cc:dd:ee:ff; none if it matches by something else.
+	macs []string
+	// name is the name that it gives; "" if it leaves that to a policy, or gives none.
+	name string
+	own  bool
+}
+
+// macPattern matches a MAC address without its separators.
+var macPattern = regexp.MustCompile(`^[0-9a-f]{12}$`)
+
+// parseLinkFile parses a .link file.
+func parseLinkFile(f observe.TextFile) linkConfig {
+	c := linkConfig{path: f.Path, own: strings.HasPrefix(f.Content, ours)}
+	section, policy := "", false
+	for line := range strings.Lines(f.Content) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			section = line
+		}
+		key, value, _ := strings.Cut(line, "=")
+		switch section + strings.TrimSpace(key) {
+		case "[Match]MACAddress", "[Match]PermanentMACAddress":
+			for mac := range strings.FieldsSeq(value) {
+				if digits := strings.ToLower(strings.NewReplacer(":", "", ".", "", "-", "").Replace(mac)); macPattern.MatchString(digits) {
+					c.macs = append(c.macs, strings.Join(slices.Collect(pairs(digits)), ":"))
+				}
+			}
+		case "[Link]Name":
+			c.name = strings.TrimSpace(value)
+		case "[Link]NamePolicy": // it wins over Name
+			policy = strings.TrimSpace(value) != ""
+		}
+	}
+	if policy {
+		c.name = ""
+	}
+	return c
+}
+
+// pairs yields two characters at a time.
+func pairs(s string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for ; len(s) >= 2 && yield(s[:2]); s = s[2:] {
+		}
+	}
+}
+
+// pinsAll reports whether the task names no interface, and pins the names of all network cards.
+func (m *Module) pinsAll() bool { return m.Pin && len(m.wants()) == 0 && len(m.Absent) == 0 }
+
+// toPin returns the names of the cards whose names are pinned. Bonds, bridges and VLANs, whose MAC addresses are those of cards, and
+// the interfaces of guests are never among them.
+func (m *Module) toPin(s site) ([]string, error) {
+	var names []string
+	if m.pinsAll() {
+		for _, name := range slices.Sorted(maps.Keys(s.links.ByName)) {
+			if card := s.links.ByName[name]; card.Kind == "" && card.hasMAC() {
+				names = append(names, name)
+			}
+		}
+		return names, nil
+	}
 	for _, w := range s.wants {
 		card, there := s.links.ByName[w.name]
 		if w.kind != interfaces.Plain || !there || card.Kind != "" && card.Kind != "veth" {
 			continue
 		}
-		if len(card.MAC) != len("00:00:00:00:00:00") || strings.Trim(card.MAC, "0:") == "" {
+		if !card.hasMAC() {
 			return nil, fmt.Errorf("%s: %s has no MAC address to pin its name to: leave pin out", w.block, w.name)
 		}
-		text := fmt.Sprintf("# Kept by hlplay.\n[Match]\nMACAddress=%s\nType=ether\n\n[Link]\nName=%s\n", card.MAC, w.name)
-		written, err := conffile.Write(ctx, h, linkFile(w.name), text, "pin the name of "+w.name+", "+card.MAC)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, written...)
-		files = append(files, linkFile(w.name))
+		names = append(names, w.name)
 	}
-	if len(files) == 0 {
-		return nil, nil
+	return names, nil
+}
+
+// hasMAC reports whether the interface has a MAC address of Ethernet.
+func (l link) hasMAC() bool {
+	return len(l.MAC) == len("00:00:00:00:00:00") && strings.Trim(l.MAC, "0:") != ""
+}
+
+// planPins plans the files that pin the names of the network cards, and the update of the initramfs images, where cards are
+// already renamed. What somebody else has pinned is left as it is.
+func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []modules.Step, notes []string, err error) {
+	if !m.Pin {
+		return nil, nil, nil
+	}
+	names, err := m.toPin(s)
+	if err != nil || len(names) == 0 {
+		return nil, nil, err
+	}
+	texts, err := linkFiles.Observe(ctx, h, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	var configs []linkConfig
+	for _, f := range observe.DropIns(texts) {
+		configs = append(configs, parseLinkFile(f))
+	}
+	var files []string
+	for _, name := range names {
+		mac := s.links.ByName[name].MAC
+		if other := s.links.twin(name); other != "" {
+			return nil, nil, fmt.Errorf("pin: %s and %s have the same MAC address, %s, so it cannot tell them apart: leave pin out, and pin them by hand, with Path= in a file of %s for each (udevadm info /sys/class/net/%s shows its ID_PATH)",
+				name, other, mac, linkDir, name)
+		}
+		pinned, err := pinnedBy(configs, name, mac)
+		if err != nil {
+			return nil, nil, err
+		}
+		if pinned.path == "" {
+			pinned.path = linkFile(name)
+			text := fmt.Sprintf("%s[Match]\nMACAddress=%s\nType=ether\n\n[Link]\nName=%s\n", ours, mac, name)
+			written, err := conffile.Write(ctx, h, pinned.path, text, "pin the name of "+name+", "+mac)
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(steps) > 0 && len(written) > 0 {
+				written = written[len(written)-1:] // the directory is made once
+			}
+			steps = append(steps, written...)
+			if len(written) > 0 && kernelName.MatchString(name) {
+				notes = append(notes, fmt.Sprintf("the kernel gives names such as %s itself, so another card may have it before it is pinned; a name such as lan0 is safe", name))
+			}
+		} else if pinned.name != name {
+			notes = append(notes, fmt.Sprintf("%s will be %s from the next boot on, because %s says so: /etc/network/interfaces has to name %s by then", name, pinned.name, pinned.path, pinned.name))
+		}
+		files = append(files, pinned.path)
 	}
 	rebuilt, err := conffile.RebuildInitramfs(ctx, h, len(steps) > 0, files...)
-	return append(steps, rebuilt...), err
+	return append(steps, rebuilt...), notes, err
+}
+
+// kernelName matches the names that the kernel gives to network cards, which systemd.link(5) warns of.
+var kernelName = regexp.MustCompile(`^eth[0-9]+$`)
+
+// twin returns another network card with the MAC address of this one; "" if there is none.
+func (l links) twin(name string) string {
+	for _, other := range slices.Sorted(maps.Keys(l.ByName)) {
+		if is := l.ByName[other]; other != name && is.Kind == "" && strings.EqualFold(is.MAC, l.ByName[name].MAC) {
+			return other
+		}
+	}
+	return ""
+}
+
+// pinnedBy returns the file of somebody else that names the card: of all files that match, systemd-udevd uses the first. It is the
+// zero value if the module's own file names the card, or is to.
+func pinnedBy(configs []linkConfig, name, mac string) (linkConfig, error) {
+	for _, c := range configs {
+		if !slices.Contains(c.macs, strings.ToLower(mac)) {
+			continue
+		}
+		if c.own {
+			break
+		}
+		if c.name == "" {
+			return c, fmt.Errorf("pin: %s is for %s, %s, and gives it no name. Only the first file that matches a card is used, so one of hlplay's would end what it says: add Name=%s to its [Link], or leave pin out",
+				c.path, name, mac, name)
+		}
+		return c, nil
+	}
+	for _, c := range configs {
+		switch {
+		case c.own:
+		case c.name == name && len(c.macs) == 0: // by Path, for example
+			return c, nil
+		case c.name == name:
+			return c, fmt.Errorf("pin: %s gives the name %s to another card, %s, and two cannot have it: this one is %s. Correct the file or remove it, or leave pin out",
+				c.path, name, strings.Join(c.macs, ", "), mac)
+		case c.path == linkFile(name):
+			return c, fmt.Errorf("pin: %s is where hlplay would pin the name of %s, and somebody else wrote it: give it another name, or leave pin out", c.path, name)
+		}
+	}
+	return linkConfig{}, nil
 }

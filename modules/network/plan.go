@@ -16,10 +16,16 @@ import (
 
 // Want implements modules.Announcer.
 func (m *Module) Want(h modules.Host) {
+	allLinks.Want(h, "")
+	if m.Pin {
+		linkFiles.Want(h, "")
+	}
+	if m.pinsAll() {
+		return
+	}
 	observe.Files.Want(h, interfaces.Path)
 	observe.Dirs.Want(h, dropIns)
 	observe.Networks.Want(h, "")
-	allLinks.Want(h, "")
 }
 
 // Plan implements modules.Module.
@@ -29,6 +35,14 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	m.Want(h)
 	s := site{host: h.Name(), wants: m.all(), absent: m.Absent}
+	if m.pinsAll() {
+		var err error
+		if s.links, err = allLinks.Observe(ctx, h, ""); err != nil {
+			return modules.Plan{}, err
+		}
+		pins, notes, err := m.planPins(ctx, h, s)
+		return modules.Plan{Steps: pins, Notes: notes}, err
+	}
 	text, _, err := observe.Text(ctx, h, interfaces.Path)
 	if err != nil {
 		return modules.Plan{}, err
@@ -56,15 +70,17 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if s.after, err = read(after, others); err != nil {
 		return modules.Plan{}, err
 	}
-	pins, err := m.planPins(ctx, h, s)
+	pins, notes, err := m.planPins(ctx, h, s)
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	drift := s.drift()
 	if after == text && len(drift) == 0 {
-		return modules.Plan{Steps: pins}, nil
+		return modules.Plan{Steps: pins, Notes: notes}, nil
 	}
-	return m.change(ctx, h, s, after, drift, pins)
+	plan, err := m.change(ctx, h, s, after, drift, pins)
+	plan.Notes = append(plan.Notes, notes...)
+	return plan, err
 }
 
 func read(text string, others []interfaces.Named) (interfaces.Config, error) {

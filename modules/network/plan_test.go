@@ -154,16 +154,93 @@ func TestProofs(t *testing.T) {
 	}
 }
 
+// linkDirectory is /etc/systemd/network with the files.
+func linkDirectory(files ...observe.TextFile) []observe.Expectation {
+	all := []observe.Expectation{linkFiles.Expect("", files), observe.Files.Expect("/etc/systemd/network", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"})}
+	for _, name := range []string{"ens18", "ens19"} {
+		all = append(all, observe.Files.Expect(linkFile(name), observe.File{}))
+	}
+	for _, f := range files {
+		all = append(all, observe.Files.Expect(f.Path, text(f.Content)), observe.StaleInitramfs.Expect(f.Path, false))
+	}
+	return all
+}
+
 func TestPins(t *testing.T) {
 	m := &Module{Pin: true, Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: "10.0.0.1/24"}}}}
-	dir := "/etc/systemd/network"
-	h := host(installed, observe.Files.Expect(linkFile("ens19"), observe.File{}), observe.Files.Expect(dir, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}))
-	plan := modulestest.Converges(t, m, h)
+	plan := modulestest.Converges(t, m, host(installed, linkDirectory()...))
 	if diff := cmp.Diff([]string{"pin the name of ens19, 52:54:00:00:00:19", "rebuild the initramfs images of all kernels"}, summaries(plan)); diff != "" || !plan.Partial || plan.Guard != nil {
 		t.Errorf("the steps that pin differ, or are guarded (-want +got):\n%s", diff)
 	}
 	if got := string(plan.Steps[0].Action.(modules.WriteFile).Content); !strings.Contains(got, "MACAddress=52:54:00:00:00:19\nType=ether\n\n[Link]\nName=ens19\n") {
 		t.Errorf("the link file is %q", got)
+	}
+}
+
+// TestPinsAlone pins the names of all cards of a host without ifupdown2: of no bond or bridge, and of no guest.
+func TestPinsAlone(t *testing.T) {
+	m := &Module{Pin: true}
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if m.Scope() != modules.EachHost {
+		t.Error("hosts whose names are pinned do not wait for each other")
+	}
+	l := installedLinks()
+	for name, kind := range map[string]string{"bond0": "bond", "vmbr0": "bridge", "veth100i0": "veth", "tap101i0": "tun"} {
+		l.ByName[name] = link{Kind: kind, MAC: "52:54:00:00:00:18"}
+	}
+	write := []string{"pin the name of ens18, 52:54:00:00:00:18", "pin the name of ens19, 52:54:00:00:00:19", "rebuild the initramfs images of all kernels"}
+	by := func(path, match, section string) observe.TextFile {
+		return observe.TextFile{Path: path, Content: "[Match]\n" + match + "\nType=ether\n\n[Link]\n" + section + "\n"}
+	}
+	for _, c := range []struct {
+		name  string
+		files []observe.TextFile
+		steps []string
+		notes string
+	}{
+		{"nothing is pinned", nil, write, ""},
+		{"by Proxmox VE's tool", []observe.TextFile{by("/usr/local/lib/systemd/network/50-pve-nic0.link", "MACAddress=52:54:00:00:00:18", "Name=nic0")}, write[1:],
+			"ens18 will be nic0 from the next boot on, because /usr/local/lib/systemd/network/50-pve-nic0.link says so"},
+		{"by a person, as systemd accepts it", []observe.TextFile{by(linkDir+"lan.link", "PermanentMACAddress=5254.0000.0099 52-54-00-00-00-18", "Name = ens18")}, write[1:], ""},
+		{"by a path", []observe.TextFile{by(linkDir+"lan.link", "Path=pci-0000:00:12.0-*", "Name=ens18")}, write[1:], ""},
+		{"a file that is masked", []observe.TextFile{{Path: linkDir + "lan.link"}, by("/run/systemd/network/lan.link", "MACAddress=52:54:00:00:00:18", "Name=lan0")}, write, ""},
+		{"another card's file", []observe.TextFile{by(linkDir+"lan.link", "MACAddress=52:54:00:00:00:77", "Name=lan7")}, write, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := host(installed, append(linkDirectory(c.files...), allLinks.Expect("", l), observe.Packages.Expect("ifupdown2", observe.Package{}))...)
+			plan := modulestest.Converges(t, m, h)
+			if diff := cmp.Diff(c.steps, summaries(plan)); diff != "" || plan.Guard != nil {
+				t.Errorf("the steps differ, or are guarded (-want +got):\n%s", diff)
+			}
+			if notes := strings.Join(plan.Notes, "; "); !strings.Contains(notes, c.notes) || c.notes == "" && notes != "" {
+				t.Errorf("the notes say %q, expected %q", notes, c.notes)
+			}
+		})
+	}
+	for _, c := range []struct {
+		name  string
+		files []observe.TextFile
+		twin  bool
+		want  string
+	}{
+		{"two cards of one MAC address", nil, true, "pin: ens18 and ens19 have the same MAC address, 52:54:00:00:00:18"},
+		{"the settings of a person", []observe.TextFile{by(linkDir+"wol.link", "MACAddress=52:54:00:00:00:18", "WakeOnLan=magic")}, false, "add Name=ens18 to its [Link]"},
+		{"a policy of a person", []observe.TextFile{by(linkDir+"wol.link", "MACAddress=52:54:00:00:00:18", "NamePolicy=path\nName=ens18")}, false, "and gives it no name"},
+		{"a name that another card gets", []observe.TextFile{by(linkDir+"lan.link", "MACAddress=52:54:00:00:00:77", "Name=ens18")}, false, "lan.link gives the name ens18 to another card, 52:54:00:00:00:77"},
+		{"the file of somebody else", []observe.TextFile{by(linkFile("ens18"), "Driver=e1000e", "WakeOnLan=magic")}, false, "10-ens18.link is where hlplay would pin the name of ens18, and somebody else wrote it"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := installedLinks()
+			if c.twin {
+				l.ByName["ens19"] = l.ByName["ens18"]
+			}
+			_, err := m.Plan(t.Context(), host(installed, append(linkDirectory(c.files...), allLinks.Expect("", l))...))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v\nexpected an error with %s", err, c.want)
+			}
+		})
 	}
 }
 
@@ -189,4 +266,22 @@ func TestAbsent(t *testing.T) {
 	if plan.Guard == nil {
 		t.Error("the removal is not guarded")
 	}
+}
+
+// FuzzLinkFile parses .link files: MAC addresses come out in one form, and what the module writes is understood.
+func FuzzLinkFile(f *testing.F) {
+	f.Add("[Match]\nMACAddress=52-54-00-00-00-18 5254.0000.0099\n[Link]\nName=lan0\n")
+	f.Add("# Kept by hlplay.\n[Match]\nMACAddress=52:54:00:00:00:18\nType=ether\n\n[Link]\nName=ens18\n")
+	f.Add("[Link\nNamePolicy=")
+	f.Fuzz(func(t *testing.T, content string) {
+		c := parseLinkFile(observe.TextFile{Path: linkDir + "x.link", Content: content})
+		for _, mac := range c.macs {
+			if strings.Count(mac, ":") != 5 || mac != strings.ToLower(mac) {
+				t.Errorf("%q is not a MAC address in the kernel's form", mac)
+			}
+		}
+		if strings.TrimSpace(c.name) != c.name {
+			t.Errorf("the name is %q", c.name)
+		}
+	})
 }

@@ -179,6 +179,7 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{&Module{}, "bridge: no interface is named"},
+		{&Module{Pin: true, MTU: 9000}, "mtu: without blocks, names are pinned and nothing else is changed"},
 		{&Module{Bridges: []Bridge{{Name: "a"}}, Interfaces: []Interface{{Name: "a"}}}, "bridge.a: a is also declared as interface.a"},
 		{&Module{Rollback: time.Second, Bridges: []Bridge{{Name: "a"}}}, "rollback: a change cannot be confirmed within 1s"},
 		{&Module{ReachableAt: "10.0.0.9", Bridges: []Bridge{{Name: "a", Addressing: Addressing{Address: "10.0.0.1/24"}}}}, "reachable_at: no block has the address 10.0.0.9"},

@@ -42,8 +42,11 @@ func (m *Module) Validate() error {
 		}
 		seen[w.name] = w.block
 	}
-	if len(seen) == 0 && len(m.Absent) == 0 {
-		return fault("bridge", "add a block bond, bridge, vlan or interface, or name some in absent", "no interface is named")
+	switch {
+	case m.pinsAll() && m.MTU != 0:
+		return fault("mtu", "add a block interface for each card, or leave mtu out", "without blocks, names are pinned and nothing else is changed")
+	case len(seen) == 0 && len(m.Absent) == 0 && !m.Pin:
+		return fault("bridge", "add a block bond, bridge, vlan or interface, name some in absent, or write pin = true", "no interface is named")
 	}
 	if m.Rollback != 0 && (m.Rollback < leastRollback || m.Rollback > mostRollback) {
 		return fault("rollback", fmt.Sprintf("choose %s to %s: long enough for the reload, a new connection and the proofs", leastRollback, mostRollback), "a change cannot be confirmed within %s", m.Rollback)

@@ -6,6 +6,8 @@
 #
 # In the inventory: vars = { network_ports = ["ens18", "ens19"], network_gateway = "192.168.1.1", network_mtu = 9000 }
 
+import "pin.hcl" {}
+
 host_variable "network_ports" {
   description = "The network cards below vmbr0: one, or several as a bond. Empty leaves the network alone."
   type        = list(string)
@@ -43,7 +45,7 @@ play "network" {
         gateway_mtu = host.vars.network_gateway == "" ? null : 1500
       }
       mtu = host.vars.network_mtu
-      pin = true
+      pin = host.vars.network_pin
     }
   }
 
@@ -63,7 +65,7 @@ play "network" {
         gateway_mtu = host.vars.network_gateway == "" ? null : 1500
       }
       mtu = host.vars.network_mtu
-      pin = true
+      pin = host.vars.network_pin
     }
   }
 }
