@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 	"modules/internal/pbs":      {"engine/observe", "engine/remote", "modules/internal/pve"},
 	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},
 	"modules/mapping":           {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
-	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve", "modules/network/interfaces"},
+	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve", "modules/internal/session", "modules/network/interfaces"},
 	"modules/throughput":        {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/modprobe"},
 	"modules/pbs":               {"engine/observe", "modules", "modules/internal/pbs", "modules/internal/pve", "modules/internal/required"},

@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/modules/internal/session"
 )
 
 // links is what the kernel knows about interfaces beyond observe.Network, and how this session reaches the host.
@@ -45,16 +46,6 @@ type route struct {
 	Dev string
 }
 
-// sessionScript prints SSH_CONNECTION from the shell's own environment or, under sudo, from that of the nearest ancestor
-// that has it.
-const sessionScript = `_c=${SSH_CONNECTION-}
-_p=$$
-while [ -z "$_c" ] && [ "$_p" -gt 1 ] 2>/dev/null; do
-_c=$(tr '\0' '\n' <"/proc/$_p/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')
-_p=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$_p/status" 2>/dev/null)
-done
-printf '%s\n' "$_c"`
-
 // allLinks observes links. Its only name is "".
 //
 // What the driver of a new interface will report cannot be known beforehand, and neither can the session.
@@ -79,7 +70,7 @@ var allLinks = &observe.Kind[links]{
 		return []remote.Query{
 			{Script: `ip -j -d link show`, Inline: true},
 			{Script: `ip -j route show && ip -j -6 route show`, Inline: true},
-			{Script: sessionScript},
+			session.Query,
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, links, error)) {
@@ -110,11 +101,8 @@ func parseLinks(answers []remote.Answer) (links, error) {
 	if err := all.readRoutes(string(answers[1].Stdout)); err != nil {
 		return all, fmt.Errorf("ip -j route show printed invalid JSON: %w", err)
 	}
-	if words := strings.Fields(string(answers[2].Stdout)); len(words) == 4 { // client, its port, server, its port
-		all.Client, _ = netip.ParseAddr(words[0])
-		all.Server, _ = netip.ParseAddr(words[2])
-		all.Client, all.Server = all.Client.Unmap().WithZone(""), all.Server.Unmap().WithZone("")
-	}
+	over := session.Parse(answers[2])
+	all.Client, all.Server = over.Client, over.Server
 	return all, nil
 }
 
