@@ -113,6 +113,7 @@ func (m *Machine) PowerOn() {
 	for _, t := range m.tunnels() {
 		m.setTunnel(t.name, nil)
 	}
+	m.SetValue(nftKey{}, nil)
 	m.bindPCI()
 	m.loadModulesAtBoot()
 	m.applySysctlFiles()

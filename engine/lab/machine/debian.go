@@ -57,6 +57,7 @@ var base = []struct {
 	{"libssl3", "3.0.16-1~deb12u1", "3.5.1-1", false},
 	{"login", "1:4.13+dfsg1-1+deb12u1", "1:4.16.0-2+really2.41-5", true},
 	{"mount", "2.38.1-5+deb12u3", "2.41-5", false},
+	{"nftables", "1.0.6-2+deb12u2", "1.1.3-1", false},
 	{"openssh-client", "1:9.2p1-2+deb12u6", "1:10.0p1-7", false},
 	{"openssh-server", "1:9.2p1-2+deb12u6", "1:10.0p1-7", false},
 	{"openssh-sftp-server", "1:9.2p1-2+deb12u6", "1:10.0p1-7", false},
@@ -100,6 +101,9 @@ func basePackages(codename string) []Package {
 			p.Units = []Unit{{Name: "cron", Enabled: true, Active: true}}
 		case "ifupdown":
 			p.Units = []Unit{{Name: "networking", Enabled: true, Active: true, Exits: true}}
+		case "nftables":
+			p = nftables(version)
+			p.Component, p.Debian = "main", codename
 		case "dbus":
 			p.Units = []Unit{{Name: "dbus", Static: true, Active: true}}
 		case "grub-pc":

@@ -89,7 +89,8 @@ func (m *Machine) forwards(to *Machine, server frpSettings, domain string) bool 
 	if !ok || client.Auth.Token != server.Auth.Token || client.ServerPort != server.BindPort {
 		return false
 	}
-	if reached, ok := m.Reach(client.ServerAddr); !ok || reached != to {
+	reached, ok := m.Reach(client.ServerAddr)
+	if !ok || reached != to || to != m && !to.admits(m.sourceTo(to.addresses[0].Addr()), client.ServerPort) {
 		return false
 	}
 	for _, p := range client.Proxies {

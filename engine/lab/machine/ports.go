@@ -89,6 +89,8 @@ func (c *Call) connect(host, port string) error {
 	switch {
 	case !ok:
 		return plainError("No route to host")
+	case to != c.Machine && !to.admits(c.Machine.sourceTo(addrs[0]), n):
+		return plainError("Connection timed out")
 	case !to.Open(n):
 		return plainError("Connection refused")
 	}

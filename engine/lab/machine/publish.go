@@ -7,7 +7,8 @@ import (
 )
 
 // Publish makes a TCP port of the machine reachable from outside of the lab, at the address that it returns, until ctx ends.
-// If nothing listens on the port, connections are reset. serve serves a listener until that is closed.
+// If nothing listens on the port, or nftables does not admit it, connections are reset. serve serves a
+// listener until that is closed.
 func (m *Machine) Publish(ctx context.Context, port int, serve func(net.Listener) error) (net.Addr, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -15,7 +16,9 @@ func (m *Machine) Publish(ctx context.Context, port int, serve func(net.Listener
 		return nil, fmt.Errorf("port %d of machine %s cannot be published: %w", port, m.name, err)
 	}
 	context.AfterFunc(ctx, func() { _ = listener.Close() }) // nothing depends on the listener any more
-	go func() { _ = serve(&gate{listener, func() bool { return m.Open(port) }}) }()
+	go func() {
+		_ = serve(&gate{listener, func() bool { return m.Open(port) && m.admits(m.controller(), port) }})
+	}()
 	return listener.Addr(), nil
 }
 

@@ -117,9 +117,10 @@ func (s *session) start(ctx context.Context, kind, command string) int {
 		_, _ = io.Copy(feed, s.channel) // ends with the channel, or when nobody reads any more
 		_ = feed.Close()
 	}()
+	client, server := s.m.controller(), s.m.addresses[0].Addr()
 	environ := append([]string{
 		"USER=" + s.user, "LOGNAME=" + s.user, "HOME=" + u.home, "SHELL=" + u.shell, "PATH=" + sshPath(u),
-		"SSH_CONNECTION=127.0.0.1 0 127.0.0.1 22", "SSH_CLIENT=127.0.0.1 0 22",
+		fmt.Sprintf("SSH_CONNECTION=%s 50000 %s 22", client, server), fmt.Sprintf("SSH_CLIENT=%s 50000 22", client),
 	}, s.environ...)
 	c := &Call{Machine: s.m, Dir: dir, User: s.user, Env: lookup(environ), environ: environ,
 		Stdin: stdin, Stdout: s.channel, Stderr: s.channel.Stderr()}
