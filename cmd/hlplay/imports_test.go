@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"modules/backup_job":        {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/drill":             {"modules", "modules/internal/ceph", "modules/internal/pve", "modules/survival", "modules/survival/living"},
 	"modules/evacuate":          {"modules", "modules/internal/pve"},
+	"modules/firewall":          {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/internal/required", "modules/internal/session", "modules/service"},
 	"modules/git":               {"engine/gitrepo", "engine/observe", "engine/remote", "modules", "modules/internal/required"},
 	"modules/ha":                {"engine/observe", "engine/plural", "modules", "modules/internal/pve"},
 	"modules/internal/ceph":     {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},

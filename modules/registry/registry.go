@@ -20,6 +20,7 @@ import (
 	"hlplay/modules/evacuate"
 	"hlplay/modules/file"
 	"hlplay/modules/filesystem"
+	"hlplay/modules/firewall"
 	"hlplay/modules/git"
 	"hlplay/modules/group"
 	"hlplay/modules/ha"
@@ -65,6 +66,7 @@ var all = []modules.Spec{
 	evacuate.Spec,
 	file.Spec,
 	filesystem.Spec,
+	firewall.Spec,
 	git.Spec,
 	group.Spec,
 	ha.Spec,

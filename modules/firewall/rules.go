@@ -1,0 +1,148 @@
+package firewall
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// always are the rules that precede those of the task. Without ICMPv6 a host loses its neighbours and its routers.
+var always = []string{
+	"ct state established,related accept",
+	"ct state invalid drop",
+	`iif "lo" accept`,
+	"meta l4proto icmp accept",
+	"meta l4proto ipv6-icmp accept",
+	"ip6 saddr fe80::/10 udp dport 546 accept",
+}
+
+// table returns the table in the form in which nft lists it, so that both can be compared. nft sorts and merges sets in ways
+// that depend on its version; there are none.
+func (m *firewall) table() string {
+	all := slices.Clone(always)
+	for _, a := range m.Allow {
+		for _, from := range a.sources() {
+			for _, to := range a.destinations() {
+				rule := strings.Join(append(append(slices.Clone(from.words()), to.words()...), "accept comment "+strconv.Quote(a.Name)), " ")
+				if !slices.Contains(all, rule) {
+					all = append(all, rule)
+				}
+			}
+		}
+	}
+	return "table inet hlplay {\n\tchain input {\n\t\ttype filter hook input priority filter; policy drop;\n\t\t" + strings.Join(all, "\n\t\t") + "\n\t}\n}\n"
+}
+
+// source is a network that is admitted. The zero value is everybody.
+type source struct{ network netip.Prefix }
+
+func (s source) words() []string {
+	switch {
+	case !s.network.IsValid():
+		return nil
+	case s.network.IsSingleIP():
+		return []string{family(s.network.Addr()), "saddr", s.network.Addr().String()}
+	}
+	return []string{family(s.network.Addr()), "saddr", s.network.String()}
+}
+
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "ip"
+	}
+	return "ip6"
+}
+
+// words returns the match of a rule. The zero value is all ports of all protocols.
+func (p ports) words() []string {
+	switch {
+	case p.protocol == "":
+		return nil
+	case p.first == p.last:
+		return []string{p.protocol, "dport", strconv.Itoa(p.first)}
+	}
+	return []string{p.protocol, "dport", fmt.Sprintf("%d-%d", p.first, p.last)}
+}
+
+// sources returns whom the block admits. Validate has checked them.
+func (a allow) sources() []source {
+	if a.From == nil {
+		return []source{{}}
+	}
+	var all []source
+	for _, text := range a.From {
+		network, _ := parseSource(text)
+		all = append(all, source{network})
+	}
+	return all
+}
+
+// destinations returns what the block admits to. Validate has checked it.
+func (a allow) destinations() []ports {
+	if a.Ports == nil {
+		return []ports{{}}
+	}
+	var all []ports
+	for _, text := range a.Ports {
+		to, _ := parsePorts(text)
+		all = append(all, to)
+	}
+	return all
+}
+
+// admits reports whether a new connection to a port is admitted. An invalid address stands for anybody at all.
+func (m *firewall) admits(from netip.Addr, protocol string, port int) bool {
+	if from.IsLoopback() {
+		return true
+	}
+	return slices.ContainsFunc(m.Allow, func(a allow) bool {
+		return slices.ContainsFunc(a.sources(), func(s source) bool {
+			return !s.network.IsValid() || !from.IsValid() || s.network.Contains(from)
+		}) && slices.ContainsFunc(a.destinations(), func(p ports) bool {
+			return p.protocol == "" || p.protocol == protocol && p.first <= port && port <= p.last
+		})
+	})
+}
+
+// admitsUs verifies that hlplay can connect anew. If its session does not tell where it comes from, only the proof after the
+// change shows that.
+func (m *firewall) admitsUs(ctx context.Context, h modules.Host) error {
+	over, err := sessions.Observe(ctx, h, "")
+	if err != nil {
+		return err
+	}
+	if over.Client.IsValid() && over.Port != 0 && !m.admits(over.Client, "tcp", over.Port) {
+		return fmt.Errorf("the session to %s comes from %s to port %d, which no allow block would admit: hlplay could not connect again. Add a block with ports = [\"tcp/%[3]d\"] and from = [\"%[2]s\"], or its network", h.Name(), over.Client, over.Port)
+	}
+	return nil
+}
+
+// served are the services of a host that other hosts' votes or quorum depend on.
+var served = []struct {
+	unit, protocol string
+	port           int
+	loss           string
+}{
+	{"corosync.service", "udp", 5405, "it would lose its cluster"},
+	{"corosync-qnetd.service", "tcp", 5403, "the cluster would lose the QDevice's votes"},
+}
+
+// servesOn verifies that such services can still be reached by somebody.
+func (m *firewall) servesOn(ctx context.Context, h modules.Host) error {
+	for _, s := range served {
+		running, err := observe.Units.Observe(ctx, h, s.unit)
+		if err != nil {
+			return err
+		}
+		if running.Active() && !m.admits(netip.Addr{}, s.protocol, s.port) {
+			return fmt.Errorf("%s runs on %s, and no allow block admits anybody to %s port %d: %s. Add a block with ports = [\"%[3]s/%[4]d\"] and the other nodes in from", s.unit, h.Name(), s.protocol, s.port, s.loss)
+		}
+	}
+	return nil
+}
