@@ -112,6 +112,8 @@ var exact = map[string]struct {
 	"throughput.Module.measure":   {true, "nothing is changed"},
 	"throughput.Module.serve":     {true, "nothing is changed"},
 	"raid.site.manage":            {true, "the disks and the array"},
+	"test_restore.Module.install": {true, "one timer"},
+	"test_restore.Module.remove":  {true, "one timer"},
 	"service.planner.do":          {false, "what a service does when it starts or stops"},
 	"sysctl.planNow":              {true, "kernel settings, and those that they reset"},
 	"systemd_unit.site.ended":     {false, "what a unit does when it stops"},

@@ -9,6 +9,11 @@
 # backups, but remove none: that is what the server's own prune job does. The token's secret goes from the server's host to the cluster, and is
 # neither shown nor recorded.
 #
+# With backup_tests, a node restores the newest backup of a guest by schedule, without network and under an id of its own, and destroys it again.
+# Each run says how the last test ended:
+#
+#   hlplay run playbooks/backup.hcl -i inventory -e 'backup_tests={"vm:100"={target="local-lvm",id=9100}}' …
+#
 # For a server that the inventory does not have, give backup_secret, encrypted (hlplay secret encrypt), and backup_fingerprint, as
 # proxmox-backup-manager cert info prints it there.
 
@@ -81,6 +86,20 @@ variable "backup_jobs" {
     keep     = optional(map(number))
   }))
   default = { nightly = { schedule = "02:30" } }
+}
+
+variable "backup_tests" {
+  description = "Test restores by guest (vm:100): the storage to restore to, the id to restore under, the node (the first, if left out), when, and what is proven: restored, running or agent. The backups are on backup_storage, if storage is left out."
+  type = map(object({
+    target   = string
+    id       = number
+    node     = optional(string)
+    storage  = optional(string)
+    schedule = optional(string, "sun 04:00")
+    prove    = optional(string, "running")
+    watch    = optional(string, "2m")
+  }))
+  default = {}
 }
 
 play "backup server" {
@@ -224,7 +243,21 @@ play "backups of the cluster" {
       schedule = each.value.schedule
       storage  = var.backup_storage.id
       guests   = each.value.guests
+      except   = each.value.guests == null ? [for test in var.backup_tests : test.id] : null
       keep     = each.value.keep
+    }
+  }
+
+  task "G1.63 test by schedule that backups can be restored" {
+    for_each = { for guest, test in var.backup_tests : guest => test if host.name == (test.node == null ? groups.pve[0] : test.node) }
+    test_restore {
+      guest    = each.key
+      storage  = each.value.storage == null ? var.backup_storage.id : each.value.storage
+      target   = each.value.target
+      id       = each.value.id
+      schedule = each.value.schedule
+      prove    = each.value.prove
+      watch    = each.value.watch
     }
   }
 }

@@ -64,7 +64,7 @@ var guideSteps = []guideStep{
 	{id: "G1.60", does: "Add its repository"},
 	{id: "G1.61", does: "Install Proxmox Backup Server", differs: "On a host of its own: on a node of the cluster the backups go with it, which the storage warns of"},
 	{id: "G1.62", does: "Install its client"},
-	{id: "G1.63", does: "Datastore, backup jobs, test restore", differs: "The guide ends here, unfinished. The cluster may make and restore backups, and the server alone removes them", left: "The test restore: not yet"},
+	{id: "G1.63", does: "Datastore, backup jobs, test restore", differs: "The guide ends here, unfinished. The cluster may make and restore backups, and the server alone removes them", tests: []string{"test_restore"}},
 	{id: "G2.1", does: "The same version of Proxmox VE on all nodes", differs: "One node at a time", left: "Ceph is brought to squid by a person before the upgrade from Proxmox VE 8 to 9"},
 	{id: "G2.2", does: "Move the guests off a node that is repartitioned"},
 	{id: "G2.3", does: "Overlay network between the servers", differs: "WireGuard in place of Nebula: no authority whose key could be lost; a network too slow for corosync is refused", left: "Nebula: not yet; firewalls on the way are a person's"},

@@ -68,6 +68,7 @@ var mayImport = map[string][]string{
 	"modules/pvecm":             {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/ceph", "modules/internal/pbs", "modules/internal/pve"},
 	"modules/qm":                {"engine/observe", "engine/plural", "modules", "modules/internal/pve"},
+	"modules/test_restore":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/registry":          {"engine/observe", "engine/remote", "modules/..."},
 	"modules/survival":          {},
 	"modules/survival/living":   {"engine/observe", "modules/internal/ceph", "modules/internal/pve", "modules/survival"},

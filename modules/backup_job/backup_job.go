@@ -22,7 +22,7 @@ type Module struct {
 	Schedule string         `hcl:"schedule,optional" doc:"When it runs, as a calendar event of Proxmox VE: 02:30, mon..fri 22:00, sun 01:00."`
 	Storage  string         `hcl:"storage,optional" doc:"The storage for the backups."`
 	Guests   []int          `hcl:"guests,optional" doc:"The guests to back up. The default is all, including those created later; an empty list is an error."`
-	Except   []int          `hcl:"except,optional" doc:"Guests to leave out, if all others are backed up."`
+	Except   []int          `hcl:"except,optional" doc:"Guests to leave out, if all others are backed up. They need not exist yet."`
 	Mode     string         `hcl:"mode,optional" default:"snapshot" enum:"snapshot,suspend,stop" doc:"snapshot keeps guests running during the backup; suspend and stop do not."`
 	Keep     map[string]int `hcl:"keep,optional" doc:"How many backups of each guest are kept: { last = 3, daily = 7, weekly = 4, monthly = 6, yearly = 1 }. Without it, the storage's own setting decides."`
 	Notes    string         `hcl:"notes,optional" default:"\"{{guestname}}\"" doc:"Note to attach to each backup. It may contain {{cluster}}, {{guestname}}, {{node}} and {{vmid}}."`
@@ -34,8 +34,8 @@ var Spec = modules.Spec{
 	Name:      "backup_job",
 	Rewritten: []string{"/etc/pve/jobs.cfg"},
 	Summary:   "A scheduled backup of the cluster's guests",
-	Doc: `The job belongs to the cluster: each node backs up the guests that are on it at the time. The storage must exist and accept backups, and guests
-that are named must exist. Options of the job that the task does not set, such as mail or bandwidth, are kept.
+	Doc: `The job belongs to the cluster: each node backs up the guests that are on it at the time. The storage must exist and accept backups, and what
+` + "`guests`" + ` names must exist. Options of the job that the task does not set, such as mail or bandwidth, are kept.
 
 A note says so if the job keeps every backup forever, because neither the job nor its storage limits them. If a backup server prunes by
 a job of its own, set ` + "`prune-backups = \"keep-all=1\"`" + ` in the options of its storage.`,
@@ -210,7 +210,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, have map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range slices.Concat(m.Guests, m.Except) {
+	for _, id := range m.Guests {
 		if _, ok := guests[id]; !ok {
 			return nil, fmt.Errorf("backup job %s: the cluster has no guest %d", m.ID, id)
 		}

@@ -45,6 +45,7 @@ import (
 	"hlplay/modules/service"
 	"hlplay/modules/sysctl"
 	"hlplay/modules/systemd_unit"
+	"hlplay/modules/test_restore"
 	"hlplay/modules/throughput"
 	"hlplay/modules/timezone"
 	"hlplay/modules/user"
@@ -91,6 +92,7 @@ var all = []modules.Spec{
 	service.Spec,
 	sysctl.Spec,
 	systemd_unit.Spec,
+	test_restore.Spec,
 	throughput.Spec,
 	timezone.Spec,
 	user.Spec,

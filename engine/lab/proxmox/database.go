@@ -23,6 +23,8 @@ type Database struct {
 	Guests map[string]*GuestState
 	// Witness is the node with corosync-qnetd that has signed the cluster's certificate; empty without a QDevice.
 	Witness string
+	// Backups are the paths of the archives that vzdump has written, by node.
+	Backups map[string][]string
 	// LockedUntil is when the cluster-wide lock of corosync.conf is released.
 	LockedUntil time.Time
 }

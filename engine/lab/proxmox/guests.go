@@ -3,6 +3,7 @@ package proxmox
 import (
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -33,6 +34,9 @@ func pctCommands() []perlCommand {
 		{name: "unlock", args: []string{"vmid"}, usage: "<vmid>", run: guestUnlock},
 		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("start", true)},
 		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("stop", false)},
+		{name: "set", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: ctOptions(), run: qmSet},
+		{name: "restore", args: []string{"vmid", "ostemplate"}, usage: "<vmid> <ostemplate> [OPTIONS]", options: ctOptions("storage", "unique"), run: pctRestore},
+		{name: "destroy", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"purge": boolean, "force": boolean}, run: pctDestroy},
 		pctMigrateCommand(),
 	}
 }
@@ -47,17 +51,20 @@ func qmCommands() []perlCommand {
 		}
 	}
 	vmid := map[string]check{"vmid": integer(100, 999999999)}
+	create := maps.Clone(options)
+	create["archive"], create["storage"], create["unique"] = anyText, anyText, boolean
 	return append(append(qmDiskCommands(vmid), qmMigrateCommand(vmid)), []perlCommand{
-		{name: "create", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: options, checks: vmid, run: qmCreate},
+		{name: "create", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: create, checks: vmid, run: qmCreate},
 		{name: "list", usage: "[OPTIONS]", options: map[string]check{"full": boolean}, run: qmList},
 		{name: "config", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"current": boolean}, checks: vmid, run: guestConfig},
 		{name: "set", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: options, checks: vmid, run: qmSet},
 		{name: "unlock", args: []string{"vmid"}, usage: "<vmid>", checks: vmid, run: guestUnlock},
 		{name: "status", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"verbose": boolean}, checks: vmid, run: guestStatus},
 		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("start", true)},
-		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("stop", false)},
+		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"skiplock": boolean}, checks: vmid, run: guestPower("stop", false)},
+		{name: "guest cmd", args: []string{"vmid", "command"}, usage: "<vmid> <command>", checks: map[string]check{"vmid": vmid["vmid"], "command": oneOf("ping")}, run: qmGuestCommand},
 		{name: "shutdown", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("shutdown", false)},
-		{name: "destroy", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"purge": boolean, "destroy-unreferenced-disks": boolean}, checks: vmid, run: qmDestroy},
+		{name: "destroy", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"purge": boolean, "skiplock": boolean, "destroy-unreferenced-disks": boolean}, checks: vmid, run: qmDestroy},
 	}...)
 }
 
@@ -77,6 +84,9 @@ func (c *Command) own(db *Database, a arguments) (guest, error) {
 }
 
 func qmCreate(c *Command, a arguments) int {
+	if a.has("archive") {
+		return qmRestore(c, a)
+	}
 	var err error
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())
@@ -186,7 +196,7 @@ func qmSet(c *Command, a arguments) int {
 		db.Write(g.path(), []byte(formatGuest(keys)), v.now)
 		return nil
 	})
-	if code == 0 {
+	if code == 0 && c.Argv[0] == "qm" {
 		c.printf("update VM %s: %s\n", a.get("vmid"), strings.Join(changes, " "))
 	}
 	return code
@@ -208,7 +218,7 @@ func guestPower(verb string, on bool) func(*Command, arguments) int {
 				v.writeResources(db, all)
 				return nil
 			}
-			if err := unlocked(parseGuest(g.config)); err != nil {
+			if err := unlocked(parseGuest(g.config)); err != nil && !a.bool("skiplock") {
 				return err
 			}
 			state := db.guestState(g.id)
@@ -241,6 +251,9 @@ func qmDestroy(c *Command, a arguments) int {
 		g, err := c.own(db, a)
 		if err != nil {
 			return err
+		}
+		if parseGuest(g.config)["protection"] == "1" {
+			return failed(exitDie, "can't remove VM %s - protection mode enabled", g.id)
 		}
 		if db.guestState(g.id).Running {
 			return failed(exitDie, "VM %s is running - destroy failed", g.id)

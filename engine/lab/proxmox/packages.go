@@ -98,7 +98,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "corosync", Version: e.corosync, Depends: []string{"libknet1"}, Programs: w.programs("/usr/sbin/corosync-quorumtool", "/usr/sbin/corosync-cfgtool"), Units: []machine.Unit{corosync}, Files: map[string]string{"/etc/corosync/.keep": ""}},
 		{Name: "libknet1", Version: "1.30-pve2"},
 		{Name: "pve-manager", Version: e.manager, Depends: []string{"pve-cluster", "libpve-access-control", "pve-ha-manager", "qemu-server", "pve-container", "libpve-storage-perl", "ceph-common", "ceph-fuse", "ifupdown2", "proxmox-archive-keyring"},
-			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph", "/usr/bin/pve8to9"), Conffiles: enterpriseSource(debian, "pve"),
+			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph", "/usr/bin/vzdump", "/usr/bin/pve8to9"), Conffiles: enterpriseSource(debian, "pve"),
 			Units: append(w.units("pvedaemon", "pveproxy", "spiceproxy", "pvestatd", "pvescheduler", "pvenetcommit", "pve-guests", "pve-daily-update.timer"), machine.Unit{Name: "pve-daily-update.service", Static: true}), Installed: installManager,
 			Files: map[string]string{"/etc/modprobe.d/pve-blacklist.conf": "# This file contains a list of modules which are not supported by Proxmox VE\n\n# nvidiafb see bugreport https://bugzilla.proxmox.com/show_bug.cgi?id=701\nblacklist nvidiafb\n", "/etc/vzdump.conf": "# vzdump default settings\n\n#tmpdir: DIR\n#dumpdir: DIR\n#storage: STORAGE_ID\n#mode: snapshot|suspend|stop\n", "/etc/initramfs-tools/conf.d/pve-initramfs.conf": "RESUME=none\n"}},
 		{Name: "pve-ha-manager", Version: e.ha, Depends: []string{"pve-cluster"}, Programs: w.programs("/usr/sbin/ha-manager"), Units: append(w.units("pve-ha-crm", "pve-ha-lrm"), watchdog),
@@ -114,7 +114,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 	switch debian {
 	case "bookworm":
 		old := packages[slices.IndexFunc(packages, func(p machine.Package) bool { return p.Name == "pve-manager" })]
-		old.Version, old.Programs = oldManager, w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph")
+		old.Version, old.Programs = oldManager, w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph", "/usr/bin/vzdump")
 		packages = append(packages, old)
 		packages = append(packages, w.clientPackages("17.2.8-pve2")...)
 	default:

@@ -42,6 +42,8 @@ func pvesmCommands() []perlCommand {
 		{name: "set", args: []string{"storage"}, usage: "<storage> [OPTIONS]", options: set, run: storageSet},
 		{name: "remove", args: []string{"storage"}, usage: "<storage>", run: storageRemove},
 		{name: "status", usage: "[OPTIONS]", options: map[string]check{"storage": anyText, "content": anyText, "enabled": boolean, "target": anyText, "format": boolean}, run: storageStatus},
+		{name: "list", args: []string{"storage"}, usage: "<storage> [OPTIONS]", options: map[string]check{"vmid": integer(100, 999999999), "content": oneOf("backup")}, run: storageList},
+		{name: "extractconfig", args: []string{"volume"}, usage: "<volume>", run: storageExtractConfig},
 	}
 }
 
