@@ -149,7 +149,12 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	f.secrets.Hear(o.Redactor.Add)
 	underway := &report.Underway{}
 	recorded := &journal.Writer{Redactor: o.Redactor}
-	files, err := f.open(time.Now)
+	files, err := f.open(func() time.Time {
+		if o.Clock != nil { // of simulated nodes
+			return o.Clock.Now()
+		}
+		return time.Now()
+	})
 	if err != nil {
 		return err
 	}

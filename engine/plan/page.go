@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"sync"
 
 	"hlplay/engine/report"
 	"hlplay/modules"
@@ -12,18 +13,23 @@ import (
 // WriteHTML writes the plan as one self-contained page, readable without scripts: the summary, and each task with the
 // hosts on which it would do the same, its steps with their classes, and what changes.
 func (p *Plan) WriteHTML(w io.Writer) error {
-	return page.Execute(w, struct {
+	return page().Execute(w, struct {
 		*Plan
 		Groups []*group
 		Totals []string
 	}{p, p.groups(), strings.Split(p.Summary(), "\n")})
 }
 
-var page = template.Must(template.New("plan").Funcs(template.FuncMap{
-	"line":    report.OneLine,
-	"hosts":   func(names []string) string { return report.OneLine(strings.Join(names, " ")) },
-	"changes": func(d Diff) string { return report.Unified(modules.Diff(d)) },
-}).Parse(`<!DOCTYPE html>
+// page parses the template when it is first needed, because most commands need none.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("plan").Funcs(template.FuncMap{
+		"line":    report.OneLine,
+		"hosts":   func(names []string) string { return report.OneLine(strings.Join(names, " ")) },
+		"changes": func(d Diff) string { return report.Unified(modules.Diff(d)) },
+	}).Parse(pageText))
+})
+
+const pageText = `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -57,4 +63,4 @@ ul { list-style: none; padding: 0; } b { font-weight: 600; }
 {{end}}
 </body>
 </html>
-`))
+`

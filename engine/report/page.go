@@ -1,172 +1,330 @@
 package report
 
 import (
+	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"hlplay/modules"
 )
 
-// NewPage returns a Reporter that on Close writes a run as one self-contained page of HTML, readable without scripts: how it ended, what
-// failed and where, when each task was at work on each host, which host each task waited for the longest, and what changed. now is the
-// run's clock.
-func NewPage(w io.Writer, now func() time.Time) Reporter { return &page{w: w, now: now} }
+// NewPage returns a Reporter that on Close writes a run as one self-contained page of HTML, readable without scripts: how
+// it ended, what failed and where, when each task was at work on each host, what the duration of the run consists of, and
+// what changed. now is the run's clock.
+func NewPage(w io.Writer, now func() time.Time) Reporter {
+	return &page{w: w, now: now, text: newText(io.Discard, Options{Verbose: true})}
+}
 
+// page collects the run.
 type page struct {
-	w       io.Writer
-	now     func() time.Time
-	began   time.Time
-	started RunStarted
-	results []pageResult
-	notes   []string
-	recap   *Recap
+	w     io.Writer
+	now   func() time.Time
+	text  *textReporter // words what the page says as the terminal does
+	run   RunStarted
+	began time.Time
+	plays []*pagePlay
+	notes []string
+	recap *Recap
+}
+
+// pagePlay is a play with its tasks, in the order in which they began.
+type pagePlay struct {
+	Name  string
+	Tasks []*pageTask
+}
+
+// pageTask is a task with its results.
+type pageTask struct {
+	Name, File string
+	Line       int
+	ID         int // counts from 1
+	Results    []pageResult
 }
 
 // pageResult is how a task ended on a host, and when it was at work there, since the run began.
 type pageResult struct {
 	TaskResult
 	From, To time.Duration
+	task     *pageTask
 }
 
+// Report implements Reporter.
 func (p *page) Report(e Event) {
+	p.text.Report(e)
 	switch e := e.(type) {
 	case RunStarted:
-		p.started, p.began = e, p.now()
+		p.run, p.began = e, p.now()
 	case Note:
 		p.notes = append(p.notes, e.Text)
 	case TaskResult:
 		to := p.now().Sub(p.began)
-		p.results = append(p.results, pageResult{e, max(0, to-e.Duration), to})
+		task := p.task(e)
+		task.Results = append(task.Results, pageResult{e, max(0, to-e.Duration), to, task})
 	case Recap:
 		p.recap = &e
 	}
 }
 
-// pageTask is a task with its hosts.
-type pageTask struct {
-	Play, Task, File string
-	Line             int
-	Hosts            []pageResult
-	// Slowest is the host that was at work the longest.
-	Slowest pageResult
-}
-
-// Quiet reports whether the task did nothing on any host.
-func (t pageTask) Quiet() bool {
-	for _, r := range t.Hosts {
-		if r.Status != OK && r.Status != Skipped {
-			return false
+// task returns the task of a result. The batches of a play share its tasks.
+func (p *page) task(r TaskResult) *pageTask {
+	name := taskName(TaskStarted{r.Play, r.Task, r.Handler})
+	i := slices.IndexFunc(p.plays, func(play *pagePlay) bool { return play.Name == r.Play })
+	if i < 0 {
+		i = len(p.plays)
+		p.plays = append(p.plays, &pagePlay{Name: r.Play})
+	}
+	play := p.plays[i]
+	for _, task := range play.Tasks {
+		if task.Name == name && task.File == r.File && task.Line == r.Line {
+			return task
 		}
 	}
-	return true
+	task := &pageTask{Name: name, File: r.File, Line: r.Line, ID: 1}
+	for _, play := range p.plays {
+		task.ID += len(play.Tasks)
+	}
+	play.Tasks = append(play.Tasks, task)
+	return task
 }
 
-func (p *page) tasks() []*pageTask {
-	var all []*pageTask
-	for _, r := range p.results {
-		var task *pageTask
-		for _, t := range all {
-			if t.Play == r.Play && t.Task == r.Task {
-				task = t
-			}
-		}
-		if task == nil {
-			task = &pageTask{Play: r.Play, Task: r.Task, File: r.File, Line: r.Line}
-			all = append(all, task)
-		}
-		task.Hosts = append(task.Hosts, r)
-		if r.Duration > task.Slowest.Duration || task.Slowest.Host == "" {
-			task.Slowest = r
+// results returns the results of all tasks.
+func (p *page) results() []pageResult {
+	var all []pageResult
+	for _, play := range p.plays {
+		for _, task := range play.Tasks {
+			all = append(all, task.Results...)
 		}
 	}
 	return all
 }
 
-// Close writes the page.
-func (p *page) Close() error {
-	tasks := p.tasks()
-	total := time.Duration(1) // of what is divided by
-	for _, r := range p.results {
-		total = max(total, r.To)
+// hosts returns the names of the hosts: the inventory's order, then those that only some task names.
+func (p *page) hosts() []string {
+	hosts := slices.Clone(p.run.Hosts)
+	if p.recap != nil {
+		hosts = slices.Clone(p.recap.Order)
 	}
-	var bad []pageResult
-	for _, r := range p.results {
-		if (r.Status == Failed && !r.Ignored && !r.Rescued) || r.Status == Unreachable {
-			bad = append(bad, r)
+	for _, r := range p.results() {
+		if !slices.Contains(hosts, r.Host) {
+			hosts = append(hosts, r.Host)
 		}
 	}
-	slowest := slices.Clone(tasks)
-	slices.SortStableFunc(slowest, func(a, b *pageTask) int { return int(b.Slowest.Duration - a.Slowest.Duration) })
-	slowest = slices.DeleteFunc(slowest, func(t *pageTask) bool { return t.Slowest.Duration < total/100 })
-	slowest = slowest[:min(len(slowest), 10)]
-	return pageTemplate.Execute(p.w, struct {
-		Run            RunStarted
-		Began          time.Time
-		Recap          *Recap
-		Failures       []pageResult
-		Tasks, Slowest []*pageTask
-		Notes          []string
-		Total          time.Duration
-	}{p.started, p.began, p.recap, bad, tasks, slowest, p.notes, total})
+	return hosts
 }
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"share": func(part, whole time.Duration) string { return fmt.Sprintf("%.2f", 100*float64(part)/float64(whole)) },
-	"width": func(r pageResult, whole time.Duration) string {
-		return fmt.Sprintf("%.2f", max(0.4, 100*float64(r.To-r.From)/float64(whole)))
-	},
-	"short": func(d time.Duration) string { return d.Round(time.Millisecond).String() },
-	"diff":  func(d modules.Diff) string { return Unified(d) },
-	"clean": printable,
-}).Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Run.Playbook}}</title>
-<style>
-:root { color-scheme: light dark; --ok: #2e7d32; --changed: #b26a00; --failed: #c62828; --unreachable: #c62828; --uncertain: #6a4fb3; --skipped: #888; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 72rem; padding: 0 1rem; }
-h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top; }
-.scroll { overflow-x: auto; }
-pre { overflow-x: auto; padding: .5rem; background: #8881; white-space: pre-wrap; overflow-wrap: anywhere; }
-.where { color: #777; overflow-wrap: anywhere; }
-.lane { display: flex; align-items: center; gap: .6rem; } .lane > b { flex: 0 0 7rem; overflow-wrap: anywhere; font-weight: normal; }
-.track { position: relative; flex: 1; height: .7rem; background: #8882; } .track > i { position: absolute; top: 0; bottom: 0; }
-.ok { color: var(--ok); } .changed { color: var(--changed); } .failed, .unreachable { color: var(--failed); } .uncertain { color: var(--uncertain); } .skipped { color: var(--skipped); }
-.track > i { background: currentColor; }
-summary { cursor: pointer; }
-</style>
-</head>
-<body>
-<h1>{{.Run.Playbook}}{{if .Run.Rehearse}}, rehearsed{{end}}{{if .Run.Check}}, check mode: nothing was changed{{end}}</h1>
-<p>Inventory {{.Run.Inventory}}, begun {{.Began.Format "2006-01-02 15:04:05"}}{{with .Recap}}, {{short .Duration}}{{if .Interrupted}}, interrupted{{end}}{{else}}; it did not come to its end{{end}}</p>
-{{with .Recap}}{{$hosts := .Hosts}}<div class="scroll"><table><tr><th>host<th>ok<th>changed<th>skipped<th>uncertain<th>failed<th>unreachable</tr>
-{{range .Order}}<tr><td>{{.}}{{with index $hosts .}}<td>{{.OK}}<td>{{.Changed}}<td>{{.Skipped}}<td>{{.Uncertain}}<td>{{.Failed}}<td>{{.Unreachable}}{{end}}</tr>
-{{end}}</table></div>{{end}}
-{{range .Notes}}<p>Note: {{clean .}}</p>
-{{end}}
-{{if .Failures}}<h2>What failed</h2>
-{{range .Failures}}<section><b class="{{.Status}}">{{.Host}}: {{.Task}}</b> <span class="where">{{.File}}:{{.Line}}, play {{.Play}}</span>
-<pre>{{clean .Message}}{{if .Hint}}
-hint: {{clean .Hint}}{{end}}{{if .Output}}
-{{clean .Output}}{{end}}</pre></section>
-{{end}}{{end}}
-{{if .Slowest}}<h2>Where the time went</h2>
-<div class="scroll"><table><tr><th>task<th>slowest host<th>its time<th>of the run</tr>
-{{$total := .Total}}{{range .Slowest}}<tr><td>{{.Task}}<td>{{.Slowest.Host}}<td>{{short .Slowest.Duration}}<td>{{share .Slowest.Duration $total}} %</tr>
-{{end}}</table></div>{{end}}
-<h2>Tasks</h2>
-{{$total := .Total}}{{range .Tasks}}<details{{if not .Quiet}} open{{end}}><summary>{{.Task}} <span class="where">{{.File}}:{{.Line}}, play {{.Play}}</span></summary>
-{{range .Hosts}}<div class="lane"><b>{{.Host}}</b><span class="{{.Status}}">{{.Status}}{{if .Ignored}} (ignored){{end}}{{if .Rescued}} (rescued){{end}}</span><span class="track {{.Status}}"><i style="left: {{share .From $total}}%; width: {{width . $total}}%" title="{{short .From}} to {{short .To}}"></i></span></div>
-{{if .Steps}}<ul>{{range .Steps}}<li>{{clean .}}</li>{{end}}</ul>{{end}}{{range .Unfinished}}<p class="failed">not completed: {{clean .}}</p>{{end}}{{range .Notes}}<p>note: {{clean .}}</p>{{end}}{{if eq .Status "uncertain"}}<p>{{clean .Message}}</p>{{end}}
-{{range .Diffs}}<details><summary>{{clean .Subject}}</summary><pre>{{diff .}}</pre></details>
-{{end}}{{end}}</details>
-{{end}}
-</body>
-</html>
-`))
+// tally is a column of the table of hosts.
+type tally struct {
+	Status Status
+	Counts []int // in the order of the hosts
+}
+
+// tallies returns the columns that say something.
+func (p *page) tallies(hosts []string) []tally {
+	var columns []tally
+	if p.recap == nil {
+		return nil
+	}
+	for _, status := range []Status{OK, Changed, Skipped, Uncertain, Failed, Unreachable} {
+		column := tally{Status: status}
+		for _, host := range hosts {
+			column.Counts = append(column.Counts, p.recap.Hosts[host].of(status))
+		}
+		if status == OK || status == Changed || status == Failed || slices.Max(append(column.Counts, 0)) > 0 {
+			columns = append(columns, column)
+		}
+	}
+	return columns
+}
+
+// verdict returns how the run ended in a sentence, and the status that it is shown in.
+func (p *page) verdict(hosts []string) (sentence string, status Status) {
+	if p.recap == nil {
+		return "The run did not come to its end.", Failed
+	}
+	status = OK
+	for _, c := range p.recap.Hosts {
+		switch {
+		case c.Failed+c.Unreachable+c.Unfinished > 0 || p.recap.Interrupted:
+			return p.text.verdict(hosts, *p.recap), Failed
+		case c.Changed > 0:
+			status = Changed
+		}
+	}
+	return p.text.verdict(hosts, *p.recap), status
+}
+
+// ending is a status of a task with the hosts on which the task ended so.
+type ending struct {
+	Status Status
+	Word   string
+	Hosts  []string
+}
+
+// endings returns the statuses of a task, the worst first.
+func (p *page) endings(task *pageTask) []ending {
+	var all []ending
+	for _, status := range worstFirst {
+		for _, r := range task.Results {
+			if r.Status != status {
+				continue
+			}
+			word := p.text.word(r.TaskResult)
+			i := slices.IndexFunc(all, func(e ending) bool { return e.Word == word })
+			if i < 0 {
+				i = len(all)
+				all = append(all, ending{Status: status, Word: word})
+			}
+			all[i].Hosts = append(all[i].Hosts, r.Host)
+		}
+	}
+	return all
+}
+
+// telling is what there is to tell of a task on some hosts.
+type telling struct {
+	Hosts []string
+	Text  string
+	Diffs []modules.Diff
+}
+
+// tellings returns the details of results. Hosts with the same details share them.
+func (p *page) tellings(results []pageResult) []*telling {
+	var all []*telling
+	known := map[string]*telling{}
+	for _, r := range results {
+		text := printable(strings.Join(p.text.tells(r.TaskResult, 0), "\n"))
+		key := text
+		for _, d := range r.Diffs {
+			key += "\n" + Unified(d)
+		}
+		switch same := known[key]; {
+		case key == "":
+		case same != nil:
+			same.Hosts = append(same.Hosts, r.Host)
+		default:
+			known[key] = &telling{Hosts: []string{r.Host}, Text: text, Diffs: r.Diffs}
+			all = append(all, known[key])
+		}
+	}
+	return all
+}
+
+// failures returns the results that the run failed on.
+func (p *page) failures() []pageResult {
+	return slices.DeleteFunc(p.results(), func(r pageResult) bool { return !bad(r.Status) || r.forgiven() })
+}
+
+// Close writes the page.
+func (p *page) Close() error {
+	hosts := p.hosts()
+	for _, play := range p.plays {
+		for _, task := range play.Tasks {
+			slices.SortStableFunc(task.Results, func(a, b pageResult) int {
+				return slices.Index(hosts, a.Host) - slices.Index(hosts, b.Host)
+			})
+		}
+	}
+	results := p.results()
+	total := time.Duration(1) // of what is divided by
+	for _, r := range results {
+		total = max(total, r.To)
+	}
+	path := criticalPath(results)
+	critical := map[string]bool{}
+	for _, r := range path {
+		critical[place(r)] = true
+	}
+	// What is too short to matter is left out of the table.
+	path = slices.DeleteFunc(path, func(r pageResult) bool { return r.To-r.From < total/200 })
+	verdict, status := p.verdict(hosts)
+	text, err := pageTemplate().Clone() // each page has its own functions
+	if err != nil {
+		return err
+	}
+	return text.Funcs(template.FuncMap{
+		"at":       func(d time.Duration) string { return fmt.Sprintf("%.3f%%", 100*float64(d)/float64(total)) },
+		"wide":     func(from, to time.Duration) string { return fmt.Sprintf("%.3f%%", 100*float64(to-from)/float64(total)) },
+		"critical": func(r pageResult) bool { return critical[place(r)] },
+		"on": func(host string) []pageResult {
+			return slices.DeleteFunc(p.results(), func(r pageResult) bool { return r.Host != host })
+		},
+		"endings":  p.endings,
+		"tellings": p.tellings,
+		"during":   (*pagePlay).during,
+	}).Execute(p.w, struct {
+		Run      RunStarted
+		Began    time.Time
+		Verdict  string
+		Status   Status
+		Hosts    []string
+		Recap    *Recap
+		Tallies  []tally
+		Notes    []string
+		Failures []pageResult
+		Plays    []*pagePlay
+		Ticks    []time.Duration
+		Path     []pageResult
+	}{p.run, p.began, verdict, status, hosts, p.recap, p.tallies(hosts), p.notes, p.failures(), p.plays, ticks(total), path})
+}
+
+// place identifies a result on the page.
+func place(r pageResult) string { return fmt.Sprint(r.task.ID, r.From, r.Host) }
+
+//go:embed page.html
+var pageText string
+
+// pageTemplate parses the page when it is first needed, because most commands need none.
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"at": fmt.Sprint, "wide": fmt.Sprint, "critical": fmt.Sprint, "on": fmt.Sprint, "endings": fmt.Sprint, "tellings": fmt.Sprint, "during": fmt.Sprint,
+		"clean": printable,
+		"span":  span,
+		"hosts": hostNames,
+		"diff":  diffLines,
+		"glyph": func(task *pageTask, s Status) string {
+			if bad(s) && !slices.ContainsFunc(task.Results, func(r pageResult) bool { return bad(r.Status) && !r.forgiven() }) {
+				return ignoredGlyph
+			}
+			return glyphs[s]
+		},
+		"bad": bad,
+		"slowest": func(task *pageTask) time.Duration {
+			var longest time.Duration
+			for _, r := range task.Results {
+				longest = max(longest, r.Duration)
+			}
+			return longest
+		},
+		"worth":  func(d time.Duration) bool { return d >= 100*time.Millisecond },
+		"task":   func(r pageResult) *pageTask { return r.task },
+		"single": func(r pageResult) []pageResult { return []pageResult{r} },
+	}).Parse(pageText))
+})
+
+// diffLine is a line of a diff with its kind: added, removed, hunk, or nothing.
+type diffLine struct{ Kind, Text string }
+
+// diffLines returns the lines of a diff without its heading, which is the subject.
+func diffLines(d modules.Diff) []diffLine {
+	var lines []diffLine
+	for line := range strings.Lines(Unified(d)) {
+		kind := ""
+		switch {
+		case strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+			continue
+		case strings.HasPrefix(line, "+"):
+			kind = "added"
+		case strings.HasPrefix(line, "-"):
+			kind = "removed"
+		case strings.HasPrefix(line, "@@"):
+			kind = "hunk"
+		}
+		lines = append(lines, diffLine{kind, line})
+	}
+	return lines
+}
