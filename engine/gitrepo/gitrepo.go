@@ -43,11 +43,11 @@ func CheckAddress(address string) error {
 	switch {
 	case strings.ContainsAny(address, "\x00\r\n\t "), strings.HasPrefix(u.Host, "-"), strings.HasPrefix(user, "-"),
 		!known && !scpForm.MatchString(address) && (!path.IsAbs(address) || path.Clean(address) != address):
-		return &Fault{"it is not the address of a repository", "write it as in https://example.org/site.git, git@example.org:site.git or /srv/git/site.git"}
+		return &Fault{"it is not the URL of a repository", "expected one such as https://example.org/site.git, git@example.org:site.git or /srv/git/site.git"}
 	case password || u.User != nil && u.Scheme != "ssh":
-		return &Fault{"it has a password or a token, which others could see", "leave it out, and give the user who fetches a credential helper or an SSH key"}
+		return &Fault{"it contains a password or a token, which others could see", "leave it out, and set up a credential helper or an SSH key for the user who fetches"}
 	case known && strings.ContainsAny(address, "?#"):
-		return &Fault{"what stands behind its ? or # may be a token, which others could see, and no part of the address of a repository", "leave it out, and give the user who fetches a credential helper or an SSH key"}
+		return &Fault{"the part after its ? or # may be a token, which others could see, and is not part of a repository's URL", "leave it out, and set up a credential helper or an SSH key for the user who fetches"}
 	}
 	return nil
 }
@@ -67,9 +67,9 @@ func CheckRevision(address, revision string) error {
 	scheme := Unencrypted(address)
 	switch {
 	case revision != "HEAD" && !validName(revision):
-		return &Fault{fmt.Sprintf("%q is not the name of a branch, a tag or a commit", revision), "write it as in main, v1.4 or HEAD; a commit in full, not as HEAD~1"}
+		return &Fault{fmt.Sprintf("%q is not the name of a branch, a tag or a commit", revision), "expected a name such as main, v1.4 or HEAD, or a full commit id, not HEAD~1"}
 	case scheme != "" && !IsCommit(revision):
-		return &Fault{"over " + scheme + " anybody on the way can put another commit in its place", "name the commit in full, or use https or ssh"}
+		return &Fault{"over " + scheme + " anybody on the network path can replace it with another commit", "give the full commit id, or use https or ssh"}
 	}
 	return nil
 }
@@ -112,11 +112,11 @@ func Commit(address, revision, listing string) (string, error) {
 	tag = cmp.Or(found["refs/tags/"+revision+"^{}"], tag) // an annotated tag is an object of its own, and tag^{} the commit
 	switch {
 	case branch != "" && tag != "":
-		return "", fmt.Errorf("%s has both a branch and a tag %s: rename one, or name the commit, which is %s or %s", address, revision, branch, tag)
+		return "", fmt.Errorf("%s has both a branch and a tag %s: rename one, or give the commit id, %s or %s", address, revision, branch, tag)
 	case revision == "HEAD" && found["HEAD"] != "":
 		return found["HEAD"], nil
 	case branch+tag != "":
 		return branch + tag, nil
 	}
-	return "", fmt.Errorf("%s has no branch and no tag %s: is the name right? A commit must be given in full, with 40 digits", address, revision)
+	return "", fmt.Errorf("%s has neither a branch nor a tag %s: check the name; a commit id must be given in full, with 40 digits", address, revision)
 }

@@ -17,7 +17,7 @@ func TestCheckAddress(t *testing.T) {
 		}
 	}
 	for want, addresses := range map[string][]string{
-		"not the address": {
+		"not the URL of a repository": {
 			"", "site", "-x", "--upload-pack=id", "ext::sh -c id", "fd::17", "ext::id", "https:///x", "http:///x", "ftp://example.org/x", "file:///srv/x", "/srv/../x", "/srv/x/",
 			"-oProxyCommand=id@example.org:x", "ssh://-oProxyCommand=id/x", "ssh://-oProxyCommand=id@example.org/x", "git@-example.org:x", "https://example.org/a b", "https://example.org/a\nb",
 		},

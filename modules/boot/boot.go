@@ -19,25 +19,25 @@ var Spec = modules.Spec{
 	Aliases: []string{"grub", "kernel_cmdline"},
 	Summary: "Parameters of the kernel's command line",
 	Doc: `Sets and removes parameters of the command line that the boot loader passes to the kernel, and leaves all others as they are.
-Which boot loader has started the host is read from the host:
+The boot loader that started the host determines where they are set:
 
 - GRUB: ` + "`GRUB_CMDLINE_LINUX_DEFAULT` and `GRUB_CMDLINE_LINUX`" + ` in /etc/default/grub and /etc/default/grub.d/*.cfg, followed by update-grub.
-  The assignment that counts is the one that is changed. One whose value only running the script would tell is an error.
+  The assignment that takes effect is changed. An assignment whose value is known only by running the script is an error.
 - proxmox-boot-tool with GRUB: the same files, followed by proxmox-boot-tool refresh.
 - proxmox-boot-tool with systemd-boot: /etc/kernel/cmdline, followed by proxmox-boot-tool refresh.
 - systemd-boot as Debian's package installs it: /etc/kernel/cmdline, followed by kernel-install for each kernel whose entry lacks a
-  change. Without that file the command line is that of /usr/lib/kernel/cmdline or else of the running kernel, as for kernel-install.
+  change. If that file does not exist, it is created from /usr/lib/kernel/cmdline or else from the running kernel's command line, as kernel-install would use them.
 
-A host that was started otherwise is an error, and nothing is changed.
+If another boot loader started the host, the task fails and nothing is changed.
 
-Parameters of one name belong together: ` + "`console=tty0` and `console=ttyS0,115200`" + ` in the list become all consoles, in this order, and
-` + "`intel_iommu=on`" + ` takes the place of ` + "`intel_iommu=off`" + `. Dashes and underscores in names are equivalent.
+Parameters of one name belong together: ` + "`console=tty0` and `console=ttyS0,115200`" + ` in the list become the consoles, in this order, and
+` + "`intel_iommu=on`" + ` replaces ` + "`intel_iommu=off`" + `. Dashes and underscores in names are equivalent.
 
 A change takes effect with the next boot. Until then the task registers that a reboot is required (/run/reboot-required), so that a
-task with ` + "`reboot { when_required = true }`" + ` reboots the host. If the running kernel lacks a parameter although nobody has registered
-a reboot, because a run was interrupted or a person forgot it, the boot loader is refreshed again.
+task with ` + "`reboot { when_required = true }`" + ` reboots the host. If the running kernel lacks a parameter but no reboot has been registered,
+because a run was interrupted or the reboot was forgotten, the boot loader is refreshed again.
 
-Parameters that the host needs to find its system (root, boot, initrd) are refused.`,
+Parameters that the host needs to find its root file system (root, boot, initrd) are refused.`,
 	Example: `task "IOMMU" {
   boot {
     cmdline = ["intel_iommu=on", "iommu=pt"]
@@ -58,13 +58,13 @@ task "reboot if a task asks for it" {
 // Module is the desired state of some kernel parameters.
 type Module struct {
 	Cmdline []string `hcl:"cmdline,optional" doc:"Parameters to pass: [\"intel_iommu=on\", \"iommu=pt\"]."`
-	Remove  []string `hcl:"remove,optional" doc:"Names of parameters that are not to be passed: [\"quiet\", \"nomodeset\"]."`
+	Remove  []string `hcl:"remove,optional" doc:"Names of parameters to remove: [\"quiet\", \"nomodeset\"]."`
 }
 
 // Result is what the module registers.
 type Result struct {
 	Loader string `cty:"loader" doc:"The boot loader: \"GRUB\", \"systemd-boot\", \"GRUB, kept by proxmox-boot-tool\" or \"systemd-boot, kept by proxmox-boot-tool\"."`
-	Reboot bool   `cty:"reboot" doc:"Whether the running kernel was started with other parameters, so that the host has to be rebooted."`
+	Reboot bool   `cty:"reboot" doc:"Whether the running kernel was started with other parameters, so that the host must be rebooted."`
 }
 
 var (
@@ -82,14 +82,14 @@ var vital = []string{"root", "boot", "initrd", "BOOT_IMAGE"}
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if len(m.Cmdline)+len(m.Remove) == 0 {
-		return &modules.ArgumentError{Argument: "cmdline", Problem: "nothing is asked for", Want: "at least one of cmdline and remove"}
+		return &modules.ArgumentError{Argument: "cmdline", Problem: "there is nothing to do", Want: "expected at least one of cmdline and remove"}
 	}
 	for _, p := range m.Cmdline {
 		switch {
 		case strings.ContainsAny(p, " \t\n"):
-			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is not one parameter", p), Want: `each of its own: ["intel_iommu=on", "iommu=pt"]`}
+			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is not a single parameter", p), Want: `expected each as a separate element: ["intel_iommu=on", "iommu=pt"]`}
 		case strings.HasPrefix(p, "-"):
-			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is no parameter of the kernel, which gives all that is behind -- to init", p), Want: "a name, or name=value"}
+			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is not a kernel parameter: the kernel passes everything after -- to init", p), Want: "a name, or name=value"}
 		case !parameterPattern.MatchString(p):
 			return &modules.ArgumentError{Argument: "cmdline", Problem: fmt.Sprintf("%q is not a parameter that can be written into the files of all boot loaders", p), Want: `a name, or name=value without quotes, dollar signs and backslashes`}
 		}
@@ -99,13 +99,13 @@ func (m *Module) Validate() error {
 		case !namePattern.MatchString(name):
 			return &modules.ArgumentError{Argument: "remove", Problem: fmt.Sprintf("%q is not the name of a parameter", name), Want: `the name alone, such as "nomodeset"`}
 		case len(named(m.Cmdline, nameOf(name))) > 0:
-			return &modules.ArgumentError{Argument: "remove", Problem: name + " is in cmdline too", Want: "each parameter in one of the two"}
+			return &modules.ArgumentError{Argument: "remove", Problem: name + " is also in cmdline", Want: "expected each parameter in only one of the two"}
 		}
 	}
 	for argument, list := range map[string][]string{"cmdline": m.Cmdline, "remove": m.Remove} {
 		for _, p := range list {
 			if slices.Contains(vital, nameOf(p)) {
-				return &modules.ArgumentError{Argument: argument, Problem: nameOf(p) + " is how the host finds its system when it boots", Want: "other parameters"}
+				return &modules.ArgumentError{Argument: argument, Problem: nameOf(p) + " tells the host where to find its system at boot", Want: "expected other parameters"}
 			}
 		}
 	}
@@ -155,7 +155,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		plan.Steps = slices.Concat(written, refresh, demanded)
 	}
 	if len(missing) > 0 {
-		plan.Notes = []string{fmt.Sprintf("the running kernel was started %s: that changes with the next boot", strings.Join(missing, ", "))}
+		plan.Notes = []string{fmt.Sprintf("the running kernel was started %s: reboot to change that", strings.Join(missing, ", "))}
 	}
 	return plan, nil
 }
@@ -248,9 +248,9 @@ func (m *Module) planCmdline(ctx context.Context, h modules.Host, l loader, runn
 	line := split(text)
 	switch {
 	case !exists || len(named(line, "root")) == 0:
-		return "", nil, fmt.Errorf("%s: %s names no root file system (root=…), without which the host does not boot: expected the whole command line in it, as %s reads it; copy what is right from /proc/cmdline", h.Name(), cmdlineFile, reader)
+		return "", nil, fmt.Errorf("%s: %s has no root=…, without which the host does not boot: expected the complete command line, as read by %s; copy the correct parameters from /proc/cmdline", h.Name(), cmdlineFile, reader)
 	case strings.Contains(strings.TrimSpace(text), "\n") && len(l.refresh) > 0:
-		return "", nil, fmt.Errorf("%s: %s has several lines: expected the whole command line in one, as %s reads it", h.Name(), cmdlineFile, reader)
+		return "", nil, fmt.Errorf("%s: %s has several lines: expected the complete command line in one line, as read by %s", h.Name(), cmdlineFile, reader)
 	}
 	leave, added := m.differences(line)
 	if len(leave)+len(added) == 0 {

@@ -172,15 +172,15 @@ func TestRefused(t *testing.T) {
 		host modules.Host
 		want string
 	}{
-		{"booted by QEMU", host("console=ttyS0 root=/dev/vda", defaults("")), "cannot be told"},
+		{"booted by QEMU", host("console=ttyS0 root=/dev/vda", defaults("")), "cannot tell which boot loader"},
 		{"a container", host(byGRUB, defaults(""), loaders.Expect("", evidence{Line: byGRUB})), "has no /boot/grub/grub.cfg"},
-		{"the EFI stub", host(`initrd=\EFI\debian\initrd.img root=/dev/sda2`, defaults("")), "not by systemd-boot with entries that kernel-install keeps"},
+		{"the EFI stub", host(`initrd=\EFI\debian\initrd.img root=/dev/sda2`, defaults("")), "not by systemd-boot with entries maintained by kernel-install"},
 		{"another loader of EFI", host(byKernelInstall, nil, loaders.Expect("", evidence{byKernelInstall, []string{kernelInstall}})), "expected /usr/bin/kernel-install, and systemd-boot as the loader's name"},
-		{"an EFI partition that is not mounted", kernelInstallHost(nil, map[string]entry{}), "see whether the EFI partition is mounted"},
-		{"a command line for kernel-install without a root", kernelInstallHost(map[string]string{cmdlineFile: "quiet\n"}, map[string]entry{}), "as kernel-install reads it"},
-		{"proxmox-boot-tool, started by hand", host("root=ZFS=rpool", map[string]string{partitionsFile: "x"}), "reboot by the boot menu first"},
-		{"no command line", host(bySystemdBoot, map[string]string{partitionsFile: "x"}), "names no root file system"},
-		{"a command line without a root", host(bySystemdBoot, map[string]string{partitionsFile: "x", cmdlineFile: "quiet\n"}), "names no root file system"},
+		{"an EFI partition that is not mounted", kernelInstallHost(nil, map[string]entry{}), "check that the EFI partition is mounted"},
+		{"a command line for kernel-install without a root", kernelInstallHost(map[string]string{cmdlineFile: "quiet\n"}, map[string]entry{}), "as read by kernel-install"},
+		{"proxmox-boot-tool, started by hand", host("root=ZFS=rpool", map[string]string{partitionsFile: "x"}), "reboot through the regular boot menu first"},
+		{"no command line", host(bySystemdBoot, map[string]string{partitionsFile: "x"}), "has no root=…"},
+		{"a command line without a root", host(bySystemdBoot, map[string]string{partitionsFile: "x", cmdlineFile: "quiet\n"}), "has no root=…"},
 		{"two lines", host(bySystemdBoot, map[string]string{partitionsFile: "x", cmdlineFile: "root=ZFS=a\nquiet\n"}), "several lines"},
 		{"a condition", host(byGRUB, defaults("if true; then\nGRUB_CMDLINE_LINUX_DEFAULT=quiet\nfi\n")), grubFile + ":2: "},
 		{"a command", host(byGRUB, defaults("GRUB_CMDLINE_LINUX=\"$(cat /x)\"\n")), grubFile + ":1: "},
@@ -188,7 +188,7 @@ func TestRefused(t *testing.T) {
 		{"an export", host(byGRUB, defaults("export GRUB_CMDLINE_LINUX=quiet\n")), grubFile + ":1: "},
 		{"for init in GRUB's files", host(byGRUB, defaults("GRUB_CMDLINE_LINUX_DEFAULT=\"quiet -- single\"\n")), "the kernel would not take iommu=pt behind it"},
 		{"for init in the command line", host(bySystemdBoot, map[string]string{partitionsFile: "x", cmdlineFile: "root=ZFS=a -- 3\n"}), "write it before the -- by hand"},
-		{"no script", host(byGRUB, defaults("GRUB_CMDLINE_LINUX=\"quiet\n")), "mend it by hand"},
+		{"no script", host(byGRUB, defaults("GRUB_CMDLINE_LINUX=\"quiet\n")), "correct it by hand"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := (&Module{Cmdline: []string{"iommu=pt"}}).Plan(t.Context(), test.host)

@@ -39,13 +39,13 @@ for _f in /efi/loader/entries/*.conf /boot/loader/entries/*.conf /boot/efi/loade
 // parseEntries parses the lines of entries, each prefixed with the path of its file and a colon.
 func parseEntries(a remote.Answer) (map[string]entry, error) {
 	if a.Exit > 1 {
-		return nil, fmt.Errorf("the entries of systemd-boot cannot be read: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+		return nil, fmt.Errorf("cannot read the systemd-boot entries: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
 	versions, byPath := map[string]string{}, map[string]entry{}
 	for line := range strings.Lines(string(a.Stdout)) {
 		path, text, ok := strings.Cut(strings.TrimSpace(line), ".conf:")
 		if !ok {
-			return nil, fmt.Errorf("an entry of systemd-boot was expected, found %q", line)
+			return nil, fmt.Errorf("expected a systemd-boot entry, found %q", line)
 		}
 		key, value, _ := strings.Cut(strings.ReplaceAll(text, "\t", " "), " ")
 		value = strings.TrimSpace(value)
@@ -81,7 +81,7 @@ func (m *Module) planEntries(ctx context.Context, h modules.Host, line string) (
 	}
 	kernels = slices.DeleteFunc(slices.Clone(kernels), func(release string) bool { _, ok := found[release]; return !ok })
 	if len(kernels) == 0 {
-		return nil, fmt.Errorf("%s: systemd-boot has no entry (loader/entries/*.conf in /efi, /boot or /boot/efi) for any kernel in /boot: expected those that kernel-install writes; see whether the EFI partition is mounted", h.Name())
+		return nil, fmt.Errorf("%s: systemd-boot has no entry (loader/entries/*.conf in /efi, /boot or /boot/efi) for any kernel in /boot: expected the entries that kernel-install writes; check that the EFI partition is mounted", h.Name())
 	}
 	after := found
 	var steps []modules.Step
@@ -101,7 +101,7 @@ func (m *Module) planEntries(ctx context.Context, h modules.Host, line string) (
 			Summary: "write the boot entry of kernel " + release + " (kernel-install add)",
 			Action:  modules.Run{Argv: []string{"kernel-install", "add", release, "/boot/vmlinuz-" + release}, Long: true},
 			Expect:  []observe.Expectation{entries.Expect("", after)},
-			Unmet:   "kernel-install ended well, but wrote no entry with these parameters: see what it says (kernel-install -v add " + release + " /boot/vmlinuz-" + release + "), and layout= in /etc/kernel/install.conf",
+			Unmet:   "kernel-install succeeded, but wrote no entry with these parameters: see its output (kernel-install -v add " + release + " /boot/vmlinuz-" + release + "), and layout= in /etc/kernel/install.conf",
 			Exact:   true,
 		})
 	}

@@ -40,13 +40,13 @@ type grubLine struct {
 	effective []*assignment
 }
 
-// parseGRUB parses the files as a shell would, and rejects what only running them would tell.
+// parseGRUB parses the files as a shell would, and rejects values that are known only by running them.
 func parseGRUB(files []observe.TextFile) (*grubLine, error) {
 	g := &grubLine{files: files}
 	for i, f := range files {
 		parsed, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(f.Content), f.Path)
 		if err != nil {
-			return nil, fmt.Errorf("%w: the file cannot be read as the shell script that it is; mend it by hand", err)
+			return nil, fmt.Errorf("%w: cannot parse the file as a shell script; correct it by hand", err)
 		}
 		plain := map[*syntax.Assign]bool{}
 		for _, stmt := range parsed.Stmts {
@@ -73,7 +73,7 @@ func parseGRUB(files []observe.TextFile) (*grubLine, error) {
 			}
 			words, ok := quotedWords(a, f.Content)
 			if !plain[a] || !ok {
-				fault = fmt.Errorf("%s:%d: what %s becomes here depends on more than this line: expected an assignment such as %[3]s=\"quiet\", on its own; write the parameters there by hand", f.Path, a.Pos().Line(), variable)
+				fault = fmt.Errorf("%s:%d: the value of %s depends on more than this line: expected a plain assignment such as %[3]s=\"quiet\"; edit the parameters there by hand", f.Path, a.Pos().Line(), variable)
 				return false
 			}
 			g.add(&assignment{file: i, variable: variable, from: int(a.Name.End().Offset()) + len("="), to: int(a.End().Offset()), words: words})
@@ -99,8 +99,8 @@ func (a *assignment) isSelf(word string) bool {
 	return word == "$"+a.variable || word == "${"+a.variable+"}"
 }
 
-// quotedWords returns the words of an assignment's value, escaped as between double quotes. It fails for a value that only
-// running the script would tell.
+// quotedWords returns the words of an assignment's value, escaped as between double quotes. It fails for a value that is
+// known only by running the script.
 func quotedWords(a *syntax.Assign, text string) ([]string, bool) {
 	if a.Append || a.Array != nil {
 		return nil, false

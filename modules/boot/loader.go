@@ -46,7 +46,7 @@ printf '%s\n' "$_f"; done; true`,
 		line, paths, ok := strings.Cut(string(answers[0].Stdout), "\n")
 		var err error
 		if answers[0].Exit != 0 || !ok || strings.HasPrefix(line, "/") {
-			err = fmt.Errorf("/proc/cmdline cannot be read: %s: %s", remote.Ending(answers[0].Exit), observe.LastLine(answers[0].Stderr))
+			err = fmt.Errorf("cannot read /proc/cmdline: %s: %s", remote.Ending(answers[0].Exit), observe.LastLine(answers[0].Stderr))
 		}
 		for _, name := range names {
 			tell(name, evidence{line, strings.Fields(paths)}, err)
@@ -82,15 +82,15 @@ func (e evidence) loader() (loader, error) {
 	case proxmox && strings.HasPrefix(initrd, `initrd=\EFI\proxmox\`):
 		return systemdBoot, nil
 	case proxmox:
-		return loader{}, fmt.Errorf("proxmox-boot-tool keeps the partitions that this host boots from (%s), but the running kernel was started neither by its systemd-boot nor by GRUB (/proc/cmdline: %q): reboot by the boot menu first", partitionsFile, e.Line)
+		return loader{}, fmt.Errorf("proxmox-boot-tool manages the boot partitions of this host (%s), but the running kernel was started neither by its systemd-boot nor by GRUB (/proc/cmdline: %q): reboot through the regular boot menu first", partitionsFile, e.Line)
 	case byGRUB && slices.Contains(e.Paths, grubMenu):
 		return grub, nil
 	case byGRUB:
-		return loader{}, fmt.Errorf("the running kernel was started by GRUB, but not by that of this system, which has no %s: in a container, set the parameters on its host; else install GRUB (grub-install, update-grub)", grubMenu)
+		return loader{}, fmt.Errorf("the running kernel was started by GRUB, but not by the GRUB of this system, which has no %s: in a container, set the parameters on its host; otherwise install GRUB (grub-install, update-grub)", grubMenu)
 	case strings.Contains(initrd, `\`) && slices.Contains(e.Paths, loaderInfo) && slices.Contains(e.Paths, kernelInstall):
 		return plainSystemdBoot, nil
 	case strings.Contains(initrd, `\`):
-		return loader{}, fmt.Errorf("the running kernel was started from the EFI partition (/proc/cmdline: %q), but not by systemd-boot with entries that kernel-install keeps: expected %s, and systemd-boot as the loader's name in %s; set the parameters where that loader takes them from, by hand", e.Line, kernelInstall, loaderInfo)
+		return loader{}, fmt.Errorf("the running kernel was started from the EFI partition (/proc/cmdline: %q), but not by systemd-boot with entries maintained by kernel-install: expected %s, and systemd-boot as the loader's name in %s; set the parameters in that loader's configuration by hand", e.Line, kernelInstall, loaderInfo)
 	}
-	return loader{}, fmt.Errorf("which boot loader has started the running kernel cannot be told: expected BOOT_IMAGE= (GRUB) or initrd=\\EFI\\proxmox\\ (systemd-boot) in /proc/cmdline, found %q; a host that is booted by the network, or by QEMU directly, takes its parameters from there", e.Line)
+	return loader{}, fmt.Errorf("cannot tell which boot loader started the running kernel: expected BOOT_IMAGE= (GRUB) or initrd=\\EFI\\proxmox\\ (systemd-boot) in /proc/cmdline, found %q; a host booted over the network, or directly by QEMU, gets its parameters from there", e.Line)
 }

@@ -1,4 +1,4 @@
-// Package git implements the module that checks a revision of a git repository out.
+// Package git implements the module that checks out a revision of a git repository.
 package git
 
 import (
@@ -24,17 +24,17 @@ var Spec = modules.Spec{
 	Aliases: []string{"checkout", "clone", "repository"},
 	Summary: "A checkout of a git repository at a revision",
 	Doc: `The host itself fetches from the repository. A branch is followed: each run moves the checkout to the branch's newest commit. A tag
-or a commit stays what it is, and with a full commit nothing is asked over the network once it is checked out. HEAD is detached, because
+or a commit does not move, and a full commit id needs no network access once it is checked out. HEAD is detached, because
 the checkout is for use, not for development.
 
 Local changes are never lost by accident. If a file that git tracks was changed, or a commit was made that is on no branch, the task fails and names
-it. With ` + "`force = true`" + ` changed files are overwritten, which ` + "`--allow=destroy`" + ` must permit. Files that git does not track stay:
+it. With ` + "`force = true`" + ` changed files are overwritten, which ` + "`--allow=destroy`" + ` must permit. Untracked files are kept:
 if the revision has a file of the same name, the task fails. Submodules are not fetched, and hooks are not run.
 
 Git acts as the task's user, and the checkout belongs to it. Git runs programs that a repository's configuration names, so a
 path where another user could put a repository is refused: name the user with ` + "`become_user`" + `, and make the directory with ` + "`file`" + `. Credentials
 come from the configuration of that user (an SSH key, a credential helper); a URL that may hold one is refused. An unencrypted URL (http, git) needs
-a full commit as the revision, because only that shows that nobody modified it in transit.
+a full commit id as the revision, because only that shows that nobody modified it in transit.
 
 Simulated nodes have no git: in a rehearsal the task fails.`,
 	Example: `task "the directory of the site" {
@@ -61,15 +61,15 @@ task "the site" {
 // result is what the module registers.
 type result struct {
 	Path   string `cty:"path" doc:"Path of the checkout."`
-	Commit string `cty:"commit" doc:"The commit that is checked out, in full."`
+	Commit string `cty:"commit" doc:"Full id of the commit that is checked out."`
 }
 
 // git holds the module's arguments.
 type git struct {
 	URL      string `hcl:"url" doc:"Repository: https://…, ssh://…, user@host:path, or the absolute path of one on the host."`
 	Path     string `hcl:"path" doc:"Absolute path of the checkout. Its parent directory must exist."`
-	Revision string `hcl:"revision" doc:"What is checked out: a branch, a tag, a commit in full (40 digits), or HEAD for the repository's default branch."`
-	Force    bool   `hcl:"force,optional" doc:"Whether changes to tracked files, and commits that are on no branch, are given up."`
+	Revision string `hcl:"revision" doc:"What to check out: a branch, a tag, a full commit id (40 digits), or HEAD for the repository's default branch."`
+	Force    bool   `hcl:"force,optional" doc:"Discard changes to tracked files, and commits that are on no branch."`
 }
 
 // Validate implements modules.Validator.
@@ -82,9 +82,9 @@ func (g *git) Validate() error {
 	case errors.As(gitrepo.CheckAddress(g.URL), &wrong):
 		return fault("url", wrong.Problem, wrong.Want)
 	case !path.IsAbs(g.Path) || path.Clean(g.Path) != g.Path || strings.ContainsAny(g.Path, "\x00\r\n") || path.Dir(g.Path) == "/":
-		return fault("path", fmt.Sprintf("%q is not the absolute path of a directory below another", g.Path), "write it as in /srv/site")
+		return fault("path", fmt.Sprintf("%q is not the absolute path of a directory below another", g.Path), "expected a path such as /srv/site")
 	case observe.IsSystemDirectory(g.Path):
-		return fault("path", g.Path+" is part of the system", "name a directory of the checkout's own, such as /srv/site")
+		return fault("path", g.Path+" is part of the system", "name a directory for this checkout only, such as /srv/site")
 	case errors.As(gitrepo.CheckRevision(g.URL, g.Revision), &wrong):
 		return fault("revision", wrong.Problem, wrong.Want)
 	}
@@ -129,7 +129,7 @@ func (g *git) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	plan := modules.Plan{Data: modules.Data(result{Path: g.Path, Commit: commit})}
 	lost := now.lost()
 	if lost != "" && !g.Force {
-		return plan, fmt.Errorf("%s on %s has %s: save it, or give it up with force = true", g.Path, h.Name(), lost)
+		return plan, fmt.Errorf("%s on %s has %s, which would be lost: save that first, or discard it with force = true", g.Path, h.Name(), lost)
 	}
 	if now.head == commit && now.url == g.URL && lost == "" && !now.interrupted {
 		return plan, nil
@@ -142,23 +142,23 @@ func (g *git) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		how = "over"
 	}
 	step := modules.Step{
-		Summary: fmt.Sprintf("check %s out at %s (%s) from %s", g.Path, g.Revision, commit[:12], g.URL),
+		Summary: fmt.Sprintf("check out %s at %s (%s) from %s", g.Path, g.Revision, commit[:12], g.URL),
 		Action: modules.Run{
 			Argv: []string{"sh", "-c", checkoutScript, "sh", g.Path, g.URL, commit, how},
 			Env:  gitrepo.Environment(), Limit: limit, Explain: g.explain,
 		},
-		Unmet:  "a branch may have moved meanwhile, or the checkout is changed by another program: run again",
+		Unmet:  "a branch may have moved meanwhile, or another program may be changing the checkout: run again",
 		Expect: g.expect(ctx, h, place, repository, observe.File{Type: observe.Directory, Mode: 0o755, Owner: actor, Group: group}, commit),
 		Exact:  true,
 	}
 	if gitrepo.IsCommit(g.Revision) {
-		step.Summary = fmt.Sprintf("check %s out at %s from %s", g.Path, commit[:12], g.URL)
+		step.Summary = fmt.Sprintf("check out %s at %s from %s", g.Path, commit[:12], g.URL)
 	}
 	if now.head != "" && now.head != commit {
 		step.Diff = &modules.Diff{Subject: "commit of " + g.Path, Before: now.head, After: commit}
 	}
 	if lost != "" {
-		step.Summary += ", giving up " + lost
+		step.Summary += ", discarding " + lost
 		step.Risk = modules.Destroys
 	}
 	plan.Steps = []modules.Step{step}
@@ -185,13 +185,13 @@ func (g *git) settled(ctx context.Context, h modules.Host, actor string) (place,
 		return place, repository, err
 	}
 	if above.Type != observe.Directory {
-		return refuse("%s has no directory %s: make it in a task before this one, with file { state = \"directory\" }", h.Name(), parent)
+		return refuse("%s has no directory %s: create it in an earlier task, with file { state = \"directory\" }", h.Name(), parent)
 	}
 	if place, err = observe.Files.Observe(ctx, h, g.Path); err != nil {
 		return place, repository, err
 	}
 	if place.Exists() && place.Type != observe.Directory {
-		return refuse("%s is a %s on %s, where the directory of the checkout is wanted: remove it, or name another path", g.Path, place.Type, h.Name())
+		return refuse("%s is a %s on %s, expected the directory of the checkout: remove it, or name another path", g.Path, place.Type, h.Name())
 	}
 	by, err := observe.Replaceable(ctx, h, g.inside())
 	switch {
@@ -199,13 +199,13 @@ func (g *git) settled(ctx context.Context, h modules.Host, actor string) (place,
 		return place, repository, err
 	case !place.Exists() && by == "":
 		if everyone := above.Mode&0o002 != 0; !everyone && actor != "root" && actor != above.Owner {
-			return refuse("%s may not make %s on %s: make the directory in a task before this one, with file { state = \"directory\", owner = %q }", actor, g.Path, h.Name(), actor)
+			return refuse("%s is not allowed to create %s on %s: create the directory in an earlier task, with file { state = \"directory\", owner = %q }", actor, g.Path, h.Name(), actor)
 		}
 		return place, repository, nil
 	case place.Exists() && place.Owner != actor:
-		return refuse("%s belongs to %s on %s, and the task acts as %s: set become_user = %q, or give %s the directory with file", g.Path, place.Owner, h.Name(), actor, place.Owner, actor)
+		return refuse("%s belongs to %s on %s, but the task runs as %s: set become_user = %q, or make %s its owner with file", g.Path, place.Owner, h.Name(), actor, place.Owner, actor)
 	case by != "" && by != actor:
-		return refuse("%s may change what lies at %s on %s, and so have %s run any program: set become_user to the user whom the checkout is for, or name a path that only %s can change",
+		return refuse("%s can replace %s on %s, and so make %s run any program: set become_user to the user that the checkout is for, or name a path that only %s can change",
 			by, g.Path, h.Name(), actor, actor)
 	case !place.Exists():
 		return place, repository, nil
@@ -215,7 +215,7 @@ func (g *git) settled(ctx context.Context, h modules.Host, actor string) (place,
 	case err != nil || repository.Type == observe.Directory:
 		return place, repository, err
 	case repository.Exists():
-		return refuse("%s is a %s on %s: a checkout whose repository lies elsewhere is not touched", g.inside(), repository.Type, h.Name())
+		return refuse("%s is a %s on %s: a checkout whose repository is elsewhere is not touched", g.inside(), repository.Type, h.Name())
 	}
 	listing, err := observe.Dirs.Observe(ctx, h, g.Path)
 	if err == nil && len(listing.Entries) > 0 {
@@ -242,7 +242,7 @@ func (s state) lost() string {
 	case len(s.changed) > 0:
 		return "local changes in " + strings.Join(s.changed[:min(3, len(s.changed))], ", ") + map[bool]string{true: " and more"}[len(s.changed) > 3]
 	case s.head != "" && !s.kept:
-		return "the commit " + s.head[:min(12, len(s.head))] + ", which is on no branch"
+		return "commit " + s.head[:min(12, len(s.head))] + ", which is on no branch"
 	}
 	return ""
 }
@@ -258,7 +258,7 @@ func (g *git) read(ctx context.Context, h modules.Host) (state, error) {
 	}
 	if answer.Exit != 0 {
 		said, _, _ := strings.Cut(strings.TrimSpace(string(answer.Stderr)), "\n") // advice follows, some of it to trust whoever owns it
-		return state{}, fmt.Errorf("git cannot read the checkout %s on %s: %s; give all of it to the acting user, or remove it to have it made anew", g.Path, h.Name(), cmp.Or(said, remote.Ending(answer.Exit)))
+		return state{}, fmt.Errorf("git cannot read the checkout %s on %s: %s; make the acting user its owner, or remove it so that it is created again", g.Path, h.Name(), cmp.Or(said, remote.Ending(answer.Exit)))
 	}
 	return parseState(string(answer.Stdout)), nil
 }
@@ -332,15 +332,15 @@ func (g *git) explain(exit int, _, stderr []byte) error {
 	said := strings.TrimSpace(string(stderr))
 	switch {
 	case exit == 65:
-		return fmt.Errorf("%s has no commit %s, or does not give it away because it is on no branch: %s", g.URL, g.Revision, observe.LastLine(stderr))
+		return fmt.Errorf("%s has no commit %s, or does not serve it because it is not on any branch: %s", g.URL, g.Revision, observe.LastLine(stderr))
 	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied ("): // by a server of SSH
-		return fmt.Errorf("the acting user may not read %s: give it an SSH key or a credential helper: %s", g.URL, observe.LastLine(stderr))
+		return fmt.Errorf("the acting user is not allowed to read %s: set up an SSH key or a credential helper for it: %s", g.URL, observe.LastLine(stderr))
 	case strings.Contains(said, "Host key verification failed"):
-		return errors.New("the acting user does not know the SSH key of the repository's host: put it into /etc/ssh/ssh_known_hosts in a task before this one, with file")
+		return errors.New("the SSH key of the repository's host is unknown to the acting user: add it to /etc/ssh/ssh_known_hosts in an earlier task, with file")
 	case strings.Contains(said, "untracked working tree files would be overwritten"):
-		return errors.New("the revision has files that lie in the checkout and that git does not track: move them away or remove them, force does not overwrite them:\n" + said)
+		return errors.New("untracked files in the checkout are in the way of the revision's: move or remove them, because force does not overwrite them:\n" + said)
 	case said == "":
-		return fmt.Errorf("git ended with exit code %d and no message", exit)
+		return fmt.Errorf("git failed with exit code %d and no message", exit)
 	}
 	return errors.New(said)
 }

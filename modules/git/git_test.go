@@ -189,7 +189,7 @@ func TestCheckout(t *testing.T) {
 	s.commit(s.origin, "page", "six\n")
 	s.ran(s.module("main"), "six\n")
 
-	s.refused(s.module("none"), "has no branch and no tag none")
+	s.refused(s.module("none"), "has neither a branch nor a tag none")
 	s.refused(s.module(strings.Repeat("0", 40)), "has no commit 0000")
 	s.git("-C", s.origin, "branch", "v1")
 	s.refused(s.module("v1"), "has both a branch and a tag v1")
@@ -206,7 +206,7 @@ func TestNothingIsLost(t *testing.T) {
 	s.ran(s.module("v1"), "one\n")
 
 	s.write(page, "mine\n")
-	s.refused(s.module("v1"), "has local changes in page: save it, or give it up with force = true")
+	s.refused(s.module("v1"), "has local changes in page, which would be lost: save that first, or discard it with force = true")
 	s.refused(s.module("main"), "has local changes in page")
 	plan, err := s.run(force("v1"))
 	if err != nil || s.page() != "one\n" || plan.Steps[0].Risk != modules.Destroys {
@@ -222,7 +222,7 @@ func TestNothingIsLost(t *testing.T) {
 	s.ran(s.module("v1"), "one\n")
 	s.commit(s.origin, "notes", "theirs\n")
 	for _, g := range []*git{s.module("main"), s.module("main"), force("main")} {
-		s.refused(g, "files that lie in the checkout and that git does not track")
+		s.refused(g, "untracked files in the checkout are in the way of the revision's")
 	}
 	s.write(page, "mine\n")
 	if _, err := s.run(force("main")); err == nil {
@@ -273,7 +273,7 @@ func TestUnreadable(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(s.checkout, ".git"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.refused(s.module("main"), "not a git repository (or any of the parent directories): .git; give all of it to the acting user, or remove it to have it made anew")
+	s.refused(s.module("main"), "not a git repository (or any of the parent directories): .git; make the acting user its owner, or remove it so that it is created again")
 	if err := os.RemoveAll(s.checkout); err != nil {
 		t.Fatal(err)
 	}
@@ -341,7 +341,7 @@ exit 255
 	s.git("config", "--global", "core.sshCommand", ssh)
 	g := s.module("main")
 	g.URL = "git@example.org:site.git"
-	s.refused(g, "the acting user does not know the SSH key of the repository's host")
+	s.refused(g, "the SSH key of the repository's host is unknown to the acting user")
 }
 
 func TestWhatIsThere(t *testing.T) {
@@ -358,12 +358,12 @@ func TestWhatIsThere(t *testing.T) {
 	}
 	s.refused(s.module("v1"), "is not empty and is not a checkout")
 	s.write(filepath.Join(s.checkout, ".git"), "gitdir: /srv/elsewhere\n")
-	s.refused(s.module("v1"), "a checkout whose repository lies elsewhere is not touched")
+	s.refused(s.module("v1"), "a checkout whose repository is elsewhere is not touched")
 	if err := os.RemoveAll(s.checkout); err != nil {
 		t.Fatal(err)
 	}
 	s.write(s.checkout, "")
-	s.refused(s.module("v1"), "where the directory of the checkout is wanted")
+	s.refused(s.module("v1"), "expected the directory of the checkout")
 }
 
 // What another user could replace is neither read by git nor written.
@@ -374,10 +374,10 @@ func TestPlacesOfOthers(t *testing.T) {
 		name, user, want string
 		srv, site        observe.File
 	}{
-		{"another user's parent", "root", "ops may change what lies at /srv/site on n1, and so have root run any program", of("ops"), observe.File{}},
-		{"another user's checkout", "root", `/srv/site belongs to ops on n1, and the task acts as root: set become_user = "ops"`, dir, of("ops")},
-		{"a third user's", "www", "ops may change what lies at /srv/site", of("ops"), observe.File{}},
-		{"root's parent", "www", `www may not make /srv/site on n1: make the directory in a task before this one, with file { state = "directory", owner = "www" }`, dir, observe.File{}},
+		{"another user's parent", "root", "ops can replace /srv/site on n1, and so make root run any program", of("ops"), observe.File{}},
+		{"another user's checkout", "root", `/srv/site belongs to ops on n1, but the task runs as root: set become_user = "ops"`, dir, of("ops")},
+		{"a third user's", "www", "ops can replace /srv/site", of("ops"), observe.File{}},
+		{"root's parent", "www", `www is not allowed to create /srv/site on n1: create the directory in an earlier task, with file { state = "directory", owner = "www" }`, dir, observe.File{}},
 		{"no parent", "root", "n1 has no directory /srv", observe.File{}, observe.File{}},
 		{"a link", "root", "/srv/site is a symbolic link", dir, observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "root", Target: "/home/ops"}},
 	} {

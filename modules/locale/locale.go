@@ -87,7 +87,7 @@ func normal(name string) string {
 // Validate implements modules.Validator.
 func (m *locale) Validate() error {
 	if len(m.Generate) == 0 && m.Lang == "" {
-		return &modules.ArgumentError{Argument: "generate", Problem: "nothing is asked for", Want: "give generate or lang"}
+		return &modules.ArgumentError{Argument: "generate", Problem: "there is nothing to do", Want: "give generate or lang"}
 	}
 	for _, name := range m.Generate {
 		if !form.MatchString(name) {

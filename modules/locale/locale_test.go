@@ -91,7 +91,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	if (&locale{}).Validate() == nil {
-		t.Error("nothing is asked for, and that is no fault")
+		t.Error("there is nothing to do, and that is no fault")
 	}
 }
 

@@ -63,13 +63,13 @@ var namePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,/:@+-]*$`)
 func (m *Module) Validate() error {
 	switch {
 	case m.Name == "" && len(m.Settings) == 0:
-		return &modules.ArgumentError{Argument: "name", Problem: "no setting is named", Want: "give name and value, or settings = { NAME = VALUE }"}
+		return &modules.ArgumentError{Argument: "name", Problem: "the task names no setting", Want: "give name and value, or settings = { NAME = VALUE }"}
 	case m.Name == "" && m.Value != nil:
-		return &modules.ArgumentError{Argument: "value", Problem: "belongs to no setting", Want: "give name too"}
+		return &modules.ArgumentError{Argument: "value", Problem: "is given without a name", Want: "give name, too"}
 	case m.Name != "" && m.Value == nil && m.State != "absent":
-		return &modules.ArgumentError{Argument: "value", Problem: "is missing", Want: "the value for " + m.Name}
+		return &modules.ArgumentError{Argument: "value", Problem: "is missing", Want: "expected the value of " + m.Name}
 	case !path.IsAbs(m.File) || path.Ext(m.File) != ".conf":
-		return &modules.ArgumentError{Argument: "file", Problem: fmt.Sprintf("%q would not be read at boot", m.File), Want: "an absolute path that ends in .conf, such as /etc/sysctl.d/90-ceph.conf"}
+		return &modules.ArgumentError{Argument: "file", Problem: fmt.Sprintf("%q would not be read at boot", m.File), Want: "expected an absolute path that ends in .conf, such as /etc/sysctl.d/90-ceph.conf"}
 	}
 	seen := map[string]string{}
 	for name, value := range m.all() {
@@ -78,17 +78,17 @@ func (m *Module) Validate() error {
 			argument, valued = "name", "value"
 		}
 		if !namePattern.MatchString(name) || strings.Contains(observe.SysctlPath(name), "/../") {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the name of a setting", name), Want: "one name without patterns, such as vm.swappiness"}
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not the name of a setting", name), Want: "expected one name without patterns, such as vm.swappiness"}
 		}
 		if other, twice := seen[observe.SysctlPath(name)]; twice {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%s and %s are the same setting", other, name), Want: "each setting once"}
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%s and %s are the same setting", other, name), Want: "expected each setting once"}
 		}
 		seen[observe.SysctlPath(name)] = name
 		if strings.ContainsAny(value, "\n\x00") {
-			return &modules.ArgumentError{Argument: valued, Problem: fmt.Sprintf("the value of %s has more than one line", name), Want: "one line"}
+			return &modules.ArgumentError{Argument: valued, Problem: fmt.Sprintf("the value of %s has more than one line", name), Want: "expected one line"}
 		}
 		if m.State != "absent" && observe.NormalSysctl(value) == "" {
-			return &modules.ArgumentError{Argument: valued, Problem: fmt.Sprintf("the value of %s is empty", name), Want: "a value as sysctl prints it"}
+			return &modules.ArgumentError{Argument: valued, Problem: fmt.Sprintf("the value of %s is empty", name), Want: "expected a value as printed by sysctl"}
 		}
 	}
 	return m.contradiction()
@@ -110,7 +110,7 @@ func (m *Module) contradiction() error {
 	for _, pair := range counterparts {
 		a, b := values[observe.SysctlPath(pair[0])], values[observe.SysctlPath(pair[1])]
 		if m.State != "absent" && a != "" && b != "" && !equal(pair[0], a, "0") && !equal(pair[1], b, "0") {
-			return &modules.ArgumentError{Argument: "settings", Problem: fmt.Sprintf("%s and %s are two forms of one limit: the kernel sets one to 0 when the other is set", pair[0], pair[1]), Want: "one of them"}
+			return &modules.ArgumentError{Argument: "settings", Problem: fmt.Sprintf("%s and %s are two forms of one limit: the kernel sets one to 0 when the other is set", pair[0], pair[1]), Want: "give only one of them"}
 		}
 	}
 	return nil
@@ -202,15 +202,15 @@ func planNow(ctx context.Context, h modules.Host, settings map[string]string, na
 		case !now.Exists:
 			return nil, false, missing(h, name)
 		case now.Hidden && now.Fixed:
-			return nil, false, fmt.Errorf("%s can be read by root only; become root", name)
+			return nil, false, fmt.Errorf("only root can read %s; become root", name)
 		case now.Hidden:
-			return nil, false, fmt.Errorf("%s can only be written: that is an act and not a state that could be kept; do it in a handler: command { argv = [\"sysctl\", \"-w\", %q] }", name, name+"="+settings[name])
+			return nil, false, fmt.Errorf("%s is write-only: writing it is an action, not a state to keep; do it in a handler: command { argv = [\"sysctl\", \"-w\", %q] }", name, name+"="+settings[name])
 		case equal(name, settings[name], now.Value):
 			continue
 		case now.Fixed:
-			return nil, false, fmt.Errorf("%s is %q and cannot be written here: become root if the task is not, set it on the host if this is a container; else the kernel does not let it be changed", name, now.Value)
+			return nil, false, fmt.Errorf("%s is %q and cannot be written: become root; in a container, set it on the host; otherwise the kernel does not allow it to be changed", name, now.Value)
 		}
-		kept = append(kept, fmt.Sprintf("the kernel keeps %s as %q: give that value, or another that it takes as it is", name, now.Value))
+		kept = append(kept, fmt.Sprintf("the kernel stores %s as %q: give that value, or another that it stores unchanged", name, now.Value))
 		argv = append(argv, name+"="+settings[name])
 		changed = append(changed, name+" = "+settings[name])
 		before = append(before, name+" = "+now.Value)
@@ -260,7 +260,7 @@ func explain(_ int, _, stderr []byte) error {
 		case strings.Contains(line, "Invalid argument"):
 			return fmt.Errorf("%s: the kernel does not accept this value", line)
 		case strings.Contains(line, "ermission denied"), strings.Contains(line, "Read-only file system"):
-			return fmt.Errorf("%s: the setting cannot be written here; become root, and in a container set it on the host", line)
+			return fmt.Errorf("%s: the setting cannot be written; become root or, in a container, set it on the host", line)
 		}
 	}
 	return nil
@@ -281,10 +281,10 @@ func missing(h modules.Host, name string) error {
 	rest := strings.TrimPrefix(observe.SysctlPath(name), "/proc/sys/")
 	for _, p := range providers {
 		if strings.HasPrefix(rest, p.prefix) {
-			return fmt.Errorf("the kernel has no setting %s: it comes with the kernel module %s; load it in a task before this one: modprobe { modules = [%q] }", name, p.module, p.module)
+			return fmt.Errorf("the kernel has no setting %s, which kernel module %s provides; load it in an earlier task: modprobe { modules = [%q] }", name, p.module, p.module)
 		}
 	}
-	return fmt.Errorf("the kernel has no setting %s: check the name with `sysctl -a`; if it belongs to a kernel module, load that in a task before this one", name)
+	return fmt.Errorf("the kernel has no setting %s: check the name with `sysctl -a`; if a kernel module provides it, load that in an earlier task", name)
 }
 
 func planAbsent(ctx context.Context, h modules.Host, file string, names []string) (modules.Plan, error) {
@@ -325,14 +325,14 @@ func overrides(ctx context.Context, h modules.Host, file string, settings map[st
 	var notes []string
 	for _, f := range observe.DropIns(files) {
 		if path.Base(f.Path) == path.Base(file) && f.Path != file {
-			notes = append(notes, fmt.Sprintf("%s hides %s, which is not read at boot: remove it, or give another file", f.Path, file))
+			notes = append(notes, fmt.Sprintf("%s overrides %s, which is therefore not read at boot: remove it, or use another file", f.Path, file))
 		}
 		if path.Base(f.Path) <= path.Base(file) {
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(settings)) {
 			if value, ok := get(f.Content, name); ok && !equal(name, settings[name], value) {
-				notes = append(notes, fmt.Sprintf("%s sets %s = %s and is read after %s: at boot it wins; remove the line there or choose a file name that sorts behind it", f.Path, name, value, file))
+				notes = append(notes, fmt.Sprintf("%s sets %s = %s and is read after %s, so it takes precedence at boot; remove the line there, or choose a file name that sorts after it", f.Path, name, value, file))
 			}
 		}
 	}

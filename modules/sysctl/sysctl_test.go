@@ -190,7 +190,7 @@ func TestWhatIsNoState(t *testing.T) {
 	}{
 		"net.ipv4.route.flush":      {observe.Sysctl{Exists: true, Hidden: true}, `command { argv = ["sysctl", "-w", "net.ipv4.route.flush=1"] }`},
 		"net.ipv4.tcp_fastopen_key": {observe.Sysctl{Exists: true, Hidden: true, Fixed: true}, "become root"},
-		"kernel.ostype":             {observe.Sysctl{Exists: true, Value: "Linux", Fixed: true}, "cannot be written here"},
+		"kernel.ostype":             {observe.Sysctl{Exists: true, Value: "Linux", Fixed: true}, "cannot be written"},
 	} {
 		_, err := modulestest.Decoded(&Module{Name: name, Value: value("1")}).Plan(t.Context(), recorded(observe.File{}, observe.Sysctls.Expect(name, c.now)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -206,7 +206,7 @@ func TestWhatIsNoState(t *testing.T) {
 
 func TestAValueThatTheKernelLimitsIsTold(t *testing.T) {
 	plan := modulestest.Converges(t, &Module{Name: "net.core.x", Value: value("5000")}, recorded(observe.File{}, now("net.core.x", "4096")))
-	if got := plan.Steps[0].Unmet; !strings.Contains(got, `keeps net.core.x as "4096"`) {
+	if got := plan.Steps[0].Unmet; !strings.Contains(got, `stores net.core.x as "4096"`) {
 		t.Errorf("if it is found again, %q is said", got)
 	}
 }

@@ -47,9 +47,9 @@ func installOf(name, text string) install {
 func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
 	switch {
 	case s.template():
-		return s.instances("its template has changed"), nil
+		return s.instances("an earlier task changes its template"), nil
 	case s.DropIn != "" && strings.Contains(s.Content, "[Install]"):
-		return observe.Units.Unknown(s.Name, "a drop-in changes its install section"), nil
+		return observe.Units.Unknown(s.Name, "a drop-in changes its [Install] section"), nil
 	case s.DropIn != "":
 		after := s.now
 		after.Stale = false
@@ -78,7 +78,7 @@ func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
 			}
 		}
 		if in.other {
-			return observe.Units.Unknown(s.Name, "its install section has more than the targets that want it"), nil
+			return observe.Units.Unknown(s.Name, "its [Install] section has more than WantedBy=, RequiredBy= and UpheldBy="), nil
 		}
 	}
 	return observe.Units.Expect(s.Name, after), nil
@@ -88,9 +88,9 @@ func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
 func (s *site) withoutDropIn() observe.Expectation {
 	switch {
 	case s.template():
-		return s.instances("a drop-in of its template is gone")
+		return s.instances("an earlier task removes a drop-in of its template")
 	case strings.Contains(string(s.file.Content), "[Install]") || !s.now.Exists():
-		return observe.Units.Unknown(s.Name, "a drop-in is gone")
+		return observe.Units.Unknown(s.Name, "an earlier task removes a drop-in")
 	}
 	after := s.now
 	after.Stale = false
@@ -100,7 +100,7 @@ func (s *site) withoutDropIn() observe.Expectation {
 // gone returns the expected unit without its file. A file from a package may then apply.
 func (s *site) gone(ctx context.Context) (observe.Expectation, error) {
 	if s.template() {
-		return s.instances("its template is gone"), nil
+		return s.instances("an earlier task removes its template"), nil
 	}
 	var others []string
 	for _, dir := range []string{"/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/etc/init.d"} {

@@ -104,17 +104,17 @@ func (u *unit) Validate() error {
 	}
 	switch {
 	case !unitTypes.MatchString(u.Name):
-		return fault("name", fmt.Sprintf("%q does not end in the type of a unit that has a file", u.Name), "write it as in backup.service or backup.timer")
+		return fault("name", fmt.Sprintf("%q does not end in the type of a unit that has a file", u.Name), "expected a name such as backup.service or backup.timer")
 	case observe.CheckUnitName(strings.Replace(u.Name, "@.", "@x.", 1)) != nil:
-		return fault("name", fmt.Sprintf("%q is not the name of a systemd unit", u.Name), "write it as in backup.service or backup@.service")
+		return fault("name", fmt.Sprintf("%q is not the name of a systemd unit", u.Name), "expected a name such as backup.service or backup@.service")
 	case u.DropIn != "" && (!dropInName.MatchString(u.DropIn) || strings.HasSuffix(u.DropIn, ".conf")):
-		return fault("drop_in", fmt.Sprintf("%q cannot be the name of a drop-in", u.DropIn), "letters, digits, hyphens and underscores, without .conf")
+		return fault("drop_in", fmt.Sprintf("%q is not a valid drop-in name", u.DropIn), "expected letters, digits, hyphens and underscores, without .conf")
 	case u.State == absent && u.Content != "":
-		return fault("content", `means nothing with state "absent"`, "leave out one of them")
+		return fault("content", `has no effect with state "absent"`, "leave out one of them")
 	case u.State != absent && strings.TrimSpace(u.Content) == "":
-		return fault("content", "is missing", "give the whole text of the file")
+		return fault("content", "is missing", "expected the whole content of the file")
 	case strings.ContainsRune(u.Content, 0):
-		return fault("content", "holds a NUL byte", "a unit file is text")
+		return fault("content", "contains a NUL byte", "expected text")
 	}
 	return nil
 }
@@ -183,11 +183,11 @@ type site struct {
 func (s *site) present(ctx context.Context) ([]modules.Step, error) {
 	switch {
 	case s.file.Type == observe.Symlink && s.file.Target == "/dev/null":
-		return nil, fmt.Errorf("%s is masked on %s, so that it has no file: unmask it first, with service { masked = false }", s.Name, s.host.Name())
+		return nil, fmt.Errorf("%s is masked on %s, so it has no file: unmask it first, with service { masked = false }", s.Name, s.host.Name())
 	case s.file.Type == observe.Symlink:
 		return nil, fmt.Errorf("%s on %s is a symbolic link to %s: name that unit, or remove the link", s.path(), s.host.Name(), s.file.Target)
 	case s.DropIn != "" && !s.template() && !s.now.Exists() && s.doubt == nil:
-		return nil, fmt.Errorf("%s has no unit %s that a drop-in could change: install the package that brings it first", s.host.Name(), s.Name)
+		return nil, fmt.Errorf("%s has no unit %s that a drop-in could change: install the package that provides it first", s.host.Name(), s.Name)
 	}
 	content := strings.TrimRight(s.Content, "\n") + "\n"
 	steps, err := conffile.Write(ctx, s.host, s.path(), content, "write "+s.path())
@@ -253,11 +253,11 @@ func (e *refusedError) Error() string {
 	if more {
 		first += " …"
 	}
-	return fmt.Sprintf("systemd-analyze refuses %s: %s; nothing was written", e.unit, first)
+	return fmt.Sprintf("systemd-analyze rejects %s: %s; nothing was written", e.unit, first)
 }
 
 func (e *refusedError) Hint() string {
-	return "correct the content; systemd.directives(7) lists what may be set where. A program that comes later allows verify = false"
+	return "correct the content; systemd.directives(7) lists all settings. Set verify = false if a program is installed only later"
 }
 
 // Output returns the whole output of systemd-analyze.
@@ -289,7 +289,7 @@ func (s *site) absent(ctx context.Context) ([]modules.Step, error) {
 		return nil, nil
 	}
 	if s.file.Type == observe.Symlink && s.DropIn == "" {
-		return nil, fmt.Errorf("%s on %s is a symbolic link to %s and no file: unmask or disable the unit with the module service", s.path(), s.host.Name(), s.file.Target)
+		return nil, fmt.Errorf("%s on %s is a symbolic link to %s, not a file: unmask or disable the unit with the module service", s.path(), s.host.Name(), s.file.Target)
 	}
 	if s.DropIn != "" {
 		steps, err := conffile.Remove(ctx, s.host, s.path(), "remove "+s.path())
@@ -339,7 +339,7 @@ func (s *site) ended() []modules.Step {
 	}
 	if unit.ActiveState == "failed" {
 		unit.ActiveState, unit.SubState = "inactive", ""
-		act("forget that "+s.Name+" has failed", "systemctl", "reset-failed", "--", s.Name)
+		act("reset the failed state of "+s.Name, "systemctl", "reset-failed", "--", s.Name)
 	}
 	return steps
 }

@@ -68,7 +68,7 @@ func TestPlans(t *testing.T) {
 		{"absent", unit{State: "absent"}, host(at("x.service", text), observe.Units.Expect("x.service", loaded("active", "enabled"))), []string{
 			"stop x.service", "do not start x.service at boot", "remove /etc/systemd/system/x.service", reload}},
 		{"absent, failed before", unit{State: "absent"}, host(at("x.service", text), observe.Units.Expect("x.service", loaded("failed", "static"))), []string{
-			"forget that x.service has failed", "remove /etc/systemd/system/x.service", reload}},
+			"reset the failed state of x.service", "remove /etc/systemd/system/x.service", reload}},
 		{"absent drop-in", unit{State: "absent", DropIn: "more"}, host(at("x.service.d/more.conf", text), observe.Units.Expect("x.service", loaded("active", "enabled"))), []string{
 			"remove /etc/systemd/system/x.service.d/more.conf", "reload systemd for the drop-in more of x.service"}},
 		{"a template", unit{Name: "x@.service", Content: text}, host(), []string{
@@ -217,7 +217,7 @@ func TestVerified(t *testing.T) {
 		}
 	}
 	got := fmt.Sprint((&site{unit: &unit{Name: "x.service"}}).verify("").Action.(modules.Run).Explain(1, nil, []byte("x.service:3: bad\nmore\n")))
-	if want := "systemd-analyze refuses x.service: x.service:3: bad …; nothing was written"; got != want {
+	if want := "systemd-analyze rejects x.service: x.service:3: bad …; nothing was written"; got != want {
 		t.Errorf("the error is %q, want %q", got, want)
 	}
 }

@@ -16,7 +16,7 @@ if [ -n "$2" ]; then
 			fi
 		done
 	done
-	[ -f "$file" ] || { echo "there is no file of $1 that the drop-in could change" >&2; exit 1; }
+	[ -f "$file" ] || { echo "$1 has no file that the drop-in could change" >&2; exit 1; }
 	mkdir -- "$file.d" || exit 1
 	cat >"$file.d/$2" || exit 1
 else

@@ -19,5 +19,5 @@ func received(stdout []byte) (float64, error) {
 			return strconv.ParseFloat(string(line[2]), 64)
 		}
 	}
-	return 0, fmt.Errorf("iperf3 does not say what the receiver got: its last line is %q", observe.LastLine(stdout))
+	return 0, fmt.Errorf("iperf3 does not report what the receiver got: its last line is %q", observe.LastLine(stdout))
 }

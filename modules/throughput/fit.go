@@ -20,14 +20,14 @@ func (e end) fit(ctx context.Context) error {
 		return err
 	}
 	if !p.Installed() {
-		return fmt.Errorf("iperf3 is not installed on %s: install it in a task before this one (apt { packages = [\"iperf3\"] })", e.host.Name())
+		return fmt.Errorf("iperf3 is not installed on %s: install it in an earlier task (apt { packages = [\"iperf3\"] })", e.host.Name())
 	}
 	shared, err := e.corosync(ctx)
 	if err != nil || shared == "" {
 		return err
 	}
 	if err := pve.Disarmed(ctx, e.host); err != nil {
-		return fmt.Errorf("%s: corosync's link %s shares a network card with %s, which a measurement fills: %w", e.host.Name(), shared, e.link, err)
+		return fmt.Errorf("%s: corosync's link %s shares a network card with %s, which a measurement saturates: %w", e.host.Name(), shared, e.link, err)
 	}
 	return nil
 }

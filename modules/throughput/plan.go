@@ -46,9 +46,9 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		}
 		switch {
 		case near.link == "":
-			return modules.Plan{}, fmt.Errorf("%s has no network card in a subnet of %s, the address of %s: the measurement would cross a router; give the address that %s has in a subnet of both", h.Name(), address, name, name)
+			return modules.Plan{}, fmt.Errorf("%s has no network card in the subnet of %s, the address of %s: the measurement would cross a router; give the address of %s in a subnet that both are in", h.Name(), address, name, name)
 		case far.link == "":
-			return modules.Plan{}, fmt.Errorf("%s is no address of %s: give one of its own", address, name)
+			return modules.Plan{}, fmt.Errorf("%s is not an address of %s: give one of its addresses", address, name)
 		}
 		for _, e := range []end{near, far} {
 			if err := e.fit(ctx); err != nil {
@@ -58,7 +58,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		speed := m.Speed
 		if speed == 0 {
 			if speed = min(near.speed, far.speed); speed <= 0 {
-				return modules.Plan{}, fmt.Errorf("the drivers of %s on %s and of %s on %s do not both tell a speed: give it in Mbit/s, as in speed = 10000", near.link, h.Name(), far.link, name)
+				return modules.Plan{}, fmt.Errorf("the drivers of %s on %s and of %s on %s do not both report a speed: give it in Mbit/s, as in speed = 10000", near.link, h.Name(), far.link, name)
 			}
 		}
 		single := m.SingleFloor
@@ -83,9 +83,9 @@ func peerNamed(h modules.Host, name string) (modules.Host, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("to names %q, and the play has no host besides %s", name, h.Name())
+		return nil, fmt.Errorf("to names %q, but the play has no host besides %s", name, h.Name())
 	}
-	return nil, fmt.Errorf("to names %q, which is no other host of the play: expected one of %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("to names %q, which is not another host of the play: expected one of %s", name, strings.Join(names, ", "))
 }
 
 // endOf returns the network card of a host that has a matching address. Its link is "" if there is none.
@@ -130,7 +130,7 @@ func (m *Module) measure(from, to string, address netip.Addr, speed int, c measu
 			Limit: time.Duration(m.Seconds)*time.Second + 30*time.Second, Shows: true,
 			Explain: func(_ int, _, stderr []byte) error {
 				if strings.Contains(string(stderr), "unable to connect") {
-					return fmt.Errorf("%s cannot connect to the iperf3 of %s (%s, TCP port %d): see whether a firewall drops it: %s", from, to, address, m.Port, observe.LastLine(stderr))
+					return fmt.Errorf("%s cannot connect to iperf3 on %s (%s, TCP port %d): check that no firewall drops the connection: %s", from, to, address, m.Port, observe.LastLine(stderr))
 				}
 				return nil
 			},
@@ -140,7 +140,7 @@ func (m *Module) measure(from, to string, address netip.Addr, speed int, c measu
 					return err
 				}
 				if percent := got * 100 / float64(speed); percent < float64(c.floor) {
-					return fmt.Errorf("%s to %s (%s): %s carried %.0f Mbit/s, %.0f%% of %d Mbit/s, and at least %d%% were expected: see the speed that the cards negotiated (ethtool), errors (ip -s link), the MTU, and what else uses the link", from, to, address, streams, got, percent, speed, c.floor)
+					return fmt.Errorf("%s to %s (%s): %s carried %.0f Mbit/s, %.0f%% of %d Mbit/s, expected at least %d%%: check the negotiated speed of the cards (ethtool), errors (ip -s link), the MTU, and what else uses the link", from, to, address, streams, got, percent, speed, c.floor)
 				}
 				return nil
 			},

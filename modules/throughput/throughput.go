@@ -58,11 +58,11 @@ func (m *Module) Validate() error {
 		return &modules.ArgumentError{Argument: argument, Problem: problem, Want: want}
 	}
 	if len(m.To) == 0 {
-		return fault("to", "it names no host: nothing would be measured", "the addresses of the other hosts; where there may be none, give the task a when")
+		return fault("to", "it is empty, so nothing would be measured", "expected the addresses of the other hosts; if there may be none, give the task a when")
 	}
 	for _, host := range slices.Sorted(maps.Keys(m.To)) {
 		if a, err := netip.ParseAddr(m.To[host]); err != nil || a.Zone() != "" {
-			return fault("to", fmt.Sprintf("%q, for %s, is no IP address", m.To[host], host), "an address without a prefix length, as in 10.10.10.12")
+			return fault("to", fmt.Sprintf("%q, for %s, is not an IP address", m.To[host], host), "expected an address without a prefix length, such as 10.10.10.12")
 		}
 	}
 	for _, n := range []struct {
@@ -73,7 +73,7 @@ func (m *Module) Validate() error {
 		{"speed", m.Speed, 0, 1000000}, {"port", m.Port, 1024, 65535},
 	} {
 		if n.value < n.least || n.value > n.most {
-			return fault(n.argument, fmt.Sprintf("%d is out of range", n.value), fmt.Sprintf("%d to %d", n.least, n.most))
+			return fault(n.argument, fmt.Sprintf("%d is out of range", n.value), fmt.Sprintf("expected %d to %d", n.least, n.most))
 		}
 	}
 	return nil

@@ -76,17 +76,17 @@ func TestMeasurements(t *testing.T) {
 	}{
 		{single, one, ""},
 		{several, two, ""},
-		{single, strings.ReplaceAll(one, "8608", "3900"), "pve1 to pve2 (10.10.10.12): one stream carried 3900 Mbit/s, 39% of 10000 Mbit/s, and at least 40% were expected"},
+		{single, strings.ReplaceAll(one, "8608", "3900"), "pve1 to pve2 (10.10.10.12): one stream carried 3900 Mbit/s, 39% of 10000 Mbit/s, expected at least 40%"},
 		{several, strings.ReplaceAll(two, "11752", "941"), "4 streams carried 941 Mbit/s, 9% of 10000 Mbit/s"},
-		{several, "[  5] 0.00-1.00 sec 1 MBytes 8 Mbits/sec receiver\n[  7] 0.00-1.00 sec 1 MBytes 8 Mbits/sec receiver\n", "does not say what the receiver got"},
-		{single, "", "does not say what the receiver got"},
+		{several, "[  5] 0.00-1.00 sec 1 MBytes 8 Mbits/sec receiver\n[  7] 0.00-1.00 sec 1 MBytes 8 Mbits/sec receiver\n", "does not report what the receiver got"},
+		{single, "", "does not report what the receiver got"},
 	} {
 		err := test.run.Suspect([]byte(test.stdout), nil)
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("of %q the error is %v, expected %q", test.stdout, err, test.want)
 		}
 	}
-	if err := single.Explain(1, nil, []byte("iperf3: error - unable to connect to server: No route to host\n")); err == nil || !strings.Contains(err.Error(), "pve1 cannot connect to the iperf3 of pve2 (10.10.10.12, TCP port 5201): see whether a firewall drops it") {
+	if err := single.Explain(1, nil, []byte("iperf3: error - unable to connect to server: No route to host\n")); err == nil || !strings.Contains(err.Error(), "pve1 cannot connect to iperf3 on pve2 (10.10.10.12, TCP port 5201): check that no firewall drops the connection") {
 		t.Errorf("a connection that is dropped: %v", err)
 	}
 }
@@ -105,12 +105,12 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		{"a stranger", map[string]string{"pve9": "10.10.10.12"}, node("pve1", "11"), node("pve2", "12"), `to names "pve9"`},
-		{"itself", map[string]string{"pve1": "10.10.10.11"}, node("pve1", "11"), node("pve2", "12"), `to names "pve1", which is no other host of the play: expected one of pve2`},
-		{"another's address", map[string]string{"pve2": "10.10.10.13"}, node("pve1", "11"), node("pve2", "12"), "10.10.10.13 is no address of pve2"},
+		{"itself", map[string]string{"pve1": "10.10.10.11"}, node("pve1", "11"), node("pve2", "12"), `to names "pve1", which is not another host of the play: expected one of pve2`},
+		{"another's address", map[string]string{"pve2": "10.10.10.13"}, node("pve1", "11"), node("pve2", "12"), "10.10.10.13 is not an address of pve2"},
 		{"behind a router", map[string]string{"pve2": "172.16.0.1"}, node("pve1", "11"), node("pve2", "12"), "would cross a router"},
 		{"no iperf3", map[string]string{"pve2": "10.10.10.12"}, node("pve1", "11"), node("pve2", "12", none), "iperf3 is not installed on pve2"},
 		{"no speed", map[string]string{"pve2": "10.10.10.12"}, node("pve1", "11"), node("pve2", "12", mute), "give it in Mbit/s"},
-		{"corosync on the link here", map[string]string{"pve2": "10.10.10.12"}, node("pve1", "11", armed, link("pve1", "10.10.10.11")), node("pve2", "12"), "pve1: corosync's link 10.10.10.11 shares a network card with ens19, which a measurement fills: high availability is armed (vm:100)"},
+		{"corosync on the link here", map[string]string{"pve2": "10.10.10.12"}, node("pve1", "11", armed, link("pve1", "10.10.10.11")), node("pve2", "12"), "pve1: corosync's link 10.10.10.11 shares a network card with ens19, which a measurement saturates: high availability is armed (vm:100)"},
 		{"corosync on the link there", map[string]string{"pve2": "10.10.10.12"}, node("pve1", "11"), node("pve2", "12", armed, link("pve2", "10.10.10.12")), "pve2: corosync's link 10.10.10.12 shares"},
 		{"corosync on another card", map[string]string{"pve2": "10.10.10.12"}, node("pve1", "11", armed, link("pve1", "192.168.1.11")), node("pve2", "12"), ""},
 		{"corosync on a bridge over the same card", map[string]string{"pve2": "10.10.10.12"},

@@ -38,7 +38,7 @@ const (
 // Validate rejects names that are not below the tz database.
 func (m *timezone) Validate() error {
 	if m.Name == "" || path.Clean("/"+m.Name) != "/"+m.Name || strings.HasSuffix(m.Name, "/") {
-		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not the name of a time zone", m.Name), Want: "write it as in Europe/Berlin"}
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not the name of a time zone", m.Name), Want: "expected a name such as Europe/Berlin"}
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (m *timezone) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 		return modules.Plan{}, err
 	}
 	if !files[zone].Exists() {
-		return modules.Plan{}, fmt.Errorf("the host knows no time zone %q: there is no %s (package tzdata)", m.Name, zone)
+		return modules.Plan{}, fmt.Errorf("the host has no time zone %q: %s does not exist (package tzdata)", m.Name, zone)
 	}
 	is := strings.TrimPrefix(files[localtime].Target, "..")
 	if is == zone {

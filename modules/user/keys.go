@@ -30,7 +30,7 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 	}
 	shared := strings.HasPrefix(at, "/etc/pve/")
 	if u.KeysExclusive && shared {
-		return nil, fmt.Errorf("keys_exclusive: %s is shared by all nodes of the cluster, which keep their own keys there; remove single keys with authorized_key blocks", at)
+		return nil, fmt.Errorf("keys_exclusive: %s is shared by all nodes of the cluster, which keep their own keys there; remove individual keys with authorized_key blocks", at)
 	}
 	steps, err := u.sshDirectory(ctx, h, dir, at, account)
 	if err != nil {
@@ -68,7 +68,7 @@ func (u *User) authorize(ctx context.Context, h modules.Host, account observe.Us
 	}
 	file.Size, file.Content = int64(len(text)), write.Content
 	return append(steps, modules.Step{
-		Summary: fmt.Sprintf("bring the keys of %s up to date in %s", account.Name, at) + now.OthersKeep(),
+		Summary: fmt.Sprintf("update the keys of %s in %s", account.Name, at) + now.OthersKeep(),
 		Action:  write,
 		Diff:    &modules.Diff{Subject: at, Before: string(now.Content), After: text},
 		Expect:  observe.Placed(h, at, file),
@@ -85,7 +85,7 @@ func (u *User) sshDirectory(ctx context.Context, h modules.Host, dir, at string,
 			return nil, err
 		}
 		if place.Type != observe.Directory {
-			return nil, fmt.Errorf("%s/authorized_keys leads to %s, whose directory is not there; on a cluster member, see whether pve-cluster runs", dir, at)
+			return nil, fmt.Errorf("%s/authorized_keys is a link to %s, whose directory does not exist; on a cluster member, check that pve-cluster is running", dir, at)
 		}
 		return nil, nil
 	}
@@ -176,7 +176,7 @@ func (u *User) homeNote(ctx context.Context, h modules.Host, account observe.Use
 		return "", err
 	}
 	if why := strict(home, account); why != "" {
-		return fmt.Sprintf("sshd does not accept the keys of %s: the home %s %s; it must belong to %s or root, and nobody else may write to it (StrictModes)", account.Name, account.Home, why, account.Name), nil
+		return fmt.Sprintf("sshd does not accept the keys of %s: home directory %s %s; it must belong to %s or root, and nobody else may have write permission (StrictModes)", account.Name, account.Home, why, account.Name), nil
 	}
 	return "", nil
 }

@@ -152,7 +152,7 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 	}
 	if !u.System {
 		// useradd(8) creates the directory and changes its owner by name.
-		if err := required.Settled(ctx, h, account.Home, "and useradd would give that to "+u.Name, "choose a home in a directory that only root can write to"); err != nil {
+		if err := required.Settled(ctx, h, account.Home, "and useradd would give it to "+u.Name, "choose a home in a directory that only root can write to"); err != nil {
 			return nil, account, err
 		}
 		home, err := observe.Files.Observe(ctx, h, account.Home)
@@ -160,7 +160,7 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 			return nil, account, err
 		}
 		if !home.Exists() {
-			because := "useradd is about to make the home directory"
+			because := "useradd creates the home directory"
 			expect = append(expect, observe.Files.Unknown(account.Home, because), observe.Dirs.Unknown(account.Home, because), observe.Paths.Expect(account.Home, true))
 		}
 	}
@@ -174,10 +174,10 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 // modify plans to change what differs in an existing account.
 func (u *User) modify(h modules.Host, now observe.User) ([]modules.Step, observe.User, error) {
 	if u.UID != nil && *u.UID != now.UID && now.UID >= 0 {
-		return nil, now, fmt.Errorf("the account %s has the id %d, not %d; it is not changed, because the files of the old id would be left behind", u.Name, now.UID, *u.UID)
+		return nil, now, fmt.Errorf("account %s has id %d, not %d; not changed, because its files would keep the old id", u.Name, now.UID, *u.UID)
 	}
 	if u.Home != "" && u.Home != now.Home {
-		return nil, now, fmt.Errorf("the account %s has its home in %s, not in %s; it is not moved", u.Name, now.Home, u.Home)
+		return nil, now, fmt.Errorf("account %s has its home in %s, not in %s; home directories are not moved", u.Name, now.Home, u.Home)
 	}
 	after := now
 	argv := []string{"usermod"}
@@ -254,7 +254,7 @@ func (u *User) setPassword(ctx context.Context, h modules.Host, account observe.
 	return []modules.Step{{
 		Summary: "set the password of " + u.Name,
 		Action:  modules.Run{Argv: []string{"chpasswd", "--encrypted"}, Stdin: []byte(u.Name + ":" + u.Password + "\n")},
-		Expect:  append(accounts.Files("the password of "+u.Name+" is about to be set"), observe.Passwords.Expect(u.Name, u.Password)),
+		Expect:  append(accounts.Files("an earlier task sets the password of "+u.Name), observe.Passwords.Expect(u.Name, u.Password)),
 		Exact:   true,
 	}}, nil
 }
@@ -264,17 +264,17 @@ func explain(program string) func(int, []byte, []byte) error {
 	return func(exit int, _, stderr []byte) error {
 		message := strings.TrimSpace(string(stderr))
 		hint := map[int]string{
-			1:  "see whether another program holds /etc/passwd locked",
+			1:  "check whether another program has locked /etc/passwd",
 			4:  "the id is taken: choose another uid",
-			8:  "the user is logged in or runs processes: end them first",
-			9:  "a group of that name is there already: give group = \"…\"",
-			10: "/etc/group could not be written: see whether the file system is full or read-only",
-			12: "the home directory could not be made: see whether its parent exists",
+			8:  "the user is logged in or has running processes: end them first",
+			9:  "a group of that name already exists: set group = \"…\"",
+			10: "/etc/group could not be written: check whether the file system is full or read-only",
+			12: "the home directory could not be created: check that its parent exists",
 		}[exit]
 		if hint == "" {
 			return nil
 		}
-		return fmt.Errorf("%s ended with %d: %s; %s", program, exit, message, hint)
+		return fmt.Errorf("%s failed with exit code %d: %s; %s", program, exit, message, hint)
 	}
 }
 

@@ -26,5 +26,5 @@ func (u *User) checkHost(ctx context.Context, h modules.Host, now observe.User) 
 	if err != nil || len(users) == 0 {
 		return err
 	}
-	return fmt.Errorf("uid: the account %s has the id %d already; choose another, or leave it out", strings.Join(users, ", "), *u.UID)
+	return fmt.Errorf("uid: account %s already has id %d; choose another id, or leave it out", strings.Join(users, ", "), *u.UID)
 }

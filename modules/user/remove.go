@@ -15,7 +15,7 @@ import (
 func (u *User) remove(ctx context.Context, h modules.Host, now observe.User) ([]modules.Step, error) {
 	argv, summary := []string{"userdel"}, "remove account "+u.Name
 	expect := []observe.Expectation{observe.Users.Expect(u.Name, observe.User{}), observe.Passwords.Expect(u.Name, "")}
-	because := "the account " + u.Name + " is about to be removed"
+	because := "an earlier task removes account " + u.Name
 	for _, group := range append(slices.Clone(now.Groups), now.Group) {
 		expect = append(expect, observe.Groups.Unknown(group, because))
 	}
@@ -44,14 +44,14 @@ func (u *User) remove(ctx context.Context, h modules.Host, now observe.User) ([]
 // that belongs to somebody else, and fails; but it takes other accounts' homes along that lie in it.
 func (u *User) removableHome(ctx context.Context, h modules.Host, now observe.User) error {
 	refuse := func(format string, args ...any) error {
-		return fmt.Errorf("remove_home: the home %s of %s on %s %s: nothing is removed; leave remove_home out", now.Home, u.Name, h.Name(), fmt.Sprintf(format, args...))
+		return fmt.Errorf("remove_home: home directory %s of %s on %s %s: nothing was removed; leave out remove_home", now.Home, u.Name, h.Name(), fmt.Sprintf(format, args...))
 	}
 	home, err := observe.Files.Observe(ctx, h, now.Home)
 	switch {
 	case err != nil:
 		return err
 	case observe.IsSystemDirectory(now.Home):
-		return refuse("is a directory of the system")
+		return refuse("is a system directory")
 	case !home.Exists():
 		return nil
 	case home.Type != observe.Directory:
@@ -60,7 +60,7 @@ func (u *User) removableHome(ctx context.Context, h modules.Host, now observe.Us
 		return refuse("belongs to %s", home.Owner)
 	}
 	// userdel(8) looks at the directory and then removes it, by name both times.
-	if err := required.Settled(ctx, h, now.Home, "and so what userdel would remove", "leave remove_home out"); err != nil {
+	if err := required.Settled(ctx, h, now.Home, "and therefore what userdel would remove", "leave out remove_home"); err != nil {
 		return err
 	}
 	accounts, _, err := observe.Text(ctx, h, "/etc/passwd")
@@ -72,7 +72,7 @@ func (u *User) removableHome(ctx context.Context, h modules.Host, now observe.Us
 	for line := range strings.Lines(accounts) {
 		f := strings.Split(line, ":")
 		if len(f) > 5 && f[0] != u.Name && strings.HasPrefix(f[5]+"/", now.Home+"/") {
-			return refuse("holds that of %s, %s", f[0], f[5])
+			return refuse("contains that of %s, %s", f[0], f[5])
 		}
 	}
 	return nil

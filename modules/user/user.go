@@ -33,7 +33,7 @@ type User struct {
 	AuthorizedKeyItems []Key    `hcl:"authorized_key,block" doc:"One line of authorized_keys, present or absent."`
 	KeysExclusive      bool     `hcl:"keys_exclusive,optional" doc:"Remove all keys that are not listed. Refused for a file in /etc/pve, where the nodes keep theirs."`
 
-	RemoveHome bool `hcl:"remove_home,optional" doc:"With state absent: also remove the home directory and the mail spool. Refused if the home belongs to somebody else, or holds that of another account."`
+	RemoveHome bool `hcl:"remove_home,optional" doc:"With state absent: also remove the home directory and the mail spool. Refused if the home belongs to somebody else, or contains that of another account."`
 }
 
 // Key is one line of authorized_keys.
@@ -58,13 +58,13 @@ var Spec = modules.Spec{
 	Name:    "user",
 	Aliases: []string{"authorized_key"},
 	Summary: "An account: groups, shell, password, authorised SSH keys",
-	Doc: `Keys are recognised by their type and data: a line with another comment or other options is brought up to date, not
-added twice. The file is written through symbolic links: on a member of a Proxmox VE cluster, root's
-` + "`authorized_keys`" + ` is a link to ` + "`/etc/pve/priv/authorized_keys`" + `, which all nodes share, and it stays one.
+	Doc: `Keys are recognised by their type and data: a line with another comment or other options is updated, not added
+twice. The file is written through symbolic links: on a member of a Proxmox VE cluster, root's
+` + "`authorized_keys`" + ` is a link to ` + "`/etc/pve/priv/authorized_keys`" + `, which all nodes share, and remains one.
 A link that the account itself could have made is never followed.
 
 sshd uses keys only if nobody but the account and root can write to them (StrictModes): ` + "`.ssh`" + ` and ` + "`authorized_keys`" + ` are
-given to the account where they are not so; a home that sshd does not accept is said.
+given to the account if necessary. A note reports a home directory that sshd does not accept.
 
 The account root is never removed.`,
 	Example: `task "the operator" {
@@ -113,7 +113,7 @@ func (u *User) checkNames() error {
 func (u *User) checkState() error {
 	switch {
 	case u.State != absent && u.RemoveHome:
-		return &modules.ArgumentError{Argument: "remove_home", Problem: `it is for state = "absent"`}
+		return &modules.ArgumentError{Argument: "remove_home", Problem: `it applies only with state = "absent"`}
 	case u.State != absent:
 		return nil
 	case u.Name == "root":
@@ -132,11 +132,11 @@ func (u *User) checkFields() error {
 	}
 	switch {
 	case strings.ContainsAny(u.Comment, ":\n"):
-		return &modules.ArgumentError{Argument: "comment", Problem: "it holds ':' or a line break, which /etc/passwd cannot"}
+		return &modules.ArgumentError{Argument: "comment", Problem: "it contains ':' or a line break, which /etc/passwd cannot store"}
 	case u.UID != nil && (*u.UID < 0 || *u.UID >= 1<<32-1):
 		return &modules.ArgumentError{Argument: "uid", Problem: fmt.Sprintf("%d is not a user id", *u.UID)}
 	case u.Password != "" && !hashPattern.MatchString(u.Password):
-		return &modules.ArgumentError{Argument: "password", Problem: "it is not a crypt(5) hash", Want: "make one with mkpasswd; a plain password would be stored readable"}
+		return &modules.ArgumentError{Argument: "password", Problem: "it is not a crypt(5) hash", Want: "create one with mkpasswd; a plain-text password would be stored as it is"}
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func (u *User) checkKeys() error {
 		}
 		id := keyID(k.line)
 		if id == "" || strings.ContainsAny(k.line, "\n\r") {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%.40q… is not a public key", k.line), Want: "give a line as it stands in a .pub file"}
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%.40q… is not a public key", k.line), Want: "expected a line as in a .pub file"}
 		}
 		if seen[id] {
 			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("the key %.40q… is given twice", k.line)}

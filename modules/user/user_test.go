@@ -53,7 +53,7 @@ func TestKeysThatSshdDoesNotRead(t *testing.T) {
 		{"the keys are root's", keys, owns("root", 0o600, there), []string{"attributes " + keys + " 0600 ops:ops"}, ""},
 		{"the keys are root's and readable", keys, owns("root", 0o644, there), nil, ""},
 		{"everybody may write the keys", keys, owns("ops", 0o666, there), []string{"attributes " + keys + " 0644 ops:ops"}, ""},
-		{"a group may write to the home", "/home/ops", owns("ops", 0o775, directory()), nil, "the home /home/ops has mode 0775"},
+		{"a group may write to the home", "/home/ops", owns("ops", 0o775, directory()), nil, "home directory /home/ops has mode 0775"},
 		{"the home is another's", "/home/ops", owns("mallory", 0o755, directory()), nil, "belongs to mallory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestWhatTheHostLacks(t *testing.T) {
 	for want, u := range map[string]User{
 		"shell: to log in, ops needs /bin/zsh, which the host does not have": {Name: "ops", Shell: "/bin/zsh"},
 		"shell: to log in, new needs /bin/zsh, which the host does not have": {Name: "new", Shell: "/bin/zsh"},
-		"uid: the account ops has the id 1000 already":                       {Name: "new", UID: &taken},
+		"uid: account ops already has id 1000":                               {Name: "new", UID: &taken},
 	} {
 		if _, err := modulestest.Decoded(&u).Plan(t.Context(), host()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -193,10 +193,10 @@ func TestPlans(t *testing.T) {
 // A home that is not the account's alone is not removed, and neither is the account.
 func TestHomesThatStay(t *testing.T) {
 	for want, more := range map[string][]observe.Expectation{
-		"belongs to root":                      {observe.Files.Expect("/home/ops", directory())},
-		"is a symbolic link":                   {observe.Files.Expect("/home/ops", observe.File{Type: observe.Symlink, Owner: "ops", Target: "/srv/ops"})},
-		"holds that of guest, /home/ops/guest": {observe.Files.Expect("/etc/passwd", regular("ops:x:1000:1000::/home/ops:/bin/sh\nguest:x:1001:1001::/home/ops/guest:/bin/sh\n"))},
-		"is a directory of the system":         {observe.Users.Expect("ops", observe.User{Name: "ops", Home: "/", Group: "ops"})},
+		"belongs to root":                         {observe.Files.Expect("/home/ops", directory())},
+		"is a symbolic link":                      {observe.Files.Expect("/home/ops", observe.File{Type: observe.Symlink, Owner: "ops", Target: "/srv/ops"})},
+		"contains that of guest, /home/ops/guest": {observe.Files.Expect("/etc/passwd", regular("ops:x:1000:1000::/home/ops:/bin/sh\nguest:x:1001:1001::/home/ops/guest:/bin/sh\n"))},
+		"is a system directory":                   {observe.Users.Expect("ops", observe.User{Name: "ops", Home: "/", Group: "ops"})},
 	} {
 		u := User{Name: "ops", State: "absent", RemoveHome: true}
 		plan, err := modulestest.Decoded(&u).Plan(t.Context(), host(more...))
@@ -263,7 +263,7 @@ func TestRefusals(t *testing.T) {
 		user User
 		want string
 	}{
-		{User{Name: "ops", UID: &uid}, "has the id 1000"},
+		{User{Name: "ops", UID: &uid}, "has id 1000"},
 		{User{Name: "ops", Home: "/srv"}, "not moved"},
 	} {
 		if _, err := modulestest.Decoded(&test.user).Plan(t.Context(), host()); err == nil || !strings.Contains(err.Error(), test.want) {

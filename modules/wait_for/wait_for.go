@@ -67,20 +67,20 @@ func (w *WaitFor) Validate() error {
 	}
 	switch {
 	case w.Port < 0 || w.Port > 65535:
-		return &modules.ArgumentError{Argument: "port", Problem: fmt.Sprintf("%d is not a TCP port", w.Port), Want: "1 to 65535"}
+		return &modules.ArgumentError{Argument: "port", Problem: fmt.Sprintf("%d is not a TCP port", w.Port), Want: "expected 1 to 65535"}
 	case w.Path != "" && !path.IsAbs(w.Path):
 		return &modules.ArgumentError{Argument: "path", Problem: fmt.Sprintf("%q is not an absolute path", w.Path)}
 	case w.Contains != "" && (w.Path == "" || w.absent()):
-		return &modules.ArgumentError{Argument: "contains", Problem: "it needs a path that is there", Want: "give path, and leave out state"}
+		return &modules.ArgumentError{Argument: "contains", Problem: "it needs a path that exists", Want: "give path, and leave out state"}
 	case w.Time < 0 || w.Time > longest:
-		return &modules.ArgumentError{Argument: "time", Problem: fmt.Sprintf("%s is not a time to wait", w.Time), Want: "up to " + longest.String()}
+		return &modules.ArgumentError{Argument: "time", Problem: fmt.Sprintf("%s is not a valid time to wait", w.Time), Want: "expected at most " + longest.String()}
 	case w.absent() && w.Path == "" && w.Port == 0:
-		return &modules.ArgumentError{Argument: "state", Problem: "absent is for a path or a port"}
+		return &modules.ArgumentError{Argument: "state", Problem: "absent applies only to a path or a port"}
 	case len(w.Command) > 0 && w.Command[0] == "":
-		return &modules.ArgumentError{Argument: "command", Problem: "it names no program"}
+		return &modules.ArgumentError{Argument: "command", Problem: "it is empty"}
 	}
 	if _, err := regexp.Compile(w.Contains); err != nil {
-		return &modules.ArgumentError{Argument: "contains", Problem: err.Error(), Want: "write it in Go's syntax (RE2)"}
+		return &modules.ArgumentError{Argument: "contains", Problem: err.Error(), Want: "expected a regular expression in Go's syntax (RE2)"}
 	}
 	if w.Unit != "" {
 		if err := observe.CheckUnitName(observe.UnitName(w.Unit)); err != nil {
@@ -217,7 +217,7 @@ func (w *WaitFor) contains(ctx context.Context, h modules.Host) condition {
 			return []observe.Expectation{
 				observe.Matches.Expect(p.Key(), true),
 				observe.Paths.Expect(w.Path, true),
-				observe.Files.Unknown(w.Path, "it is about to be waited for"),
+				observe.Files.Unknown(w.Path, "the task waits for it"),
 			}
 		},
 	}
@@ -243,7 +243,7 @@ func (w *WaitFor) path(ctx context.Context, h modules.Host) condition {
 			}
 			return []observe.Expectation{
 				observe.Paths.Expect(w.Path, true),
-				observe.Files.Unknown(w.Path, "it is about to be waited for"),
+				observe.Files.Unknown(w.Path, "the task waits for it"),
 			}
 		},
 	}

@@ -22,13 +22,13 @@ func (m *wireguard) connect(ctx context.Context, h modules.Host, own tunnel, pee
 		return nil, err
 	}
 	if strings.Contains(strings.ToLower(before), "privatekey") {
-		return nil, fmt.Errorf("%s on %s holds a private key: move it to %s (mode 600, one line), and take it out there; a key belongs into no file that is compared", m.conf(), h.Name(), m.key())
+		return nil, fmt.Errorf("%s on %s contains a private key: move it to %s (mode 600, one line), because files whose content is compared must not contain keys", m.conf(), h.Name(), m.key())
 	}
 	steps, err := conffile.WriteMode(ctx, h, m.conf(), m.render(h.Name(), peers), fmt.Sprintf("configure %s for %s", m.Interface, plural.Of(len(peers), "peer")), 0o600)
 	if err != nil {
 		return nil, err
 	}
-	ordered, err := conffile.Write(ctx, h, m.dropIn(), m.renderDropIn(), "order "+m.unit()+", and have it reload with its key")
+	ordered, err := conffile.Write(ctx, h, m.dropIn(), m.renderDropIn(), "order "+m.unit()+", and keep its key on reload")
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (m *wireguard) connect(ctx context.Context, h modules.Host, own tunnel, pee
 	case err != nil:
 		return nil, err
 	case own.Up && !unit.Active():
-		return nil, fmt.Errorf("%s is up on %s, but not by %s: take it down first (ip link delete %s)", m.Interface, h.Name(), m.unit(), m.Interface)
+		return nil, fmt.Errorf("%s is up on %s, but was not started by %s: take it down first (ip link delete %s)", m.Interface, h.Name(), m.unit(), m.Interface)
 	case !unit.Active(): // a task with the module service starts it
 		return steps, nil
 	}
@@ -64,7 +64,7 @@ func (m *wireguard) connect(ctx context.Context, h modules.Host, own tunnel, pee
 	case !own.Up || own.MTU != want.MTU || own.Port != want.Port || own.Key != want.Key || !slices.Equal(own.Addresses, want.Addresses):
 		return follow("restart", "restart "+m.Interface, modules.Restarts), nil
 	case len(steps) > 0 || !maps.Equal(own.Allowed, want.Allowed):
-		return follow("reload", "have "+m.Interface+" take on its peers", modules.Harmless), nil
+		return follow("reload", "apply the peers of "+m.Interface, modules.Harmless), nil
 	}
 	return steps, nil
 }

@@ -50,7 +50,7 @@ done`}}
 	Parse: func(names []string, answers []remote.Answer, tell func(string, tunnel, error)) {
 		all, err := parse(string(answers[0].Stdout))
 		if answers[0].Exit != 0 {
-			err = fmt.Errorf("asking for WireGuard's interfaces: %s", strings.TrimSpace(string(answers[0].Stderr)))
+			err = fmt.Errorf("cannot read the WireGuard interfaces: %s", strings.TrimSpace(string(answers[0].Stderr)))
 		}
 		for _, name := range names {
 			tell(name, all[name], err)
@@ -72,12 +72,12 @@ func parse(text string) (map[string]tunnel, error) {
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) < 2 {
-			return nil, fmt.Errorf("unexpected line %q of WireGuard's interfaces", line)
+			return nil, fmt.Errorf("unexpected line %q in the state of the WireGuard interfaces", line)
 		}
 		t := all[name]
 		number := func(to *int) (err error) {
 			if *to, err = strconv.Atoi(f[1]); err != nil {
-				err = fmt.Errorf("unexpected line %q of WireGuard's interfaces", line)
+				err = fmt.Errorf("unexpected line %q in the state of the WireGuard interfaces", line)
 			}
 			return err
 		}

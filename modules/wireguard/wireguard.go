@@ -72,36 +72,36 @@ var interfaceForm = regexp.MustCompile(`^[A-Za-z0-9_=+.-]{1,15}$`) // as wg-quic
 func (m *wireguard) Validate() error {
 	switch {
 	case !interfaceForm.MatchString(m.Interface):
-		return &modules.ArgumentError{Argument: "interface", Problem: fmt.Sprintf("%q cannot be the name of an interface", m.Interface), Want: "at most 15 letters, digits, dots and hyphens, as in wg0"}
+		return &modules.ArgumentError{Argument: "interface", Problem: fmt.Sprintf("%q is not a valid interface name", m.Interface), Want: "expected at most 15 letters, digits, dots and hyphens, as in wg0"}
 	case m.Port < 1 || m.Port > 65535:
-		return &modules.ArgumentError{Argument: "port", Problem: fmt.Sprintf("%d is not a port", m.Port), Want: "1 to 65535"}
+		return &modules.ArgumentError{Argument: "port", Problem: fmt.Sprintf("%d is not a port", m.Port), Want: "expected 1 to 65535"}
 	case m.MTU < 1280 || m.MTU > 65455:
-		return &modules.ArgumentError{Argument: "mtu", Problem: fmt.Sprintf("%d is out of range", m.MTU), Want: "1280 to 65455"}
+		return &modules.ArgumentError{Argument: "mtu", Problem: fmt.Sprintf("%d is out of range", m.MTU), Want: "expected 1280 to 65455"}
 	case m.Keepalive < 0 || m.Keepalive > 65535:
-		return &modules.ArgumentError{Argument: "keepalive", Problem: fmt.Sprintf("%d is out of range", m.Keepalive), Want: "0 to 65535 seconds"}
+		return &modules.ArgumentError{Argument: "keepalive", Problem: fmt.Sprintf("%d is out of range", m.Keepalive), Want: "expected 0 to 65535 seconds"}
 	}
 	if m.Addresses != nil && len(m.Addresses) == 0 {
-		return &modules.ArgumentError{Argument: "addresses", Problem: "is empty: no host would be connected with another", Want: "all hosts of the network, or leave it out (null) to make the key alone"}
+		return &modules.ArgumentError{Argument: "addresses", Problem: "is empty, so no hosts would be connected", Want: "expected all hosts of the network; or leave it out (null) to create only the key"}
 	}
 	owner := map[netip.Addr]string{}
 	for _, name := range sorted(m.Addresses) {
 		p, err := netip.ParsePrefix(m.Addresses[name])
 		if err != nil {
-			return &modules.ArgumentError{Argument: "addresses", Problem: fmt.Sprintf("%q of %s is not an address with a prefix length", m.Addresses[name], name), Want: "10.99.0.1/24"}
+			return &modules.ArgumentError{Argument: "addresses", Problem: fmt.Sprintf("%q of %s is not an address with a prefix length", m.Addresses[name], name), Want: "expected one such as 10.99.0.1/24"}
 		}
 		if other, taken := owner[p.Addr()]; taken {
-			return &modules.ArgumentError{Argument: "addresses", Problem: fmt.Sprintf("%s and %s have the same address, %s", other, name, p.Addr()), Want: "each host its own"}
+			return &modules.ArgumentError{Argument: "addresses", Problem: fmt.Sprintf("%s and %s have the same address, %s", other, name, p.Addr()), Want: "expected a different one for each host"}
 		}
 		owner[p.Addr()] = name
 	}
 	for _, name := range sorted(m.Endpoints) {
 		if _, ok := m.Addresses[name]; !ok {
-			return &modules.ArgumentError{Argument: "endpoints", Problem: name + " is not among addresses", Want: "hosts of the network alone"}
+			return &modules.ArgumentError{Argument: "endpoints", Problem: name + " is not in addresses", Want: "expected only hosts of the network"}
 		}
 		if at, err := netip.ParseAddr(m.Endpoints[name]); err == nil && owner[at.Unmap()] != "" {
-			return &modules.ArgumentError{Argument: "endpoints", Problem: fmt.Sprintf("%s of %s is an address in the network itself, which is not reached before the network is up", at, name), Want: "the address under which the host is reached without it"}
+			return &modules.ArgumentError{Argument: "endpoints", Problem: fmt.Sprintf("%s of %s is an address in the network itself, which cannot be reached until the network is up", at, name), Want: "expected the address at which the host is reached without it"}
 		} else if err != nil && !endpointForm.MatchString(m.Endpoints[name]) {
-			return &modules.ArgumentError{Argument: "endpoints", Problem: fmt.Sprintf("%q of %s is not an address or a name", m.Endpoints[name], name), Want: "192.0.2.1 or host.example.org, without a port"}
+			return &modules.ArgumentError{Argument: "endpoints", Problem: fmt.Sprintf("%q of %s is neither an address nor a name", m.Endpoints[name], name), Want: "expected one such as 192.0.2.1 or host.example.org, without a port"}
 		}
 	}
 	for _, unit := range m.Before {
@@ -135,14 +135,14 @@ func (m *wireguard) Plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	if there, err := observe.Exists(ctx, h, program); err != nil {
 		return modules.Plan{}, err
 	} else if !there {
-		return modules.Plan{}, fmt.Errorf("%s has no %s: install the package wireguard-tools first", h.Name(), program)
+		return modules.Plan{}, fmt.Errorf("%s has no %s: install package wireguard-tools first", h.Name(), program)
 	}
 	own, err := tunnels.Observe(ctx, h, m.Interface)
 	switch {
 	case err != nil:
 		return modules.Plan{}, err
 	case own.Loose != "":
-		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s on %s is %s, expected mode 600 and owner root: others may know the key; remove it, so that a new one is made", m.key(), h.Name(), own.Loose)}
+		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s on %s is %s, expected mode 600 and owner root: others may know the key; remove it, so that a new one is created", m.key(), h.Name(), own.Loose)}
 	}
 	if len(m.Addresses) == 0 {
 		plan := modules.Plan{Data: modules.Data(Result{PublicKey: own.Public})}
@@ -166,7 +166,7 @@ func (m *wireguard) Plan(ctx context.Context, h modules.Host) (modules.Plan, err
 }
 
 func (m *wireguard) noKey(h modules.Host) error {
-	return fmt.Errorf("%s has no key for %s: make the keys in a task before this one, which gives interface alone, and runs on all hosts of the network", h.Name(), m.Interface)
+	return fmt.Errorf("%s has no key for %s: create the keys in an earlier task that sets only interface and runs on all hosts of the network", h.Name(), m.Interface)
 }
 
 // makeKey creates the private key. It is moved into place with a hard link, which cannot replace an existing key.
@@ -174,11 +174,11 @@ func (m *wireguard) makeKey(h modules.Host, own tunnel) modules.Step {
 	// Only check mode uses this: a real run reads the key.
 	own.Public = "made-on-" + h.Name()
 	return modules.Step{
-		Summary: "make a key for " + m.Interface,
+		Summary: "create a key for " + m.Interface,
 		Action: modules.Run{Argv: []string{"sh", "-c", `umask 077; t=$(mktemp -- "$1.XXXXXX") || exit 1
 wg genkey >"$t" && ln -T -- "$t" "$1"; rc=$?
 rm -f -- "$t"; exit "$rc"`, "sh", m.key()}, Limit: time.Minute},
-		Expect: []observe.Expectation{tunnels.Expect(m.Interface, own), observe.Files.Unknown(m.key(), "the key is not known before it is made")},
+		Expect: []observe.Expectation{tunnels.Expect(m.Interface, own), observe.Files.Unknown(m.key(), "the key is not known until it is created")},
 		Exact:  true,
 	}
 }
@@ -213,7 +213,7 @@ func (m *wireguard) peers(ctx context.Context, h modules.Host, own tunnel) ([]pe
 			p.endpoint = endpoint(at, m.Port)
 		}
 		if other, taken := owner[p.public]; taken {
-			return nil, fmt.Errorf("%s has the same key for %s as %s, as after copying a machine: remove %s on one of them, so that it gets another", name, m.Interface, other, m.key())
+			return nil, fmt.Errorf("%s has the same key for %s as %s, as happens when a machine is cloned: remove %s on one of them, so that it gets a new one", name, m.Interface, other, m.key())
 		}
 		owner[p.public] = name
 		all = append(all, p)

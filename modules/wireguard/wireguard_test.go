@@ -84,10 +84,10 @@ func TestPlan(t *testing.T) {
 		"new":                   {pair(tunnel{Public: "ONE="}, two, false, ""), "configure wg0 for 1 peer"},
 		"as desired":            {pair(up(nil), two, true, conf), ""},
 		"not started":           {pair(tunnel{Public: "ONE="}, two, false, conf), ""},
-		"a peer's new key":      {pair(up(func(t *tunnel) { t.Allowed = map[string]string{"OLD=": "10.42.0.2/32"} }), two, true, strings.Replace(conf, "TWO", "OLD", 1)), "configure wg0 for 1 peer\nhave wg0 take on its peers"},
-		"a peer is gone":        {pair(up(func(t *tunnel) { t.Allowed = nil }), two, true, conf), "have wg0 take on its peers"},
-		"a peer too many":       {pair(up(func(t *tunnel) { t.Allowed["SPY="] = "0.0.0.0/0" }), two, true, conf), "have wg0 take on its peers"},
-		"another keepalive":     {pair(up(nil), two, true, strings.Replace(conf, "= 25", "= 10", 1)), "configure wg0 for 1 peer\nhave wg0 take on its peers"},
+		"a peer's new key":      {pair(up(func(t *tunnel) { t.Allowed = map[string]string{"OLD=": "10.42.0.2/32"} }), two, true, strings.Replace(conf, "TWO", "OLD", 1)), "configure wg0 for 1 peer\napply the peers of wg0"},
+		"a peer is gone":        {pair(up(func(t *tunnel) { t.Allowed = nil }), two, true, conf), "apply the peers of wg0"},
+		"a peer too many":       {pair(up(func(t *tunnel) { t.Allowed["SPY="] = "0.0.0.0/0" }), two, true, conf), "apply the peers of wg0"},
+		"another keepalive":     {pair(up(nil), two, true, strings.Replace(conf, "= 25", "= 10", 1)), "configure wg0 for 1 peer\napply the peers of wg0"},
 		"another MTU":           {pair(up(func(t *tunnel) { t.MTU = 1280 }), two, true, conf), "restart wg0"},
 		"its own new key":       {pair(up(func(t *tunnel) { t.Key = "OLD=" }), two, true, conf), "restart wg0"},
 		"another address":       {pair(up(func(t *tunnel) { t.Addresses = []string{"10.42.0.9/24"} }), two, true, conf), "restart wg0"},
@@ -105,7 +105,7 @@ func TestPlan(t *testing.T) {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 	key := modulestest.Converges(t, &wireguard{Interface: "wg0", Port: 51820, MTU: 1420}, pair(tunnel{}, two, false, ""))
-	if got := strings.TrimSpace(modulestest.Summaries(key)); got != "make a key for wg0" {
+	if got := strings.TrimSpace(modulestest.Summaries(key)); got != "create a key for wg0" {
 		t.Errorf("without addresses: %s", got)
 	}
 }
@@ -131,12 +131,12 @@ func TestRefused(t *testing.T) {
 		host modules.Host
 		want string
 	}{
-		"no key":            {network(), pair(tunnel{}, two, false, ""), "pve1 has no key for wg0: make the keys in a task before this one"},
+		"no key":            {network(), pair(tunnel{}, two, false, ""), "pve1 has no key for wg0: create the keys in an earlier task"},
 		"no key of a peer":  {network(), pair(tunnel{Public: "ONE="}, tunnel{}, false, ""), "pve2 has no key for wg0"},
 		"a copied machine":  {network(), pair(tunnel{Public: "TWO="}, two, false, ""), "pve2 has the same key for wg0 as pve1"},
 		"loose":             {network(), pair(tunnel{Public: "ONE=", Loose: "644 root regular file"}, two, false, ""), "is 644 root regular file, expected mode 600"},
-		"another made it":   {network(), pair(up(nil), two, false, conf), "wg0 is up on pve1, but not by wg-quick@wg0.service"},
-		"a key in the file": {network(), pair(tunnel{Public: "ONE="}, two, false, "[Interface]\nprivatekey=x\n"), "holds a private key: move it to /etc/wireguard/wg0.key"},
+		"another made it":   {network(), pair(up(nil), two, false, conf), "wg0 is up on pve1, but was not started by wg-quick@wg0.service"},
+		"a key in the file": {network(), pair(tunnel{Public: "ONE="}, two, false, "[Interface]\nprivatekey=x\n"), "contains a private key: move it to /etc/wireguard/wg0.key"},
 		"unknown host":      {third, pair(tunnel{Public: "ONE="}, two, false, ""), "no host pve9 in the inventory"},
 		"not one of them":   {elsewhere, pair(tunnel{Public: "ONE="}, two, false, ""), "addresses has no address for pve1 itself"},
 	} {

@@ -28,7 +28,7 @@ func AddGroup(name string, gid *int, system bool) modules.Step {
 	return modules.Step{
 		Summary: "create group " + name,
 		Action:  modules.Run{Argv: append(argv, name), Brief: true},
-		Expect:  append(Files("the group "+name+" is about to be made"), observe.Groups.Expect(name, after)),
+		Expect:  append(Files("an earlier task creates group "+name), observe.Groups.Expect(name, after)),
 		Exact:   true,
 	}
 }
