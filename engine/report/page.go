@@ -278,14 +278,21 @@ func place(r pageResult) string { return fmt.Sprint(r.task.ID, r.From, r.Host) }
 //go:embed page.html
 var pageText string
 
+//go:embed page.css
+var pageStyle string
+
+// PageStyle returns the style that the pages of hlplay share: of a run, and of a plan.
+func PageStyle() template.CSS { return template.CSS(pageStyle) }
+
 // pageTemplate parses the page when it is first needed, because most commands need none.
 var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"at": fmt.Sprint, "wide": fmt.Sprint, "critical": fmt.Sprint, "on": fmt.Sprint, "endings": fmt.Sprint, "tellings": fmt.Sprint, "during": fmt.Sprint,
+		"style": PageStyle,
 		"clean": printable,
 		"span":  span,
 		"hosts": hostNames,
-		"diff":  diffLines,
+		"diff":  DiffLines,
 		"glyph": func(task *pageTask, s Status) string {
 			if bad(s) && !slices.ContainsFunc(task.Results, func(r pageResult) bool { return bad(r.Status) && !r.forgiven() }) {
 				return ignoredGlyph
@@ -306,25 +313,23 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 	}).Parse(pageText))
 })
 
-// diffLine is a line of a diff with its kind: added, removed, hunk, or nothing.
-type diffLine struct{ Kind, Text string }
+// DiffLine is a line of a diff. Kind is heading, added, removed, or empty for what stays.
+type DiffLine struct{ Kind, Text string }
 
-// diffLines returns the lines of a diff without its heading, which is the subject.
-func diffLines(d modules.Diff) []diffLine {
-	var lines []diffLine
+// DiffLines returns the lines of a diff as Unified prints it.
+func DiffLines(d modules.Diff) []DiffLine {
+	var lines []DiffLine
 	for line := range strings.Lines(Unified(d)) {
 		kind := ""
 		switch {
-		case strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
-			continue
+		case len(lines) < 2 && (strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "+++ ")), strings.HasPrefix(line, "@@"):
+			kind = "heading"
 		case strings.HasPrefix(line, "+"):
 			kind = "added"
 		case strings.HasPrefix(line, "-"):
 			kind = "removed"
-		case strings.HasPrefix(line, "@@"):
-			kind = "hunk"
 		}
-		lines = append(lines, diffLine{kind, line})
+		lines = append(lines, DiffLine{kind, printable(strings.TrimSuffix(line, "\n")) + "\n"})
 	}
 	return lines
 }
