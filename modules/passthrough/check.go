@@ -32,7 +32,7 @@ func (m *Module) keepDisplay(devices, chosen []observe.PCIDevice) error {
 	if len(taken) == 0 || len(left) > 0 || m.OnlyDisplay {
 		return nil
 	}
-	return fmt.Errorf("%s is all that this host can show a console on: expected another display to stay; set only_display = true if the host is reached by the network or a serial console alone", list(taken))
+	return fmt.Errorf("%s is the only display for this host's console: expected another display to remain; set only_display = true if the host is managed only over the network or a serial console", list(taken))
 }
 
 // check returns an error if passthrough would not work, or would take something that the host needs.
@@ -46,7 +46,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, devices, chosen []ob
 			if use.Group != uses[d.Address].Group || isBridge(other) || slices.Contains(chosen, other) || use.Driver == "" || use.Driver == "pci-stub" || use.Driver == vfio {
 				continue
 			}
-			return fmt.Errorf("%s shares IOMMU group %s with %s, which the host uses (driver %s), and a group goes to a guest as a whole: add %q to devices, or put the card into another slot",
+			return fmt.Errorf("%s shares IOMMU group %s with %s, which the host uses (driver %s), and a group can only be passed to a guest as a whole: add %q to devices, or move the card to another slot",
 				describe(d), use.Group, describe(other), use.Driver, other.ID)
 		}
 		if err := unused(ctx, h, d, uses[d.Address]); err != nil {
@@ -82,7 +82,7 @@ func (m *Module) checkRemapping(ctx context.Context, h modules.Host) error {
 	}
 	on, err := remapping.Observe(ctx, h, "")
 	if err == nil && !on {
-		err = errors.New("the IOMMU does not remap interrupts (no \"IR-\" in /proc/interrupts), and vfio gives no device to guests without it: switch on interrupt remapping or x2APIC in the firmware, and see that the kernel was not started with intremap=off; allow_unsafe_interrupts = true does without, and lets a guest disturb the host")
+		err = errors.New("the IOMMU does not remap interrupts (no \"IR-\" in /proc/interrupts), which vfio requires for passthrough: enable interrupt remapping or x2APIC in the firmware, and check that the kernel was not started with intremap=off; allow_unsafe_interrupts = true works without it, but lets a guest disturb the host")
 	}
 	return err
 }
@@ -97,7 +97,7 @@ func noIOMMU(ctx context.Context, h modules.Host, d observe.PCIDevice) error {
 	if err != nil {
 		return err
 	}
-	firmware := "switch on VT-d (Intel) or AMD-Vi (AMD), which may be called IOMMU, in the firmware of the host"
+	firmware := "enable VT-d (Intel) or AMD-Vi (AMD), which may be called IOMMU, in the firmware of the host"
 	for parameter := range strings.FieldsSeq(line) {
 		switch parameter {
 		case "intel_iommu=off", "amd_iommu=off", "iommu=off":
@@ -117,7 +117,7 @@ func unused(ctx context.Context, h modules.Host, d observe.PCIDevice, use observ
 			return err
 		}
 		if strings.TrimSpace(state) == "up" {
-			return fmt.Errorf("%s is the network interface %s, which is up: take it out of the host's network first", describe(d), name)
+			return fmt.Errorf("%s is network interface %s, which is up: remove it from the host's network configuration first", describe(d), name)
 		}
 	}
 	if len(use.Disks) == 0 {
@@ -129,7 +129,7 @@ func unused(ctx context.Context, h modules.Host, d observe.PCIDevice, use observ
 	}
 	for _, disk := range disks {
 		if slices.Contains(use.Disks, disk.Name) && disk.Use() != "" {
-			return fmt.Errorf("%s has the disk %s, on which the host has data (%s): a guest that gets the device can overwrite it; empty the disk first", describe(d), disk.Path, disk.Use())
+			return fmt.Errorf("%s has disk %s, which contains data of the host (%s): a guest that gets the device can overwrite it; move the data off the disk first", describe(d), disk.Path, disk.Use())
 		}
 	}
 	return nil

@@ -29,20 +29,20 @@ patterns. Two cards with the same id are reserved together.
 The module writes, in the files of the module modprobe, the ids for vfio-pci, soft dependencies that load vfio-pci before each driver
 that could take one of the devices, and the vfio modules that the running kernel has (vfio_virqfd only before 6.2). Ids and
 options that other tasks put there stay. It then builds the initramfs images of all kernels. A device that another driver holds is
-taken with the next boot; the task registers that a reboot is required, so that a task with ` + "`reboot { when_required = true }`" + ` follows.
-After that boot it fails if vfio-pci does not have the device.
+taken over at the next boot; the task registers that a reboot is required, for a later task with ` + "`reboot { when_required = true }`" + `.
+After that boot the task fails if vfio-pci does not have the device.
 
-Nothing is changed, and the error says what to do,
+Nothing is changed, and the error says what to do:
 
-- where no IOMMU is on: VT-d or AMD-Vi in the firmware, and for Intel intel_iommu=on before kernel 6.8 (see boot);
-- where interrupts are not remapped, unless allow_unsafe_interrupts is set;
-- where a device shares its IOMMU group with one that the host uses;
-- where the host would lose its only display, unless only_display is set;
-- where the host uses the device: a network interface that is up, a disk that is not blank.
+- if no IOMMU is enabled: VT-d or AMD-Vi in the firmware, and for Intel intel_iommu=on before kernel 6.8 (see boot);
+- if interrupts are not remapped, unless allow_unsafe_interrupts is set;
+- if a device shares its IOMMU group with one that the host uses;
+- if the host would lose its only display, unless only_display is set;
+- if the host uses the device: a network interface that is up, a disk that is not blank.
 
-With state = "absent", the devices are the host's again after the next boot: their ids go, with the soft dependencies and the
-blacklist of drivers that no reserved device has. Once no id is left, the vfio modules and their options go too. What kvm was told
-(ignore_msrs) stays: see the module modprobe. A guest of the host that still has one of them is noted.
+With state = "absent", the host gets the devices back at the next boot: their ids are removed, with the soft dependencies and the
+blacklist of drivers that no reserved device has. Once no id is left, the vfio modules and their options are removed as well. The option of kvm
+(ignore_msrs) is kept:  see the module modprobe. A note names guests of the host that still have one of the devices.
 
 Addresses of PCI devices change when cards are added; ids do not.`,
 	Example: `task "graphics cards for guests" {
@@ -67,15 +67,15 @@ type Module struct {
 	AllowUnsafeInterrupts bool     `hcl:"allow_unsafe_interrupts,optional" default:"false" doc:"Allow passthrough on hardware without interrupt remapping. A guest can then disturb the host."`
 	Blacklist             bool     `hcl:"blacklist,optional" default:"false" doc:"Also blacklist the drivers of the display devices, by their exact names. Other cards lose these drivers too."`
 	DisableVGA            bool     `hcl:"disable_vga,optional" default:"false" doc:"Keep vfio-pci from claiming legacy VGA resources."`
-	State                 string   `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent gives the devices back to the host."`
-	OnlyDisplay           bool     `hcl:"only_display,optional" default:"false" doc:"Take the only display of the host too, which then has no local console."`
+	State                 string   `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent returns the devices to the host."`
+	OnlyDisplay           bool     `hcl:"only_display,optional" default:"false" doc:"Take the only display of the host as well, which then has no local console."`
 }
 
 // Result is what the module registers.
 type Result struct {
 	IDs       []string `cty:"ids" doc:"The IDs of the devices, each once: [\"10de:2204\", \"10de:1aef\"]."`
 	Addresses []string `cty:"addresses" doc:"The addresses of the devices: [\"0000:01:00.0\", \"0000:01:00.1\"]."`
-	Reboot    bool     `cty:"reboot" doc:"Whether another driver has one of the devices, so that the host has to be rebooted."`
+	Reboot    bool     `cty:"reboot" doc:"Whether another driver has one of the devices, so that the host must be rebooted."`
 }
 
 var devicePattern = regexp.MustCompile(`^([0-9a-fA-F*]{1,4}:[0-9a-fA-F*]{1,4}|class:[0-9a-fA-F*]{1,4})$`)
@@ -89,20 +89,20 @@ const vfio = "vfio-pci"
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
 	if len(m.Devices) == 0 {
-		return &modules.ArgumentError{Argument: "devices", Problem: "no device is named", Want: `vendor and device, such as "10de:2204"; lspci -nn lists them`}
+		return &modules.ArgumentError{Argument: "devices", Problem: "the task names no device", Want: `expected vendor and device, such as "10de:2204"; lspci -nn lists them`}
 	}
 	for _, pattern := range m.Devices {
 		switch {
 		case !devicePattern.MatchString(pattern):
-			return &modules.ArgumentError{Argument: "devices", Problem: fmt.Sprintf("%q is neither vendor and device nor a class", pattern), Want: `hexadecimal digits as lspci -nn prints them, such as "10de:2204", "10de:*" or "class:0300"`}
+			return &modules.ArgumentError{Argument: "devices", Problem: fmt.Sprintf("%q is neither vendor and device nor a class", pattern), Want: `expected hexadecimal digits as printed by lspci -nn, such as "10de:2204", "10de:*" or "class:0300"`}
 		case strings.Trim(pattern, "*:") == "" || strings.Trim(pattern, "*") == "class:":
-			return &modules.ArgumentError{Argument: "devices", Problem: fmt.Sprintf("%q is every device of the host", pattern), Want: `a vendor or a class, such as "10de:*"`}
+			return &modules.ArgumentError{Argument: "devices", Problem: fmt.Sprintf("%q matches every device of the host", pattern), Want: `expected a vendor or a class, such as "10de:*"`}
 		}
 	}
 	given := map[string]bool{"ignore_msrs": m.IgnoreMSRs, "allow_unsafe_interrupts": m.AllowUnsafeInterrupts, "blacklist": m.Blacklist, "disable_vga": m.DisableVGA, "only_display": m.OnlyDisplay}
 	for _, argument := range slices.Sorted(maps.Keys(given)) {
 		if given[argument] && m.State == absent {
-			return &modules.ArgumentError{Argument: argument, Problem: "it says how devices are reserved, and these are to be given back", Want: "remove it"}
+			return &modules.ArgumentError{Argument: argument, Problem: "it applies only to devices that are being reserved", Want: "leave it out"}
 		}
 	}
 	return nil
@@ -222,7 +222,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	case unknown != nil:
 		plan.Doubt = unknown
 		last := &plan.Steps[len(plan.Steps)-1]
-		last.Expect = append(slices.Clone(last.Expect), observe.RebootDemands.Unknown("", "it depends on which drivers have the devices after the reboot before"))
+		last.Expect = append(slices.Clone(last.Expect), observe.RebootDemands.Unknown("", "it depends on which drivers have the devices after the earlier reboot"))
 	}
 	held := heldByOthers(chosen, uses)
 	if len(held) > 0 {
@@ -231,7 +231,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			return modules.Plan{}, err
 		}
 		plan.Steps = append(demanded, plan.Steps...)
-		plan.Notes = append(plan.Notes, strings.Join(held, ", ")+": vfio-pci takes over with the next boot")
+		plan.Notes = append(plan.Notes, strings.Join(held, ", ")+": vfio-pci takes over at the next boot")
 	}
 	plan.Data = modules.Data(Result{Reboot: len(held) > 0, IDs: ids(chosen), Addresses: addresses(chosen)})
 	return plan, nil
@@ -244,7 +244,7 @@ func (m *Module) demand(ctx context.Context, h modules.Host, held []string, chan
 	if err != nil || changes || len(steps) == 0 {
 		return steps, err
 	}
-	return nil, &modules.FinalError{Err: fmt.Errorf("%s: %s although the host was rebooted since %s was written: expected %s; look at what the kernel says of it (dmesg), and build the initramfs anew (update-initramfs -u -k all) before another reboot",
+	return nil, &modules.FinalError{Err: fmt.Errorf("%s: %s although the host was rebooted since %s was written: expected %s; check the kernel's messages (dmesg), and rebuild the initramfs (update-initramfs -u -k all) before another reboot",
 		h.Name(), strings.Join(held, ", "), modprobe.OptionsFile, vfio)}
 }
 
@@ -253,7 +253,7 @@ func heldByOthers(chosen []observe.PCIDevice, uses map[string]observe.PCIUse) []
 	var held []string
 	for _, d := range chosen {
 		if driver := uses[d.Address].Driver; driver != "" && driver != vfio {
-			held = append(held, fmt.Sprintf("%s has the driver %s", describe(d), driver))
+			held = append(held, fmt.Sprintf("%s is bound to driver %s", describe(d), driver))
 		}
 	}
 	return held

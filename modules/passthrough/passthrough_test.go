@@ -114,10 +114,10 @@ func TestRefused(t *testing.T) {
 		{"no such device", "1002:*", node(), "the host has 0000:00:01.0 (8086:460d, class 0604), 0000:00:02.0"},
 		{"a function of the card is left out", "10de:2204", node(), `add "10de:1aef" to devices`},
 		{"the only display", "class:03*", node(), "set only_display = true"},
-		{"a network card in use", "8086:1572", node(), "is the network interface ens1, which is up"},
-		{"a disk with data", "1000:0097", node(), "on which the host has data (ext4)"},
-		{"no IOMMU", "10de:*", node(without), "switch on VT-d"},
-		{"no IOMMU although it is asked for", "10de:*", node(without, line("intel_iommu=on")), "although the kernel was started with intel_iommu=on: switch on VT-d"},
+		{"a network card in use", "8086:1572", node(), "is network interface ens1, which is up"},
+		{"a disk with data", "1000:0097", node(), "which contains data of the host (ext4)"},
+		{"no IOMMU", "10de:*", node(without), "enable VT-d"},
+		{"no IOMMU although it is asked for", "10de:*", node(without, line("intel_iommu=on")), "although the kernel was started with intel_iommu=on: enable VT-d"},
 		{"an IOMMU switched off", "10de:*", node(without, line("quiet iommu=off")), "started with iommu=off: remove that"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestAfterTheBoot(t *testing.T) {
 	}
 	_, err := m.Plan(t.Context(), configured())
 	var final *modules.FinalError
-	if !errors.As(err, &final) || !strings.Contains(err.Error(), "0000:01:00.0 (10de:2204, class 0300) has the driver nouveau") {
+	if !errors.As(err, &final) || !strings.Contains(err.Error(), "0000:01:00.0 (10de:2204, class 0300) is bound to driver nouveau") {
 		t.Errorf("expected an error about the driver that was faster, got %v", err)
 	}
 	if _, err := m.Plan(t.Context(), configured(observe.PCIUses.Unknown("", "only the reboot tells"))); !observe.IsUnknown(err) {
@@ -235,12 +235,12 @@ func TestAbsent(t *testing.T) {
 		notes         []string
 	}{
 		{"the last devices, one of which was taken out", reserved, map[string]string{modprobe.OptionsFile: "options kvm ignore_msrs=1\n", modprobe.LoadFile: ""}, 5,
-			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): the host's own drivers take over with the next boot"}},
+			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): the host's own drivers take over at the next boot"}},
 		{"another card stays, with a driver of this one", strings.Replace(reserved, "10de:ffff", "15b3:1015", 1),
 			map[string]string{modprobe.OptionsFile: "options vfio-pci ids=15b3:1015\noptions kvm ignore_msrs=1\nsoftdep snd_hda_intel pre: vfio-pci\n"}, 4,
-			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): the host's own drivers take over with the next boot"}},
+			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): the host's own drivers take over at the next boot"}},
 		{"nothing is reserved, and a guest has the card", "options kvm nested=1\n", nil, 0,
-			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): vfio-pci has it, although nothing in /etc/modprobe.d/hlplay.conf reserves it: a guest uses it, or another file of modprobe.d reserves it"}},
+			[]string{"0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403): bound to vfio-pci, although nothing in /etc/modprobe.d/hlplay.conf reserves it: a guest uses it, or another file of modprobe.d reserves it"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := given(c.options, drivers.Expect("15b3:1015", map[string][]string{"0000:04:00.0": {"snd_hda_intel"}}))
@@ -269,8 +269,8 @@ func TestAbsent(t *testing.T) {
 			guest("100", "whole", "hostpci0", "01:00,pcie=1"), guest("101", "mapped", "hostpci1", "mapping=gpu"), guest("102", "other", "hostpci0", "0000:02:00.0"))
 		plan, err := m.Plan(t.Context(), h)
 		want := []string{
-			"guest 100 (whole) still has hostpci0 of 0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403), and takes it from the host when it starts: take it from the guest too (qm set 100 --delete hostpci0)",
-			"guest 101 (mapped) still has hostpci1 of 0000:01:00.1 (10de:1aef, class 0403), and takes it from the host when it starts: take it from the guest too (qm set 101 --delete hostpci1)",
+			"guest 100 (whole) still has hostpci0 of 0000:01:00.0 (10de:2204, class 0300), 0000:01:00.1 (10de:1aef, class 0403), and takes it from the host when it starts: remove it from the guest, too (qm set 100 --delete hostpci0)",
+			"guest 101 (mapped) still has hostpci1 of 0000:01:00.1 (10de:1aef, class 0403), and takes it from the host when it starts: remove it from the guest, too (qm set 101 --delete hostpci1)",
 		}
 		if err != nil || len(plan.Notes) != 3 || !slices.Equal(plan.Notes[1:], want) {
 			t.Errorf("%v, and the notes are %q", err, plan.Notes)

@@ -79,10 +79,10 @@ func (m *Module) release(ctx context.Context, h modules.Host) (modules.Plan, err
 	switch waiting := slices.Contains(demand.Packages, demander); {
 	case len(held) == 0:
 	case len(plan.Steps) == 0 && !waiting:
-		plan.Notes = append(plan.Notes, strings.Join(held, ", ")+": vfio-pci has it, although nothing in "+modprobe.OptionsFile+" reserves it: a guest uses it, or another file of modprobe.d reserves it")
+		plan.Notes = append(plan.Notes, strings.Join(held, ", ")+": bound to vfio-pci, although nothing in "+modprobe.OptionsFile+" reserves it: a guest uses it, or another file of modprobe.d reserves it")
 	default:
 		result.Reboot = true
-		plan.Notes = append(plan.Notes, strings.Join(held, ", ")+": the host's own drivers take over with the next boot")
+		plan.Notes = append(plan.Notes, strings.Join(held, ", ")+": the host's own drivers take over at the next boot")
 		demanded, err := conffile.DemandReboot(ctx, h, demander)
 		if err != nil {
 			return modules.Plan{}, err
@@ -123,7 +123,7 @@ func assigned(ctx context.Context, h modules.Host, devices []observe.PCIDevice) 
 				return !slices.ContainsFunc(has, func(address string) bool { return covers(address, d.Address) })
 			})
 			if len(theirs) > 0 {
-				notes = append(notes, fmt.Sprintf("guest %s (%s) still has %s of %s, and takes it from the host when it starts: take it from the guest too (qm set %s --delete %s)", id, configs[id].Title(), key, list(theirs), id, key))
+				notes = append(notes, fmt.Sprintf("guest %s (%s) still has %s of %s, and takes it from the host when it starts: remove it from the guest, too (qm set %s --delete %s)", id, configs[id].Title(), key, list(theirs), id, key))
 			}
 		}
 	}

@@ -50,7 +50,7 @@ func (m *Machine) read(ctx context.Context, h *observe.Host) error {
 			text, _, err := observe.Text(ctx, h, machineIDFile)
 			id = strings.TrimSpace(text)
 			if err == nil && (id == "" || id == "uninitialized") { // machine-id(5)
-				err = errors.New("/etc/machine-id is missing or empty, so that copies of a machine cannot be told apart: systemd-machine-id-setup makes it")
+				err = errors.New("/etc/machine-id is missing or empty, so clones of a machine cannot be told apart: create it with systemd-machine-id-setup")
 			}
 			keep(err)
 		},

@@ -19,14 +19,14 @@ var Spec = modules.Spec{
 	Name:    "preflight",
 	Summary: "Fails unless the hosts are fit for a cluster",
 	Doc: `Makes the checks of ` + "`hlplay preflight`" + ` a gate of a playbook: the host's name, release, clock, machine id, processor, memory
-for the OSDs, network cards, disks, firmware, and ports are checked, alone and against those of the play's other hosts. Each of the
-others must answer at its address, and at those in the network blocks, packets of the full MTU, and soon enough for corosync.
+for the OSDs, network cards, disks, firmware and ports are checked, on their own and against those of the play's other hosts. Each of the
+others must answer packets of the full MTU at its address and at those in the network blocks, and quickly enough for corosync.
 Nothing is ever changed.
 
-What stops a cluster fails the task, with how to mend it; what only makes one worse is a note. Each host is told of what is wrong
-with itself. Another host that cannot be read is a note, and is left out; if it takes part in the run, its own task fails.
+A problem that prevents a cluster fails the task, with advice on how to fix it; a lesser problem is a note. Each host reports its own
+problems. Another host that cannot be read is left out, with a note; if it takes part in the run, its own task fails.
 
-The clock is read along with everything else, so that a slow connection hides a small difference; ` + "`hlplay preflight`" + ` reads it
+The clock is read along with everything else, so a slow connection can hide a small difference;  ` + "`hlplay preflight`" + ` reads it
 alone.`,
 	Example: `task "the hosts are fit for a cluster" {
   preflight {
@@ -44,7 +44,7 @@ alone.`,
 type Module struct {
 	OSDs     int       `hcl:"osds,optional" default:"0" doc:"Number of disks of the host that become OSDs."`
 	Networks []Network `hcl:"network,block" doc:"Addresses at which the hosts must reach each other, besides those of the inventory."`
-	Accept   []string  `hcl:"accept,optional" enum:"host,name,resolution,release,clock,machine_id,cpu,memory,nic,disks,firmware,paths,mtu,ports" doc:"What may be wrong with the host, by the word before the problem in what hlplay preflight prints: it is not reported."`
+	Accept   []string  `hcl:"accept,optional" enum:"host,name,resolution,release,clock,machine_id,cpu,memory,nic,disks,firmware,paths,mtu,ports" doc:"Problems of the host to ignore, by the word that hlplay preflight prints before the problem."`
 }
 
 // Network is a network between the hosts.
@@ -62,7 +62,7 @@ func (m *Module) Validate() error {
 		for _, host := range slices.Sorted(maps.Keys(n.Addresses)) {
 			if a := n.Addresses[host]; a != "" {
 				if _, err := netip.ParseAddr(a); err != nil {
-					return &modules.ArgumentError{Argument: "network." + n.Name + ".addresses", Problem: fmt.Sprintf("%q, for %s, is not an IP address", a, host), Want: "write it without a prefix length, as in 10.10.10.11"}
+					return &modules.ArgumentError{Argument: "network." + n.Name + ".addresses", Problem: fmt.Sprintf("%q, for %s, is not an IP address", a, host), Want: "expected an address without a prefix length, such as 10.10.10.11"}
 				}
 			}
 		}
@@ -116,7 +116,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			return modules.Plan{}, err
 		}
 		if err != nil {
-			plan.Notes = append(plan.Notes, fmt.Sprintf("%s could not be compared with: %v", peer.Name(), err))
+			plan.Notes = append(plan.Notes, fmt.Sprintf("could not compare with %s: %v", peer.Name(), err))
 			machines[i].Unread = err.Error()
 		}
 		var unreachable *remote.UnreachableError

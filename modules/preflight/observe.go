@@ -86,7 +86,7 @@ func parsePing(a remote.Answer) (ping, error) {
 	}
 	found := pingTimes.FindSubmatch(a.Stdout)
 	if found == nil {
-		return ping{}, fmt.Errorf("ping says no times: %q", observe.LastLine(a.Stdout))
+		return ping{}, fmt.Errorf("ping reports no times: %q", observe.LastLine(a.Stdout))
 	}
 	mean, err := strconv.ParseFloat(string(found[1]), 64)
 	return ping{Answered: true, Mean: mean}, err
@@ -117,7 +117,7 @@ func parseClock(a remote.Answer) (time.Time, error) {
 	}
 	ns, err := strconv.ParseInt(strings.TrimSpace(string(a.Stdout)), 10, 64)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("date +%%s%%N says %q", a.Stdout)
+		return time.Time{}, fmt.Errorf("date +%%s%%N prints %q", a.Stdout)
 	}
 	return time.Unix(0, ns), nil
 }
@@ -145,11 +145,11 @@ func parseSockets(a remote.Answer) ([]Socket, error) {
 	for line := range strings.Lines(string(a.Stdout)) {
 		fields := strings.Fields(line)
 		if len(fields) < 6 {
-			return nil, fmt.Errorf("ss says %q, expected six columns", strings.TrimSpace(line))
+			return nil, fmt.Errorf("ss prints %q, expected six columns", strings.TrimSpace(line))
 		}
 		port, err := strconv.Atoi(fields[4][strings.LastIndexByte(fields[4], ':')+1:])
 		if err != nil {
-			return nil, fmt.Errorf("ss says %q, where an address and a port were expected", fields[4])
+			return nil, fmt.Errorf("ss prints %q, expected an address and a port", fields[4])
 		}
 		s := Socket{Protocol: fields[0], Port: port}
 		if found := socketProgram.FindStringSubmatch(line); found != nil {

@@ -97,7 +97,7 @@ type Finding struct {
 	// Stops says that the hosts cannot form a cluster, or not a reliable one.
 	Stops   bool   `json:"stops"`
 	Problem string `json:"problem"`
-	// Mend says how to correct it.
+	// Mend says how to fix it.
 	Mend string `json:"mend"`
 }
 
@@ -152,7 +152,7 @@ func Judge(machines []Machine) Report {
 	j := &judge{all: machines}
 	for _, m := range machines {
 		if m.Unread != "" {
-			j.stop(m, aboutHost, "it cannot be read: "+m.Unread, "see that it is up, and that SSH lets hlplay in")
+			j.stop(m, aboutHost, "it cannot be read: "+m.Unread, "check that it is up, and that hlplay can log in over SSH")
 			continue
 		}
 		j.name(m)
@@ -176,10 +176,10 @@ func (j *judge) warn(m Machine, about, problem, mend string) {
 func (j *judge) name(m Machine) {
 	short, _, _ := strings.Cut(m.Hostname, ".")
 	if want, _, _ := strings.Cut(m.Host, "."); short != want {
-		j.stop(m, aboutName, fmt.Sprintf("the inventory says %s, the host calls itself %s", m.Host, m.Hostname), "name it so in the inventory, or rename it: hostnamectl set-hostname "+want)
+		j.stop(m, aboutName, fmt.Sprintf("it is %s in the inventory, but its host name is %s", m.Host, m.Hostname), "correct the inventory, or rename the host: hostnamectl set-hostname "+want)
 	}
 	if _, err := netip.ParseAddr(m.Address); err != nil {
-		j.stop(m, aboutName, fmt.Sprintf("the inventory gives it the address %q, which is a name", m.Address), "write its IP address on the LAN, and the name that SSH connects to as ssh_address")
+		j.stop(m, aboutName, fmt.Sprintf("its address in the inventory, %q, is a name", m.Address), "set address to its IP address on the LAN, and ssh_address to the name that SSH connects to")
 		return
 	}
 	loopback := slices.ContainsFunc(m.Resolved, func(a string) bool { return strings.HasPrefix(a, "127.") || a == "::1" })
@@ -204,13 +204,13 @@ func (j *judge) system(m Machine) {
 
 func (j *judge) hardware(m Machine) {
 	if !m.KVM {
-		j.stop(m, aboutCPU, "the processor offers no virtualization to the kernel", "switch on VT-x or AMD-V in the firmware; a virtual machine needs nested virtualization")
+		j.stop(m, aboutCPU, "the processor has no virtualization enabled", "enable VT-x or AMD-V in the firmware; a virtual machine needs nested virtualization")
 	}
 	if m.CPUs < m.OSDs+1 {
-		j.warn(m, aboutCPU, fmt.Sprintf("%d logical processors for %s", m.CPUs, plural.Of(m.OSDs, "OSD")), "allow one for each OSD besides those of the guests")
+		j.warn(m, aboutCPU, fmt.Sprintf("%d logical processors for %s", m.CPUs, plural.Of(m.OSDs, "OSD")), "plan one for each OSD in addition to those of the guests")
 	}
 	if need := int64(systemMemory + m.OSDs*osdMemory); m.Memory < need*9/10 { // the kernel reserves a part of the installed memory
-		j.warn(m, aboutMemory, fmt.Sprintf("%d GiB of memory; the system and %s need %d GiB without any guest", m.Memory>>30, plural.Of(m.OSDs, "OSD"), need>>30), "build in more, use fewer disks, or lower osd_memory_target")
+		j.warn(m, aboutMemory, fmt.Sprintf("%d GiB of memory; the system and %s need %d GiB without any guest", m.Memory>>30, plural.Of(m.OSDs, "OSD"), need>>30), "add memory, use fewer disks, or lower osd_memory_target")
 	}
 	for _, l := range m.Links {
 		if m.OSDs > 0 && l.Speed > 0 && l.Speed < cephSpeed && slices.ContainsFunc(l.Addresses, func(a string) bool { return slices.Contains(m.Addresses, bare(a)) }) {
@@ -218,7 +218,7 @@ func (j *judge) hardware(m Machine) {
 		}
 	}
 	if m.OSDs > m.Disks {
-		j.stop(m, aboutDisks, fmt.Sprintf("the inventory gives Ceph %d disks, and it has %d", m.OSDs, m.Disks), "see osd_devices, and hlplay facts "+m.Host+" disks")
+		j.stop(m, aboutDisks, fmt.Sprintf("the inventory assigns %d disks to Ceph, but the host has %d", m.OSDs, m.Disks), "check osd_devices, and hlplay facts "+m.Host+" disks")
 	}
 }
 
@@ -230,17 +230,17 @@ func bare(a string) string {
 
 func (j *judge) paths(m Machine) {
 	if m.NoPing {
-		j.warn(m, aboutPaths, "ping is missing, so it is not known whether the others answer", "apt install iputils-ping")
+		j.warn(m, aboutPaths, "ping is missing, so the paths to the others were not tested", "apt install iputils-ping")
 	}
 	for _, p := range m.Paths {
 		to := p.To + " (" + p.Address + ")"
 		switch {
 		case p.Lost:
-			j.stop(m, aboutPaths, to+" does not answer", "see cables, VLANs, routes, and a packet filter that drops ICMP")
+			j.stop(m, aboutPaths, to+" does not answer", "check cables, VLANs, routes, and packet filters that drop ICMP")
 		case p.Cut:
-			j.stop(m, aboutMTU, fmt.Sprintf("packets of %d bytes to %s are lost, and small ones are not", p.Size, to), "give both hosts and every switch between them the same MTU")
+			j.stop(m, aboutMTU, fmt.Sprintf("packets of %d bytes to %s are lost, but small ones are not", p.Size, to), "set the same MTU on both hosts and every switch between them")
 		case time.Duration(p.Latency*float64(time.Millisecond)) > slow:
-			j.warn(m, aboutPaths, fmt.Sprintf("%s answers after %.1f ms", to, p.Latency), fmt.Sprintf("corosync wants less than %v", slow))
+			j.warn(m, aboutPaths, fmt.Sprintf("%s answers after %.1f ms", to, p.Latency), fmt.Sprintf("corosync needs less than %v", slow))
 		}
 	}
 }
@@ -249,9 +249,9 @@ func (j *judge) ports(m Machine) {
 	for _, s := range m.Taken {
 		by := s.Program
 		if by == "" {
-			by = "a program that only root is told of"
+			by = "a program (only root can see which)"
 		}
-		j.stop(m, aboutPorts, fmt.Sprintf("%s has port %d (%s), which %s needs", by, s.Port, s.Protocol, ownerOf(s)), "stop it, or give it another port")
+		j.stop(m, aboutPorts, fmt.Sprintf("%s uses port %d (%s), which %s needs", by, s.Port, s.Protocol, ownerOf(s)), "stop it, or change its port")
 	}
 }
 
@@ -271,14 +271,14 @@ func (j *judge) together() {
 	early := first
 	for _, m := range read {
 		if m.Release != first.Release && slices.Contains(releases, m.Release) {
-			j.stop(m, aboutRelease, fmt.Sprintf("it runs %s, and %s runs %s", m.Release, first.Host, first.Release), "install the same release on all")
+			j.stop(m, aboutRelease, fmt.Sprintf("it runs %s, but %s runs %s", m.Release, first.Host, first.Release), "install the same release on all")
 		}
 		if other, twice := named[m.MachineID]; twice {
-			j.stop(m, aboutID, fmt.Sprintf("it has the machine id of %s: one is a copy of the other", other.Host), "rm /etc/machine-id && systemd-machine-id-setup on one of them, and reboot it")
+			j.stop(m, aboutID, fmt.Sprintf("it has the same machine id as %s: one is a clone of the other", other.Host), "rm /etc/machine-id && systemd-machine-id-setup on one of them, and reboot it")
 		}
 		named[m.MachineID] = m
 		if m.EFI != first.EFI {
-			j.warn(m, aboutFirmware, fmt.Sprintf("it boots by %s, and %s by %s", firmware(m), first.Host, firmware(first)), "that works; a boot loader is then mended in two ways")
+			j.warn(m, aboutFirmware, fmt.Sprintf("it boots with %s, but %s with %s", firmware(m), first.Host, firmware(first)), "that works, but repairing the boot loader differs between them")
 		}
 		if m.Ahead < early.Ahead {
 			early = m
@@ -286,7 +286,7 @@ func (j *judge) together() {
 	}
 	for _, m := range read {
 		if apart := m.Ahead - m.Within - (early.Ahead + early.Within); apart > clockApart.Seconds() {
-			j.stop(m, aboutClock, fmt.Sprintf("its clock is %.1f s ahead of that of %s", m.Ahead-early.Ahead, early.Host), "apt install chrony, and see chronyc tracking on both")
+			j.stop(m, aboutClock, fmt.Sprintf("its clock is %.1f s ahead of the clock of %s", m.Ahead-early.Ahead, early.Host), "apt install chrony, and check chronyc tracking on both")
 		}
 	}
 	j.mtus(read)
@@ -310,7 +310,7 @@ func (j *judge) mtus(read []Machine) {
 				if !ok {
 					networks[p.Masked()] = seen{m.Host, l.MTU}
 				} else if other.mtu != l.MTU {
-					j.stop(m, aboutMTU, fmt.Sprintf("%s has MTU %d, and %s in the same network %d", l.Name, l.MTU, other.host, other.mtu), "give all hosts of "+p.Masked().String()+" the same")
+					j.stop(m, aboutMTU, fmt.Sprintf("%s has MTU %d, but %s has %d in the same network", l.Name, l.MTU, other.host, other.mtu), "set the same MTU on all hosts of "+p.Masked().String())
 				}
 			}
 		}
