@@ -103,7 +103,7 @@ same playbook on simulated nodes on this machine.`,
 		runCommand(), planCommand(), showCommand(), applyCommand(), driftCommand(), rehearseCommand(), validateCommand(), explainCommand(), doCommand(), fmtCommand(), consoleCommand(),
 		inventoryCommand(), factsCommand(), statusCommand(), preflightCommand(), proveCommand(),
 		historyCommand(), resumeCommand(), restoreCommand(),
-		secretCommand(), docCommand(), labCommand(),
+		rolesCommand(), secretCommand(), docCommand(), labCommand(),
 	)
 	for _, command := range further {
 		cmd.AddCommand(command())

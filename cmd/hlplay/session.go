@@ -23,6 +23,7 @@ import (
 	"hlplay/engine/project"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
+	"hlplay/engine/roles"
 	"hlplay/engine/secret"
 	"hlplay/modules/registry"
 )
@@ -138,7 +139,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 
 // languageOptions returns the inputs of a playbook besides its sources.
 func (f *inputFlags) languageOptions(inv *inventory.Inventory) (lang.Options, error) {
-	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets}
+	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets, Roles: roles.At(".")}
 	for _, f := range observe.Facts() {
 		o.Facts[f.Name] = f.Type
 	}

@@ -27,7 +27,7 @@ var argumentHabits = map[string]string{
 	"block":        "Tasks that share conditions stand in a group: group \"NAME\" { … }.",
 	"tasks":        `Tasks are blocks: task "NAME" { … }.`,
 	"handlers":     `Handlers are blocks: handler "NAME" { … }.`,
-	"roles":        `Another file is put in place by import "FILE.hcl" {} at the top of a playbook.`,
+	"roles":        `A role is imported in a play: import "roles/NAME" { vars = { … } }.`,
 	"strategy":     "Leave it out; serial makes batches.",
 }
 
@@ -44,7 +44,7 @@ var blockHabits = map[string]string{
 	"group":        "Groups of hosts stand in the inventory, a file of its own that -i names; groups of tasks stand in a play.",
 	"include":      `Write import "FILE.hcl" {}.`,
 	"include_vars": "Values come from -e @FILE; defaults stand in variable blocks.",
-	"role":         `Write import "FILE.hcl" {}.`,
+	"role":         `Write import "roles/NAME" { vars = { … } }.`,
 }
 
 var nameHabits = map[string]string{

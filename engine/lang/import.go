@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/engine/roles"
 )
 
 // source is one file of a playbook.
@@ -87,6 +89,11 @@ func (l *loader) importBlock(block *hclsyntax.Block, dir string, tags, trail []s
 		return &source{}
 	}
 	l.check(block.Body, importShape)
+	if roles.IsAddress(path) {
+		l.report(fault(block.LabelRanges[0], "an address imports a role",
+			"It cannot be that of a file with plays. A role stands in a play: play \"NAME\" { hosts = \"PATTERN\" … import \"ADDRESS\" {} }."))
+		return &source{}
+	}
 	// An import is read before any variable has a value, so its tags are constants.
 	own := l.tags(block.Body, l.constants(dir))
 	if !filepath.IsAbs(path) {

@@ -16,6 +16,7 @@ import (
 
 	"hlplay/engine/hclfile"
 	"hlplay/engine/hostvar"
+	"hlplay/engine/roles"
 	"hlplay/engine/secret"
 	"hlplay/modules"
 )
@@ -47,6 +48,8 @@ type Options struct {
 	Facts map[string]cty.Type
 	// Secrets decrypts the arguments of secret() and secret_file(). If it is nil, secrets are unknown values.
 	Secrets *secret.Keyring
+	// Roles locates roles that are imported by their address. If it is nil, there are none.
+	Roles Roles
 }
 
 // Inventory is the part of an inventory that Load uses.
@@ -102,6 +105,7 @@ func newLoader(path string, o Options, read reader) *loader {
 		schemas:  make(map[string]*ModuleSchema),
 		sources:  make(map[string]*source),
 		bodies:   make(map[string]*hclsyntax.Body),
+		fetched:  make(map[roles.Address]repository),
 	}
 }
 
@@ -120,6 +124,9 @@ type loader struct {
 
 	// bodies holds the contents of role files by path; nil for a file with errors.
 	bodies map[string]*hclsyntax.Body
+
+	// fetched holds the repositories of roles, by their address without a path.
+	fetched map[roles.Address]repository
 
 	// space is the namespace of the file being read.
 	space  *namespace

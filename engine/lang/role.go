@@ -15,7 +15,9 @@ type role struct {
 	// name distinguishes the import from others in the same play.
 	name string
 	// file is the file of the role, dir the directory of the file that contains the import.
-	file, dir    string
+	file, dir string
+	// repository is the directory of the repository that the role was fetched with; empty for a role of the project.
+	repository   string
 	inner, outer *namespace
 	play         *Play
 	at           hcl.Range
@@ -26,9 +28,6 @@ type role struct {
 	// varies is set if what vars gives may differ between hosts.
 	varies bool
 }
-
-// roleFile is the file of a role that is imported by the name of its directory.
-const roleFile = "main.hcl"
 
 var (
 	roleShape = shape{
@@ -44,20 +43,21 @@ var (
 // imported decodes an import in a play: a group of tasks for each round. Handlers of the role become handlers of the
 // play.
 func (d *playDecoder) imported(block *hclsyntax.Block, parent *Group, tags []string) []Node {
-	path, ok := d.label(block, "the directory of a role")
+	label, ok := d.label(block, "the directory or the address of a role")
 	if !ok {
 		return nil
 	}
 	d.check(block.Body, roleImportShape)
 	at := block.LabelRanges[0]
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(d.dir, path)
+	from := ""
+	if d.space.role != nil {
+		from = d.space.role.repository
 	}
-	name := strings.TrimSuffix(filepath.Base(path), ".hcl")
-	if filepath.Ext(path) != ".hcl" {
-		path = filepath.Join(path, roleFile)
+	found, ok := d.locate(label, at, d.dir, from)
+	if !ok {
+		return nil
 	}
-	path = filepath.Clean(path)
+	path, name := found.file, found.name
 	trail := []string{path}
 	for r := d.space.role; r != nil; r = r.outer.role {
 		trail = append([]string{r.file}, trail...)
@@ -80,15 +80,15 @@ func (d *playDecoder) imported(block *hclsyntax.Block, parent *Group, tags []str
 	}
 	forEach := expression(block.Body, "for_each")
 	if forEach == nil {
-		return d.round(group, body, path, block, name, cty.NilVal)
+		return d.round(group, body, found, block, name, cty.NilVal)
 	}
 	all, known := d.importRounds(forEach)
 	if !known {
-		return d.round(group, body, path, block, name+"[…]", unknownItem)
+		return d.round(group, body, found, block, name+"[…]", unknownItem)
 	}
 	var nodes []Node
 	for _, item := range all {
-		nodes = append(nodes, d.round(group, body, path, block, fmt.Sprintf("%s[%q]", name, item.Key), item.Object())...)
+		nodes = append(nodes, d.round(group, body, found, block, fmt.Sprintf("%s[%q]", name, item.Key), item.Object())...)
 	}
 	return nodes
 }
@@ -124,7 +124,7 @@ func (l *loader) perHost(expr hcl.Expression, what string) *hcl.Diagnostic {
 }
 
 // round decodes one round of an import.
-func (d *playDecoder) round(of *Group, body *hclsyntax.Body, path string, block *hclsyntax.Block, name string, each cty.Value) []Node {
+func (d *playDecoder) round(of *Group, body *hclsyntax.Body, from roleFile, block *hclsyntax.Block, name string, each cty.Value) []Node {
 	if earlier, ok := d.roles[name]; ok {
 		d.report(fault(block.LabelRanges[0], fmt.Sprintf("role %q is imported twice in this play", name),
 			fmt.Sprintf("The other import is at %s. Tasks are told apart by the name of their role: give one of the imports another, name = \"…\".", lineOf(earlier))))
@@ -132,7 +132,7 @@ func (d *playDecoder) round(of *Group, body *hclsyntax.Body, path string, block 
 	}
 	d.roles[name] = block.DefRange()
 	inner := newNamespace(d.space.functions)
-	r := &role{name: name, file: path, dir: d.dir, inner: inner, outer: d.space, play: d.play, at: block.DefRange(), vars: expression(block.Body, "vars"), each: each}
+	r := &role{name: name, file: from.file, repository: from.repository, dir: d.dir, inner: inner, outer: d.space, play: d.play, at: block.DefRange(), vars: expression(block.Body, "vars"), each: each}
 	r.varies = r.vars != nil && (!readsOnly(r.vars, "var", "local", "each") || d.space.varies() && (reads(r.vars, "var") || reads(r.vars, "local")))
 	inner.role = r
 	d.playbook.roles = append(d.playbook.roles, r)
@@ -140,7 +140,7 @@ func (d *playDecoder) round(of *Group, body *hclsyntax.Body, path string, block 
 	g := *of
 	g.Name, g.role = name, r
 	in := *d
-	in.dir, in.registered = filepath.Dir(path), make(map[string]hcl.Range)
+	in.dir, in.registered = filepath.Dir(from.file), make(map[string]hcl.Range)
 	in.space = inner
 	defer func() { d.loader.space = r.outer }()
 	for _, b := range body.Blocks {

@@ -1,0 +1,168 @@
+package lang
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/engine/gitrepo"
+	"hlplay/engine/hclfile"
+	"hlplay/engine/roles"
+)
+
+// Roles locates the repositories of roles that are imported by their address.
+type Roles interface {
+	// Locate returns the directory of the repository of an address. Its error is a *roles.LockError or a *roles.Problem.
+	Locate(a roles.Address) (dir string, err error)
+}
+
+// repository is where the repository of a role lies; ok is false if it cannot be used.
+type repository struct {
+	dir string
+	ok  bool
+}
+
+// roleFile is the file of a role that is imported.
+type roleFile struct {
+	file string
+	// name is what the role is called.
+	name string
+	// repository is the directory of the repository that the role was fetched with, or empty.
+	repository string
+}
+
+// mainFile is the file of a role that is imported by the name of its directory.
+const mainFile = "main.hcl"
+
+// locate finds the file of a role. dir is the directory of the file that imports it, and from that of the repository which this file
+// was fetched with, or empty.
+func (l *loader) locate(label string, at hcl.Range, dir, from string) (roleFile, bool) {
+	if roles.IsAddress(label) {
+		return l.locateAddress(label, at)
+	}
+	path := label
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	if from != "" {
+		if inside, err := filepath.Rel(from, path); filepath.IsAbs(label) || err != nil || !filepath.IsLocal(inside) {
+			l.report(fault(at, "the import leads out of the role's repository", "A role that was fetched can import roles of its own repository by a relative path, and others by their address."))
+			return roleFile{}, false
+		}
+	}
+	return roleFile{fileOfRole(path), strings.TrimSuffix(filepath.Base(path), ".hcl"), from}, true
+}
+
+// fileOfRole returns the file of a role, given the path of its directory or of the file itself.
+func fileOfRole(path string) string {
+	if filepath.Ext(path) != ".hcl" {
+		path = filepath.Join(path, mainFile)
+	}
+	return filepath.Clean(path)
+}
+
+func (l *loader) locateAddress(label string, at hcl.Range) (roleFile, bool) {
+	a, err := roles.Parse(label)
+	if err != nil {
+		summary, detail := "wrong address of a role", err.Error()
+		if wrong := (*gitrepo.Fault)(nil); errors.As(err, &wrong) {
+			detail = sentence(wrong.Problem) + " " + sentence(wrong.Want)
+		}
+		l.report(fault(at, summary, detail))
+		return roleFile{}, false
+	}
+	whole := a
+	whole.Path = "."
+	found, known := l.fetched[whole]
+	if !known {
+		found = l.repository(whole, at)
+		l.fetched[whole] = found
+	}
+	if !found.ok {
+		return roleFile{}, false
+	}
+	file := fileOfRole(filepath.Join(found.dir, filepath.FromSlash(a.Path)))
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		l.report(fault(at, "there is no such role in the repository",
+			fmt.Sprintf("At %s it has no file %s: check what stands behind // in the address.", a.Revision, filepath.ToSlash(strings.TrimPrefix(file, found.dir+string(filepath.Separator))))))
+		return roleFile{}, false
+	}
+	return roleFile{file, a.Name(), found.dir}, true
+}
+
+// repository asks where the repository of an address lies. What is wrong is reported at the import that needs it first.
+func (l *loader) repository(a roles.Address, at hcl.Range) repository {
+	if l.options.Roles == nil {
+		l.report(fault(at, "the address of a role cannot be used here", "Import a role from a folder."))
+		return repository{}
+	}
+	dir, err := l.options.Roles.Locate(a)
+	var lock *roles.LockError
+	var problem *roles.Problem
+	switch {
+	case err == nil:
+		return repository{dir, true}
+	case errors.As(err, &lock):
+		l.report(lock.Diags...)
+		if lock.File != nil {
+			l.playbook.Files[lock.Name] = lock.File
+		}
+	case errors.As(err, &problem):
+		detail := problem.Detail
+		if problem.Install {
+			detail += fmt.Sprintf("\nRun: hlplay roles install %s", l.playbook.Path)
+		}
+		l.report(fault(at, problem.Summary, detail))
+	default:
+		l.report(fault(at, "the role cannot be used", sentence(err.Error())))
+	}
+	return repository{}
+}
+
+// Follow reads a playbook and everything that it imports, and has o.Roles locate each role that is imported by its address. It
+// needs no values and, unlike Load, checks nothing else. The playbook is for diagnostics to quote.
+func Follow(path string, o Options) (*Playbook, hcl.Diagnostics) {
+	l := newLoader(path, o, hclfile.Read)
+	l.follow(roleFile{file: filepath.Clean(path)}, nil, false, make(map[string]bool))
+	return l.playbook, arrange(l.diags, l.order)
+}
+
+// follow follows the imports of a playbook's file or, if inRole is set, of a role's. seen holds the files that were followed.
+func (l *loader) follow(of roleFile, at *hcl.Range, inRole bool, seen map[string]bool) {
+	if seen[of.file] {
+		return
+	}
+	seen[of.file] = true
+	body, ok := l.parse(of.file, at)
+	if !ok {
+		return
+	}
+	dir := filepath.Dir(of.file)
+	var within func(body *hclsyntax.Body, inPlay bool)
+	within = func(body *hclsyntax.Body, inPlay bool) {
+		for _, block := range body.Blocks {
+			switch {
+			case block.Type != "import":
+				within(block.Body, true)
+			case len(block.Labels) != 1: // validate reports it
+			case inPlay:
+				if role, ok := l.locate(block.Labels[0], block.LabelRanges[0], dir, of.repository); ok {
+					l.follow(role, &block.LabelRanges[0], true, seen)
+				}
+			case !roles.IsAddress(block.Labels[0]):
+				file := block.Labels[0]
+				if !filepath.IsAbs(file) {
+					file = filepath.Join(dir, file)
+				}
+				l.follow(roleFile{file: filepath.Clean(file)}, &block.LabelRanges[0], false, seen)
+			}
+		}
+	}
+	within(body, inRole)
+}
