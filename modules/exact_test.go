@@ -104,6 +104,7 @@ var exact = map[string]struct {
 	"pbs.Token.plan":              {true, "the server's files, and one that keeps the secret"},
 	"pvesm.Module.plan":           {false, "a storage is activated: mounts and directories appear"},
 	"pvesm.Module.set":            {false, "a storage is activated: mounts and directories appear"},
+	"qm.Module.mapStep":           {false, "a USB device of a running guest may be exchanged"},
 	"qm.Module.moveDisk":          {false, "disks are made on storages"},
 	"qm.Module.create":            {false, "disks are made on storages"},
 	"raid.site.assemble":          {false, "what is on the array may be more than a file system"},

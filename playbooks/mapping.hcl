@@ -2,8 +2,9 @@
 #
 #   hlplay run playbooks/mapping.hcl -i inventory -e @vars.hcl --check --diff
 #
-# The devices are passed through first: playbooks/stages/passthrough.hcl. A guest that has the raw device of one node is a person's:
-# switch it off, and give it the mapping instead (qm set 100 --hostpci0 mapping=gpu,pcie=1).
+# The devices are passed through first: playbooks/stages/passthrough.hcl. A machine that has the raw device of one node gets the mapping
+# instead if it is among machines: { "100" = { name = "render", options = { hostpci0 = "mapping=gpu,pcie=1" } } }. While it runs it keeps the
+# raw device; the mapping takes effect when it is started anew.
 
 variable "mapping" {
   description = "Name of the mapping, as guests write it: hostpci0 = \"mapping=gpu\"."
@@ -21,6 +22,12 @@ variable "guests" {
   default     = []
 }
 
+variable "machines" {
+  description = "Machines that get the mapping in place of the raw device, by id: their name, which is checked, and the options hostpciN or usbN."
+  type        = map(object({ name = string, options = map(string) }))
+  default     = {}
+}
+
 play "one name for a device of each node" {
   hosts = "pve"
 
@@ -30,6 +37,15 @@ play "one name for a device of each node" {
         id      = var.mapping
         devices = var.devices
       }
+    }
+  }
+
+  task "G1.55 replace the raw device by the mapping" {
+    for_each = var.machines
+    qm {
+      id      = tonumber(each.key)
+      name    = each.value.name
+      options = each.value.options
     }
   }
 

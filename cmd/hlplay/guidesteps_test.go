@@ -56,7 +56,7 @@ var guideSteps = []guideStep{
 	{id: "G1.52", does: "Test by pulling a cable", left: "A person who wants to see it pulls the cable"},
 	{id: "G1.53", does: "Map a PCI or USB device", differs: "What Proxmox VE compares is read on each host"},
 	{id: "G1.54", does: "Add the other nodes' devices to the mapping"},
-	{id: "G1.55", does: "Use the mapping in the virtual machine", left: "A new machine takes it as an option of the module qm; in one that exists a person replaces the raw device"},
+	{id: "G1.55", does: "Use the mapping in the virtual machine", differs: "A running machine gets it when it is started anew; refused where the node has no such device"},
 	{id: "G1.56", does: "Restrict the guest to nodes with the device", differs: "A strict placement: a rule on Proxmox VE 9, a group on 8"},
 	{id: "G1.57", does: "RAID 6 over twelve disks, with Btrfs", differs: "Disks by serial, only if blank; mounted with `nofail`; read whole once a month", tests: []string{"raid", "raid_names"}},
 	{id: "G1.58", does: "Fetch the key of Proxmox Backup Server"},

@@ -112,7 +112,7 @@ func (m *Module) drift(have pve.GuestConfig) []string {
 	var drift []string
 	want := m.wanted()
 	for _, key := range slices.Sorted(maps.Keys(want)) {
-		if now := have.Options[key]; differs(key, now, want[key]) {
+		if now := have.Options[key]; differs(key, now, want[key]) && !m.replaces(key, have) {
 			drift = append(drift, fmt.Sprintf("%s is %q, the task specifies %q", key, now, want[key]))
 		}
 	}

@@ -45,7 +45,11 @@ var Spec = modules.Spec{
 	Summary: "A virtual machine, created if its id is free",
 	Doc: `The machine is created on the named host if no guest of the cluster has its id. A machine of that id that exists
 is recognised by its name; a difference in memory, cores or anything else that the task says is a note and is never
-repaired here, because a running guest depends on it. A guest of the same id with another name is refused.
+repaired here, because a running guest depends on it; the exceptions follow. A guest of the same id with another name is refused.
+
+**options** that give a mapping (` + "`hostpci0 = \"mapping=gpu,pcie=1\"`, `usb0 = \"mapping=stick\"`" + `) replace the raw device that an existing machine has there. A
+running machine keeps it until it is started anew, which a note says on every run until then; a USB device is exchanged at once if the machine's
+hotplug of USB is on. A mapping without a device of the node that the machine is on is refused.
 
 **move** moves disks to other storages, on the node that the machine is on, and while it runs. What a disk was copied from stays with the
 machine as an unused disk; a note says how to remove it. A machine that is only moved needs its id and nothing else.
@@ -93,7 +97,7 @@ func (m *Module) Validate() error {
 	if m.Name != "" && !guestName.MatchString(m.Name) {
 		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not valid", m.Name), Want: "expected a DNS name: letters, digits, hyphens and dots"}
 	}
-	if m.Node == "" && m.Name != "" && len(m.Move) == 0 {
+	if m.Node == "" && m.Name != "" && len(m.Move) == 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Options)), m.maps) {
 		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "expected the inventory name of a host"}
 	}
 	if m.Memory != nil && *m.Memory < 16 {
@@ -196,11 +200,15 @@ func (m *Module) existing(ctx context.Context, h modules.Host, have pve.GuestCon
 		return modules.Plan{}, fmt.Errorf("id %d belongs to virtual machine %q on %s, the task specifies %q: choose another id, or rename the machine (qm set %d --name %s)",
 			m.ID, have.Title(), have.Node, m.Name, m.ID, m.Name)
 	}
-	steps, err := m.moveDisks(ctx, h, have)
+	after, mapped, notes, err := m.mapDevices(ctx, h, have)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	plan := modules.Plan{Data: data(m.ID, have.Node), Steps: steps, Notes: m.leftBehind(have)}
+	moved, err := m.moveDisks(ctx, h, after)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Data: data(m.ID, have.Node), Steps: append(mapped, moved...), Notes: append(notes, m.leftBehind(have)...)}
 	if drift := m.drift(have); len(drift) > 0 {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("virtual machine %d: %s; not changed", m.ID, strings.Join(drift, "; ")))
 	}

@@ -215,3 +215,85 @@ func TestValidate(t *testing.T) {
 		})
 	}
 }
+
+// withDevices is a host of the cluster's node pve3, where the machine of the task is, with raw devices.
+func withDevices(running bool, options, pending map[string]string) *observe.Host {
+	have := existing("sso")
+	for key, value := range options {
+		have.Options[key] = value
+	}
+	have.Pending = pending
+	have.File, have.Digest = "/etc/pve/nodes/pve3/qemu-server/100.conf", "abc"
+	h := host("pve3", have)
+	h.Predict([]observe.Expectation{
+		pve.Nodes.Expect("", pve.Node{Name: "pve3", Installed: true}),
+		pve.Running.Expect("", map[int]bool{100: running}),
+		pve.Mappings.Expect("", map[string]pve.Mapping{
+			"pci/gpu":   {Devices: []map[string]string{{"node": "pve3", "path": "0000:01:00.0", "id": "10de:2204"}}},
+			"pci/far":   {Devices: []map[string]string{{"node": "pve1", "path": "0000:01:00.0"}}},
+			"usb/stick": {Devices: []map[string]string{{"node": "pve3", "id": "0781:5567"}}},
+		}),
+	})
+	h.SetPeers(func() []*observe.Host { return []*observe.Host{h} }, func(string) (*observe.Host, error) { return h, nil })
+	return h
+}
+
+func TestMappingInPlaceOfADevice(t *testing.T) {
+	raw := map[string]string{"hostpci0": "01:00.0,pcie=1", "usb0": "host=0781:5567"}
+	linux := map[string]string{"hostpci0": "01:00.0,pcie=1", "usb0": "host=0781:5567", "ostype": "l26"}
+	both := map[string]string{"hostpci0": "mapping=gpu,pcie=1", "usb0": "mapping=stick"}
+	for name, test := range map[string]struct {
+		running             bool
+		have, pending, want map[string]string
+		command, note       string
+		risk                modules.Risk
+	}{
+		"off":                      {have: raw, want: both, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --usb0 mapping=stick --digest abc"},
+		"running":                  {running: true, have: raw, want: both, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --usb0 mapping=stick --digest abc", note: "hostpci0, usb0 changes when"},
+		"running, with hotplug":    {running: true, have: linux, want: both, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --usb0 mapping=stick --digest abc", note: "device until it is started anew: hostpci0 changes when", risk: modules.Restarts},
+		"pending":                  {running: true, have: raw, pending: both, want: both, note: "hostpci0, usb0 changes when"},
+		"another change is there":  {running: true, have: raw, pending: map[string]string{"hostpci0": "mapping=old"}, want: map[string]string{"hostpci0": "mapping=gpu,pcie=1"}, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --digest abc", note: "hostpci0 changes when"},
+		"mapped already":           {have: both, want: both},
+		"mapped, in another way":   {have: both, want: map[string]string{"hostpci0": "mapping=gpu"}, note: "not changed"},
+		"a raw device is wanted":   {have: raw, want: map[string]string{"hostpci0": "0000:02:00.0"}, note: "not changed"},
+		"nothing is there":         {want: map[string]string{"hostpci1": "mapping=gpu"}, note: "not changed"},
+		"a port for SPICE is kept": {have: map[string]string{"usb0": "spice"}, want: map[string]string{"usb0": "mapping=stick"}, note: "not changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := module()
+			m.Options = test.want
+			if err := m.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			plan := modulestest.Converges(t, m, withDevices(test.running, test.have, test.pending))
+			got := ""
+			for _, step := range plan.Steps {
+				got += strings.Join(step.Action.(modules.Run).Argv, " ")
+				if step.Risk != test.risk {
+					t.Errorf("the risk is %v, want %v", step.Risk, test.risk)
+				}
+			}
+			if got != test.command {
+				t.Errorf("command %q, want %q", got, test.command)
+			}
+			if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, test.note) || test.note == "" && notes != "" {
+				t.Errorf("notes %q, want %q", notes, test.note)
+			}
+		})
+	}
+}
+
+func TestMappingRefused(t *testing.T) {
+	for want, test := range map[string]struct{ have, options map[string]string }{
+		"mapping far has no device of pve3, where virtual machine 100 is (it has those of pve1)": {map[string]string{"hostpci0": "01:00.0"}, map[string]string{"hostpci0": "mapping=far"}},
+		"there is no mapping stick of PCI devices":                                               {map[string]string{"hostpci0": "01:00.0"}, map[string]string{"hostpci0": "mapping=stick"}},
+		"virtual machine 100 is locked (backup)":                                                 {map[string]string{"hostpci0": "01:00.0", "lock": "backup"}, map[string]string{"hostpci0": "mapping=gpu"}},
+	} {
+		m := module()
+		m.Options = test.options
+		plan, err := m.Plan(context.Background(), withDevices(true, test.have, nil))
+		if err == nil || !strings.Contains(err.Error(), want) || len(plan.Steps) > 0 {
+			t.Errorf("%d steps, %v; expected %q", len(plan.Steps), err, want)
+		}
+	}
+}

@@ -56,6 +56,34 @@ func parseGuest(config string) map[string]string {
 	return keys
 }
 
+// pendingHead begins the section of changes that take effect when the guest is started next.
+const pendingHead = "[PENDING]"
+
+// pendingOf returns the changes that take effect when the guest is started next.
+func pendingOf(config string) map[string]string {
+	_, section, _ := strings.Cut(config, "\n"+pendingHead+"\n")
+	return parseGuest(section)
+}
+
+// withPending formats a configuration with such changes.
+func withPending(keys, pending map[string]string) string {
+	text := formatGuest(keys)
+	if len(pending) > 0 {
+		text += "\n" + pendingHead + "\n" + formatGuest(pending)
+	}
+	return text
+}
+
+// unplugged reports whether a change of an option has to wait until a running guest is started next: a PCI device is never exchanged
+// while the guest runs, a USB device if its hotplug is on (PVE::QemuServer, vmconfig_hotplug_pending).
+func unplugged(key string, keys map[string]string) bool {
+	usb := strings.HasPrefix(key, "usb") && strings.Contains(or(keys["hotplug"], "network,disk,usb"), "usb") && hotUSB[keys["ostype"]]
+	return passedThrough.MatchString(key) && !usb
+}
+
+// hotUSB are the types of guests whose USB devices can be exchanged while they run.
+var hotUSB = map[string]bool{"l26": true, "win8": true, "win10": true, "win11": true}
+
 // unlocked returns an error for what a lock forbids.
 func unlocked(keys map[string]string) error {
 	if lock := keys["lock"]; lock != "" {

@@ -42,7 +42,7 @@ func pctCommands() []perlCommand {
 }
 
 func qmCommands() []perlCommand {
-	options := map[string]check{"name": anyText, "memory": anyText, "cores": anyText, "sockets": anyText, "cpu": anyText, "ostype": anyText, "machine": anyText,
+	options := map[string]check{"name": anyText, "memory": anyText, "cores": anyText, "sockets": anyText, "hotplug": anyText, "cpu": anyText, "ostype": anyText, "machine": anyText,
 		"bios": anyText, "boot": anyText, "scsihw": anyText, "onboot": boolean, "agent": anyText, "tags": anyText, "description": anyText, "efidisk0": anyText,
 		"delete": anyText, "vga": anyText, "serial0": anyText, "ide2": anyText, "numa": boolean, "balloon": anyText, "lock": oneOf("backup", "clone", "create", "migrate", "rollback", "snapshot", "snapshot-delete", "suspended", "suspending"), "acpi": boolean, "kvm": boolean, "freeze": boolean, "reboot": boolean, "autostart": boolean, "tablet": boolean, "protection": boolean}
 	for i := range 16 {
@@ -51,13 +51,14 @@ func qmCommands() []perlCommand {
 		}
 	}
 	vmid := map[string]check{"vmid": integer(100, 999999999)}
-	create := maps.Clone(options)
+	create, change := maps.Clone(options), maps.Clone(options)
+	change["digest"] = anyText
 	create["archive"], create["storage"], create["unique"] = anyText, anyText, boolean
 	return append(append(qmDiskCommands(vmid), qmMigrateCommand(vmid)), []perlCommand{
 		{name: "create", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: create, checks: vmid, run: qmCreate},
 		{name: "list", usage: "[OPTIONS]", options: map[string]check{"full": boolean}, run: qmList},
 		{name: "config", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"current": boolean}, checks: vmid, run: guestConfig},
-		{name: "set", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: options, checks: vmid, run: qmSet},
+		{name: "set", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: change, checks: vmid, run: qmSet},
 		{name: "unlock", args: []string{"vmid"}, usage: "<vmid>", checks: vmid, run: guestUnlock},
 		{name: "status", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"verbose": boolean}, checks: vmid, run: guestStatus},
 		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("start", true)},
@@ -135,7 +136,11 @@ func guestConfig(c *Command, a arguments) int {
 	var text string
 	code := c.read(func(_ *view, db *Database) error {
 		g, err := c.own(db, a)
-		text = shownGuest(parseGuest(g.config))
+		keys := parseGuest(g.config)
+		if !a.bool("current") {
+			maps.Copy(keys, pendingOf(g.config))
+		}
+		text = shownGuest(keys)
 		return err
 	})
 	if code == 0 {
@@ -171,13 +176,21 @@ func qmSet(c *Command, a arguments) int {
 		if err != nil {
 			return err
 		}
-		keys := parseGuest(g.config)
+		keys, pending := parseGuest(g.config), pendingOf(g.config)
 		if err := unlocked(keys); err != nil {
 			return err
 		}
+		if a.has("digest") && a.get("digest") != digest(g.config) {
+			return failed(exitDie, "detected modified configuration - file changed by other user? Try again.")
+		}
 		for _, key := range sortedKeys(a.values) {
-			if key != "vmid" && key != "delete" {
-				keys[key] = v.guestValue(key, a.get(key))
+			if key != "vmid" && key != "delete" && key != "digest" {
+				if db.guestState(g.id).Running && unplugged(key, keys) {
+					pending[key] = v.guestValue(key, a.get(key))
+				} else {
+					keys[key] = v.guestValue(key, a.get(key))
+					delete(pending, key)
+				}
 				changes = append(changes, "-"+key+" "+latin1(a.get(key)))
 			}
 		}
@@ -193,7 +206,7 @@ func qmSet(c *Command, a arguments) int {
 		if err := v.allocate(db, g.id, keys, c.Stdout); err != nil {
 			return err
 		}
-		db.Write(g.path(), []byte(formatGuest(keys)), v.now)
+		db.Write(g.path(), []byte(withPending(keys, pending)), v.now)
 		return nil
 	})
 	if code == 0 && c.Argv[0] == "qm" {
@@ -228,7 +241,7 @@ func guestPower(verb string, on bool) func(*Command, arguments) int {
 			if verb == "shutdown" && !state.Running {
 				return failed(exitDie, "VM %s not running", g.id)
 			}
-			v.power(state, on)
+			v.switchGuest(db, g, on)
 			return nil
 		})
 		if code == 0 && managed {
@@ -270,6 +283,17 @@ func qmDestroy(c *Command, a arguments) int {
 		delete(db.Guests, g.id)
 		return nil
 	})
+}
+
+// switchGuest switches a guest on or off. What is pending takes effect when it is started.
+func (v *view) switchGuest(db *Database, g guest, on bool) {
+	state := db.guestState(g.id)
+	if pending := pendingOf(g.config); on && !state.Running && len(pending) > 0 {
+		keys := parseGuest(g.config)
+		maps.Copy(keys, pending)
+		db.Write(g.path(), []byte(formatGuest(keys)), v.now)
+	}
+	v.power(state, on)
 }
 
 // power switches a guest on or off; a running one has a process.

@@ -229,7 +229,7 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 			}
 			return
 		}
-		v.power(db.guestState(g.id), on)
+		v.switchGuest(db, g, on)
 		s.Running, s.Tries = on, 0
 		if on {
 			s.Failed = nil

@@ -77,9 +77,12 @@ func parseGuests(content []byte) (map[int]Guest, error) {
 type GuestConfig struct {
 	Exists bool
 	Guest
-	// Options holds the current configuration, without snapshots and pending changes. The lines that begin with # are
+	// Options holds the current configuration, without snapshots. The lines that begin with # are
 	// the description, which is decoded.
 	Options map[string]string
+	// Pending holds options that get another value when the guest is started next; a deletion is not among them. An expectation
+	// without any claims none.
+	Pending map[string]string
 	// File is where the configuration was found, and Digest its version (see Versioned). An expectation claims
 	// neither.
 	File, Digest string
@@ -138,10 +141,23 @@ func parseGuestConfig(output []byte) GuestConfig {
 		g.Type = "lxc"
 	}
 	g.Node = path.Base(path.Dir(folder))
+	pending := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, " \t\r\n")
 		if strings.HasPrefix(line, "[") {
-			break
+			if pending = line == "[PENDING]"; !pending {
+				break // snapshots and the like come last
+			}
+			continue
+		}
+		if pending {
+			if key, value, ok := strings.Cut(line, ":"); ok && key != "delete" && !strings.HasPrefix(line, "#") {
+				if g.Pending == nil {
+					g.Pending = map[string]string{}
+				}
+				g.Pending[key] = strings.TrimSpace(value)
+			}
+			continue
 		}
 		if remark, ok := strings.CutPrefix(line, "#"); ok {
 			g.Options["description"] += decodeText(remark) + "\n"
@@ -201,8 +217,23 @@ func completeGuest(expected, found GuestConfig) GuestConfig {
 	}
 	if expected.Exists {
 		expected.Options = options
+		expected.Pending = pendingWith(expected.Pending, found.Pending)
 	}
 	return expected
+}
+
+// pendingWith returns the pending options that were found, with those expected that they do not bear out.
+func pendingWith(expected, found map[string]string) map[string]string {
+	pending := maps.Clone(found)
+	for name, value := range expected {
+		if !bearsOut(found[name], value) {
+			if pending == nil {
+				pending = map[string]string{}
+			}
+			pending[name] = value
+		}
+	}
+	return pending
 }
 
 // bearsOut reports whether an option has the written value, compared part by part as Proxmox VE interprets it. It may

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"hlplay/engine/remote"
 	"hlplay/modules/internal/modulestest"
 )
@@ -24,5 +26,20 @@ func TestABrokenPackageDatabaseIsNoMissingPackage(t *testing.T) {
 	broken := remote.Answer{Stdout: []byte("name pve1\n"), Stderr: []byte("dpkg-query: error: parsing file '/var/lib/dpkg/status' near line 1\n"), Exit: 2}
 	if _, err := parseNode(broken); err == nil || !strings.Contains(err.Error(), "parsing file") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A configuration as PVE::QemuServer::write_vm_config writes it, with a change that is pending and a snapshot.
+func TestPendingOptions(t *testing.T) {
+	got := parseGuestConfig([]byte("/etc/pve/nodes/pve1/qemu-server/100.conf\n#a note\nhostpci0: 0000:01:00.0\nname: sso\n\n[PENDING]\n#another note\ndelete: usb1\nhostpci0: mapping=gpu,pcie=1\n\n[before]\nhostpci0: 0000:02:00.0\nmemory: 512\n"))
+	if diff := cmp.Diff(map[string]string{"hostpci0": "mapping=gpu,pcie=1"}, got.Pending); diff != "" {
+		t.Errorf("pending (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"hostpci0": "0000:01:00.0", "name": "sso", "description": "a note"}, got.Options); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
+	}
+	want := GuestConfig{Exists: true, Pending: map[string]string{"hostpci0": "mapping=gpu"}}
+	if completed := completeGuest(want, got); completed.Pending["hostpci0"] != "mapping=gpu,pcie=1" {
+		t.Errorf("expected and found: %v", completed.Pending)
 	}
 }
