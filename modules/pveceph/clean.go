@@ -15,7 +15,7 @@ import (
 
 // Clean waits for clean placement groups.
 type Clean struct {
-	Timeout time.Duration `hcl:"timeout,optional" default:"10m" doc:"How long to wait at most."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"10m" doc:"Maximum time to wait."`
 }
 
 func (c *Clean) scope() modules.Scope { return modules.OncePerCluster }

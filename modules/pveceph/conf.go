@@ -18,7 +18,7 @@ import (
 // Conf sets settings in a section of the cluster's ceph.conf.
 type Conf struct {
 	Section  string            `hcl:"section,optional" default:"global" doc:"The section: global, mon, mgr, osd, mds, client, or one of a daemon, such as osd.3."`
-	Settings map[string]string `hcl:"settings" doc:"Settings by name. Others, and comments, stay as they are."`
+	Settings map[string]string `hcl:"settings" doc:"Settings by name. Other settings and comments are kept."`
 }
 
 func (c *Conf) scope() modules.Scope { return modules.OncePerCluster }
@@ -34,19 +34,19 @@ var ofOthers = []string{"fsid", "mon_host", "public_network", "cluster_network",
 func (c *Conf) validate() error {
 	switch {
 	case !confSection.MatchString(c.Section):
-		return &modules.ArgumentError{Argument: "conf.section", Problem: fmt.Sprintf("%q is not a section of ceph.conf", c.Section), Want: "global, mon, mgr, osd, mds or client, or one of a daemon, such as osd.3"}
+		return &modules.ArgumentError{Argument: "conf.section", Problem: fmt.Sprintf("%q is not a section of ceph.conf", c.Section), Want: "expected global, mon, mgr, osd, mds or client, or one of a daemon, such as osd.3"}
 	case len(c.Settings) == 0:
-		return &modules.ArgumentError{Argument: "conf.settings", Problem: "no setting is given", Want: "settings = { mon_osd_down_out_interval = 300 }"}
+		return &modules.ArgumentError{Argument: "conf.settings", Problem: "there are no settings", Want: "expected settings = { mon_osd_down_out_interval = 300 }"}
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.Settings)) {
 		value := c.Settings[key]
 		switch {
 		case !confKey.MatchString(key):
-			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%q is not the name of a setting", key), Want: "lower-case letters, digits and _"}
+			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%q is not the name of a setting", key), Want: "expected lower-case letters, digits and _"}
 		case slices.Contains(ofOthers, key):
-			return &modules.ArgumentError{Argument: "conf.settings", Problem: key + " is set by init and mon, and a running cluster does not survive another value", Want: "leave it out"}
+			return &modules.ArgumentError{Argument: "conf.settings", Problem: key + " is set by init and mon, and changing it breaks a running cluster", Want: "leave it out"}
 		case value == "" || strings.TrimSpace(value) != value || strings.ContainsAny(value, "\n\r\\"):
-			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%s: %q is not a value of one line", key, value), Want: "text without line ends, backslashes, and blanks at its ends"}
+			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%s: %q is not a single-line value", key, value), Want: "expected text without line breaks, backslashes, or blanks at either end"}
 		}
 	}
 	return nil
@@ -59,7 +59,7 @@ func (c *Conf) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	if !s.conf.Initialised() {
-		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: a task with pveceph { init { … } } comes before", h.Name())
+		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: run a task with pveceph { init { … } } first", h.Name())
 	}
 	conf := s.conf
 	var said []string

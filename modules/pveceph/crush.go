@@ -19,7 +19,7 @@ import (
 
 // Crush sets the CRUSH map as a whole.
 type Crush struct {
-	Map      string `hcl:"map" doc:"The whole map in crushtool's language. Get the cluster's with ceph osd getcrushmap -o map && crushtool -d map, edit that, and say file(\"map.txt\"). Weights that crushtool has rounded stay exact; a bucket without weight in its parent gets the sum of its items."`
+	Map      string `hcl:"map" doc:"The whole map in crushtool's language. Get the cluster's with ceph osd getcrushmap -o map && crushtool -d map, edit it, and use file(\"map.txt\"). Weights that crushtool has rounded stay exact; a bucket without weight in its parent gets the sum of its items."`
 	MaxMoved string `hcl:"max_moved,optional" default:"5%" doc:"How many of the copies of any one pool may move, as a percentage."`
 }
 
@@ -27,7 +27,7 @@ func (c *Crush) scope() modules.Scope { return modules.OncePerCluster }
 
 func (c *Crush) validate() error {
 	if _, err := ceph.ParseCrushText(c.Map); err != nil {
-		return &modules.ArgumentError{Argument: "crush.map", Problem: err.Error(), Want: "the text that crushtool -d prints for the cluster's map, with the changes"}
+		return &modules.ArgumentError{Argument: "crush.map", Problem: err.Error(), Want: "expected the output of crushtool -d for the cluster's map, with your changes"}
 	}
 	_, err := percentage("crush.max_moved", c.MaxMoved)
 	return err
@@ -47,7 +47,7 @@ func (c *Crush) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		return modules.Plan{}, err
 	}
 	if have.Unsupported != "" {
-		return modules.Plan{}, fmt.Errorf("hlplay does not set the CRUSH map, because it would lose something of the cluster's: %s", have.Unsupported)
+		return modules.Plan{}, fmt.Errorf("hlplay cannot set the CRUSH map without losing part of the cluster's: %s", have.Unsupported)
 	}
 	want := text.On(have)
 	if want.Same(have) {
@@ -78,7 +78,7 @@ func (c *Crush) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		return modules.Plan{}, err
 	}
 	if pool, moved := e.mostMoved(); moved > most+1e-9 {
-		return modules.Plan{}, fmt.Errorf("this CRUSH map would move about %s of the copies of pool %s, and crush.max_moved is %s: go there in smaller steps, or raise it", percent(moved), pool, percent(most))
+		return modules.Plan{}, fmt.Errorf("this CRUSH map would move about %s of the copies of pool %s, and crush.max_moved is %s: change it in smaller steps, or raise the limit", percent(moved), pool, percent(most))
 	}
 	return s.plan(e.step(h, d)), nil
 }
@@ -95,12 +95,12 @@ type crushEdit struct {
 func (e *crushEdit) checkParts() error {
 	for _, id := range slices.Sorted(maps.Keys(e.have.Devices)) {
 		if is, ok := e.want.Devices[id]; !ok || is.Name != e.have.Devices[id].Name {
-			return fmt.Errorf("crush.map lacks %s, which the cluster has: it was taken before that OSD was added; edit what the cluster has now. To remove an OSD, use osd_absent", e.have.Devices[id].Name)
+			return fmt.Errorf("crush.map lacks %s, which the cluster has: the map was read before that OSD was added; edit the cluster's current map. To remove an OSD, use osd_absent", e.have.Devices[id].Name)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(e.want.Devices)) {
 		if _, ok := e.have.Devices[id]; !ok {
-			return fmt.Errorf("crush.map has %s, which the cluster does not have: it was taken before that OSD was removed; edit what the cluster has now", e.want.Devices[id].Name)
+			return fmt.Errorf("crush.map has %s, which the cluster does not have: the map was read before that OSD was removed; edit the cluster's current map", e.want.Devices[id].Name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.pools)) {
@@ -111,7 +111,7 @@ func (e *crushEdit) checkParts() error {
 	before := e.have.Imbalances()
 	for _, i := range e.want.Imbalances() {
 		if !slices.Contains(before, i) {
-			return fmt.Errorf("crush.map gives %s the weight %s in %s, but its own items weigh %s together: say that, or leave the weight out there, and it is added up", i.Bucket, weightText(i.Weight), i.Parent, weightText(i.Items))
+			return fmt.Errorf("crush.map gives %s the weight %s in %s, but its own items weigh %s together: use that weight, or omit it to have it calculated", i.Bucket, weightText(i.Weight), i.Parent, weightText(i.Items))
 		}
 	}
 	return nil
@@ -155,19 +155,19 @@ func (e *crushEdit) checkTrial(ctx context.Context, h modules.Host) error {
 	case err != nil:
 		return err
 	case e.result.Version != e.have.Version:
-		return fmt.Errorf("the CRUSH map was changed by somebody else while it was read (version %d, then %d): run again", e.have.Version, e.result.Version)
+		return fmt.Errorf("the CRUSH map changed while it was being read (version %d, then %d): run again", e.have.Version, e.result.Version)
 	case e.result.Refusal != "":
-		return fmt.Errorf("crushtool does not compile crush.map: %s", e.result.Refusal)
+		return fmt.Errorf("crushtool cannot compile crush.map: %s", e.result.Refusal)
 	}
 	if text, err := ceph.ParseCrushText(e.result.Compiled); err != nil || !text.On(e.want).Same(e.want) {
-		return fmt.Errorf("crushtool on %s understands crush.map in another way than hlplay: compare the text with what crushtool -c and crushtool -d make of it", h.Name())
+		return fmt.Errorf("crushtool on %s interprets crush.map differently from hlplay: compare the text with the output of crushtool -c followed by crushtool -d", h.Name())
 	}
 	for _, use := range uses {
 		switch m := e.result.Moves[use]; {
 		case m.After > m.Before:
 			return fmt.Errorf("with this CRUSH map, %s of size %d finds too few OSDs for %d of %d placement groups that crushtool tried (now: %d)", users[use], use.Size, m.After, m.Tried, m.Before)
 		case m.Fewer > 0:
-			return fmt.Errorf("with this CRUSH map, %s of size %d finds %s fewer for the %d placement groups that crushtool tried, and Ceph would remove as many copies", users[use], use.Size, plural.Of(m.Fewer, "OSD"), m.Tried)
+			return fmt.Errorf("with this CRUSH map, %s of size %d finds %s fewer for the %d placement groups that crushtool tried, so Ceph would remove as many copies", users[use], use.Size, plural.Of(m.Fewer, "OSD"), m.Tried)
 		}
 	}
 	return nil
@@ -220,7 +220,7 @@ func (e *crushEdit) warnings() string {
 		text += "; rules that it lacks are removed: " + strings.Join(lost, ", ")
 	}
 	if len(described) > 0 {
-		text += "; tasks with these must say the same: " + strings.Join(described, ", ")
+		text += "; other tasks that set these must agree: " + strings.Join(described, ", ")
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.pools)) {
 		if m := e.result.Moves[e.useOf(name)]; m.After > 0 {
@@ -283,7 +283,7 @@ func (e *crushEdit) step(h modules.Host, d ceph.Distribution) modules.Step {
 			Explain: func(exit int, stdout, stderr []byte) error {
 				if bytes.Contains(stderr, []byte("prior_version")) {
 					// The text was made without this change and would undo it.
-					return fmt.Errorf("somebody has changed the CRUSH map since version %s was read, and nothing was set: bring the text up to date with the cluster (ceph osd crush dump), then run again", version)
+					return fmt.Errorf("the CRUSH map has changed since version %s was read, so nothing was set: update the text from the cluster (ceph osd crush dump), then run again", version)
 				}
 				return explain(exit, stdout, stderr)
 			},

@@ -41,20 +41,20 @@ func TestCrush(t *testing.T) {
 	}{
 		"as it is":                      {text: crushText},
 		"the same, written otherwise":   {text: edit("{ id -3", "{ # the first\n\tid -3", "weight 0.90970", "weight 0.910", "id -6 class hdd", "")},
-		"a weight":                      {text: lighter, result: moves(few), says: "set the CRUSH map in place of version 7: about 3.1 % of pool vm-disks moves; tasks with these must say the same: weight of osd.1; the old map is kept in /var/backups/ceph-crushmap-7"},
+		"a weight":                      {text: lighter, result: moves(few), says: "set the CRUSH map in place of version 7: about 3.1 % of pool vm-disks moves; other tasks that set these must agree: weight of osd.1; the old map is kept in /var/backups/ceph-crushmap-7"},
 		"too much":                      {text: lighter, result: moves(few), most: "3%", fails: "would move about 3.1 % of the copies of pool vm-disks, and crush.max_moved is 3.0 %"},
 		"too few places":                {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 1, After: 20}), fails: "pool vm-disks of size 3 finds too few OSDs for 20 of 1024 placement groups that crushtool tried (now: 1)"},
 		"as few places as before":       {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 20, After: 20}), says: "pool vm-disks has too few OSDs for 20 of 1024 placement groups that crushtool tried, as it had before"},
-		"fewer places for as many":      {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 1024, After: 1024, Fewer: 1024}), fails: "pool vm-disks of size 3 finds 1024 OSDs fewer for the 1024 placement groups that crushtool tried, and Ceph would remove as many copies"},
+		"fewer places for as many":      {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 1024, After: 1024, Fewer: 1024}), fails: "pool vm-disks of size 3 finds 1024 OSDs fewer for the 1024 placement groups that crushtool tried, so Ceph would remove as many copies"},
 		"a rule less":                   {text: crushText[:strings.Index(crushText, "rule spare")], result: moves(ceph.CrushMove{Tried: 1024}), says: "no data moves; rules that it lacks are removed: spare"},
-		"another rule":                  {text: edit("take default class hdd", "take default"), result: moves(ceph.CrushMove{Tried: 1024}), says: "must say the same: rule spare"},
+		"another rule":                  {text: edit("take default class hdd", "take default"), result: moves(ceph.CrushMove{Tried: 1024}), says: "other tasks that set these must agree: rule spare"},
 		"a rule that is used":           {text: edit("rule replicated_rule { id 0", "rule replicated_rule { id 3"), fails: "crush.map lacks rule replicated_rule (id 0), which pool vm-disks uses"},
-		"an OSD that was added":         {text: edit("device 1 osd.1 class hdd", "", "item osd.1 weight 0.90970", ""), fails: "crush.map lacks osd.1, which the cluster has: it was taken before that OSD was added"},
+		"an OSD that was added":         {text: edit("device 1 osd.1 class hdd", "", "item osd.1 weight 0.90970", ""), fails: "crush.map lacks osd.1, which the cluster has: the map was read before that OSD was added"},
 		"an OSD that was removed":       {text: edit("type 0 osd\n", "device 2 osd.2\ntype 0 osd\n"), fails: "crush.map has osd.2, which the cluster does not have"},
 		"weights that do not add up":    {text: edit("osd.1 weight 0.90970", "osd.1 weight 0.5"), fails: "crush.map gives pve2 the weight 0.9097 in default, but its own items weigh 0.5 together"},
-		"crushtool refuses":             {text: lighter, result: ceph.CrushResult{Version: 7, Refusal: "bad"}, fails: "crushtool does not compile crush.map: bad"},
-		"another version while it read": {text: lighter, result: ceph.CrushResult{Version: 8}, fails: "was changed by somebody else while it was read (version 7, then 8): run again"},
-		"crushtool reads it otherwise":  {text: lighter, result: ceph.CrushResult{Version: 7, Compiled: crushText}, fails: "understands crush.map in another way than hlplay"},
+		"crushtool refuses":             {text: lighter, result: ceph.CrushResult{Version: 7, Refusal: "bad"}, fails: "crushtool cannot compile crush.map: bad"},
+		"another version while it read": {text: lighter, result: ceph.CrushResult{Version: 8}, fails: "changed while it was being read (version 7, then 8): run again"},
+		"crushtool reads it otherwise":  {text: lighter, result: ceph.CrushResult{Version: 7, Compiled: crushText}, fails: "interprets crush.map differently from hlplay"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			present, err := ceph.ParseCrushText(crushText)
@@ -104,7 +104,7 @@ func TestCrush(t *testing.T) {
 				if got := strings.Join(run.Argv[3:], " "); got != "sh /etc/pve/ceph.conf 7 /var/backups/ceph-crushmap-" || len(step.Objects) != 1 {
 					t.Errorf("arguments %q, objects %v", got, step.Objects)
 				}
-				if err := run.Explain(1, nil, []byte("Error EPERM: prior_version 7 != crush version 8\n")); err == nil || !strings.Contains(err.Error(), "somebody has changed the CRUSH map since version 7") {
+				if err := run.Explain(1, nil, []byte("Error EPERM: prior_version 7 != crush version 8\n")); err == nil || !strings.Contains(err.Error(), "the CRUSH map has changed since version 7") {
 					t.Errorf("another's change is reported as %v", err)
 				}
 			}

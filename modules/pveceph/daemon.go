@@ -34,7 +34,7 @@ func (m *Mon) validate() error {
 		return nil
 	}
 	if _, err := netip.ParseAddr(m.Address); err != nil {
-		return &modules.ArgumentError{Argument: "mon.address", Problem: fmt.Sprintf("%q is not an IP address", m.Address), Want: "an address of this host in Ceph's public network"}
+		return &modules.ArgumentError{Argument: "mon.address", Problem: fmt.Sprintf("%q is not an IP address", m.Address), Want: "expected an address of this host in Ceph's public network"}
 	}
 	return nil
 }
@@ -45,7 +45,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	if !s.conf.Initialised() {
-		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: a task with pveceph { init { … } } comes before", h.Name())
+		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: run a task with pveceph { init { … } } first", h.Name())
 	}
 	name := s.node.Name
 	mon, err := ceph.Monitors.Observe(ctx, h, name)
@@ -57,13 +57,13 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	await := "mon." + name + " in the monitors' quorum"
 	switch {
 	case mon.InMap && !s.local.Mon:
-		return modules.Plan{}, fmt.Errorf("mon.%s is in the monitor map but %s has no /var/lib/ceph/mon/ceph-%s: was it installed anew? remove the monitor from another node first (ceph mon remove %s)",
+		return modules.Plan{}, fmt.Errorf("mon.%s is in the monitor map but %s has no /var/lib/ceph/mon/ceph-%s, as after a reinstallation: remove the monitor from another node first (ceph mon remove %s)",
 			name, h.Name(), name, name)
 	case mon.InMap && (!mon.InQuorum || !s.runs("mon", name)):
 		return s.plan(s.startUnit(ceph.DaemonUnit("mon", name), await, pve.Everywhere(h, ceph.Monitors.Expect(name, in)))), nil
 	case mon.InMap:
 		if m.Address != "" && mon.Address != "" && !sameAddress(mon.Address, m.Address) {
-			s.note("mon.%s is at %s, the task says %s; not changed: a monitor does not move", name, mon.Address, m.Address)
+			s.note("mon.%s is at %s, the task says %s; not changed, because a monitor cannot change its address", name, mon.Address, m.Address)
 		}
 		steps, err := s.firstManager(ctx)
 		if err != nil {
@@ -73,7 +73,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		plan.Data = modules.Data(result{ID: cty.StringVal(name), Address: &mon.Address})
 		return plan, nil
 	case s.local.Mon:
-		return modules.Plan{}, fmt.Errorf("%s has /var/lib/ceph/mon/ceph-%s but mon.%s is not in the monitor map: a left-over of a removed monitor or of a creation that died; if it is not the last copy of a cluster's map, move it away and run again",
+		return modules.Plan{}, fmt.Errorf("%s has /var/lib/ceph/mon/ceph-%s but mon.%s is not in the monitor map: left over from a removed monitor or from an interrupted creation; if it is not the last copy of a cluster's map, move it away and run again",
 			h.Name(), name, name)
 	case s.conf.Sections["mon."+name] != nil:
 		return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf has a section [mon.%s] but the monitor does not exist: remove the section, and its address from mon_host, and run again", name)
@@ -167,7 +167,7 @@ func (m *Mon) address(ctx context.Context, s *site) (string, error) {
 		case 0:
 			return "", fmt.Errorf("%s has no address in Ceph's public network %s: is the interface up?", s.host.Name(), s.conf.Global("public_network"))
 		}
-		return "", fmt.Errorf("%s has several addresses in Ceph's public network: %s; choose one with address", s.host.Name(), strings.Join(have, ", "))
+		return "", fmt.Errorf("%s has several addresses in Ceph's public network: %s; select one with address", s.host.Name(), strings.Join(have, ", "))
 	}
 	for _, address := range have {
 		if sameAddress(address, m.Address) {
@@ -248,7 +248,7 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	case s.local.MDS:
 		return s.plan(append(s.link(), s.startUnit(unit, await, expect))...), nil
 	case s.conf.Sections["mds."+name] != nil:
-		return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf has a section [mds.%s] but %s has no such metadata server: run `pveceph mds destroy %s` there, then this again", name, h.Name(), name)
+		return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf has a section [mds.%s] but %s has no such metadata server: run `pveceph mds destroy %s` there, then run this again", name, h.Name(), name)
 	case name[0] >= '0' && name[0] <= '9':
 		return modules.Plan{}, fmt.Errorf("a metadata server's id cannot begin with a digit, and it is the node's name: %s", name)
 	}

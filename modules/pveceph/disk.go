@@ -71,7 +71,7 @@ func (b *bay) find(argument, name string) (observe.BlockDevice, error) {
 		return d, fmt.Errorf("%s: %s has no device %s; it has: %s", argument, b.host.Name(), name, orNone(strings.Join(names, ", ")))
 	}
 	if d.Type != "disk" && d.Type != "part" {
-		return d, fmt.Errorf("%s: %s on %s is a %s; Ceph on Proxmox VE takes disks and partitions", argument, name, b.host.Name(), d.Type)
+		return d, fmt.Errorf("%s: %s on %s is a %s, but Ceph on Proxmox VE uses only disks and partitions", argument, name, b.host.Name(), d.Type)
 	}
 	return d, nil
 }
@@ -201,7 +201,7 @@ func (b *bay) usable(argument, name string, wipe wiping) (observe.BlockDevice, *
 	}
 	for _, osd := range b.osds {
 		if osd.ID >= 0 && slices.Contains(osd.Devices, d.Name) {
-			return d, nil, fmt.Errorf("%s: %s on %s is blank, but osd.%d last ran on %s: was the disk replaced, or have the names changed? destroy osd.%d, or start it on its disk, first",
+			return d, nil, fmt.Errorf("%s: %s on %s is blank, but osd.%d last ran on %s: the disk was replaced, or the names have changed; destroy osd.%d, or start it on its disk, first",
 				argument, name, b.host.Name(), osd.ID, d.Name, osd.ID)
 		}
 	}
@@ -211,8 +211,8 @@ func (b *bay) usable(argument, name string, wipe wiping) (observe.BlockDevice, *
 // Disks checks devices before anything is done to them.
 type Disks struct {
 	Devices  []string `hcl:"devices" doc:"Paths, by-id names preferred. Each must be blank, carry an OSD of this cluster, or be covered by wipe."`
-	Wipe     []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are not blank and may be wiped: those of the tasks that make OSDs."`
-	MaxWiped int      `hcl:"max_wiped,optional" default:"1" doc:"How many disks of a host may be wiped at most."`
+	Wipe     []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are not blank and may be wiped: those of the tasks that create OSDs."`
+	MaxWiped int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host."`
 }
 
 func (d *Disks) scope() modules.Scope { return modules.EachHost }
@@ -226,7 +226,7 @@ func (d *Disks) validate() error {
 			return err
 		}
 		if seen[device] {
-			return &modules.ArgumentError{Argument: "disks.devices", Problem: device + " is named twice", Want: "each device once"}
+			return &modules.ArgumentError{Argument: "disks.devices", Problem: device + " is given twice", Want: "expected each device once"}
 		}
 		seen[device] = true
 	}
@@ -256,7 +256,7 @@ func (d *Disks) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		}
 		real[device.Name] = name
 		if better := stable(device); !strings.HasPrefix(name, "/dev/disk/") && better != device.Path {
-			notes = append(notes, fmt.Sprintf("%s may be another disk after the next boot; %s is this one for ever", name, better))
+			notes = append(notes, fmt.Sprintf("%s may refer to another disk after the next boot; %s always refers to this one", name, better))
 		}
 	}
 	if len(problems) > 0 {

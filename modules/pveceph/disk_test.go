@@ -55,7 +55,7 @@ func TestAKernelsNameForADiskIsRemarkedOn(t *testing.T) {
 		{Name: "sdc", Path: "/dev/sdc", Type: "disk", Links: []string{"/dev/disk/by-id/ata-B"}},
 	}))
 	plan, err := (&Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/disk/by-id/ata-B"}}}).Plan(t.Context(), h)
-	const want = "/dev/sdb may be another disk after the next boot; /dev/disk/by-id/ata-A is this one for ever"
+	const want = "/dev/sdb may refer to another disk after the next boot; /dev/disk/by-id/ata-A always refers to this one"
 	if err != nil || len(plan.Notes) != 1 || plan.Notes[0] != want {
 		t.Errorf("the notes are %q (%v), want %q", plan.Notes, err, want)
 	}
@@ -75,8 +75,8 @@ func TestNoTextAdvisesToWipeWhatMayBeNeeded(t *testing.T) {
 		observe.BlockDevice{Name: "sdk", Path: "/dev/sdk", Type: "disk", Filesystem: "ceph_bluestore"},
 	)))
 	for device, want := range map[string]string{
-		"/dev/sda": "it holds the system", "/dev/sdd": "find out whose data this is", "/dev/sde": "wipe it by hand", "/dev/sdf": "wipe it by hand",
-		"/dev/sdg": "find out whose data this is", "/dev/sdh": "it is in use (/srv)", "/dev/sdi": "it is in use by raid1 /dev/md0", "/dev/sdj": "it holds the system",
+		"/dev/sda": "it contains the system", "/dev/sdd": "find out whose data this is", "/dev/sde": "wipe it by hand", "/dev/sdf": "wipe it by hand",
+		"/dev/sdg": "find out whose data this is", "/dev/sdh": "it is in use (/srv)", "/dev/sdi": "it is in use by raid1 /dev/md0", "/dev/sdj": "it contains the system",
 		"/dev/sdk": "find out whose data this is", "/dev/nvme0n1": "databases or logs of OSDs",
 	} {
 		for _, m := range []*Module{{Disks: &Disks{Devices: []string{device}}}, {OSD: &OSD{Device: device}}} {

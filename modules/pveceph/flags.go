@@ -22,14 +22,14 @@ func (f *Flags) scope() modules.Scope { return modules.OncePerCluster }
 
 func (f *Flags) validate() error {
 	if len(f.Set)+len(f.Unset) == 0 {
-		return &modules.ArgumentError{Argument: "flags", Problem: "neither set nor unset names a flag", Want: `set = ["noout"]`}
+		return &modules.ArgumentError{Argument: "flags", Problem: "neither set nor unset names a flag", Want: `expected a flag, as in set = ["noout"]`}
 	}
 	if err := checkFlags("flags.set", f.Set); err != nil {
 		return err
 	}
 	for _, flag := range f.Unset {
 		if slices.Contains(f.Set, flag) {
-			return &modules.ArgumentError{Argument: "flags.unset", Problem: flag + " is in set, too", Want: "set it or unset it"}
+			return &modules.ArgumentError{Argument: "flags.unset", Problem: flag + " is also in set", Want: "give it in only one of the two"}
 		}
 	}
 	return checkFlags("flags.unset", f.Unset)
@@ -38,7 +38,7 @@ func (f *Flags) validate() error {
 func checkFlags(argument string, flags []string) error {
 	for _, flag := range flags {
 		if !slices.Contains(ceph.OSDFlags, flag) {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a flag", flag), Want: "one of " + strings.Join(ceph.OSDFlags, ", ")}
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a flag", flag), Want: "expected one of " + strings.Join(ceph.OSDFlags, ", ")}
 		}
 	}
 	return nil

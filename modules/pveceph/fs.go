@@ -22,7 +22,7 @@ func (f *FS) scope() modules.Scope { return modules.OncePerCluster }
 
 func (f *FS) validate() error {
 	if n := f.PGNum; n < 8 || n > 32768 || n&(n-1) != 0 {
-		return &modules.ArgumentError{Argument: "fs.pg_num", Problem: fmt.Sprint(n), Want: "a power of two, 8 to 32768"}
+		return &modules.ArgumentError{Argument: "fs.pg_num", Problem: fmt.Sprint(n), Want: "expected a power of two, 8 to 32768"}
 	}
 	return ceph.CheckName("fs.name", f.Name)
 }
@@ -84,7 +84,7 @@ func (f *FS) check(ctx context.Context, s *site) (map[string]ceph.Pool, error) {
 	data, metadata := f.Name+"_data", f.Name+"_metadata"
 	for _, name := range []string{data, metadata} {
 		if _, exists := pools[name]; exists {
-			return nil, fmt.Errorf("pool %s exists although there is no file system %s: a creation died, or the pool is somebody's; look at it, and remove it if it is empty", name, f.Name)
+			return nil, fmt.Errorf("pool %s exists, but there is no file system %s: its creation was interrupted, or the pool belongs to something else; check it, and remove it if it is empty", name, f.Name)
 		}
 	}
 	osds, err := s.osds(ctx)
@@ -139,7 +139,7 @@ func (f *FS) standby(ctx context.Context, s *site) error {
 		}
 	}
 	if len(busy) > 0 {
-		return fmt.Errorf("CephFS %s needs a metadata server that stands by, and all are busy: %s; a task with pveceph { mds {} } on another node makes one", f.Name, strings.Join(busy, ", "))
+		return fmt.Errorf("CephFS %s needs a standby metadata server, and all are busy: %s; create one with pveceph { mds {} } on another node", f.Name, strings.Join(busy, ", "))
 	}
-	return fmt.Errorf("CephFS %s needs a metadata server that stands by: a task with pveceph { mds {} } comes before", f.Name)
+	return fmt.Errorf("CephFS %s needs a standby metadata server: run a task with pveceph { mds {} } first", f.Name)
 }

@@ -20,7 +20,7 @@ import (
 
 // Health waits for Ceph to be healthy.
 type Health struct {
-	Allow   []string      `hcl:"allow,optional" doc:"What may be: codes of Ceph's health checks (OSDMAP_FLAGS), flags (noout), OSDs that may be down or out (osd.3), nodes that may be in maintenance mode (pve2). Ceph itself does not warn of OSDs that are out and of nodes in maintenance mode; their codes here are OSD_OUT and NODE_MAINTENANCE."`
+	Allow   []string      `hcl:"allow,optional" doc:"Problems to accept: codes of Ceph's health checks (OSDMAP_FLAGS), flags (noout), OSDs that may be down or out (osd.3), nodes that may be in maintenance mode (pve2). Ceph itself does not warn of OSDs that are out and of nodes in maintenance mode; their codes here are OSD_OUT and NODE_MAINTENANCE."`
 	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"Time limit for waiting for temporary problems. What an administrator has set (flags, OSDs that are out, maintenance mode) is not waited for."`
 }
 
@@ -35,7 +35,7 @@ var (
 
 func (m *Health) validate() error {
 	if m.Timeout <= 0 {
-		return &modules.ArgumentError{Argument: "health.timeout", Problem: m.Timeout.String(), Want: "a time above zero"}
+		return &modules.ArgumentError{Argument: "health.timeout", Problem: m.Timeout.String(), Want: "expected a positive duration"}
 	}
 	for _, name := range m.Allow {
 		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(ceph.OSDFlags, name) {
@@ -97,7 +97,7 @@ func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, errors.New("Ceph is not healthy, and waiting does not help: " + strings.Join(append(set, wrong...), "; "))
 	}
 	if health.Awaited != "" {
-		s.note("Ceph is not healthy now, and a run waits for at most %s: %s", m.Timeout, health.Awaited)
+		s.note("Ceph is not healthy now; a run waits for at most %s: %s", m.Timeout, health.Awaited)
 	}
 	if len(wrong) == 0 {
 		plan := s.plan()
@@ -118,7 +118,7 @@ func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		Expect:  []observe.Expectation{ceph.Healths.Expect("", good).On(h), ceph.Statuses.Expect("", serving).On(h)},
 		Settle:  m.Timeout,
 		Await:   "Ceph to be healthy",
-		Unmet:   "look at ceph health detail",
+		Unmet:   "see ceph health detail",
 		Refresh: true,
 	}), nil
 }

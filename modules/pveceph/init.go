@@ -17,7 +17,7 @@ import (
 type Init struct {
 	Network        string `hcl:"network" doc:"Public network in CIDR form: monitors and clients. It can hardly be changed later."`
 	ClusterNetwork string `hcl:"cluster_network,optional" doc:"Network on which OSDs replicate. The public one if not given."`
-	Size           int    `hcl:"size,optional" default:"3" doc:"Copies in a new pool that does not say, 2 to 7."`
+	Size           int    `hcl:"size,optional" default:"3" doc:"Default number of copies in a new pool, 2 to 7."`
 	MinSize        int    `hcl:"min_size,optional" default:"2" doc:"Copies that a new pool needs to serve, at least 2."`
 }
 
@@ -29,7 +29,7 @@ func (i *Init) validate() error {
 			continue
 		}
 		if _, err := netip.ParsePrefix(text); err != nil {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a network", text), Want: "an address and a prefix length, such as 10.10.10.0/24"}
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a network", text), Want: "expected an address and a prefix length, such as 10.10.10.0/24"}
 		}
 	}
 	return sizes("init", i.Size, i.MinSize)
@@ -39,11 +39,11 @@ func (i *Init) validate() error {
 func sizes(block string, size, minSize int) error {
 	switch {
 	case size < 2 || size > 7:
-		return &modules.ArgumentError{Argument: block + ".size", Problem: strconv.Itoa(size), Want: "2 to 7 copies"}
+		return &modules.ArgumentError{Argument: block + ".size", Problem: strconv.Itoa(size), Want: "expected 2 to 7 copies"}
 	case minSize < 2:
-		return &modules.ArgumentError{Argument: block + ".min_size", Problem: fmt.Sprintf("%d risks data: a single disk could hold the only copy of what was just written", minSize), Want: "2 or more"}
+		return &modules.ArgumentError{Argument: block + ".min_size", Problem: fmt.Sprintf("%d risks data: a single disk could hold the only copy of what was just written", minSize), Want: "expected 2 or more"}
 	case minSize > size:
-		return &modules.ArgumentError{Argument: block + ".min_size", Problem: fmt.Sprintf("%d is more than size %d", minSize, size), Want: "at most size"}
+		return &modules.ArgumentError{Argument: block + ".min_size", Problem: fmt.Sprintf("%d is more than size %d", minSize, size), Want: "expected at most size"}
 	}
 	return nil
 }
@@ -115,13 +115,13 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 			return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf: %s network: %w", pair.what, err)
 		}
 		if !same {
-			return modules.Plan{}, fmt.Errorf("the %s network of Ceph is %q, the task says %q: it is not changed on a cluster that exists, because its monitors would keep their old addresses; correct the task",
+			return modules.Plan{}, fmt.Errorf("the %s network of Ceph is %q, the task says %q: it cannot be changed on an existing cluster, because its monitors would keep their old addresses; correct the task",
 				pair.what, pair.have, pair.want)
 		}
 	}
 	for key, want := range map[string]int{"osd_pool_default_size": i.Size, "osd_pool_default_min_size": i.MinSize} {
 		if have := s.conf.Global(key); have != "" && have != strconv.Itoa(want) {
-			s.note("%s is %s in ceph.conf, the task says %d; not changed, pools say their own", key, have, want)
+			s.note("%s is %s in ceph.conf, the task says %d; not changed, because each pool has its own setting", key, have, want)
 		}
 	}
 	slices.Sort(s.notes)
@@ -134,7 +134,7 @@ func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 		after.Folder = true
 		plan = s.plan(modules.Step{
 			// Without --network, init does not change the networks.
-			Summary: "make the missing /etc/pve/ceph",
+			Summary: "create the missing /etc/pve/ceph",
 			Action:  pveceph(2*time.Minute, "init"),
 			Expect:  append(pve.Everywhere(s.host, ceph.Confs.Expect("", after)), s.linked(nil)),
 			Wide:    true,

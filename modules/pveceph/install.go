@@ -34,7 +34,7 @@ func (i *Install) scope() modules.Scope { return modules.EachHost }
 
 func (i *Install) validate() error {
 	if strings.ContainsAny(i.Mirror, " \t\n") {
-		return &modules.ArgumentError{Argument: "install.mirror", Problem: "contains blanks", Want: "a URI"}
+		return &modules.ArgumentError{Argument: "install.mirror", Problem: "contains blanks", Want: "expected a URI"}
 	}
 	return nil
 }
@@ -136,11 +136,11 @@ func (i *Install) check(ctx context.Context, h modules.Host, local ceph.Node) (i
 	}
 	wanted := ceph.Release(i.Version)
 	if local.Installed && local.Release != 0 && local.Release != wanted {
-		return 0, fmt.Errorf("%s has Ceph %s (%d) and the task says %s (%d): an installed release is never changed here, an upgrade goes node by node with its own steps and there is no way back",
+		return 0, fmt.Errorf("%s has Ceph %s (%d), but the task says %s (%d): this module never changes an installed release, because an upgrade goes node by node, has its own steps and cannot be undone",
 			h.Name(), ceph.ReleaseName(local.Release), local.Release, i.Version, wanted)
 	}
 	if !slices.Contains(offered[major], i.Version) && !local.Installed {
-		return 0, fmt.Errorf("%s runs Proxmox VE %d, which has no Ceph %s: it has %s", h.Name(), major, i.Version, strings.Join(offered[major], ", "))
+		return 0, fmt.Errorf("%s runs Proxmox VE %d, which does not offer Ceph %s: it offers %s", h.Name(), major, i.Version, strings.Join(offered[major], ", "))
 	}
 	return major, nil
 }
@@ -148,11 +148,11 @@ func (i *Install) check(ctx context.Context, h modules.Host, local ceph.Node) (i
 // keep leaves an installed release that this Proxmox VE has no source for, as on a node whose Proxmox VE was upgraded first.
 func (i *Install) keep(h modules.Host, major int, missing []string) (modules.Plan, error) {
 	if len(missing) > 0 {
-		return modules.Plan{}, fmt.Errorf("%s has Ceph %s, of which %s is missing, and Proxmox VE %d has no source of it: it has %s", h.Name(), i.Version, strings.Join(missing, ", "), major, strings.Join(offered[major], ", "))
+		return modules.Plan{}, fmt.Errorf("%s has Ceph %s, but %s is missing, and Proxmox VE %d has no repository for it: it offers %s", h.Name(), i.Version, strings.Join(missing, ", "), major, strings.Join(offered[major], ", "))
 	}
 	return modules.Plan{
 		Data:  modules.Data(result{Version: &i.Version}),
-		Notes: []string{fmt.Sprintf("Proxmox VE %d has no source of Ceph %s, which is installed: it gets no updates", major, i.Version)},
+		Notes: []string{fmt.Sprintf("Proxmox VE %d has no repository for Ceph %s, which is installed: it gets no updates", major, i.Version)},
 	}, nil
 }
 

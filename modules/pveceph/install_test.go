@@ -119,7 +119,7 @@ func TestInstallRefuses(t *testing.T) {
 		host    *observe.Host
 		want    []string
 	}{
-		"another release": {"tentacle", installHost(9, ceph.Node{Installed: true, Release: 19}, nil, packages...), []string{"squid", "tentacle", "never changed"}},
+		"another release": {"tentacle", installHost(9, ceph.Node{Installed: true, Release: 19}, nil, packages...), []string{"squid", "tentacle", "never changes"}},
 		"not for 8":       {"tentacle", installHost(8, ceph.Node{}, nil), []string{"Proxmox VE 8", "quincy, reef, squid"}},
 		"somebody's apt":  {"squid", installHost(9, ceph.Node{Installing: true}, nil), []string{"/run/pve-ceph-install-flag"}},
 		"without Proxmox": {"squid", observe.NewRecorded("pve1", ceph.Nodes.Expect("", ceph.Node{}),
@@ -153,7 +153,7 @@ func TestAnInstalledReleaseWithoutASourceIsKept(t *testing.T) {
 		t.Errorf("error %v, want one that names the missing package", err)
 	}
 	_, err = modulestest.Decoded(reef).Plan(t.Context(), installHost(9, ceph.Node{}, nil))
-	if err == nil || !strings.Contains(err.Error(), "has no Ceph reef: it has squid, tentacle") {
+	if err == nil || !strings.Contains(err.Error(), "does not offer Ceph reef: it offers squid, tentacle") {
 		t.Errorf("error %v, want the releases that there are", err)
 	}
 }

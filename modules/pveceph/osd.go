@@ -20,13 +20,13 @@ import (
 // OSD is an OSD on a disk of a node.
 type OSD struct {
 	Device    string   `hcl:"device" doc:"The disk or partition, by-id path preferred. It must be blank, or covered by wipe."`
-	Class     string   `hcl:"class,optional" doc:"Device class (hdd, ssd, nvme, …). Ceph's own judgement if not given."`
-	DBDevice  string   `hcl:"db_device,optional" doc:"A faster device for the database: blank, or one that already serves as such."`
+	Class     string   `hcl:"class,optional" doc:"Device class (hdd, ssd, nvme, …). Chosen by Ceph if not given."`
+	DBDevice  string   `hcl:"db_device,optional" doc:"A faster device for the database: blank, or already used for databases."`
 	DBSize    *float64 `hcl:"db_size,optional" doc:"Size of the database in GiB, at least 1. A tenth of the OSD if not given."`
 	WALDevice string   `hcl:"wal_device,optional" doc:"A faster device for the write-ahead log. Not needed beside db_device."`
 	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD (dm-crypt; the keys are with the monitors)."`
 	Wipe      []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are wiped if they are not blank. A disk that is in use, that holds the system, or an OSD of this cluster, is never wiped."`
-	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"How many disks of a host may be wiped at most: with more of wipe to be wiped on a host, none is."`
+	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host: if wipe would wipe more, none is wiped."`
 }
 
 func (o *OSD) wiping() wiping { return wiping{o.Wipe, o.MaxWiped} }
@@ -47,7 +47,7 @@ func (o *OSD) validate() error {
 			return err
 		}
 		if other, twice := seen[pair[1]]; twice {
-			return &modules.ArgumentError{Argument: pair[0], Problem: "the same device as " + other, Want: "one device for one purpose"}
+			return &modules.ArgumentError{Argument: pair[0], Problem: "the same device as " + other, Want: "expected a different device for each purpose"}
 		}
 		seen[pair[1]] = pair[0]
 	}
@@ -57,7 +57,7 @@ func (o *OSD) validate() error {
 		}
 	}
 	if o.DBSize != nil && (*o.DBSize < 1 || o.DBDevice == "") {
-		return &modules.ArgumentError{Argument: "osd.db_size", Problem: "needs db_device and is at least 1 GiB", Want: "a size in GiB beside db_device"}
+		return &modules.ArgumentError{Argument: "osd.db_size", Problem: "needs db_device, and must be at least 1 GiB", Want: "expected a size in GiB together with db_device"}
 	}
 	return nil
 }
@@ -113,10 +113,10 @@ func (o *OSD) existing(s *site, b *bay, device observe.BlockDevice, osd ceph.OSD
 			osd.ID, orNone(osd.Class), o.Class, osd.ID, o.Class, osd.ID)
 	}
 	if !osd.In && osd.Up {
-		s.note("osd.%d is out: somebody took its data away from it; bring it back with ceph osd in %d", osd.ID, osd.ID)
+		s.note("osd.%d is out, so it gets no data; bring it back with ceph osd in %d", osd.ID, osd.ID)
 	}
 	if serial := b.target(o.Device, device).Serial; serial != "" && slices.Contains(o.Wipe, serial) {
-		s.note("osd.device: wipe names the disk of an OSD, %s; take it out of the task, so that nothing is wiped once the OSD is gone", serial)
+		s.note("osd.device: wipe names the disk of an OSD, %s; remove it from the task, so that nothing is wiped once the OSD is gone", serial)
 	}
 	var steps []modules.Step
 	// A predicted OSD has no number yet, and is running.

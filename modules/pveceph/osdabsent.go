@@ -22,7 +22,7 @@ type OSDAbsent struct {
 	ID      int           `hcl:"id" doc:"Number of the OSD."`
 	FSID    string        `hcl:"fsid" doc:"The OSD's own UUID, as ceph osd dump prints it at the end of its line: a new OSD that gets the same number is another one, and left alone."`
 	Wipe    bool          `hcl:"wipe,optional" default:"false" doc:"Wipe its volume, so that its disk is blank afterwards. Leave it false for a disk that has failed."`
-	Timeout time.Duration `hcl:"timeout,optional" default:"12h" doc:"How long to wait at most until its data is elsewhere."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"12h" doc:"Maximum time to wait until its data is elsewhere."`
 }
 
 // pveceph destroys an OSD on the OSD's own node; other nodes have nothing to do.
@@ -33,12 +33,12 @@ var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 func (o *OSDAbsent) validate() error {
 	switch {
 	case o.ID < 0:
-		return &modules.ArgumentError{Argument: "osd_absent.id", Problem: strconv.Itoa(o.ID), Want: "0 or more"}
+		return &modules.ArgumentError{Argument: "osd_absent.id", Problem: strconv.Itoa(o.ID), Want: "expected 0 or more"}
 	case !uuidForm.MatchString(o.FSID):
 		return &modules.ArgumentError{Argument: "osd_absent.fsid", Problem: fmt.Sprintf("%q is not a UUID", o.FSID),
-			Want: fmt.Sprintf("what ceph osd dump prints at the end of the line of osd.%d", o.ID)}
+			Want: fmt.Sprintf("expected what ceph osd dump prints at the end of the line of osd.%d", o.ID)}
 	case o.Timeout <= 0:
-		return &modules.ArgumentError{Argument: "osd_absent.timeout", Problem: o.Timeout.String(), Want: "a time above zero"}
+		return &modules.ArgumentError{Argument: "osd_absent.timeout", Problem: o.Timeout.String(), Want: "expected a positive duration"}
 	}
 	return nil
 }
@@ -64,11 +64,11 @@ func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	case at < 0:
 		return s.plan(), o.elsewhere(ctx, s, osds)
 	case osds[node][at].UUID != o.FSID:
-		s.note("%s on %s is another OSD (fsid %s) than the one to be removed, and stays", osd(o.ID), node, osds[node][at].UUID)
+		s.note("%s on %s is not the OSD to remove (its fsid is %s), and is kept", osd(o.ID), node, osds[node][at].UUID)
 		return s.plan(), nil
 	case node != s.node.Name:
 		if !slices.ContainsFunc(h.Peers(), func(peer modules.Host) bool { return peer.Name() == node }) {
-			return modules.Plan{}, fmt.Errorf("%s is on %s, which is not among the hosts of the play: it is removed on its own node", osd(o.ID), node)
+			return modules.Plan{}, fmt.Errorf("%s is on %s, which is not a host of the play: an OSD is removed on its own node", osd(o.ID), node)
 		}
 		return s.plan(), nil
 	}
@@ -103,7 +103,7 @@ func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][
 	if at < 0 || all[node][at].UUID != o.FSID {
 		return nil
 	}
-	return fmt.Errorf("%s is on %s, which is not a member of the cluster, so that pveceph cannot destroy it: take it out, and once its data is elsewhere (ceph osd safe-to-destroy %d), stop it and ceph osd purge %d",
+	return fmt.Errorf("%s is on %s, which is not a member of the cluster, so pveceph cannot destroy it: mark it out and, once its data is elsewhere (ceph osd safe-to-destroy %d), stop it and run ceph osd purge %d",
 		osd(o.ID), orNone(node), o.ID, o.ID)
 }
 
@@ -131,12 +131,12 @@ func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]ceph.O
 			continue
 		}
 		if err := fits(name, pool.Size, rules[pool.Rule], rest); err != nil {
-			return fmt.Errorf("without %s its copies have no place among the OSDs that are up and in: %w; add an OSD first", osd(o.ID), err)
+			return fmt.Errorf("without %s, the OSDs that are up and in have no room for its copies: %w; add an OSD first", osd(o.ID), err)
 		}
 	}
 	for _, flag := range []string{"norebalance", "nobackfill", "norecover", "pause"} {
 		if slices.Contains(health.Flags, flag) {
-			return fmt.Errorf("flag %s is set, so that the data of %s would never be elsewhere: %s; ceph osd unset %s", flag, osd(o.ID), flagMeaning[flag], flag)
+			return fmt.Errorf("flag %s is set, so the data of %s would never move: %s; ceph osd unset %s", flag, osd(o.ID), flagMeaning[flag], flag)
 		}
 	}
 	return o.room(ctx, s)
@@ -151,7 +151,7 @@ func (o *OSDAbsent) room(ctx context.Context, s *site) error {
 	usage, share := d.Usages[d.Weights[o.ID].Class], d.Share(o.ID)
 	left := float64(usage.Total) * (1 - share)
 	if left <= 0 && usage.Used > 0 {
-		return fmt.Errorf("%s is the last OSD of class %s that takes data, and data is there: add an OSD first", osd(o.ID), orNone(d.Weights[o.ID].Class))
+		return fmt.Errorf("%s is the last OSD of class %s that accepts data, and it contains data: add an OSD first", osd(o.ID), orNone(d.Weights[o.ID].Class))
 	}
 	if float64(usage.Used) > left*d.Nearfull {
 		return fmt.Errorf("without %s the other OSDs of class %s would be %.0f %% full, and Ceph warns at %.0f %%: add an OSD first",
@@ -225,7 +225,7 @@ func (o *OSDAbsent) wait() modules.Run {
 		err := explain(exit, stdout, stderr)
 		for _, text := range run.Retry {
 			if err != nil && strings.Contains(err.Error(), text) {
-				return errors.New("after " + o.Timeout.String() + " the data of " + osd(o.ID) + " is not elsewhere yet, and the OSD stays, out: " + err.Error() + "; run again to go on waiting")
+				return errors.New("after " + o.Timeout.String() + " the data of " + osd(o.ID) + " is not elsewhere yet; the OSD is kept, but remains out:  " + err.Error() + "; run again to go on waiting")
 			}
 		}
 		return err

@@ -27,7 +27,7 @@ done`
 // await returns the step that waits for a pool of Ceph's own, which nobody else should create.
 func (p *Pool) await() modules.Step {
 	return modules.Step{
-		Summary: fmt.Sprintf("wait until Ceph has made its pool %s, for at most 3m", p.Name),
+		Summary: fmt.Sprintf("wait until Ceph has created its pool %s, for at most 3m", p.Name),
 		Action:  modules.Run{Argv: []string{"sh", "-c", untilThere, "sh", linkTarget, p.Name}, Limit: 3 * time.Minute, Explain: explain},
 		Exact:   true,
 	}

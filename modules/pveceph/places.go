@@ -32,11 +32,11 @@ func fits(pool string, size int, rule ceph.CrushRule, osds map[string][]ceph.OSD
 	case rule.Custom:
 		return nil
 	case size > count:
-		return fmt.Errorf("pool %s: %d copies need as many OSDs, and the rule can choose from %d", pool, size, count)
+		return fmt.Errorf("pool %s: %d copies need as many OSDs, but the rule can choose from only %d", pool, size, count)
 	case rule.FailureDomain == "host" && size > spread && per == 1:
-		return fmt.Errorf("pool %s: %d copies with failure domain host need as many hosts with OSDs, and there are %d: fewer copies, a rule with per_domain = 2, or one with failure domain osd", pool, size, len(hosts))
+		return fmt.Errorf("pool %s: %d copies with failure domain host need as many hosts with OSDs, but there are %d: use fewer copies, a rule with per_domain = 2, or one with failure domain osd", pool, size, len(hosts))
 	case rule.FailureDomain == "host" && size > spread:
-		return fmt.Errorf("pool %s: %d copies do not fit: the rule puts at most %d on a host, each on an OSD of its own, and there is room for %d", pool, size, per, spread)
+		return fmt.Errorf("pool %s: %d copies do not fit: the rule places at most %d on a host, each on a different OSD, so there is room for %d", pool, size, per, spread)
 	}
 	return nil
 }

@@ -20,14 +20,14 @@ import (
 type Pool struct {
 	Name        string   `hcl:"name" doc:"Name of the pool."`
 	Size        *int     `hcl:"size,optional" doc:"Copies, 2 to 7. 3 for a new pool."`
-	MinSize     *int     `hcl:"min_size,optional" doc:"Copies that must be there for the pool to serve, 2 to size. 2 for a new pool."`
+	MinSize     *int     `hcl:"min_size,optional" doc:"Copies that must be available for the pool to serve, 2 to size. 2 for a new pool."`
 	PGNum       *int     `hcl:"pg_num,optional" doc:"Placement groups, a power of two. 128 for a new pool. Not compared while the autoscaler is on."`
 	PGNumMin    *int     `hcl:"pg_num_min,optional" doc:"The autoscaler's lower bound."`
 	CrushRule   string   `hcl:"crush_rule,optional" doc:"Name of the CRUSH rule; it must exist. Ceph's default rule for a new pool."`
 	Application string   `hcl:"application,optional" enum:"rbd,cephfs,rgw" doc:"What uses the pool. rbd for a new pool."`
 	Autoscale   string   `hcl:"autoscale,optional" enum:"on,off,warn" doc:"Mode of the autoscaler. warn for a new pool."`
 	TargetRatio *float64 `hcl:"target_ratio,optional" doc:"Share of the capacity that the autoscaler plans with."`
-	MaxMoved    string   `hcl:"max_moved,optional" doc:"How much of its data a change of an existing pool may move at most, as a percentage of what the pool holds with its copies. Not limited if not given."`
+	MaxMoved    string   `hcl:"max_moved,optional" doc:"Maximum amount of its data that a change of an existing pool may move, as a percentage of what the pool holds with its copies. Not limited if not given."`
 }
 
 func (p *Pool) scope() modules.Scope { return modules.OncePerCluster }
@@ -46,10 +46,10 @@ func (p *Pool) validate() error {
 		}
 	}
 	if p.PGNum != nil && (*p.PGNum < 1 || *p.PGNum > 32768 || *p.PGNum&(*p.PGNum-1) != 0) {
-		return &modules.ArgumentError{Argument: "pool.pg_num", Problem: fmt.Sprint(*p.PGNum), Want: "a power of two, 1 to 32768"}
+		return &modules.ArgumentError{Argument: "pool.pg_num", Problem: fmt.Sprint(*p.PGNum), Want: "expected a power of two, 1 to 32768"}
 	}
 	if p.PGNumMin != nil && (*p.PGNumMin < 1 || *p.PGNumMin > valueOr(p.PGNum, 32768)) {
-		return &modules.ArgumentError{Argument: "pool.pg_num_min", Problem: fmt.Sprint(*p.PGNumMin), Want: "1 to pg_num"}
+		return &modules.ArgumentError{Argument: "pool.pg_num_min", Problem: fmt.Sprint(*p.PGNumMin), Want: "expected 1 to pg_num"}
 	}
 	if p.CrushRule != "" {
 		if err := ceph.CheckName("pool.crush_rule", p.CrushRule); err != nil {
@@ -62,7 +62,7 @@ func (p *Pool) validate() error {
 		}
 	}
 	if p.TargetRatio != nil && *p.TargetRatio < 0 {
-		return &modules.ArgumentError{Argument: "pool.target_ratio", Problem: "negative", Want: "0 or more"}
+		return &modules.ArgumentError{Argument: "pool.target_ratio", Problem: "negative", Want: "expected 0 or more"}
 	}
 	return nil
 }
@@ -186,10 +186,10 @@ type change struct{ option, before, after string }
 // changes compares an existing pool.
 func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 	if have.Erasure {
-		return nil, fmt.Errorf("pool %s exists and is erasure-coded: this module manages replicated pools", p.Name)
+		return nil, fmt.Errorf("pool %s exists and is erasure-coded, but this module manages only replicated pools", p.Name)
 	}
 	if p.Application != "" && len(have.Applications) > 0 && !slices.Contains(have.Applications, p.Application) {
-		return nil, fmt.Errorf("pool %s is in use by application %s, the task says %s: that is another pool's job; give this one another name",
+		return nil, fmt.Errorf("pool %s is in use by application %s, the task says %s: use another name for this pool",
 			p.Name, strings.Join(have.Applications, ", "), p.Application)
 	}
 	var all []change
@@ -277,7 +277,7 @@ func (s *site) budget(pools map[string]ceph.Pool, name string, copies int, osds 
 		}
 	}
 	if total > limit*count {
-		return fmt.Errorf("pool %s: %d placement groups with their copies would lie on %d OSDs, %d each, and Ceph allows %d each (mon_max_pg_per_osd): choose a smaller pg_num",
+		return fmt.Errorf("pool %s: %d placement groups with their copies would be on %d OSDs, %d each, but Ceph allows %d each (mon_max_pg_per_osd): use a smaller pg_num",
 			name, total, count, (total+max(count, 1)-1)/max(count, 1), limit)
 	}
 	return nil

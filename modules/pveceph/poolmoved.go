@@ -32,7 +32,7 @@ func (p *Pool) checkMoved(have, want ceph.Pool) error {
 		return err
 	}
 	if moved := poolMoved(have, want); moved > most+1e-9 {
-		return fmt.Errorf("pool %s: this change moves up to %s of its data, and pool.max_moved is %s: go there in smaller steps, or raise it", p.Name, percent(moved), percent(most))
+		return fmt.Errorf("pool %s: this change moves up to %s of its data, and pool.max_moved is %s: change it in smaller steps, or raise the limit", p.Name, percent(moved), percent(most))
 	}
 	return nil
 }
@@ -47,5 +47,5 @@ func tight(name string, pool ceph.Pool) string {
 	if pool.Size == 2 {
 		better = "size = 3"
 	}
-	return fmt.Sprintf("pool %s has min_size %d of %d copies: losing one OSD stops it; better is %s", name, pool.MinSize, pool.Size, better)
+	return fmt.Sprintf("pool %s has min_size %d of %d copies: losing one OSD stops it; prefer %s", name, pool.MinSize, pool.Size, better)
 }

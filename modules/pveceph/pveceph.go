@@ -31,12 +31,12 @@ type Module struct {
 	Pool      *Pool      `hcl:"pool,block" doc:"A replicated pool, once."`
 	FS        *FS        `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
 	Clean     *Clean     `hcl:"clean,block" doc:"A gate: wait until all placement groups are active and clean."`
-	Health    *Health    `hcl:"health,block" doc:"A gate: nothing is wrong with Ceph but what is allowed."`
+	Health    *Health    `hcl:"health,block" doc:"A gate: Ceph has no problems other than the allowed ones."`
 	Flags     *Flags     `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
 	OSDAbsent *OSDAbsent `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
 	Weight    *Weight    `hcl:"weight,block" doc:"How much data an OSD gets."`
-	Reweight  *Reweight  `hcl:"reweight,block" doc:"OSDs that hold too much get less, as Ceph's own dry run says."`
-	Crush     *Crush     `hcl:"crush,block" doc:"The CRUSH map as a whole, from a text, once."`
+	Reweight  *Reweight  `hcl:"reweight,block" doc:"OSDs that hold too much get less, following Ceph's own dry run."`
+	Crush     *Crush     `hcl:"crush,block" doc:"The whole CRUSH map, from text, once."`
 	Conf      *Conf      `hcl:"conf,block" doc:"Settings in the cluster's ceph.conf, once."`
 }
 
@@ -49,7 +49,7 @@ type part interface {
 
 // result is the registered result.
 type result struct {
-	ID      cty.Value `cty:"id" doc:"Identity of what was made: a number for an OSD and a pool, a name for other daemons."`
+	ID      cty.Value `cty:"id" doc:"Identity of what was created: a number for an OSD and a pool, a name for other daemons."`
 	Address *string   `cty:"address" doc:"Address of the monitor."`
 	Class   *string   `cty:"class" doc:"Device class of the OSD."`
 	FSID    *string   `cty:"fsid" doc:"Identity of the Ceph cluster, with init."`

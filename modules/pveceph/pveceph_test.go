@@ -146,7 +146,7 @@ func TestPlans(t *testing.T) {
 		{"first monitor", Module{Mon: &Mon{}}, node(noDaemons, ceph.Confs.Expect("", initialised), ceph.Monitors.Expect("pve1", ceph.Monitor{}), ceph.Managers.Expect("pve1", ceph.Manager{})),
 			"pveceph mon create --mon-address 10.10.10.11", ""},
 		{"monitor in quorum", Module{Mon: &Mon{Address: "10.10.10.11"}}, node(), "", ""},
-		{"monitor at another address", Module{Mon: &Mon{Address: "10.10.10.99"}}, node(), "", "does not move"},
+		{"monitor at another address", Module{Mon: &Mon{Address: "10.10.10.99"}}, node(), "", "cannot change its address"},
 		{"monitor that does not run", Module{Mon: &Mon{}}, node(ceph.Monitors.Expect("pve1", ceph.Monitor{InMap: true})), "systemctl enable --now ceph-mon@pve1.service", ""},
 		{"first manager not in the map yet", Module{Mon: &Mon{}}, node(ceph.Managers.Expect("pve1", ceph.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
 
@@ -185,7 +185,7 @@ func TestPlans(t *testing.T) {
 		{"size takes min_size along, and nothing else", Module{Pool: &Pool{Name: "vm-disks", Size: n(4), CrushRule: "by-osd"}}, node(),
 			"pveceph pool set vm-disks --crush_rule by-osd --size 4 --min_size 2", ""},
 		{"a pool that stops with one OSD", Module{Pool: &Pool{Name: "p", Size: n(3), MinSize: n(3), PGNum: n(64)}}, node(),
-			"pveceph pool create p --size 3 --min_size 3 --pg_num 64 --pg_autoscale_mode warn --crush_rule replicated_rule --application rbd", "losing one OSD stops it; better is min_size = 2"},
+			"pveceph pool create p --size 3 --min_size 3 --pg_num 64 --pg_autoscale_mode warn --crush_rule replicated_rule --application rbd", "losing one OSD stops it; prefer min_size = 2"},
 		{"placement groups that are just being merged", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": merging})),
 			"ceph -c /etc/pve/ceph.conf --connect-timeout 10 osd pool set vm-disks pg_num 128", ""},
 		{"the autoscaler's pg_num is left alone", Module{Pool: &Pool{Name: "vm-disks", PGNum: n(128)}}, node(ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": scaled})), "", ""},
@@ -197,7 +197,7 @@ func TestPlans(t *testing.T) {
 		{"fs", Module{FS: &FS{PGNum: 32}}, node(ceph.MetadataServers.Expect("pve2", ceph.MetadataServer{State: "up:standby"})),
 			"pveceph fs create --name cephfs --pg_num 32", ""},
 		{"fs there", Module{FS: &FS{}}, node(ceph.FileSystems.Expect("", map[string]ceph.FileSystem{"cephfs": {Active: true}})), "", ""},
-		{"disks", Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdc"}}}, node(), "", "/dev/sdb may be another disk after the next boot; /dev/disk/by-id/blank is this one"},
+		{"disks", Module{Disks: &Disks{Devices: []string{"/dev/sdb", "/dev/sdc"}}}, node(), "", "/dev/sdb may refer to another disk after the next boot; /dev/disk/by-id/blank always refers to this one"},
 		{"clean", Module{Clean: &Clean{}}, node(clean...), "", ""},
 		{"clean says what was forgotten", Module{Clean: &Clean{}}, node(append(clean, ceph.Healths.Expect("", ceph.Health{Status: "HEALTH_OK", Out: map[int]string{3: "pve2"}}))...), "", "osd.3 on pve2 is out"},
 	}
@@ -225,7 +225,7 @@ func TestPoolOfCephItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := modulestest.Converges(t, m, node())
-	if len(plan.Steps) != 2 || !strings.Contains(plan.Steps[0].Summary, "wait until Ceph has made its pool .mgr") {
+	if len(plan.Steps) != 2 || !strings.Contains(plan.Steps[0].Summary, "wait until Ceph has created its pool .mgr") {
 		t.Fatalf("steps:\n%s", modulestest.Summaries(plan))
 	}
 	want := "pveceph pool set .mgr --crush_rule by-osd --size 5 --min_size 3"
@@ -290,14 +290,14 @@ func TestRefusals(t *testing.T) {
 		{"a ceph.conf of its own", Module{Mgr: &Mgr{}}, node(ceph.Nodes.Expect("", ceph.Node{Installed: true, ForeignConf: true})), []string{"/etc/ceph/ceph.conf", "move it away"}},
 		{"no monitor yet", Module{Mgr: &Mgr{}}, node(ceph.Confs.Expect("", ceph.Conf{})), []string{"no Ceph cluster yet"}},
 
-		{"left-over store", Module{Mon: &Mon{}}, node(noMon), []string{"/var/lib/ceph/mon/ceph-pve1", "left-over"}},
-		{"store is gone", Module{Mon: &Mon{}}, node(gone), []string{"monitor map", "installed anew"}},
+		{"left-over store", Module{Mon: &Mon{}}, node(noMon), []string{"/var/lib/ceph/mon/ceph-pve1", "left over"}},
+		{"store is gone", Module{Mon: &Mon{}}, node(gone), []string{"monitor map", "as after a reinstallation"}},
 		{"section without monitor", Module{Mon: &Mon{}}, node(gone, noMon), []string{"[mon.pve1]"}},
 		{"address elsewhere", Module{Mon: &Mon{Address: "10.99.0.1"}}, node(gone, noMon, ceph.Confs.Expect("", ceph.Conf{Exists: true, Folder: true,
 			Sections: map[string]map[string]string{"global": {"public_network": "10.10.10.0/24"}}})), []string{"10.99.0.1", "10.10.10.11"}},
 		{"section of a metadata server", Module{MDS: &MDS{}}, node(ceph.Confs.Expect("", runningConf().With("mds.pve1", "host", "pve1"))), []string{"pveceph mds destroy pve1"}},
 
-		{"the system disk", Module{OSD: &OSD{Device: "/dev/sda"}}, node(), []string{"not blank", "gpt partition table", "ext4", "mounted at /", "holds the system"}},
+		{"the system disk", Module{OSD: &OSD{Device: "/dev/sda"}}, node(), []string{"not blank", "gpt partition table", "ext4", "mounted at /", "contains the system"}},
 		{"a disk of ZFS", Module{OSD: &OSD{Device: "/dev/sde"}}, node(), []string{"zfs_member"}},
 		{"another cluster's OSD", Module{OSD: &OSD{Device: "/dev/sdd"}}, node(), []string{"an OSD that this cluster does not know"}},
 		{"a blank disk that an OSD claims", Module{OSD: &OSD{Device: "/dev/sdx"}}, node(), []string{"blank, but osd.0 last ran on sdx"}},
@@ -310,7 +310,7 @@ func TestRefusals(t *testing.T) {
 		{"rule differs", Module{Rule: &Rule{Name: "by-osd", FailureDomain: "host"}}, node(), []string{"failure domain osd", "failure domain host", "another name"}},
 		{"rule of one copy a host", Module{Rule: &Rule{Name: "pairs", FailureDomain: "host"}}, node(), []string{"failure domain host with up to 2 copies each, the task says root default, failure domain host;"}},
 		{"pool of more copies than two a host", Module{Pool: &Pool{Name: "p", Size: n(5), CrushRule: "pairs"}}, node(ceph.OSDs.Expect("pve3", []ceph.OSD{{ID: 4, Up: true, In: true}}), ceph.OSDs.Expect("pve2", []ceph.OSD{{ID: 2, Up: true, In: true}, {ID: 3, Up: true}}),
-			ceph.OSDs.Expect("pve1", []ceph.OSD{{ID: 0, Up: true, In: true}, {ID: 1, Up: true, In: true}, {ID: 5, Up: true, In: true}})), []string{"5 copies do not fit: the rule puts at most 2 on a host", "room for 4"}},
+			ceph.OSDs.Expect("pve1", []ceph.OSD{{ID: 0, Up: true, In: true}, {ID: 1, Up: true, In: true}, {ID: 5, Up: true, In: true}})), []string{"5 copies do not fit: the rule places at most 2 on a host", "room for 4"}},
 		{"rule made by hand", Module{Rule: &Rule{Name: "odd", FailureDomain: "host"}}, node(), []string{"hand-made"}},
 		{"class that nobody has", Module{Rule: &Rule{Name: "fast", FailureDomain: "host", DeviceClass: "nvme"}}, node(), []string{"no OSD has class nvme", "hdd"}},
 

@@ -29,13 +29,13 @@ func (r *Reweight) scope() modules.Scope { return modules.OncePerCluster }
 func (r *Reweight) validate() error {
 	switch {
 	case r.Overload <= 100:
-		return &modules.ArgumentError{Argument: "reweight.overload", Problem: strconv.Itoa(r.Overload), Want: "a percentage of the average, above 100"}
+		return &modules.ArgumentError{Argument: "reweight.overload", Problem: strconv.Itoa(r.Overload), Want: "expected a percentage of the average, above 100"}
 	case !(r.MaxChange > 0 && r.MaxChange <= 1):
-		return &modules.ArgumentError{Argument: "reweight.max_change", Problem: float(r.MaxChange), Want: "above 0, at most 1"}
+		return &modules.ArgumentError{Argument: "reweight.max_change", Problem: float(r.MaxChange), Want: "expected a number above 0, at most 1"}
 	case r.MaxOSDs < 1:
-		return &modules.ArgumentError{Argument: "reweight.max_osds", Problem: strconv.Itoa(r.MaxOSDs), Want: "1 or more"}
+		return &modules.ArgumentError{Argument: "reweight.max_osds", Problem: strconv.Itoa(r.MaxOSDs), Want: "expected 1 or more"}
 	case len(r.Pools) > 0 && r.By != "pg":
-		return &modules.ArgumentError{Argument: "reweight.pools", Problem: "data is counted on the whole OSD", Want: "by = \"pg\""}
+		return &modules.ArgumentError{Argument: "reweight.pools", Problem: "it applies only to counting placement groups", Want: "set by = \"pg\""}
 	}
 	for _, pool := range r.Pools {
 		if err := ceph.CheckName("reweight.pools", pool); err != nil {
@@ -61,7 +61,7 @@ func (r *Reweight) plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 		return modules.Plan{}, err
 	}
 	if status.Clean < status.PGs {
-		s.note("%d of %d placement groups are not active and clean: nothing is reweighted while data moves, since nobody knows yet what OSDs will hold", status.PGs-status.Clean, status.PGs)
+		s.note("%d of %d placement groups are not active and clean: nothing is reweighted while data moves, because the final distribution is not known yet", status.PGs-status.Clean, status.PGs)
 		return s.plan(), nil
 	}
 	is, err := ceph.Reweightings.Observe(ctx, h, r.words())
@@ -82,14 +82,14 @@ func (r *Reweight) plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 	}
 	switch {
 	case is.Balancer == "upmap" || is.Balancer == "upmap-read":
-		return modules.Plan{}, fmt.Errorf("the balancer is on (mode %s) and moves placement groups itself, and overrides below 1 confuse it: leave the distribution to it, or turn it off first (ceph balancer off)", is.Balancer)
+		return modules.Plan{}, fmt.Errorf("the balancer is on (mode %s) and moves placement groups itself, and overrides below 1 interfere with it: leave the distribution to it, or turn it off first (ceph balancer off)", is.Balancer)
 	case is.Refusal != "":
 		s.note("nothing to reweight: Ceph says %q", is.Refusal)
 		return s.plan(), nil
 	case len(is.Weights) == 0:
 		return s.plan(), nil
 	case is.NewDeviation >= is.Deviation:
-		s.note("nothing is reweighted: Ceph would change %s, and its own dry run says that this does not spread the placement groups better (standard deviation %.2f, then %.2f)", r.text(d, is), is.Deviation, is.NewDeviation)
+		s.note("nothing is reweighted: Ceph would change %s, but its own dry run shows that this does not improve the distribution of placement groups (standard deviation %.2f, then %.2f)", r.text(d, is), is.Deviation, is.NewDeviation)
 		return s.plan(), nil
 	case moved > most+1e-9:
 		return modules.Plan{}, fmt.Errorf("reweighting (%s) would move %d of %d copies of placement groups (%s), and reweight.max_moved is %s: lower max_osds or max_change, or raise it",

@@ -24,7 +24,7 @@ func TestReweight(t *testing.T) {
 		"too little data": {change: func(r *ceph.Reweighting) {
 			r.Refusal = "Refusing to reweight: we only have 441352 kb used across all osds!"
 		}, want: "we only have 441352 kb"},
-		"no better":  {change: func(r *ceph.Reweighting) { r.NewDeviation = 13 }, want: "osd.1 1 → 0.9, osd.3 1 → 0.95001, and its own dry run says that this does not spread"},
+		"no better":  {change: func(r *ceph.Reweighting) { r.NewDeviation = 13 }, want: "osd.1 1 → 0.9, osd.3 1 → 0.95001, but its own dry run shows that this does not improve"},
 		"too much":   {change: func(r *ceph.Reweighting) { r.Moved = 11 }, want: "would move 11 of 100 copies of placement groups (11.0 %), and reweight.max_moved is 10.0 %"},
 		"data moves": {clean: 99, want: "1 of 100 placement groups are not active and clean"},
 	} {

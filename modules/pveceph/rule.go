@@ -19,7 +19,7 @@ type Rule struct {
 	Root          string `hcl:"root,optional" default:"default" doc:"The CRUSH root that it takes from."`
 	FailureDomain string `hcl:"failure_domain" doc:"What no two copies share: host, osd, rack, …. With osd all copies may lie on one host."`
 	DeviceClass   string `hcl:"device_class,optional" doc:"Only OSDs of this class. All if not given."`
-	PerDomain     int    `hcl:"per_domain,optional" default:"1" doc:"How many copies may share a failure domain, each on an OSD of its own. With 2 and failure domain host, five copies lie on three hosts as 2, 2 and 1."`
+	PerDomain     int    `hcl:"per_domain,optional" default:"1" doc:"How many copies may share a failure domain, each on a different OSD. With 2 and failure domain host, five copies lie on three hosts as 2, 2 and 1."`
 }
 
 func (r *Rule) scope() modules.Scope { return modules.OncePerCluster }
@@ -32,10 +32,10 @@ func (r *Rule) validate() error {
 		}
 	}
 	if r.PerDomain < 0 || r.PerDomain > 5 {
-		return &modules.ArgumentError{Argument: "rule.per_domain", Problem: strconv.Itoa(r.PerDomain), Want: "1 to 5"}
+		return &modules.ArgumentError{Argument: "rule.per_domain", Problem: strconv.Itoa(r.PerDomain), Want: "expected 1 to 5"}
 	}
 	if r.PerDomain > 1 && r.FailureDomain == "osd" {
-		return &modules.ArgumentError{Argument: "rule.per_domain", Problem: "an OSD holds one copy", Want: "1, or failure_domain host or above"}
+		return &modules.ArgumentError{Argument: "rule.per_domain", Problem: "an OSD holds only one copy", Want: "expected 1, or failure_domain host or above"}
 	}
 	if r.DeviceClass != "" {
 		return ceph.CheckDeviceClass("rule.device_class", r.DeviceClass)
@@ -58,7 +58,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	if have, exists := rules[r.Name]; exists {
 		if have != want {
-			return modules.Plan{}, fmt.Errorf("CRUSH rule %s exists and is different: it is %s, the task says %s; a rule cannot be changed in place: give the new one another name and move the pools to it",
+			return modules.Plan{}, fmt.Errorf("CRUSH rule %s exists but is different: it is %s, the task says %s; a rule cannot be changed in place: use another name for the new one and move the pools to it",
 				r.Name, describeRule(have), describeRule(want))
 		}
 		return s.plan(), nil

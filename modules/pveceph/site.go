@@ -53,9 +53,9 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 	case local.Installing:
 		return nil, installing(h)
 	case !local.Installed:
-		return nil, fmt.Errorf("%s has no Ceph: a task with pveceph { install { … } } comes before", h.Name())
+		return nil, fmt.Errorf("%s has no Ceph: run a task with pveceph { install { … } } first", h.Name())
 	case local.ForeignConf:
-		return nil, fmt.Errorf("/etc/ceph/ceph.conf on %s is a file of its own and not the link to /etc/pve/ceph.conf: look at it, move it away, and run again", h.Name())
+		return nil, fmt.Errorf("/etc/ceph/ceph.conf on %s is a regular file, not a link to /etc/pve/ceph.conf: check its content, move it away, and run again", h.Name())
 	}
 	units, err := ceph.Units.Observe(ctx, h, "")
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *site) started(units ...string) observe.Expectation {
 }
 
 func installing(h modules.Host) error {
-	return fmt.Errorf("/run/pve-ceph-install-flag exists on %s: pveceph install is running, or was killed; if no apt runs there, remove the file and run again", h.Name())
+	return fmt.Errorf("/run/pve-ceph-install-flag exists on %s: pveceph install is running, or was killed; if apt is not running there, remove the file and run again", h.Name())
 }
 
 // running is survey for parts that need a cluster with a monitor.
@@ -107,7 +107,7 @@ func (s *site) writable(ctx context.Context) error {
 		return err
 	}
 	if !cluster.Mounted || !cluster.Quorate {
-		return fmt.Errorf("%s has no quorum: /etc/pve cannot be written (online: %s)", s.host.Name(), strings.Join(cluster.Online(), ", "))
+		return fmt.Errorf("%s has no quorum: /etc/pve is read-only (online: %s)", s.host.Name(), strings.Join(cluster.Online(), ", "))
 	}
 	return nil
 }

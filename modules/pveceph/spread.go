@@ -25,7 +25,7 @@ trap 'rm -rf -- "$dir"' EXIT
 cd "$dir"
 ceph -c "$conf" --connect-timeout 10 osd getcrushmap -o map 2>version || { cat version >&2; exit 1; }
 version=$(tail -n 1 version)
-case $version in ''|*[!0-9]*) echo "ceph osd getcrushmap tells no version of the map: $version" >&2; exit 1;; esac
+case $version in ''|*[!0-9]*) echo "ceph osd getcrushmap reports no version of the map: $version" >&2; exit 1;; esac
 crushtool -d map -o text
 id=0
 while read -r key value rest; do
@@ -34,7 +34,7 @@ done <text
 printf 'rule %s {\n\tid %s\n\ttype replicated\n\tstep take %s\n\tstep choose firstn 0 type %s\n\tstep chooseleaf firstn %s type osd\n\tstep emit\n}\n' "$name" "$id" "$take" "$domain" "$per" >>text
 crushtool -c text -o new
 crushtool -i new --test --show-bad-mappings --rule "$id" --num-rep "$copies" >bad
-if [ -s bad ]; then echo "the rule finds no place for $copies copies: $(head -n 1 bad); nothing is changed" >&2; exit 1; fi
+if [ -s bad ]; then echo "the rule finds no places for $copies copies:  $(head -n 1 bad); nothing is changed" >&2; exit 1; fi
 crushtool -i map --compare new >compared || [ -s compared ]
 told=no
 while read -r _ rule _ share _; do
@@ -43,7 +43,7 @@ while read -r _ rule _ share _; do
     echo "rule $rule would choose other OSDs in $share cases, because the map loses precision as text; nothing is changed" >&2; exit 1; fi;;
   esac
 done <compared
-[ "$told" = yes ] || { echo "crushtool --compare tells nothing of the rules; nothing is changed" >&2; exit 1; }
+[ "$told" = yes ] || { echo "crushtool --compare reports nothing about the rules; nothing is changed" >&2; exit 1; }
 cp -- map "$kept$version"
 ceph -c "$conf" --connect-timeout 10 osd setcrushmap "$version" -i new
 `

@@ -26,13 +26,13 @@ func (w *Weight) scope() modules.Scope { return modules.OncePerCluster }
 func (w *Weight) validate() error {
 	switch {
 	case !osdName.MatchString(w.OSD):
-		return &modules.ArgumentError{Argument: "weight.osd", Problem: fmt.Sprintf("%q is not an OSD", w.OSD), Want: "its name, such as osd.3"}
+		return &modules.ArgumentError{Argument: "weight.osd", Problem: fmt.Sprintf("%q is not an OSD", w.OSD), Want: "expected a name such as osd.3"}
 	case w.Crush == nil && w.Reweight == nil:
-		return &modules.ArgumentError{Argument: "weight", Problem: "neither crush nor reweight is given", Want: "one of them, or both"}
+		return &modules.ArgumentError{Argument: "weight", Problem: "neither crush nor reweight is given", Want: "give one of them, or both"}
 	case w.Crush != nil && (*w.Crush < 0 || *w.Crush > 1000):
-		return &modules.ArgumentError{Argument: "weight.crush", Problem: float(*w.Crush), Want: "a capacity in TiB"}
+		return &modules.ArgumentError{Argument: "weight.crush", Problem: float(*w.Crush), Want: "expected a capacity in TiB"}
 	case w.Reweight != nil && (*w.Reweight <= 0 || *w.Reweight > 1):
-		return &modules.ArgumentError{Argument: "weight.reweight", Problem: float(*w.Reweight), Want: "a share above 0, at most 1; 0 would take the OSD out"}
+		return &modules.ArgumentError{Argument: "weight.reweight", Problem: float(*w.Reweight), Want: "expected a share above 0, at most 1; 0 would take the OSD out"}
 	}
 	if _, err := percentage("weight.max_moved", w.MaxMoved); err != nil {
 		return err
@@ -45,7 +45,7 @@ func percentage(argument, text string) (float64, error) {
 	number, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
 	value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 	if !ok || err != nil || !(value >= 0 && value <= 100) {
-		return 0, &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a percentage", text), Want: "0% to 100%"}
+		return 0, &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a percentage", text), Want: "expected 0% to 100%"}
 	}
 	return value / 100, nil
 }
@@ -73,7 +73,7 @@ func (w *Weight) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	if w.Reweight != nil && !ceph.SameWeight(*w.Reweight, is.Reweight) {
 		if is.Reweight == 0 {
-			return modules.Plan{}, fmt.Errorf("%s is out, and a reweight would take it in: ceph osd in %d first, if that is meant", w.OSD, id)
+			return modules.Plan{}, fmt.Errorf("%s is out, and a reweight would bring it in: if that is intended, run ceph osd in %d first", w.OSD, id)
 		}
 		want.Reweight = *w.Reweight
 	}
@@ -89,7 +89,7 @@ func (w *Weight) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	if moved > most+1e-9 {
-		return modules.Plan{}, fmt.Errorf("%s from %s to %s would move about %s of the data of class %s, and weight.max_moved is %s: go there in smaller steps, or raise it",
+		return modules.Plan{}, fmt.Errorf("%s from %s to %s would move about %s of the data of class %s, and weight.max_moved is %s: change it in smaller steps, or raise the limit",
 			w.OSD, describeWeight(is), describeWeight(want), percent(moved), orNone(is.Class), percent(most))
 	}
 	var steps []modules.Step
@@ -114,7 +114,7 @@ func (w *Weight) looksLikeRatio(is, want ceph.OSDWeight) error {
 	if ratio := want.Crush / is.Crush; ratio > 0.5 && ratio < 2 {
 		return nil
 	}
-	return fmt.Errorf("weight.crush: %s looks like a share, and the CRUSH weight is a capacity in TiB: %s has %s now; for a share of %s say reweight = %s",
+	return fmt.Errorf("weight.crush: %s looks like a share, but the CRUSH weight is a capacity in TiB: %s has %s now; for a share of %s use reweight = %s",
 		float(want.Crush), w.OSD, weightText(is.Crush), float(want.Crush), float(want.Crush))
 }
 

@@ -34,7 +34,7 @@ func TestWeight(t *testing.T) {
 		{"a CRUSH weight", Weight{Crush: f(3.0)}, weighed(3.6, 1), "osd crush reweight osd.0 3", "weigh osd.0 3 instead of 3.6: about 1.5 % of the data of class hdd moves", ""},
 		{"a reweight", Weight{Reweight: f(0.9)}, weighed(3.6, 1), "osd reweight 0 0.9", "weigh osd.0 3.6 × 0.9 instead of 3.6: about 0.9 %", ""},
 		{"both", Weight{Crush: f(3.5), Reweight: f(0.9)}, weighed(3.6, 1), "osd reweight 0 0.9", "weigh osd.0 3.5 instead of 3.6", ""},
-		{"a share (G1.43)", Weight{Crush: f(1), MaxMoved: "100%"}, weighed(3.6, 1), "", "", "looks like a share, and the CRUSH weight is a capacity in TiB: osd.0 has 3.6 now; for a share of 1 say reweight = 1"},
+		{"a share (G1.43)", Weight{Crush: f(1), MaxMoved: "100%"}, weighed(3.6, 1), "", "", "looks like a share, but the CRUSH weight is a capacity in TiB: osd.0 has 3.6 now; for a share of 1 use reweight = 1"},
 		{"a share of a small disk", Weight{Crush: f(1), MaxMoved: "100%"}, weighed(0.01, 1), "", "", "looks like a share"},
 		{"half of a small disk", Weight{Crush: f(0.4), MaxMoved: "100%"}, weighed(0.9, 1), "osd crush reweight osd.0 0.4", "", ""},
 		{"emptied", Weight{Crush: f(0)}, weighed(3.6, 1), "osd crush reweight osd.0 0", "about 10.0 %", ""},

@@ -21,14 +21,14 @@ type wiping struct {
 func (w wiping) validate(block string) error {
 	for i, serial := range w.serials {
 		if strings.TrimSpace(serial) != serial || serial == "" {
-			return &modules.ArgumentError{Argument: block + ".wipe", Problem: fmt.Sprintf("%q is not a serial number", serial), Want: "what lsblk -o NAME,SERIAL prints"}
+			return &modules.ArgumentError{Argument: block + ".wipe", Problem: fmt.Sprintf("%q is not a serial number", serial), Want: "expected one as printed by lsblk -o NAME,SERIAL prints"}
 		}
 		if slices.Contains(w.serials[:i], serial) {
-			return &modules.ArgumentError{Argument: block + ".wipe", Problem: serial + " is named twice", Want: "each serial number once"}
+			return &modules.ArgumentError{Argument: block + ".wipe", Problem: serial + " is given twice", Want: "expected each serial number once"}
 		}
 	}
 	if w.most < 0 {
-		return &modules.ArgumentError{Argument: block + ".max_wiped", Problem: fmt.Sprintf("%d is not a number of disks", w.most), Want: "0 or more"}
+		return &modules.ArgumentError{Argument: block + ".max_wiped", Problem: fmt.Sprintf("%d is not a number of disks", w.most), Want: "expected 0 or more"}
 	}
 	return nil
 }
@@ -54,16 +54,16 @@ func (b *bay) wipeable(argument, name string, d observe.BlockDevice, wipe wiping
 	}
 	repeat := fmt.Sprintf("repeat its serial number, %s, in wipe", t.Serial)
 	if t.Serial == "" {
-		repeat = "wipe it by hand: it has no serial number that wipe could repeat"
+		repeat = "wipe it by hand: it has no serial number to confirm with wipe"
 	}
 	switch covered := slices.Contains(wipe.serials, t.Serial) && t.Serial != ""; {
 	case !covered && (carriesCeph(d) || b.namesVolumes(d)):
-		return refuse("find out whose data this is (ceph-volume lvm list, on the node, names the cluster and the OSD), or name another disk; only if nobody needs it, %s", repeat)
+		return refuse("find out whose data this is (ceph-volume lvm list, on the node, shows the cluster and the OSD), or name another disk; only if nobody needs it, %s", repeat)
 	case !covered:
-		return refuse("name another disk or, if nothing on it is needed any more, %s", repeat)
+		return refuse("name another disk or, to destroy what is on it, %s", repeat)
 	}
 	if doomed := b.doomed(wipe.serials); len(doomed) > wipe.most {
-		return fmt.Errorf("%s: wipe would have so many disks of %s wiped: %d (%s), and max_wiped allows %d: name fewer disks, or raise it",
+		return fmt.Errorf("%s: on %s, wipe would wipe %d disks (%s), but max_wiped allows %d: name fewer disks, or raise it",
 			argument, b.host.Name(), len(doomed), strings.Join(doomed, ", "), wipe.most)
 	}
 	return nil
@@ -85,7 +85,7 @@ func (b *bay) inUse(d observe.BlockDevice) string {
 	case ours:
 		return "an OSD of this cluster is on it"
 	case d.HoldsSystem():
-		return "it holds the system that the host boots and runs from"
+		return "it contains the system that the host boots and runs from"
 	case len(mounted) > 0:
 		return fmt.Sprintf("it is in use (%s)", strings.Join(mounted, ", "))
 	case d.ReadOnly:
@@ -93,7 +93,7 @@ func (b *bay) inUse(d observe.BlockDevice) string {
 	case len(held) > 0 && !onlyCeph(d):
 		return "it is in use by " + strings.Join(held, ", ")
 	case serves(d, b.osds):
-		return "it has databases or logs of OSDs, which may be those of this node"
+		return "it contains databases or logs of OSDs, possibly of this node"
 	}
 	return ""
 }

@@ -69,15 +69,15 @@ func TestWhatIsNeverWiped(t *testing.T) {
 		osd  OSD
 		want string
 	}{
-		"serial not repeated":         {OSD{Device: "/dev/sdb"}, "is not blank: zfs_member; name another disk or, if nothing on it is needed any more, repeat its serial number, ZFS, in wipe"},
+		"serial not repeated":         {OSD{Device: "/dev/sdb"}, "is not blank: zfs_member; name another disk or, to destroy what is on it, repeat its serial number, ZFS, in wipe"},
 		"another serial":              {OSD{Device: "/dev/sdb", Wipe: []string{"PARTS"}}, "repeat its serial number, ZFS, in wipe"},
-		"no serial":                   {OSD{Device: "/dev/sdh", Wipe: all, MaxWiped: 9}, "has no serial number that wipe could repeat"},
-		"the system":                  {OSD{Device: "/dev/sda", Wipe: all, MaxWiped: 9}, "it holds the system"},
+		"no serial":                   {OSD{Device: "/dev/sdh", Wipe: all, MaxWiped: 9}, "has no serial number to confirm with wipe"},
+		"the system":                  {OSD{Device: "/dev/sda", Wipe: all, MaxWiped: 9}, "it contains the system"},
 		"mounted":                     {OSD{Device: "/dev/sde", Wipe: all, MaxWiped: 9}, "it is in use (/srv)"},
 		"an array":                    {OSD{Device: "/dev/sdf", Wipe: all, MaxWiped: 9}, "in use by raid1 /dev/md0"},
 		"volumes that are not Ceph's": {OSD{Device: "/dev/sdg", Wipe: all, MaxWiped: 9}, "in use by lvm /dev/mapper/vg-data"},
 		"databases":                   {OSD{Device: "/dev/sdj", Wipe: all, MaxWiped: 9}, "databases or logs of OSDs"},
-		"more than the bound":         {OSD{Device: "/dev/sdb", Wipe: []string{"ZFS", "PARTS"}, MaxWiped: 1}, "disks of pve1 wiped: 2 (/dev/disk/by-id/zfs, /dev/sdi), and max_wiped allows 1"},
+		"more than the bound":         {OSD{Device: "/dev/sdb", Wipe: []string{"ZFS", "PARTS"}, MaxWiped: 1}, "on pve1, wipe would wipe 2 disks (/dev/disk/by-id/zfs, /dev/sdi), but max_wiped allows 1"},
 		"a database's disk":           {OSD{Device: "/dev/sdk", DBDevice: "/dev/sdb"}, "osd.db_device: /dev/sdb on pve1 is not blank: zfs_member"},
 	} {
 		t.Run(name, func(t *testing.T) {
