@@ -24,7 +24,8 @@ has a health check, is healthy. Each run checks that again. Containers of servic
 are kept.
 
 A service is restarted if a file below the directory that it mounts (` + "`volumes`, `configs`, `secrets`" + `) has changed since it was started, because a
-container keeps the file that it was started with.
+container keeps the file that it was started with. A change that only Compose sees, such as one of networks, is noted in ` + "`.compose-due`" + ` until
+Compose has made it, so that the next run goes on with what one could not finish. A service that is scaled to 0 has no containers.
 
 Every image needs a version: a tag other than latest, or a digest. Write it into the file, not into a variable of Compose. Images that are
 built on the host (` + "`build`" + `), ` + "`include` and `extends`" + ` are not supported.

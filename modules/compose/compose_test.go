@@ -93,7 +93,7 @@ func host(p *Project, is project, more ...observe.Expectation) modules.Host {
 		}
 		return observe.Files.Expect(name, f)
 	}
-	all := []observe.Expectation{dir("/", 0), dir("/srv", 0), dir("/srv/web", 1), dir("/srv/web/caddy", 0), observe.Packages.Expect(proxmox, observe.Package{}), projects.Expect(p.key(), is), images.Expect("caddy:2.10.0", true), images.Expect("api:1", false)}
+	all := []observe.Expectation{dir("/", 0), dir("/srv", 0), dir("/srv/web", 1), dir("/srv/web/caddy", 0), observe.Packages.Expect(proxmox, observe.Package{}), projects.Expect(p.key(), is), images.Expect("caddy:2.10.0", true), images.Expect("api:1", false), observe.Files.Expect("/srv/web/.compose-due", observe.File{})}
 	for name, content := range with(nil).Files {
 		all = append(all, text(p.at(name), content))
 	}
@@ -133,13 +133,13 @@ func TestPlan(t *testing.T) {
 		},
 		"a file that nobody mounts": {
 			change: func(p *Project) { p.Files[".env"] = "A=1\n" }, is: running(nil), more: []observe.Expectation{observe.Files.Expect("/srv/web/.env", observe.File{})},
-			want: []string{"write /srv/web/.env", "bring the containers of web up to date"},
+			want: []string{"note that the project web is to be brought up to date", "write /srv/web/.env", "bring the containers of web up to date", "remove that note"},
 		},
 		"what Compose reads, where a service mounts all": {
 			change: func(p *Project) {
 				p.Files["compose.yml"] = strings.Replace(web, "./caddy:/etc/caddy", ".:/etc/caddy", 1) + "networks:\n  default:\n    internal: true\n"
 			}, is: running(nil), more: []observe.Expectation{text("/srv/web/compose.yml", strings.Replace(web, "./caddy:/etc/caddy", ".:/etc/caddy", 1))},
-			want: []string{"write /srv/web/compose.yml", "bring the containers of web up to date", "restart caddy of web, whose files have changed"},
+			want: []string{"note that the project web is to be brought up to date", "write /srv/web/compose.yml", "bring the containers of web up to date", "remove that note", "restart caddy of web, whose files have changed"},
 		},
 		"a file of a stopped service of a profile": {
 			change: func(p *Project) {
@@ -153,7 +153,30 @@ func TestPlan(t *testing.T) {
 				p.Files["compose.yml"] = web + "    env_file: [{path: ./caddy/Caddyfile}]\n"
 				p.Files["caddy/Caddyfile"] = "A=1\n"
 			}, is: running(nil), more: []observe.Expectation{text("/srv/web/compose.yml", web+"    env_file: [{path: ./caddy/Caddyfile}]\n")},
-			want: []string{"write /srv/web/caddy/Caddyfile", "bring the containers of web up to date"},
+			want: []string{"note that the project web is to be brought up to date", "write /srv/web/caddy/Caddyfile", "bring the containers of web up to date", "remove that note"},
+		},
+		"what an earlier run could not finish": {
+			is: running(nil), more: []observe.Expectation{text("/srv/web/.compose-due", "")},
+			want: []string{"bring the containers of web up to date", "remove that note"},
+		},
+		"absent, and unfinished": {
+			change: func(p *Project) { p.State, p.Files = absent, map[string]string{} }, is: project{}, more: []observe.Expectation{text("/srv/web/.compose-due", "")},
+			want: []string{"remove /srv/web/.compose-due"},
+		},
+		"a service scaled to none": {
+			change: func(p *Project) { p.Files["compose.yml"] = two + "    scale: 0\n" }, is: running(nil),
+			more: []observe.Expectation{text("/srv/web/compose.yml", two+"    scale: 0\n")},
+		},
+		"no replicas": {
+			change: func(p *Project) { p.Files["compose.yml"] = two + "    deploy: {replicas: 0}\n" }, is: running(nil),
+			more: []observe.Expectation{text("/srv/web/compose.yml", two+"    deploy: {replicas: 0}\n")},
+		},
+		"one that is scaled to none now": {
+			change: func(p *Project) {
+				p.Files["compose.yml"] = strings.Replace(two, "    volumes", "    scale: 0\n    volumes", 1)
+			},
+			is: project{Services: map[string]containers{"caddy": {Current: true}, "api": {Current: true}}}, more: []observe.Expectation{text("/srv/web/compose.yml", two), images.Expect("api:1", true)},
+			want: []string{"write /srv/web/compose.yml", "remove caddy (project web)"},
 		},
 		"another service": {
 			change: func(p *Project) { p.Files["compose.yml"] = two }, is: running(nil),

@@ -23,6 +23,8 @@ type service struct {
 	once bool
 	// optional is set if only a profile starts the service.
 	optional bool
+	// none is set if the service is scaled to no container.
+	none bool
 	// mounts lists the paths that it mounts from the host, relative to the project's directory or absolute.
 	mounts []string
 	// settings lists the files from which Compose itself reads variables and labels of the service, in the same way.
@@ -54,6 +56,10 @@ type written struct {
 	Secrets  []mount   `yaml:"secrets"`
 	EnvFile  paths     `yaml:"env_file"`
 	Labels   paths     `yaml:"label_file"`
+	Scale    yaml.Node `yaml:"scale"`
+	Deploy   struct {
+		Replicas yaml.Node `yaml:"replicas"`
+	} `yaml:"deploy"`
 	// DependsOn is a list of names, or the conditions by name.
 	DependsOn yaml.Node `yaml:"depends_on"`
 }
@@ -156,6 +162,7 @@ func parse(text string) (file, error) {
 			return file{}, &fileError{fmt.Sprintf("line %d: image %q of service %s %s", w.Image.Line, image.Value, name, problem), "a version, as in caddy:2.10.0, or a digest, so that each run has the same image"}
 		}
 		s.image, s.optional, s.settings = image.Value, len(w.Profiles) > 0, slices.Concat(w.EnvFile, w.Labels)
+		s.none = aliased(&w.Scale).Value == "0" || aliased(&w.Deploy.Replicas).Value == "0"
 		for _, v := range w.Volumes {
 			if strings.Contains(v.source, "/") || v.source == "." { // anything else is the name of a volume
 				s.mounts = append(s.mounts, v.source)

@@ -71,7 +71,7 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 	case is.Missing != "":
 		return modules.Plan{}, p.lacking(ctx, h, is.Missing)
 	}
-	steps, changed, err := p.place(ctx, h)
+	steps, written, changed, err := p.place(ctx, h)
 	switch {
 	case err != nil:
 		return modules.Plan{}, err
@@ -91,6 +91,11 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 	if err != nil {
 		return modules.Plan{}, err
 	}
+	unfinished, err := observe.Files.Observe(ctx, h, p.at(dueFile))
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	due := false // whether Compose has something to do that the containers do not show, such as a change of networks
 	for _, name := range changed {
 		seen, read := false, name == p.main() || name == ".env"
 		for _, service := range sorted(want.services) {
@@ -109,11 +114,25 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 			}
 		}
 		if read || !seen {
-			d.up = true
+			due = due || !d.up
 		}
 	}
+	if due {
+		mark, err := conffile.Write(ctx, h, p.at(dueFile), "", "note that the project "+p.name()+" is to be brought up to date")
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if len(mark) > 0 { // its directory is made above
+			steps = append(steps, mark[len(mark)-1])
+		}
+	}
+	d.up = d.up || due || unfinished.Exists()
+	steps = append(steps, written...)
 	after := project{Services: map[string]containers{}}
 	for name, s := range want.services {
+		if s.none {
+			continue
+		}
 		if !s.optional {
 			after.Services[name] = containers{Current: true}
 			if s.once {
@@ -138,6 +157,13 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 		}
 		steps = append(steps, pull...)
 		steps = append(steps, step(d.summary(p.name()), modules.Run{Argv: p.compose("up", "--detach", "--remove-orphans", "--quiet-pull")}))
+		if due || unfinished.Exists() {
+			steps = append(steps, modules.Step{
+				Summary: "remove that note",
+				Action:  modules.Remove{Path: p.at(dueFile), Lossless: true},
+				Expect:  observe.Placed(h, p.at(dueFile), observe.File{}),
+			})
+		}
 	}
 	if services := sorted(stale); len(services) > 0 {
 		steps = append(steps, step("restart "+strings.Join(services, ", ")+" of "+p.name()+", whose files have changed", modules.Run{Argv: p.compose(append([]string{"restart"}, services...)...)}))
@@ -151,8 +177,12 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 	return modules.Plan{Steps: steps, Partial: d.up && len(changed) > 0}, nil
 }
 
-// place plans the directory and the files, and returns which of them change.
-func (p *Project) place(ctx context.Context, h modules.Host) (steps []modules.Step, changed []string, err error) {
+// dueFile is in the project's directory from before a change that only Compose sees until Compose has made it: the next run goes on
+// with what a run could not finish.
+const dueFile = ".compose-due"
+
+// place plans the directories and the files, and returns which of these change.
+func (p *Project) place(ctx context.Context, h modules.Host) (steps, written []modules.Step, changed []string, err error) {
 	directories := map[string]bool{p.Directory: true}
 	for name := range p.Files {
 		for dir := path.Dir(p.at(name)); dir != p.Directory; dir = path.Dir(dir) {
@@ -163,7 +193,7 @@ func (p *Project) place(ctx context.Context, h modules.Host) (steps []modules.St
 	for _, dir := range sorted(directories) {
 		now, err := observe.Files.Observe(ctx, h, dir)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		after := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
 		if dir == p.Directory {
@@ -178,13 +208,13 @@ func (p *Project) place(ctx context.Context, h modules.Host) (steps []modules.St
 				Expect:  observe.Placed(h, dir, after),
 			})
 		case now.Type != observe.Directory:
-			return nil, nil, fmt.Errorf("%s on %s is a %s: expected a directory", dir, h.Name(), now.Type)
+			return nil, nil, nil, fmt.Errorf("%s on %s is a %s: expected a directory", dir, h.Name(), now.Type)
 		case dir == p.Directory && (now.Mode != after.Mode || now.Owner != after.Owner || now.Group != after.Group):
 			// A directory that others use, such as /etc/ssh, must not be closed to them.
 			if main, err := observe.Files.Observe(ctx, h, p.at(p.main())); err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			} else if !main.Exists() {
-				return nil, nil, &modules.FinalError{Err: fmt.Errorf("directory: %s on %s is there already (%04o %s:%s), without %s: choose a directory of the project's own, or make this one accessible to root alone (0700) in a task before", dir, h.Name(), now.Mode, now.Owner, now.Group, p.main())}
+				return nil, nil, nil, &modules.FinalError{Err: fmt.Errorf("directory: %s on %s is there already (%04o %s:%s), without %s: choose a directory of the project's own, or make this one accessible to root alone (0700) in a task before", dir, h.Name(), now.Mode, now.Owner, now.Group, p.main())}
 			}
 			steps = append(steps, modules.Step{
 				Summary: fmt.Sprintf("let only root into %s", dir),
@@ -197,22 +227,22 @@ func (p *Project) place(ctx context.Context, h modules.Host) (steps []modules.St
 	for _, name := range sorted(p.Files) {
 		at := p.at(name)
 		if now, err := observe.Files.Observe(ctx, h, at); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		} else if now.Type == observe.Symlink {
-			return nil, nil, fmt.Errorf("%s on %s is a symbolic link to %s: expected a file; remove the link", at, h.Name(), now.Target)
+			return nil, nil, nil, fmt.Errorf("%s on %s is a symbolic link to %s: expected a file; remove the link", at, h.Name(), now.Target)
 		}
 		write, err := conffile.Write(ctx, h, at, p.Files[name], "write "+at)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if len(write) == 0 {
 			continue
 		}
 		changed = append(changed, name)
 		// Its directory is made above.
-		steps = append(steps, write[len(write)-1])
+		written = append(written, write[len(write)-1])
 	}
-	return steps, changed, nil
+	return steps, written, changed, nil
 }
 
 // ended is a service that has come to its end as expected.
@@ -223,7 +253,7 @@ type differences struct {
 	// up is set if Compose has to create, replace, start or remove containers.
 	up bool
 	// create, replace and orphans are the services to create or start, those that the file describes in another way, and those that
-	// are no longer in it.
+	// are no longer in it, or scaled to none.
 	create, replace, orphans []string
 	// problems says what is wrong with containers that run, or should.
 	problems []string
@@ -237,12 +267,16 @@ func (p *Project) differences(is project, want, was file) differences {
 		now, there := is.Services[name]
 		switch {
 		case s.optional:
+		case s.none:
+			if there {
+				d.orphans = append(d.orphans, name)
+			}
 		case !there, now.Stopped && !(s.once && now.End):
 			d.create = append(d.create, name)
 		case !now.Current || !s.same(was.services[name]):
 			d.replace = append(d.replace, name)
 		}
-		if there && now.Problem != "" && !(s.once && now.End) && !s.optional {
+		if there && now.Problem != "" && !(s.once && now.End) && !s.optional && !s.none {
 			d.problems = append(d.problems, name+" "+now.Problem)
 		}
 	}
@@ -372,7 +406,7 @@ func (p *Project) absent(ctx context.Context, h modules.Host) (modules.Plan, err
 			Expect:  []observe.Expectation{projects.Expect(p.key(), project{Services: map[string]containers{}})},
 		})
 	}
-	for _, name := range sorted(p.Files) {
+	for _, name := range append(sorted(p.Files), dueFile) {
 		remove, err := conffile.Remove(ctx, h, p.at(name), "remove "+p.at(name))
 		if err != nil {
 			return modules.Plan{}, err

@@ -37,6 +37,8 @@ type composeService struct {
 	// ends is set for a program that ends at once with the exit code: true(1), false(1).
 	ends bool
 	exit int
+	// none is set for a service that is scaled to no container.
+	none bool
 	// mounts are the sources of bind mounts by their targets.
 	mounts map[string]string
 	// command is the command line, if the file gives one.
@@ -165,6 +167,12 @@ func (p composeCall) up(d *docker, services map[string]composeService) int {
 			if one.labels[labelService] == name {
 				c = one
 			}
+		}
+		if s.none {
+			if c != nil {
+				p.take(d, c)
+			}
+			continue
 		}
 		state := dockerState{}
 		if c != nil {
@@ -343,6 +351,8 @@ func (p composeCall) service(keys map[string]any) (composeService, error) {
 			s.restart = text
 		case key == "network_mode" && text == "host":
 			s.host = true
+		case key == "scale" && (value == 0 || value == 1):
+			s.none = value == 0
 		case key == "command":
 			s.command = stringsOf(value)
 			if len(s.command) > 0 {
