@@ -163,6 +163,11 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 			if len(written) > 0 && kernelName.MatchString(name) {
 				notes = append(notes, fmt.Sprintf("the kernel gives names such as %s itself, so another card may have it before it is pinned; a name such as lan0 is safe", name))
 			}
+			removed, err := removeFormer(ctx, h, configs, names, name, mac)
+			if err != nil {
+				return nil, nil, err
+			}
+			steps = append(steps, removed...)
 		} else if pinned.name != name {
 			notes = append(notes, fmt.Sprintf("%s will be %s from the next boot on, because %s says so: /etc/network/interfaces has to name %s by then", name, pinned.name, pinned.path, pinned.name))
 		}
@@ -170,6 +175,23 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 	}
 	rebuilt, err := conffile.RebuildInitramfs(ctx, h, len(steps) > 0, files...)
 	return append(steps, rebuilt...), notes, err
+}
+
+// removeFormer plans to remove the module's own files that give the card another name, which it had once: systemd-udevd uses the first
+// file that matches a card. Those of names, which are pinned with it, are written anew.
+func removeFormer(ctx context.Context, h modules.Host, configs []linkConfig, names []string, name, mac string) (steps []modules.Step, err error) {
+	for _, c := range configs {
+		if !c.own || c.name == name || path.Dir(c.path)+"/" != linkDir || !slices.Contains(c.macs, strings.ToLower(mac)) ||
+			slices.ContainsFunc(names, func(n string) bool { return linkFile(n) == c.path }) {
+			continue
+		}
+		removed, err := conffile.Remove(ctx, h, c.path, fmt.Sprintf("remove %s, which names %s %s", c.path, mac, c.name))
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, removed...)
+	}
+	return steps, nil
 }
 
 // kernelName matches the names that the kernel gives to network cards, which systemd.link(5) warns of.

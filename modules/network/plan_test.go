@@ -206,6 +206,11 @@ func TestPinsAlone(t *testing.T) {
 		{"by a person, as systemd accepts it", []observe.TextFile{by(linkDir+"lan.link", "PermanentMACAddress=5254.0000.0099 52-54-00-00-00-18", "Name = ens18")}, write[1:], ""},
 		{"by a path", []observe.TextFile{by(linkDir+"lan.link", "Path=pci-0000:00:12.0-*", "Name=ens18")}, write[1:], ""},
 		{"a file that is masked", []observe.TextFile{{Path: linkDir + "lan.link"}, by("/run/systemd/network/lan.link", "MACAddress=52:54:00:00:00:18", "Name=lan0")}, write, ""},
+		{"ours, under the card's former name", []observe.TextFile{{Path: linkFile("eth0"), Content: ours + "[Match]\nMACAddress=52:54:00:00:00:18\nType=ether\n\n[Link]\nName=eth0\n"}},
+			[]string{write[0], "remove " + linkFile("eth0") + ", which names 52:54:00:00:00:18 eth0", write[1], write[2]}, ""},
+		{"ours, of cards that have changed names", []observe.TextFile{
+			{Path: linkFile("ens18"), Content: ours + "[Match]\nMACAddress=52:54:00:00:00:19\nType=ether\n\n[Link]\nName=ens18\n"},
+			{Path: linkFile("ens19"), Content: ours + "[Match]\nMACAddress=52:54:00:00:00:18\nType=ether\n\n[Link]\nName=ens19\n"}}, write, ""},
 		{"another card's file", []observe.TextFile{by(linkDir+"lan.link", "MACAddress=52:54:00:00:00:77", "Name=lan7")}, write, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
