@@ -68,41 +68,41 @@ var Spec = modules.Spec{
 	Objects:   []modules.Object{crushObject},
 	Functions: functions,
 	Summary:   "Ceph on Proxmox VE: packages, monitors, managers, OSDs, rules, pools, CephFS",
-	Doc: `A task names exactly one part. Each is observed before anything runs, and again afterwards: the exit codes
+	Doc: `A task sets exactly one block. Its state is read before anything runs, and again afterwards: the exit codes
 of pveceph prove nothing.
 
-- **install** writes Proxmox's Ceph source and installs without questions. It never changes the release of a Ceph
-  that is installed.
-- **init** runs only where there is no configuration. Networks that differ are refused: a second
-  ` + "`pveceph init`" + ` would rewrite the networks of a running cluster, silently.
-- **mon** and **mds** take turns, node by node; **mgr** need not. A daemon that exists and does not run is started.
-- **osd** takes blank disks. A disk that carries one of this cluster's OSDs is done; anything else on a disk is refused by name, unless
-  ` + "`wipe`" + ` repeats the serial number of the disk. Then it is wiped first (with --allow all), as long as nothing uses it, and no more than
-  ` + "`max_wiped`" + ` disks of the host are.
-- **pool** never runs ` + "`pool create`" + ` on a pool that exists, which would reset it; it sets what differs, the size
-  together with min_size. It refuses min_size 1, more copies than there are places for them, and more placement groups than
-  the OSDs may carry. A pool whose name begins with a dot is Ceph's own (.mgr): it is waited for, and never created. The plan says how much data a change moves at most, and max_moved bounds it.
-- **rule** compares the whole rule: a rule cannot be changed in place. One with per_domain above 1 is added to the CRUSH map itself, which is
-  tried with crushtool first, set only if nobody has changed it in between, and kept as it was in /var/backups.
-- **clean** judges by the states of the placement groups, not by health, which is late by a minute.
+- **install** writes Proxmox's Ceph repository and installs the packages without questions. It never changes the release of
+  an installed Ceph.
+- **init** runs only if there is no configuration yet. Different networks are refused: a second
+  ` + "`pveceph init`" + ` would silently rewrite the networks of a running cluster.
+- **mon** and **mds** run on one node at a time; **mgr** need not. An existing daemon that is not running is started.
+- **osd** needs a blank disk. A disk that already carries one of this cluster's OSDs is left as it is; anything else on a disk is refused by name, unless
+  ` + "`wipe`" + ` repeats the serial number of the disk. Then it is wiped first (with --allow all), unless it is in use, and no more than
+  ` + "`max_wiped`" + ` disks of the host are wiped.
+- **pool** never runs ` + "`pool create`" + ` for an existing pool, which would reset it; it sets what differs, the size
+  together with min_size. It refuses min_size 1, more copies than there are places for, and more placement groups than
+  the OSDs may carry. A pool whose name begins with a dot is Ceph's own (.mgr): the task waits for it, and never creates it. The plan shows how much data a change can move, and max_moved limits it.
+- **rule** compares the whole rule, because a rule cannot be changed in place. A rule with per_domain above 1 is added to the CRUSH map itself, which is
+  tested with crushtool first and set only if nobody has changed it in between; the old map is kept in /var/backups.
+- **clean** judges by the states of the placement groups, not by health, which lags by a minute.
 - **health** is the gate for everything else: failing health checks, OSDs that are down or out, flags, nodes in maintenance mode. It
-  waits for what passes by itself and fails at once on what somebody has set. **clean** says the same in notes, and fails on none of it.
-- **flags** sets and unsets the flags that it names, and leaves others alone.
-- **osd_absent** takes an OSD out, waits until its data is elsewhere, stops it and destroys it. It can be repeated: the fsid tells the
-  OSD from a new one with its number. It is refused where the copies of a pool would have no place, where the other OSDs would be nearly
-  full, and where a flag keeps the data from moving.
-- **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan says how much data moves, and it is refused above
-  max_moved. A CRUSH weight that looks like a share is refused, too: it is a capacity.
-- **reweight** asks Ceph's test-reweight-by-utilization or -by-pg, shows what it says, and sets those overrides. One run goes one bounded step;
-  nothing is done while data moves, where the placement groups would not be spread better, above max_moved, or while the balancer is on.
-- **crush** sets the CRUSH map as a whole, from a text in crushtool's language. It compares what the text means, so that comments, order and rounded
+  waits for problems that pass by themselves, and fails at once because of anything that an administrator has set. **clean** reports the same in notes, and never fails because of it.
+- **flags** sets and unsets the named flags, and leaves the others alone.
+- **osd_absent** takes an OSD out, waits until its data is elsewhere, stops it and destroys it. It can be repeated: the fsid distinguishes the
+  OSD from a new one with the same number. It is refused if the copies of a pool would have no place, if the other OSDs would be nearly
+  full, or if a flag keeps the data from moving.
+- **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan shows how much data moves, and a change above
+  max_moved is refused. So is a CRUSH weight that looks like a share: it is a capacity.
+- **reweight** runs the dry run of Ceph's reweight-by-utilization or -by-pg, shows its result, and sets the overrides that it proposes. Each run takes one bounded step;
+  nothing is done while data moves, if the placement groups would not be distributed better, above max_moved, or while the balancer is on.
+- **crush** sets the whole CRUSH map, from text in crushtool's language. It compares what the text means, so comments, order and rounded
   weights change nothing, and keeps exact weights where crushtool's text has lost digits. Before anything is set, crushtool compiles the map on the node and
-  tries every rule with every pool that uses it, on the cluster's map and on the new one: the plan says how many copies of which pool move, and it is refused above
-  max_moved, and where a pool would find too few OSDs. A text that lacks an OSD of the cluster, or has one that is gone, is older than the cluster and is
-  refused. If somebody changes the map between plan and act, the task fails and sets nothing, because the text would undo that. The old map is kept in /var/backups and in the run's journal:
-  ` + "`hlplay restore RUN crushmap`" + ` sets it again. Rules and weights that other tasks describe must be the same there. For a new rule, a weight or a device class
-  alone, their own blocks are safer.
-- **conf** sets what it names in a section of /etc/pve/ceph.conf and keeps the rest. Daemons read the file when they start.
+  tests every rule with every pool that uses it, on the cluster's map and on the new one. The plan shows how many copies of which pool move; it is refused above
+  max_moved, or if a pool would find too few OSDs. A text that lacks an OSD of the cluster, or has one that no longer exists, is out of date and is
+  refused. If somebody changes the map after it was read, the task fails and sets nothing, because the text would undo that change. The old map is kept in /var/backups and in the run's journal:
+  ` + "`hlplay restore RUN crushmap`" + ` sets it again. Rules and weights that other tasks describe must agree with the text. To add a rule, or to change a weight or a device class
+  alone, prefer their own blocks.
+- **conf** sets the named settings in a section of /etc/pve/ceph.conf and keeps the rest. Daemons read the file when they start.
 
 Nothing else is destroyed by this module.`,
 	Example: `task "packages" {
