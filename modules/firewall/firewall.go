@@ -79,6 +79,9 @@ const (
 	conf    = "/etc/nftables.conf" // what nftables.service loads
 	unit    = "nftables.service"
 
+	// mostRules is how long a table may be, in bytes. To put it back, it is passed to nft as one argument, which Linux limits to 128 KiB.
+	mostRules = 127 << 10
+
 	leastRollback = 20 * time.Second
 	mostRollback  = 30 * time.Minute
 )
@@ -123,6 +126,9 @@ func (m *firewall) Validate() error {
 				return &modules.ArgumentError{Argument: at + ".from", Problem: err.Error(), Want: "write it as in 192.168.1.0/24 or fd00::7"}
 			}
 		}
+	}
+	if size := len(m.table()); size > mostRules {
+		return &modules.ArgumentError{Argument: "allow", Problem: fmt.Sprintf("its rules take %d KiB; each address is one with each port", size>>10), Want: fmt.Sprintf("at most %d KiB: give networks in place of addresses, or ranges of ports", mostRules>>10)}
 	}
 	return nil
 }
@@ -234,6 +240,9 @@ func (m *firewall) load(ctx context.Context, h modules.Host, found ruleset, want
 	}
 	if err := m.admitsUs(ctx, h); err != nil {
 		return modules.Plan{}, err
+	}
+	if len(found.Table) > mostRules {
+		return modules.Plan{}, fmt.Errorf("the rules in table inet hlplay of %s are too long to be put back if the change fails: they take %d KiB, and %d are possible. Remove them first, with state = \"absent\"", h.Name(), len(found.Table)>>10, mostRules>>10)
 	}
 	script := []byte(replacing(want))
 	after := found

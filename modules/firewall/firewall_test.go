@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -138,10 +139,11 @@ func TestRefused(t *testing.T) {
 		site site
 		want string
 	}{
-		"Proxmox VE":         {site{node: pve.Node{Name: "web1", Installed: true}}, "web1 runs Proxmox VE, which has a firewall of its own"},
-		"the session":        {site{conf: debianConf, session: over("192.168.2.5")}, `the session to web1 comes from 192.168.2.5 to port 22, which no allow block would admit: hlplay could not connect again. Add a block with ports = ["tcp/22"] and from = ["192.168.2.5"], or its network`},
-		"a boot without it":  {site{rules: ruleset{Unloadable: "/etc/nftables.conf:3:1-5: Error: syntax error"}}, "/etc/nftables.conf on web1 does not load, so it would start without a firewall: correct it first; nft -c -f /etc/nftables.conf says: /etc/nftables.conf:3:1-5: Error: syntax error"},
-		"a QDevice's daemon": {site{conf: debianConf, running: []string{"corosync-qnetd.service"}}, ""}, // "the others" may reach it
+		"Proxmox VE":                {site{node: pve.Node{Name: "web1", Installed: true}}, "web1 runs Proxmox VE, which has a firewall of its own"},
+		"the session":               {site{conf: debianConf, session: over("192.168.2.5")}, `the session to web1 comes from 192.168.2.5 to port 22, which no allow block would admit: hlplay could not connect again. Add a block with ports = ["tcp/22"] and from = ["192.168.2.5"], or its network`},
+		"a boot without it":         {site{rules: ruleset{Unloadable: "/etc/nftables.conf:3:1-5: Error: syntax error"}}, "/etc/nftables.conf on web1 does not load, so it would start without a firewall: correct it first; nft -c -f /etc/nftables.conf says: /etc/nftables.conf:3:1-5: Error: syntax error"},
+		"more than can be put back": {site{rules: ruleset{Table: many(200).table() + many(2000).table()}, conf: debianConf, session: over("192.168.1.5")}, "too long to be put back if the change fails: they take 1"},
+		"a QDevice's daemon":        {site{conf: debianConf, running: []string{"corosync-qnetd.service"}}, ""}, // "the others" may reach it
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := lan().Plan(t.Context(), test.site.host())
@@ -185,6 +187,33 @@ func TestIncluding(t *testing.T) {
 	}
 }
 
+// many admits so many addresses to SSH.
+func many(addresses int) *firewall {
+	a := allow{Name: "ssh", Ports: []string{"tcp/22"}}
+	for i := range addresses {
+		a.From = append(a.From, fmt.Sprintf("192.168.%d.%d", 100+i/200, 1+i%200))
+	}
+	return &firewall{Allow: []allow{a}}
+}
+
+// What is loaded is put back by a command whose last argument it is.
+func TestTheLongestRulesCanBePutBack(t *testing.T) {
+	m := many(1000)
+	for step := 200; step > 0; step /= 2 {
+		for m.Validate() == nil {
+			m = many(len(m.Allow[0].From) + step)
+		}
+		m = many(len(m.Allow[0].From) - step)
+	}
+	plan, err := lan().Plan(t.Context(), site{rules: ruleset{Table: m.table()}, conf: debianConf, session: over("192.168.1.5")}.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.Command("true", plan.Guard.Undo[0][1:]...).Run(); err != nil {
+		t.Errorf("with %d addresses: %v", len(m.Allow[0].From), err)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	one := func(a allow) *firewall { a.Name = "ssh"; return &firewall{Allow: []allow{a}} }
 	for _, test := range []struct {
@@ -204,6 +233,7 @@ func TestValidate(t *testing.T) {
 		{one(allow{Ports: []string{"tcp/0"}}), "is not a port"},
 		{one(allow{Ports: []string{"tcp/70000"}}), "is not a port"},
 		{one(allow{Ports: []string{"udp/20-10"}}), "ends before it begins"},
+		{many(2500), "allow: its rules take 14"},
 		{one(allow{From: []string{"pve1"}}), `"pve1" is not an address or a network`},
 		{one(allow{From: []string{"0.0.0.0/0"}}), "is everybody"},
 		{one(allow{From: []string{"fe80::1%eth0"}}), "is not an address or a network"},
