@@ -55,7 +55,7 @@ recorded run of its own and can itself be undone.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], args[1]) },
 	}
 	f.addInventory(cmd)
-	_ = cmd.Flags().SetAnnotation("inventory", own, []string{}) // that of the run
+	_ = cmd.Flags().SetAnnotation("inventory", own, []string{}) // the inventory of the run
 	f.connectFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	f.journalFlags.add(cmd)
@@ -238,7 +238,7 @@ func reinstated(file string, kept, now []byte) ([]byte, error) {
 	return kept, nil
 }
 
-// objectOf returns the object with a name, and the module that restores it; nil if the name is that of a file.
+// objectOf returns the object with a name, and the module that restores it; nil if the name is a file's.
 func objectOf(name string) (*modules.Object, string) {
 	for _, spec := range registry.All() {
 		for _, object := range spec.Objects {

@@ -35,7 +35,7 @@ type runFlags struct {
 	// exitOnChange ends a run that changed something, or a check that would, with exitChanged.
 	exitOnChange bool
 	lists        listFlags
-	// resumes is the ID of the run that this one resumes, and restores that of the run whose copy it restores. Both may be
+	// resumes is the ID of the run that this one resumes, and restores the ID of the run whose copy it restores. Both may be
 	// empty.
 	resumes, restores string
 	// earlier, if not nil, returns what tasks before the first one have registered in the run that is resumed.

@@ -16,7 +16,7 @@ import (
 	"hlplay/engine/report"
 )
 
-// endings are the signals that ask a program to end. Closing a terminal sends SIGHUP, which is no reason to stop without
+// endings are the signals that ask a program to end. Closing a terminal sends SIGHUP, which is not a reason to stop without
 // cleaning up.
 var endings = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP}
 

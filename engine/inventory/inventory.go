@@ -122,7 +122,7 @@ type Download struct {
 	// Content.
 	SHA256  string
 	Content string
-	// Files are the contents of the files of an archive, by their paths in it; nil for what is no archive.
+	// Files are the contents of the files of an archive, by their paths in it; nil if it is not an archive.
 	Files map[string]string
 }
 

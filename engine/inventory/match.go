@@ -67,7 +67,7 @@ func (inv *Inventory) Group(name string) *Group {
 // A pattern is a list of terms separated by ":" or ",". A term is the name of a group or host, or a glob for either ("pve*",
 // "pve[12]"; see path.Match). Globs do not match "all" and "ungrouped", which are not declared: "al*" is not every host. The
 // pattern matches the union of its plain terms, restricted to the hosts of each term that begins with "&", without the hosts of
-// each term that begins with "!", wherever that stands. A pattern without plain terms starts from all hosts.
+// each term that begins with "!", in any position. A pattern without plain terms starts from all hosts.
 //
 // A term that begins with "~" is a regular expression (RE2), anchored at the beginning of a name: "~pve[0-9]+$". NAME[a:b] is the
 // range from the a-th to the b-th host of a name or glob. Positions count from 0, or from -1 at the end, and may be omitted.

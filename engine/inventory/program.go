@@ -34,7 +34,7 @@ func isProgram(path string) bool {
 	}
 	defer f.Close()
 	begin := make([]byte, 4)
-	n, _ := io.ReadFull(f, begin) // what is shorter is no program
+	n, _ := io.ReadFull(f, begin) // a shorter file is not a program
 	return bytes.HasPrefix(begin[:n], []byte("#!")) || bytes.HasPrefix(begin[:n], []byte("\x7fELF"))
 }
 

@@ -30,7 +30,7 @@ func (d *decoder) withSecrets(attr *hclsyntax.Attribute) (cty.Value, bool) {
 		case "Variables not allowed", "Call to unknown function":
 			diag.Detail = "An inventory contains plain values, without references. The only functions are secret and secret_file, in vars. Strings must be quoted: \"pve1\"."
 		}
-		diag.Expression, diag.EvalContext = nil, nil // what stands there may be secret
+		diag.Expression, diag.EvalContext = nil, nil // the source may contain a secret
 	}
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() || value.IsNull() {

@@ -11,7 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// settings are the settings of one block: that of a host, of a group, or `defaults`. A nil field is not set.
+// settings are the settings of a host block, a group block, or `defaults`. A nil field is not set.
 type settings struct {
 	address, sshAddress *string
 	port                *int
@@ -23,7 +23,7 @@ type settings struct {
 	become              *bool
 	becomeUser          *string
 	vars                map[string]cty.Value
-	varsAt              map[string]hcl.Range // where each stands
+	varsAt              map[string]hcl.Range // where each is set
 	rehearsal           rehearsalSettings
 }
 

@@ -119,7 +119,7 @@ type place struct {
 	onlyOwn string
 	// anyResult is set if references to results are checked elsewhere.
 	anyResult bool
-	// space is the namespace of the variables, locals and results; nil is that of the file being read.
+	// space is the namespace of the variables, locals and results; nil means the namespace of the file being read.
 	space *namespace
 }
 

@@ -119,7 +119,7 @@ func (c *counter) count(v cty.Value, at hcl.Range) {
 }
 
 // measured evaluates an expression whose intermediate values are subject to the same limits. functions are available
-// in addition to those of the context. If a limit is exceeded, the error is errTooMuch, with a diagnostic of its own.
+// in addition to those of the context. If a limit is exceeded, the error is errTooMuch, which has its own diagnostic.
 func measured(expr hcl.Expression, ctx *hcl.EvalContext, functions map[string]function.Function) (v cty.Value, diags hcl.Diagnostics, err error) {
 	c := &counter{}
 	inner := ctx.NewChild()

@@ -182,7 +182,7 @@ func (d *decoder) body(body *hclsyntax.Body, schema BodySchema, within string, a
 	}
 }
 
-// set assigns the value of an argument to its field. If the value is cty.NilVal, which stands for null, the field
+// set assigns the value of an argument to its field. If the value is cty.NilVal, which represents null, the field
 // keeps its default.
 func (d *decoder) set(field reflect.Value, a Argument, value cty.Value, at hcl.Range) {
 	if value == cty.NilVal {

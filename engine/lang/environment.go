@@ -102,7 +102,7 @@ func (t *Task) environment(s Scope) (env map[string]string, hidden secrets, unkn
 	return env, hidden, unknown, nil
 }
 
-// environmentVariables converts the value of an `environment` argument: nil stands for a null, which takes a variable
+// environmentVariables converts the value of an `environment` argument: nil represents null, which removes a variable
 // back. known reports whether all of it is known.
 func environmentVariables(v cty.Value, expr hcl.Expression) (variables map[string]*string, known bool, diags hcl.Diagnostics) {
 	v, _ = v.UnmarkDeep()

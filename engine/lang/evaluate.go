@@ -72,7 +72,7 @@ func (t *Task) deciding() []*Group {
 	return all
 }
 
-// WhenTrue reports whether the task is to be done: whether its own `when` and those of all groups around it are true.
+// WhenTrue reports whether the task should run: whether its own `when` and those of all enclosing groups are true.
 // If one of them is known to be false, the result is false even if others are unknown. Of a handler only its own counts.
 //
 // A `when` that reads `each` (see WhenPerItem) is evaluated only if the scope has it: the engine calls WhenTrue once

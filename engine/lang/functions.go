@@ -25,7 +25,7 @@ type FunctionDoc struct {
 // definition is a function with its documentation.
 type definition struct {
 	name, doc string
-	// args replaces the names of the parameters in the signature if those of the library say little; empty keeps them.
+	// args replaces the parameter names in the signature if the library's are not descriptive; empty keeps them.
 	args string
 	f    function.Function
 }

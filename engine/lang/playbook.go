@@ -20,7 +20,7 @@ type Playbook struct {
 	Variables []*Variable
 	// HostVariables are the variables that the playbook declares for its hosts.
 	HostVariables []*hostvar.Variable
-	// Plays are in the order in which they run; those of imported files take the place of the import.
+	// Plays are in the order in which they run; the plays of imported files replace the import.
 	Plays []*Play
 	// Files holds all sources by file name, including files of values, in the form that WriteDiagnostics expects.
 	Files map[string]*hcl.File

@@ -215,7 +215,7 @@ func (r *renderer) values(d *hcl.Diagnostic) []string {
 	return lines
 }
 
-// rootContext returns the context that holds the roots: ctx may be that of a for expression.
+// rootContext returns the context that holds the roots: ctx may be the context of a for expression.
 func rootContext(ctx *hcl.EvalContext) *hcl.EvalContext {
 	for ctx.Parent() != nil {
 		ctx = ctx.Parent()

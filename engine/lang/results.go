@@ -18,7 +18,7 @@ func (v *validator) resultShapes() cty.Value {
 			}
 			shape := t.resultShape()
 			if earlier, ok := shapes[t.Register]; ok && !earlier.Equals(shape) {
-				shape = cty.DynamicPseudoType // it may be that of either task
+				shape = cty.DynamicPseudoType // either task may have registered it
 			}
 			shapes[t.Register] = shape
 		})

@@ -10,7 +10,7 @@ import (
 )
 
 // CheckResults returns an error if a selected task reads something that only an omitted task could supply: a task
-// before startAt, or one that tags and skip do not select. The result of an omitted task is that of a skipped one. A
+// before startAt, or one that tags and skip do not select. An omitted task has the result of a skipped one. A
 // task whose `when` reads that result, or that reads it in try or can, is assumed to handle this. known, if not nil,
 // reports whether the result of a task before startAt is available nevertheless.
 func (p *Playbook) CheckResults(startAt string, tags, skip []string, known func(*Task) bool) error {
