@@ -85,8 +85,8 @@ const lanTable = `table inet hlplay {
 		ct state established,related accept
 		ct state invalid drop
 		iif "lo" accept
-		meta l4proto icmp accept
-		meta l4proto ipv6-icmp accept
+		meta l4proto 1 accept comment "ICMP"
+		meta l4proto 58 accept comment "ICMPv6"
 		ip6 saddr fe80::/10 udp dport 546 accept
 		ip saddr 192.168.1.0/24 tcp dport 22 accept comment "ssh"
 		ip6 saddr fd00::/64 tcp dport 22 accept comment "ssh"
@@ -257,7 +257,7 @@ func FuzzTable(f *testing.F) {
 		if m.Validate() != nil {
 			return
 		}
-		if n := strings.Count(m.table(), "\n"); n != len(always)+6 || strings.Count(m.table(), `"`) != 4 {
+		if n := strings.Count(m.table(), "\n"); n != len(always)+6 || strings.Count(m.table(), `"`) != 8 {
 			t.Errorf("%q, %q and %q become\n%s", name, to, from, m.table())
 		}
 	})
@@ -266,7 +266,7 @@ func FuzzTable(f *testing.F) {
 // inNamespace runs a script in a network of its own, and returns its answer.
 func inNamespace(t *testing.T, script string) remote.Answer {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "unshare", "-n", "sh", "-c", script)
+	cmd := exec.CommandContext(t.Context(), "unshare", "-m", "-n", "sh", "-c", script)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	_ = cmd.Run() // the exit code tells
@@ -305,6 +305,7 @@ func TestAgainstNFT(t *testing.T) {
 		{"loaded at boot", "nft -f " + dir + "/conf", lanTable},
 		{"undone to nothing", "nft -f " + script + " && nft '" + replacing("") + "'", ""},
 		{"undone to other rules", "nft '" + replacing(strings.Replace(lanTable, "8080", "8081", 1)) + "' && nft '" + replacing(lanTable) + "'", lanTable},
+		{"a Debian without netbase", "mount --make-rprivate / && mount --bind /dev/null /etc/protocols && nft -f " + script, lanTable},
 		{"a mistake changes nothing", "nft -f " + script + "; { cat " + script + "; echo nonsense; } | nft -f - 2>/dev/null", lanTable},
 	} {
 		got, err := ask(test.before)

@@ -14,7 +14,7 @@ import (
 
 // ruleset is what a host filters with.
 type ruleset struct {
-	// Table is the module's table as nft lists it; empty if it is not loaded.
+	// Table is the module's table as nft -p lists it; empty if it is not loaded.
 	Table string
 	// Unloadable says why /etc/nftables.conf would not load at boot; empty if it would, or does not exist.
 	Unloadable string
@@ -30,7 +30,7 @@ case "
 $_t
 " in *"
 table inet hlplay
-"*) exec ` + program + ` list table inet hlplay ;; esac`},
+"*) exec ` + program + ` -p list table inet hlplay ;; esac`},
 			{Script: `[ ! -e ` + conf + ` ] || exec ` + program + ` -c -f ` + conf},
 		}
 	},

@@ -12,13 +12,14 @@ import (
 	"hlplay/modules"
 )
 
-// always are the rules that precede those of the task. Without ICMPv6 a host loses its neighbours and its routers.
+// always are the rules that precede those of the task. Without ICMPv6 a host loses its neighbours and its routers. Protocols are
+// numbers, because nft knows their names only from /etc/protocols, which a small Debian lacks.
 var always = []string{
 	"ct state established,related accept",
 	"ct state invalid drop",
 	`iif "lo" accept`,
-	"meta l4proto icmp accept",
-	"meta l4proto ipv6-icmp accept",
+	`meta l4proto 1 accept comment "ICMP"`,
+	`meta l4proto 58 accept comment "ICMPv6"`,
 	"ip6 saddr fe80::/10 udp dport 546 accept",
 }
 

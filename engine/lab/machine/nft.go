@@ -155,8 +155,26 @@ func parseNFTRule(text string) (r nftRule, unknown string) {
 	return r, ""
 }
 
-// list prints the table as nft does.
-func (t nftTable) list() string {
+// nftProtocols are the protocols of /etc/protocols that a rule may name.
+var nftProtocols = map[string]string{"1": "icmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp"}
+
+// protocolsNamed returns a rule with the names of protocols in place of their numbers, and protocolsNumbered the reverse.
+func protocolsNamed(rule string) string {
+	for number, name := range nftProtocols {
+		rule = strings.Replace(rule, "meta l4proto "+number+" ", "meta l4proto "+name+" ", 1)
+	}
+	return rule
+}
+
+func protocolsNumbered(rule string) string {
+	for number, name := range nftProtocols {
+		rule = strings.Replace(rule, "meta l4proto "+name+" ", "meta l4proto "+number+" ", 1)
+	}
+	return rule
+}
+
+// list prints the table as nft does, with numbers or names for protocols.
+func (t nftTable) list(numeric bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table %s %s {\n", t.family, t.name)
 	if t.comment != "" {
@@ -171,6 +189,9 @@ func (t nftTable) list() string {
 			fmt.Fprintf(&b, "\t\ttype %s hook %s priority %s; policy %s;\n", c.kind, c.hook, c.priority, c.policy)
 		}
 		for _, rule := range c.rules {
+			if numeric {
+				rule = protocolsNumbered(rule)
+			}
 			fmt.Fprintf(&b, "\t\t%s\n", rule)
 		}
 		b.WriteString("\t}\n")
@@ -192,7 +213,7 @@ func (e nftUnknown) Error() string { return string(e) }
 // nft implements nft(8) for tables that filter the packets to the machine by their sources and ports. A script takes effect as a
 // whole or not at all.
 func nft(_ context.Context, c *Call) int {
-	o, ok := c.options("cf:sn", "check", "file=", "stateless", "numeric")
+	o, ok := c.options("cf:snp", "check", "file=", "stateless", "numeric", "numeric-protocol")
 	if !ok {
 		return 1
 	}
@@ -221,7 +242,7 @@ func nft(_ context.Context, c *Call) int {
 	} else if len(o.rest) == 0 {
 		return notSimulated(c, "a call without a command")
 	} else if words := strings.Fields(text); len(words) > 1 && words[0] == "list" {
-		return c.nftList(words[1:])
+		return c.nftList(words[1:], o.has("p", "numeric-protocol"))
 	}
 	s := nftScript{c: c, tables: slices.Clone(c.Machine.nftTables())}
 	err := s.run(text, at)
@@ -237,12 +258,12 @@ func nft(_ context.Context, c *Call) int {
 	return 0
 }
 
-func (c *Call) nftList(words []string) int {
+func (c *Call) nftList(words []string, numeric bool) int {
 	all := c.Machine.nftTables()
 	switch {
 	case len(words) == 1 && words[0] == "ruleset":
 		for _, t := range all {
-			c.printf("%s", t.list())
+			c.printf("%s", t.list(numeric))
 		}
 	case words[0] == "tables" && len(words) <= 2:
 		for _, t := range all {
@@ -256,7 +277,7 @@ func (c *Call) nftList(words []string) int {
 			fmt.Fprintf(c.Stderr, "Error: No such file or directory\nlist table %s %s\n", words[1], words[2])
 			return 1
 		}
-		c.printf("%s", all[at].list())
+		c.printf("%s", all[at].list(numeric))
 	default:
 		return notSimulated(c, "list "+strings.Join(words, " "))
 	}
@@ -300,7 +321,7 @@ func (s *nftScript) run(text, at string) error {
 				if _, unknown := parseNFTRule(statement); unknown != "" {
 					return nftUnknown("the rule " + statement)
 				}
-				chain.rules = append(chain.rules, strings.Join(words, " "))
+				chain.rules = append(chain.rules, protocolsNamed(strings.Join(words, " ")))
 			case table != nil && words[0] == "comment":
 				table.comment = strings.TrimSpace(strings.TrimPrefix(statement, "comment"))
 			case table != nil && words[0] == "chain" && len(words) == 3 && opens:

@@ -45,6 +45,7 @@ func TestNFT(t *testing.T) {
 	fails("nft 'delete table inet t'", "No such file or directory")
 	does("nft -c -f - <<'E'\n"+shownTable+"E\nnft list tables", "")
 	does("nft -f - <<'E'\n"+shownTable+"E\nnft list table inet t", shownTable)
+	does("nft -p list table inet t | grep l4proto", "\t\tmeta l4proto 1 accept\n")
 	does("nft 'table inet t\ndelete table inet t\n"+strings.ReplaceAll(shownTable, "'", "")+"'; nft list ruleset", shownTable)
 	fails("printf 'delete table inet t\nnonsense\n' | nft -f -", "syntax error")
 	does("nft list tables inet; nft list tables ip", "table inet t\n")
