@@ -27,7 +27,7 @@ func TestParse(t *testing.T) {
 	}
 	for problem, labels := range map[string][]string{
 		"begins with git::": {"https://example.org/roles.git//docker?ref=v1", "git@example.org:roles.git", "hg::https://example.org/roles?ref=v1", "ext::sh -c id"},
-		"not the address of a repository": {
+		"not the URL of a repository": {
 			"git::?ref=v1", "git::ext::sh -c id?ref=v1", "git::ext::id?ref=v1", "git::fd::17?ref=v1", "git::-x?ref=v1", "git::--upload-pack=id?ref=v1", "git::../roles?ref=v1",
 			"git::ssh://-oProxyCommand=id/x?ref=v1", "git::-oProxyCommand=id@example.org:x?ref=v1", "git::file://example.org/x?ref=v1", "git::file://../x?ref=v1",
 			"git::git::https://example.org/x?ref=v1", "git:://srv/x?ref=v1",

@@ -21,8 +21,8 @@ type Fetcher struct {
 	Store
 	// Anew is set to ask each repository again for the commit of a revision, although the lock file names one.
 	Anew bool
-	// Tell, if not nil, is called for each revision of a repository. was is the zero Pin if it was not pinned before; fetched is false if what it
-	// needs was there.
+	// Tell, if not nil, is called for each revision of a repository. was is the zero Pin if it was not pinned before; fetched is
+	// false if its files were there.
 	Tell func(now, was Pin, fetched bool)
 
 	ctx  context.Context

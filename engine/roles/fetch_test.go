@@ -167,7 +167,7 @@ func TestRevisions(t *testing.T) {
 			t.Error("the commit is another")
 		}
 	}
-	for revision, want := range map[string]string{"none": "has no branch and no tag none", strings.Repeat("0", 40): "has no commit 000000000000"} {
+	for revision, want := range map[string]string{"none": "tag none", strings.Repeat("0", 40): "has no commit 000000000000"} {
 		if _, err := o.locate(o.at(revision)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: the error is %v, expected %q", revision, err, want)
 		}
@@ -239,6 +239,14 @@ func TestInterruption(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(o.project, Dir))
 	if err != nil || len(entries) != 1 || entries[0].Name() != ".lock" {
 		t.Errorf("there is %v, %v", entries, err)
+	}
+}
+
+// What a server says does not reach the terminal as it is.
+func TestTold(t *testing.T) {
+	said := "fatal: remote error: \x1b[2Jno\xff.\r\nPlease ask.\n\n"
+	if err := explained(t.Context(), errors.New("exit status 128"), said); err == nil || err.Error() != "git says: fatal: remote error: [2Jno\ufffd; Please ask" {
+		t.Errorf("the error is %q", err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"hlplay/engine/gitrepo"
 )
@@ -35,8 +36,8 @@ const (
 // git runs git in a directory of its own, on the repository repo.git in it.
 type git struct{ dir string }
 
-// environment is this process's, without what leads git elsewhere: a hook of git that runs hlplay sets the names of its own repository.
-// What configures SSH and TLS stays, except what switches a check off.
+// environment is this process's, without what leads git elsewhere: a hook of git that runs hlplay sets the names of its own
+// repository. What configures SSH and TLS stays, except what switches a check off.
 func (g *git) environment() []string {
 	own := gitrepo.Environment()
 	own["LC_ALL"] = "C" // messages are looked at
@@ -58,8 +59,8 @@ func (g *git) environment() []string {
 	return all
 }
 
-// command returns a git without hooks and other programs that a configuration names for local repositories, in a session of its own: it has no terminal
-// to ask on, and ends with everything that it started.
+// command returns a git without hooks and other programs that a configuration names for local repositories, in a session of its
+// own: it has no terminal to ask on, and ends with everything that it started.
 func (g *git) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", append([]string{
 		"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.recurseSubmodules=false",
@@ -82,7 +83,7 @@ func (g *git) run(ctx context.Context, args ...string) (string, error) {
 
 // explained returns why git did not do it, or nil.
 func explained(ctx context.Context, err error, said string) error {
-	said = strings.TrimSpace(said)
+	said = told(said)
 	switch {
 	case err == nil:
 		return nil
@@ -100,6 +101,23 @@ func explained(ctx context.Context, err error, said string) error {
 		return fmt.Errorf("git says: %s", said)
 	}
 	return fmt.Errorf("git failed: %w", err)
+}
+
+// told returns what git or a server says as a part of a sentence, without what a terminal would take for a command.
+func told(said string) string {
+	var lines []string
+	for line := range strings.Lines(said) {
+		line = strings.TrimSpace(strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return -1
+			}
+			return r
+		}, line))
+		if line = strings.TrimRight(line, "."); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // capped keeps what fits. What does not is an error, or with cut, left out.

@@ -57,8 +57,8 @@ func (s Store) Locate(a Address) (dir string, err error) {
 	return s.Check(pins[at])
 }
 
-// Check returns the directory that a repository was fetched into, if it has the content that its entry in the lock file names. Its error is
-// a *Problem.
+// Check returns the directory that a repository was fetched into, if it has the content that its entry in the lock file names.
+// Its error is a *Problem.
 func (s Store) Check(pin Pin) (dir string, err error) {
 	dir = s.place(pin)
 	info, err := os.Lstat(dir)
