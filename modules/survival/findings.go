@@ -53,7 +53,7 @@ func (r Report) quorum(c Cluster, say func(string, ...any)) {
 			}
 		}
 		if len(enough) > 0 {
-			say("%s would have copies enough after losing %s, which is no help: the nodes have no quorum.", list(enough), r.describe(count, ending))
+			say("%s would have enough copies after losing %s, but that does not help: the nodes have no quorum.", list(enough), r.describe(count, ending))
 		}
 	}
 	r.deviceAway(c, say)
@@ -68,7 +68,7 @@ func (r Report) quorum(c Cluster, say func(string, ...any)) {
 		l := kept[0]
 		text := fmt.Sprintf("With a QDevice of one vote, losing %s would keep the quorum: %d of %d votes.", r.describe(count, kept), l.Votes, l.VotesOf)
 		if stopped := slices.DeleteFunc(slices.Clone(kept), func(l Loss) bool { return !stops(l) }); len(stopped) > 0 {
-			text += fmt.Sprintf(" Ceph is not helped by it: it would still stop, at least in part, after losing %s.", r.describe(count, stopped))
+			text += fmt.Sprintf(" It does not help Ceph, which would still stop, at least in part, after losing %s.", r.describe(count, stopped))
 		}
 		say("%s", text)
 	}
@@ -89,7 +89,7 @@ func (r Report) deviceAway(c Cluster, say func(string, ...any)) {
 	text := fmt.Sprintf("While the QDevice does not vote, because its host is down or not reached, losing %s ends the quorum: %d of %d votes are left, and %d are needed.",
 		r.describe(1, ending), l.Votes-c.DeviceVotes, l.VotesOf, l.VotesNeeded)
 	if Lose(without, l.Lost...).Quorate {
-		text += " Without any QDevice it would be kept: one helps an even number of nodes."
+		text += " Without any QDevice it would be kept: a QDevice helps only an even number of nodes."
 	}
 	say("%s", text)
 }
@@ -108,12 +108,12 @@ func (r Report) monitors(c Cluster, say func(string, ...any)) {
 	for _, count := range []int{1, 2} {
 		if ending := r.where(count, func(l Loss) bool { return !l.MonitorQuorum }); len(ending) > 0 {
 			l := ending[0]
-			say("Losing %s ends the quorum of the monitors: %d of %d are left, and %d are needed. All pools stop then, whatever copies are left.",
+			say("Losing %s ends the quorum of the monitors: %d of %d are left, and %d are needed. All pools then stop, however many copies are left.",
 				r.describe(count, ending), l.Monitors, l.MonitorsOf, l.MonitorsNeeded)
 		}
 	}
 	if n%2 == 0 {
-		say("%d monitors survive the loss of no more of them than %d: an even one adds nothing.", n, n-1)
+		say("%d monitors survive the loss of no more monitors than %d: an even number has no benefit.", n, n-1)
 	}
 }
 

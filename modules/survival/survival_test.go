@@ -128,9 +128,9 @@ func TestFourNodesDoNotSurviveTwoLosses(t *testing.T) {
 	}
 	want := []string{
 		"Losing any two nodes ends the quorum: 2 of 4 votes are left, and 3 are needed. /etc/pve is read-only then, nothing is started or moved, and each node with highly available guests resets itself after a minute.",
-		"vm-disks (4 copies, min_size 2) would have copies enough after losing any two nodes, which is no help: the nodes have no quorum.",
-		"With a QDevice of one vote, losing any two nodes would keep the quorum: 3 of 5 votes. Ceph is not helped by it: it would still stop, at least in part, after losing pve1 and pve2; or pve1 and pve3; or pve2 and pve3.",
-		"Losing pve1 and pve2; or pve1 and pve3; or pve2 and pve3 ends the quorum of the monitors: 1 of 3 are left, and 2 are needed. All pools stop then, whatever copies are left.",
+		"vm-disks (4 copies, min_size 2) would have enough copies after losing any two nodes, but that does not help: the nodes have no quorum.",
+		"With a QDevice of one vote, losing any two nodes would keep the quorum: 3 of 5 votes. It does not help Ceph, which would still stop, at least in part, after losing pve1 and pve2; or pve1 and pve3; or pve2 and pve3.",
+		"Losing pve1 and pve2; or pve1 and pve3; or pve2 and pve3 ends the quorum of the monitors: 1 of 3 are left, and 2 are needed. All pools then stop, however many copies are left.",
 	}
 	if diff := cmp.Diff(want, Judge(c).Findings); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -148,7 +148,7 @@ func TestQDeviceAway(t *testing.T) {
 		want         string
 	}{
 		{2, 1, "While the QDevice does not vote, because its host is down or not reached, losing any node ends the quorum: 1 of 3 votes are left, and 2 are needed."},
-		{3, 2, "While the QDevice does not vote, because its host is down or not reached, losing any node ends the quorum: 2 of 5 votes are left, and 3 are needed. Without any QDevice it would be kept: one helps an even number of nodes."},
+		{3, 2, "While the QDevice does not vote, because its host is down or not reached, losing any node ends the quorum: 2 of 5 votes are left, and 3 are needed. Without any QDevice it would be kept: a QDevice helps only an even number of nodes."},
 		{4, 1, ""},
 		{3, 0, ""},
 	} {
@@ -191,7 +191,7 @@ func TestFindings(t *testing.T) {
 			c.Pools = append(c.Pools, Pool{Name: "q", Size: 3, MinSize: 2, Spread: Spread{PerHost: 1}})
 		}, "Pools p, q stop after losing any two nodes", "Pool q"},
 		{"unknown rule", func(c *Cluster) { c.Pools[0].Spread.Unknown = "rule x is made by hand" }, "Pool p is not judged: rule x is made by hand.", ""},
-		{"two monitors", func(c *Cluster) { c.Monitors = daemons(2) }, "2 monitors survive the loss of no more of them than 1", ""},
+		{"two monitors", func(c *Cluster) { c.Monitors = daemons(2) }, "2 monitors survive the loss of no more monitors than 1", ""},
 		{"a monitor down", func(c *Cluster) { c.Monitors[2].Down = true }, "Losing pve1 or pve2 ends the quorum of the monitors: 1 of 3 are left", ""},
 		{"one metadata server", func(c *Cluster) { c.MetadataServers = daemons(1) }, "CephFS (fs) has too few metadata servers after losing pve1: 0", ""},
 		{"offline", func(c *Cluster) { c.Nodes[2].Online = false }, "pve3 is offline already, and counted as lost in every line.", ""},
