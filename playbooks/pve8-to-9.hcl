@@ -121,6 +121,15 @@ play "every node is ready before any is touched" {
     register = "space"
   }
 
+  task "which kernel is pinned" {
+    when = vars.eight
+    command {
+      shell = "for pin in /etc/kernel/proxmox-boot-pin /etc/kernel/next-boot-pin; do if [ -e \"$pin\" ]; then cat \"$pin\" || exit; fi; done"
+      reads = true
+    }
+    register = "pin"
+  }
+
   task "which releases Ceph's daemons run" {
     when = vars.eight
     command {
@@ -144,6 +153,10 @@ play "every node is ready before any is touched" {
       condition {
         test    = tonumber(reverse(split("\n", result.space.stdout))[0]) >= var.free_space * 1000000000
         message = "${host.name} has less than ${var.free_space} GB free on its root file system: make room (apt-get clean, old kernels)"
+      }
+      condition {
+        test    = alltrue([for kernel in compact(split("\n", result.pin.stdout)) : can(regex("^(6\\.(1[4-9]|[2-9][0-9])|[7-9])\\.", kernel))])
+        message = "${host.name} would go on booting the pinned kernel ${join(", ", compact(split("\n", result.pin.stdout)))}, which is older than Proxmox VE 9: release it (proxmox-boot-tool kernel unpin)"
       }
       condition {
         test    = alltrue([for version in keys(jsondecode(result.ceph.stdout).overall) : startswith(version, "ceph version 19.")])

@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// reset is what ends a colour.
+const reset = "\x1b[0m"
+
 // counted are the levels that count in the summary, and how the summary calls them. Of notices only the total knows.
 var counted = map[string]string{"PASS": "PASSED", "SKIP": "SKIPPED", "WARN": "WARNINGS", "FAIL": "FAILURES"}
 
@@ -20,12 +23,19 @@ var (
 )
 
 // parse returns the findings of pve8to9 by level, each as one line. The output is that of PVE::CLI::pve8to9: sections with a heading,
-// in which a finding begins with its level and goes on in further lines, and a summary that counts them.
+// in which a finding begins with its level and goes on in further lines (to the end of its colour, or else to an empty line), and a summary that counts them.
 func parse(text string) (map[string][]string, error) {
 	found, counts := map[string][]string{}, map[string]int{}
 	section, level := "", ""
-	for line := range strings.Lines(colour.ReplaceAllString(text, "")) {
-		line = strings.TrimSpace(line)
+	coloured := false
+	for raw := range strings.Lines(text) {
+		if strings.HasPrefix(raw, reset) && coloured {
+			coloured, level = false, "" // the finding ends, with all its paragraphs
+		}
+		for _, code := range colour.FindAllString(raw, -1) {
+			coloured = code != reset
+		}
+		line := strings.TrimSpace(colour.ReplaceAllString(raw, ""))
 		if title := heading.FindStringSubmatch(line); title != nil {
 			section, level = title[1], ""
 			continue
@@ -47,6 +57,7 @@ func parse(text string) (map[string][]string, error) {
 		case f != nil:
 			level = f[1]
 			found[level] = append(found[level], strings.TrimSpace(f[2]))
+		case line == "" && coloured:
 		case line == "":
 			level = "" // what follows is said of the next finding
 		case level != "":

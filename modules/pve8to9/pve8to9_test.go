@@ -32,6 +32,8 @@ func TestChecklist(t *testing.T) {
 	}{
 		{"nothing prevents it", eight, printed(good + goodSum), []string{"pve8to9 warns: a suitable kernel is installed, missing reboot?!", "pve8to9 warns: Less than 10 GB free space on root file system."}, ""},
 		{"failures", eight, printed(bad + badSum), nil, "pve8to9 finds 2 failures: 1 nodes are offline!; corosync 2.x installed, cluster-wide upgrade to 3.x needed!"},
+		{"paragraphs", eight, printed("= A =\n\n\x1b[1;31mFAIL: first\n\n  second\n\n\n  third\n\x1b[0m\nChecking more..\n\x1b[1;31mFAIL: another\n\x1b[0m" + badSum), nil, "pve8to9 finds 2 failures: first second third; another"},
+		{"paragraphs without colours", eight, printed("= A =\n\nFAIL: first\n\nChecking more..\nFAIL: another\n" + badSum), nil, "pve8to9 finds 2 failures: first; another"},
 		{"9 already", pve.Node{Name: "pve1", Codename: "trixie", Installed: true, Version: "9.2.11"}, printed("this must not be read"), nil, ""},
 		{"half-configured", pve.Node{Name: "pve1", Codename: "trixie"}, printed(""), nil, "not configured: see dpkg --audit"},
 		{"too old", eight, remote.Answer{Exit: 127}, nil, "Proxmox VE 8.4.21 is too old"},

@@ -206,8 +206,8 @@ func (e *crushEdit) warnings() string {
 			described = append(described, fmt.Sprintf("weight of osd.%d", id))
 		}
 	}
-	was, _ := e.have.Meanings()
-	is, _ := e.want.Meanings()
+	was, apart := e.have.Meanings()
+	is, spread := e.want.Meanings()
 	for _, name := range slices.Sorted(maps.Keys(was)) {
 		if now, ok := is[name]; !ok {
 			lost = append(lost, name)
@@ -221,6 +221,12 @@ func (e *crushEdit) warnings() string {
 	}
 	if len(described) > 0 {
 		text += "; other tasks that set these must agree: " + strings.Join(described, ", ")
+	}
+	for _, name := range slices.Sorted(maps.Keys(is)) {
+		before, known := apart[name]
+		if known && before.Unknown == "" && before.PerHost == 1 && spread[name].Unknown == "" && spread[name].PerHost != 1 {
+			text += fmt.Sprintf("; COPIES MAY SHARE A HOST with rule %s, which keeps them apart now: the loss of one host can then stop a pool, or lose data", name)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.pools)) {
 		if m := e.result.Moves[e.useOf(name)]; m.After > 0 {

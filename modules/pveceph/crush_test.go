@@ -47,6 +47,7 @@ func TestCrush(t *testing.T) {
 		"as few places as before":       {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 20, After: 20}), says: "pool vm-disks has too few OSDs for 20 of 1024 placement groups that crushtool tried, as it had before"},
 		"fewer places for as many":      {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 1024, After: 1024, Fewer: 1024}), fails: "pool vm-disks of size 3 finds 1024 OSDs fewer for the 1024 placement groups that crushtool tried, so Ceph would remove as many copies"},
 		"a rule less":                   {text: crushText[:strings.Index(crushText, "rule spare")], result: moves(ceph.CrushMove{Tried: 1024}), says: "no data moves; rules that it lacks are removed: spare"},
+		"copies on one host":            {text: edit("step chooseleaf firstn 0 type host", "step chooseleaf firstn 0 type osd"), result: moves(ceph.CrushMove{Tried: 1024}), says: "COPIES MAY SHARE A HOST with rule replicated_rule"},
 		"another rule":                  {text: edit("take default class hdd", "take default"), result: moves(ceph.CrushMove{Tried: 1024}), says: "other tasks that set these must agree: rule spare"},
 		"a rule that is used":           {text: edit("rule replicated_rule { id 0", "rule replicated_rule { id 3"), fails: "crush.map lacks rule replicated_rule (id 0), which pool vm-disks uses"},
 		"an OSD that was added":         {text: edit("device 1 osd.1 class hdd", "", "item osd.1 weight 0.90970", ""), fails: "crush.map lacks osd.1, which the cluster has: the map was read before that OSD was added"},
