@@ -231,8 +231,10 @@ func (p *page) Close() error {
 	}
 	results := p.results()
 	total := time.Duration(1) // of what is divided by
+	on := map[string][]pageResult{}
 	for _, r := range results {
 		total = max(total, r.To)
+		on[r.Host] = append(on[r.Host], r)
 	}
 	path := criticalPath(results)
 	critical := map[string]bool{}
@@ -250,9 +252,7 @@ func (p *page) Close() error {
 		"at":       func(d time.Duration) string { return fmt.Sprintf("%.3f%%", 100*float64(d)/float64(total)) },
 		"wide":     func(from, to time.Duration) string { return fmt.Sprintf("%.3f%%", 100*float64(to-from)/float64(total)) },
 		"critical": func(r pageResult) bool { return critical[place(r)] },
-		"on": func(host string) []pageResult {
-			return slices.DeleteFunc(p.results(), func(r pageResult) bool { return r.Host != host })
-		},
+		"on":       func(host string) []pageResult { return on[host] },
 		"endings":  p.endings,
 		"tellings": p.tellings,
 		"during":   (*pagePlay).during,
