@@ -128,7 +128,8 @@ restore() {
 	if ! "$tool" "$@" --storage "$target" --unique 1 --tags "$mark" --onboot 0 --protection 0 >"$restoring" 2>&1; then
 		cat "$restoring" >&2
 		because "restoring $volume to storage $target failed: $(tail -n 1 "$restoring")"
-		if grep -q 'already exists' "$restoring"; then # somebody else was faster
+		# Somebody else was faster, and may still hold the lock: what is there under the id is theirs.
+		if grep -qE "already exists|can.t lock file .*-$id\.(conf|lock)" "$restoring"; then
 			rm -f "$restoring"
 		fi
 		return 1
