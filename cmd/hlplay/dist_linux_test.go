@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,6 +115,38 @@ func TestVersionOfARelease(t *testing.T) {
 		out, err := exec.Command("../../.ci/dist", version).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "VERSION is "+version+", and must begin with a digit") {
 			t.Errorf("%s: %v\n%s", version, err, out)
+		}
+	}
+}
+
+// A build without a tag is older than any release after it, so that apt takes the release.
+func TestVersionsInOrder(t *testing.T) {
+	script, err := filepath.Abs("../../.ci/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
+	for _, name := range []string{"GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"} {
+		t.Setenv(name, "ada")
+	}
+	output(t, "git", "init", "--quiet")
+	var versions []string
+	for i, tag := range []string{"", "", "v0.1-rc1", "v0.1", "", "", "v0.1.1", "v0.2"} {
+		t.Setenv("GIT_COMMITTER_DATE", fmt.Sprintf("2026-11-29T10:%02d:00Z", i))
+		output(t, "git", "commit", "--quiet", "--allow-empty", "-m", "change")
+		if tag != "" {
+			output(t, "git", "tag", tag)
+		}
+		version := strings.TrimSpace(output(t, script))
+		if tag != "" && version != tag[1:] {
+			t.Errorf("the version of %s is %s", tag, version)
+		}
+		versions = append(versions, strings.Replace(version, "-", "~", 1)) // as .ci/deb does
+	}
+	for i := 1; i < len(versions); i++ {
+		if err := exec.Command("dpkg", "--compare-versions", versions[i-1], "lt", versions[i]).Run(); err != nil {
+			t.Errorf("%s is not before %s in Debian's order: %v", versions[i-1], versions[i], err)
 		}
 	}
 }
