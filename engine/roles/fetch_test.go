@@ -243,6 +243,20 @@ func TestInterruption(t *testing.T) {
 }
 
 // What a server says does not reach the terminal as it is.
+// However much a server sends, only so much of it is kept.
+func TestGitPrintsTooMuch(t *testing.T) {
+	newOrigin(t)
+	g := &git{t.TempDir()}
+	out, err := g.run(t.Context(), "-c", "alias.long=!yes", "long")
+	if err == nil || !strings.Contains(err.Error(), "git prints more than 16 MiB") || len(out) > mostListed {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+	_, err = g.run(t.Context(), "-c", "alias.long=!yes no | head -c 1000000 >&2; false", "long")
+	if err == nil || !strings.Contains(err.Error(), "git says: no; no") || len(err.Error()) > 10<<10 {
+		t.Errorf("the error has %d bytes", len(err.Error()))
+	}
+}
+
 func TestTold(t *testing.T) {
 	said := "fatal: remote error: \x1b[2Jno\xff.\r\nPlease ask.\n\n"
 	if err := explained(t.Context(), errors.New("exit status 128"), said); err == nil || err.Error() != "git says: fatal: remote error: [2Jno\ufffd; Please ask" {

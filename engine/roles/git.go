@@ -78,7 +78,10 @@ func (g *git) run(ctx context.Context, args ...string) (string, error) {
 	cmd := g.command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
-	return out.String(), explained(ctx, err, said.String())
+	if out.full {
+		return "", fmt.Errorf("git prints more than %d MiB: the repository is too large for one of roles", mostListed>>20)
+	}
+	return out.kept.String(), explained(ctx, err, said.kept.String())
 }
 
 // explained returns why git did not do it, or nil.
@@ -122,17 +125,19 @@ func told(said string) string {
 
 // capped keeps what fits. What does not is an error, or with cut, left out.
 type capped struct {
-	bytes.Buffer
+	kept bytes.Buffer // not embedded: its ReadFrom would be used in place of Write
 	most int
 	cut  bool
+	full bool
 }
 
 // Write implements io.Writer.
 func (c *capped) Write(p []byte) (int, error) {
-	fits := min(len(p), c.most-c.Len())
-	c.Buffer.Write(p[:fits])
-	if fits < len(p) && !c.cut {
-		return fits, errors.New("git prints too much: the repository has too many files for one of roles")
+	fits := min(len(p), c.most-c.kept.Len())
+	c.kept.Write(p[:fits])
+	c.full = c.full || fits < len(p)
+	if c.full && !c.cut {
+		return fits, io.ErrShortWrite
 	}
 	return len(p), nil
 }
@@ -249,7 +254,7 @@ func (g *git) export(ctx context.Context, commit, dir string) error {
 		_ = cmd.Wait() // it is being killed
 		return err
 	}
-	return explained(ctx, cmd.Wait(), said.String())
+	return explained(ctx, cmd.Wait(), said.kept.String())
 }
 
 // write creates files with the contents that `git cat-file --batch` prints, in the same order.
