@@ -169,11 +169,18 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 	var doubt error        // from what check mode has predicted
 	var meanwhile []string // paths that others have changed
 	var done []modules.Step
+	var noted []string // notes of the plans that were carried out
 	for round := 1; ; round++ {
 		if it.err != nil {
 			return o.with(e.fault(it.from, it.err, it.saw))
 		}
-		o.notes = append(slices.Clip(remarks(e.task, it.plan)), meanwhile...)
+		notes := slices.Clip(noted) // of what was done: the next plan may have no reason to repeat them
+		for _, note := range slices.Concat(remarks(e.task, it.plan), meanwhile) {
+			if !slices.Contains(notes, note) {
+				notes = append(notes, note)
+			}
+		}
+		o.notes = notes
 		o.data = it.plan.Data
 		if len(it.plan.Steps) == 0 {
 			e.fulfil(ctx, done)
@@ -221,6 +228,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			return o.with(failure(e.host, err))
 		}
 		done = append(done, plan.Steps...)
+		noted = o.notes
 		if plan.Repeats {
 			e.fulfil(ctx, done)
 			return o.doubted(e.host, doubt)

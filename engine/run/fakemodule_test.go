@@ -53,6 +53,7 @@ type setting struct {
 	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
 	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
 	Minutes   int    `hcl:"minutes,optional" doc:"How long the command may take."`
+	Remarks   bool   `hcl:"remarks,optional" doc:"The plan that changes the setting has a note, and one that every plan has."`
 	AlsoFrom  string `hcl:"also_from,optional" doc:"A host whose setting of the same name is read first."`
 }
 
@@ -108,8 +109,14 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		return modules.Plan{}, err
 	}
 	plan := modules.Plan{Data: cty.ObjectVal(map[string]cty.Value{"was": cty.StringVal(is)}), Repeats: m.Repeats}
+	if m.Remarks {
+		plan.Notes = []string{m.Name + " is odd"}
+	}
 	if is == value && !m.Repeats {
 		return plan, nil
+	}
+	if m.Remarks {
+		plan.Notes = append(plan.Notes, "the old "+m.Name+" was "+is)
 	}
 	if m.Doomed && is != "" {
 		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s is %s for good", m.Name, is)}

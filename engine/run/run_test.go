@@ -54,6 +54,28 @@ play "p" {
 }
 
 // Each case is a playbook on hosts a, b and c, and what it must come to.
+// A note about a change is reported although the plan that verifies the change does not have it any more, in a run as in check
+// mode.
+func TestNotesOfAChange(t *testing.T) {
+	for _, check := range []bool{true, false} {
+		s := newStage("a")
+		s.hosts["a"].settings["x"] = "0"
+		r := s.play(t, `play "p" {
+  hosts = "all"
+  task "t" {
+    setting {
+      name    = "x"
+      value   = "1"
+      remarks = true
+    }
+  }
+}`, func(o *run.Options) { o.Check = check })
+		if diff := cmp.Diff([]string{"x is odd", "the old x was 0"}, r.Results()[0].Notes); diff != "" {
+			t.Errorf("check %t (-want +got):\n%s", check, diff)
+		}
+	}
+}
+
 func TestRun(t *testing.T) {
 	tests := []struct {
 		name     string
