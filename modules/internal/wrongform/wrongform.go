@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"hlplay/modules"
@@ -21,7 +22,7 @@ type form struct {
 var everywhere = []form{
 	{modules.AdviceHashPolicy, regexp.MustCompile(`\bencap(2\+3|3\+4)\b`),
 		"encap2+3 and encap3+4 are hash policies for tunnels, which Proxmox VE does not offer", `Write layer3+4 or layer2+3, as in network { bond "bond0" { mode = "802.3ad" hash = "layer3+4" … } }`},
-	{modules.AdviceMTU, regexp.MustCompile(`\bip\s+(-\S+\s+)*l(i|ink)?\s+s(et)?\b[^\n;|&]*\bmtu\s+\d|\bifconfig\s[^\n;|&]*\bmtu\s+\d`),
+	{modules.AdviceMTU, regexp.MustCompile(`\bip\s+(-\S+\s+)*l(i|ink)?\s+s(et)?\b[^\n;|&]*\bmtu\s+["']?[\d$]|\bifconfig\s[^\n;|&]*\bmtu\s+["']?[\d$]|(>|\btee\s)\s*["']?/sys/class/net/[^\s/]+/mtu\b`),
 		"an MTU set by a command is gone after a reboot or ifreload, and nothing checks the way", `Use the module network, which keeps it and proves it by full-size pings: network { mtu = 9000 … }`},
 	{modules.AdviceVirqfd, regexp.MustCompile(`\bvfio[_-]virqfd\b`),
 		"vfio_virqfd is part of vfio since kernel 6.2, and fails to load there", `Leave it out: passthrough { devices = […] } loads what the running kernel has`},
@@ -65,11 +66,15 @@ func Job(argument, text string) []modules.Advice {
 
 // Content returns advice on text that is written to a file.
 func Content(argument, file, text string) []modules.Advice {
-	if strings.HasPrefix(file, "/etc/cron") || strings.HasPrefix(file, "/var/spool/cron") || path.Ext(file) == ".sh" {
+	if path.Ext(file) == ".sh" || slices.ContainsFunc(commandFiles, func(prefix string) bool { return strings.HasPrefix(file, prefix) }) {
 		return Job(argument, text)
 	}
 	return find(argument, text, everywhere)
 }
+
+// commandFiles are the beginnings of the paths of files that contain commands: jobs, units, and what runs at boot or with an interface.
+var commandFiles = []string{"/etc/cron", "/var/spool/cron", "/etc/systemd/system/", "/etc/rc.local", "/etc/init.d/",
+	"/etc/network/if-pre-up.d/", "/etc/network/if-up.d/", "/etc/network/if-down.d/", "/etc/network/if-post-down.d/"}
 
 func find(argument, text string, lists ...[]form) []modules.Advice {
 	var all []modules.Advice
