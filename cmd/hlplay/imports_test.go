@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"engine/journal":   {"engine/inventory", "engine/lang", "engine/observe", "engine/report"},
 	"engine/lang":      {"engine/gitrepo", "engine/hclfile", "engine/hostvar", "engine/roles", "engine/secret", "engine/suggest", "engine/vault", "modules"},
 	"engine/localfile": {},
+	"engine/lsp":       {"engine/hclfile", "engine/inventory", "engine/lang", "engine/observe", "engine/project", "engine/secret", "modules"},
 	"engine/nodestate": {"engine/observe", "engine/remote"},
 	"engine/observe":   {"engine/defect", "engine/remote", "engine/suggest"},
 	"engine/plan":      {"engine/journal", "engine/localfile", "engine/report", "engine/run", "modules"},

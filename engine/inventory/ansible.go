@@ -92,7 +92,11 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 	programs := &programs{inv: inv}
 	run := programs.run
 	if d.still {
-		run = func(path string, _ ...string) ([]byte, bool, error) { return []byte("{}"), isProgram(path), nil }
+		run = func(path string, _ ...string) ([]byte, bool, error) {
+			program := isProgram(path)
+			inv.Partial = inv.Partial || program
+			return []byte("{}"), program, nil
+		}
 	}
 	found, err := ansible.Load(files, read, run, func(sealed []byte) (cty.Value, error) { return d.secrets.Value("the value", sealed) })
 	for _, words := range programs.said {

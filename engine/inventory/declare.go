@@ -20,6 +20,7 @@ const (
 type declarations struct {
 	decoder
 	still      bool // runs no programs
+	unsaved    map[string][]byte
 	defaults   settings
 	defaultsAt *hcl.Range
 	hosts      []*hostDecl
@@ -46,6 +47,9 @@ type member struct {
 	at   hcl.Range
 }
 
+// blockNames are the blocks of an inventory.
+var blockNames = []string{"defaults", "group", "host", "host_variable"}
+
 // file adds the declarations of one file.
 func (d *declarations) file(file *hcl.File) {
 	body, ok := file.Body.(*hclsyntax.Body)
@@ -66,7 +70,7 @@ func (d *declarations) file(file *hcl.File) {
 		case "host_variable":
 			d.addVariable(block, groupAll)
 		default:
-			d.unknownBlock(block, "An inventory", []string{"defaults", "group", "host", "host_variable"})
+			d.unknownBlock(block, "An inventory", blockNames)
 		}
 	}
 }
@@ -150,7 +154,7 @@ func (d *declarations) addGroup(block *hclsyntax.Block) {
 		case attr.Name == "children":
 			group.children = d.members(attr)
 		case !group.set(&d.decoder, attr):
-			d.unknownAttribute(attr, "A group", append([]string{"hosts", "children"}, settingNames...))
+			d.unknownAttribute(attr, "A group", groupNames)
 		}
 	}
 	d.blocks(block, &group.settings, "A group", map[string]func(*hclsyntax.Block){

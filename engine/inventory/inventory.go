@@ -19,6 +19,8 @@ type Inventory struct {
 	Files map[string]*hcl.File
 	// Answers are what programs have printed, by their names and arguments. They may contain passwords.
 	Answers map[string][]byte
+	// Partial is set if hosts are missing because LoadStill did not run a program.
+	Partial bool
 
 	declared []*declared
 }

@@ -47,6 +47,11 @@ func LoadStill(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnosti
 	return (&declarations{decoder: decoder{secrets: keys}, still: true}).load(paths)
 }
 
+// LoadUnsaved is LoadStill with texts to read instead of files of HCL, by path, as when an editor has changed them.
+func LoadUnsaved(keys *secret.Keyring, unsaved map[string][]byte, paths ...string) (*Inventory, hcl.Diagnostics) {
+	return (&declarations{decoder: decoder{secrets: keys}, still: true, unsaved: unsaved}).load(paths)
+}
+
 func (d *declarations) load(paths []string) (*Inventory, hcl.Diagnostics) {
 	var sources []source
 	var ansibles []string
@@ -57,7 +62,7 @@ func (d *declarations) load(paths []string) (*Inventory, hcl.Diagnostics) {
 			ansibles = append(ansibles, files...)
 			continue
 		}
-		more, found := read(path)
+		more, found := d.read(path)
 		diags = append(diags, found...)
 		sources = append(sources, more...)
 	}
@@ -95,13 +100,13 @@ func readTwice(sources []source) *hcl.Diagnostic {
 }
 
 // read reads a file, or the inventory files of a directory.
-func read(path string) ([]source, hcl.Diagnostics) {
+func (d *declarations) read(path string) ([]source, hcl.Diagnostics) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, hcl.Diagnostics{unreadable(path, err)}
 	}
 	if !info.IsDir() {
-		text, err := hclfile.Read(path)
+		text, err := d.text(path)
 		if err != nil {
 			return nil, hcl.Diagnostics{unreadable(path, err)}
 		}
@@ -131,7 +136,7 @@ func read(path string) ([]source, hcl.Diagnostics) {
 			others = append(others, entry)
 			continue
 		}
-		text, err := hclfile.Read(file)
+		text, err := d.text(file)
 		if err != nil {
 			return nil, hcl.Diagnostics{unreadable(file, err)}
 		}
@@ -144,6 +149,13 @@ func read(path string) ([]source, hcl.Diagnostics) {
 		}}
 	}
 	return sources, ignored(path, others)
+}
+
+func (d *declarations) text(path string) ([]byte, error) {
+	if text, ok := d.unsaved[path]; ok {
+		return text, nil
+	}
+	return hclfile.Read(path)
 }
 
 // ignored warns of the entries of a directory that are not read, except those that are obviously no inventory.

@@ -32,6 +32,24 @@ var settingNames = []string{
 	"address", "ssh_address", "port", "user", "keys", "known_hosts", "forwards", "connection", "become", "become_user", "vars",
 }
 
+// groupNames are the attributes of a group.
+var groupNames = append([]string{"hosts", "children"}, settingNames...)
+
+// Allowed returns the names of the attributes and blocks that may stand in a block of an inventory, given the types of the blocks
+// around it, outermost first, and its own; none is the file itself.
+func Allowed(within ...string) (attributes, blocks []string) {
+	if len(within) == 0 {
+		return nil, blockNames
+	}
+	switch within[len(within)-1] {
+	case "defaults", "host":
+		return settingNames, []string{"rehearsal"}
+	case "group":
+		return groupNames, []string{"host", "host_variable", "rehearsal"}
+	}
+	return nil, nil
+}
+
 // set decodes one attribute. It returns false if no setting has that name.
 func (s *settings) set(d *decoder, attr *hclsyntax.Attribute) bool {
 	switch attr.Name {

@@ -96,11 +96,16 @@ func (l *loader) importBlock(block *hclsyntax.Block, dir string, tags, trail []s
 	}
 	// An import is read before any variable has a value, so its tags are constants.
 	own := l.tags(block.Body, l.constants(dir))
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
 	at := block.LabelRanges[0]
-	return l.include(filepath.Clean(path), &at, union(tags, own), trail)
+	return l.include(importPath(dir, path), &at, union(tags, own), trail)
+}
+
+// importPath returns the file that an import in a file of a directory names.
+func importPath(dir, label string) string {
+	if !filepath.IsAbs(label) {
+		label = filepath.Join(dir, label)
+	}
+	return filepath.Clean(label)
 }
 
 // union returns the distinct strings of all lists, in order.

@@ -50,6 +50,8 @@ type Options struct {
 	Secrets *secret.Keyring
 	// Roles locates roles that are imported by their address. If it is nil, there are none.
 	Roles Roles
+	// Unsaved holds texts to read instead of files, by path, as when an editor has changed them.
+	Unsaved map[string][]byte
 }
 
 // Inventory is the part of an inventory that Load uses.
@@ -89,6 +91,14 @@ func load(path string, o Options, read reader) (*Playbook, hcl.Diagnostics) {
 }
 
 func newLoader(path string, o Options, read reader) *loader {
+	if saved := read; len(o.Unsaved) > 0 {
+		read = func(path string) ([]byte, error) {
+			if text, ok := o.Unsaved[path]; ok {
+				return text, nil
+			}
+			return saved(path)
+		}
+	}
 	pb := &Playbook{
 		Path:  path,
 		Files: make(map[string]*hcl.File),
