@@ -263,7 +263,7 @@ func (c *Command) restoreFrom(kind string, a arguments, out io.Writer) error {
 }
 
 // macAddress matches the MAC address of a network card behind its model.
-var macAddress = regexp.MustCompile(`^(virtio|vmxnet3|rtl8139|e1000e?)=[0-9A-Fa-f:]{17}`)
+var macAddress = regexp.MustCompile(`^(virtio|vmxnet3|rtl8139|e1000e?)=[0-9A-Fa-f:]+`)
 
 // restoreVolume gives a device of a guest that is being restored a new volume.
 func (v *view) restoreVolume(db *Database, keys map[string]string, key string, d drive, a arguments) error {
