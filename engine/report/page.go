@@ -46,11 +46,28 @@ type pageTask struct {
 	Results    []pageResult
 }
 
+// Glyph returns the sign of the worst status of a task.
+func (t *pageTask) Glyph(worst Status) string {
+	if bad(worst) && !slices.ContainsFunc(t.Results, func(r pageResult) bool { return bad(r.Status) && !r.forgiven() }) {
+		return ignoredGlyph
+	}
+	return glyphs[worst]
+}
+
+// Slowest returns how long the task took on the host where it took the longest.
+func (t *pageTask) Slowest() time.Duration {
+	var longest time.Duration
+	for _, r := range t.Results {
+		longest = max(longest, r.Duration)
+	}
+	return longest
+}
+
 // pageResult is how a task ended on a host, and when it was at work there, since the run began.
 type pageResult struct {
 	TaskResult
 	From, To time.Duration
-	task     *pageTask
+	Of       *pageTask
 }
 
 // Report implements Reporter.
@@ -165,8 +182,8 @@ type ending struct {
 	Hosts  []string
 }
 
-// endings returns the statuses of a task, the worst first.
-func (p *page) endings(task *pageTask) []ending {
+// Endings returns the statuses of a task, the worst first.
+func (p *page) Endings(task *pageTask) []ending {
 	var all []ending
 	for _, status := range worstFirst {
 		for _, r := range task.Results {
@@ -192,8 +209,8 @@ type telling struct {
 	Diffs []modules.Diff
 }
 
-// tellings returns the details of results. Hosts with the same details share them.
-func (p *page) tellings(results []pageResult) []*telling {
+// Tellings returns the details of results. Hosts with the same details share them.
+func (p *page) Tellings(results []pageResult) []*telling {
 	var all []*telling
 	known := map[string]*telling{}
 	for _, r := range results {
@@ -241,39 +258,52 @@ func (p *page) Close() error {
 	for _, r := range path {
 		critical[place(r)] = true
 	}
-	// What is too short to matter is left out of the table.
-	path = slices.DeleteFunc(path, func(r pageResult) bool { return r.To-r.From < total/200 })
 	verdict, status := p.verdict(hosts)
-	text, err := pageTemplate().Clone() // each page has its own functions
-	if err != nil {
-		return err
-	}
-	return text.Funcs(template.FuncMap{
-		"at":       func(d time.Duration) string { return fmt.Sprintf("%.3f%%", 100*float64(d)/float64(total)) },
-		"wide":     func(from, to time.Duration) string { return fmt.Sprintf("%.3f%%", 100*float64(to-from)/float64(total)) },
-		"critical": func(r pageResult) bool { return critical[place(r)] },
-		"on":       func(host string) []pageResult { return on[host] },
-		"endings":  p.endings,
-		"tellings": p.tellings,
-		"during":   (*pagePlay).during,
-	}).Execute(p.w, struct {
-		Run      RunStarted
-		Began    time.Time
-		Verdict  string
-		Status   Status
-		Hosts    []string
-		Recap    *Recap
-		Tallies  []tally
-		Notes    []string
-		Failures []pageResult
-		Plays    []*pagePlay
-		Ticks    []time.Duration
-		Path     []pageResult
-	}{p.run, p.began, verdict, status, hosts, p.recap, p.tallies(hosts), p.notes, p.failures(), p.plays, ticks(total), path})
+	return pageTemplate().Execute(p.w, pageView{
+		page: p, Run: p.run, Began: p.began, Verdict: verdict, Status: status, Hosts: hosts, Tallies: p.tallies(hosts), Notes: p.notes,
+		Failures: p.failures(), Plays: p.plays, Ticks: ticks(total),
+		// What is too short to matter is left out of the table.
+		Path:  slices.DeleteFunc(path, func(r pageResult) bool { return r.To-r.From < total/200 }),
+		total: total, on: on, critical: critical,
+	})
 }
 
+// pageView is what the template shows.
+type pageView struct {
+	*page
+	Run      RunStarted
+	Began    time.Time
+	Verdict  string
+	Status   Status
+	Hosts    []string
+	Tallies  []tally
+	Notes    []string
+	Failures []pageResult
+	Plays    []*pagePlay
+	Ticks    []time.Duration
+	Path     []pageResult
+
+	total    time.Duration // of the run
+	on       map[string][]pageResult
+	critical map[string]bool // by place
+}
+
+// At returns where a moment stands on the axis of time.
+func (v pageView) At(d time.Duration) string {
+	return fmt.Sprintf("%.3f%%", 100*float64(d)/float64(v.total))
+}
+
+// Wide returns how much of the axis a time takes.
+func (v pageView) Wide(from, to time.Duration) string { return v.At(to - from) }
+
+// Critical reports whether the run had to wait for a result.
+func (v pageView) Critical(r pageResult) bool { return v.critical[place(r)] }
+
+// On returns the results of a host.
+func (v pageView) On(host string) []pageResult { return v.on[host] }
+
 // place identifies a result on the page.
-func place(r pageResult) string { return fmt.Sprint(r.task.ID, r.From, r.Host) }
+func place(r pageResult) string { return fmt.Sprint(r.Of.ID, r.From, r.Host) }
 
 //go:embed page.html
 var pageText string
@@ -287,29 +317,14 @@ func PageStyle() template.CSS { return template.CSS(pageStyle) }
 // pageTemplate parses the page when it is first needed, because most commands need none.
 var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
-		"at": fmt.Sprint, "wide": fmt.Sprint, "critical": fmt.Sprint, "on": fmt.Sprint, "endings": fmt.Sprint, "tellings": fmt.Sprint, "during": fmt.Sprint,
 		"style": PageStyle,
 		"clean": printable,
 		"span":  span,
 		"hosts": hostNames,
 		"diff":  DiffLines,
-		"glyph": func(task *pageTask, s Status) string {
-			if bad(s) && !slices.ContainsFunc(task.Results, func(r pageResult) bool { return bad(r.Status) && !r.forgiven() }) {
-				return ignoredGlyph
-			}
-			return glyphs[s]
-		},
-		"bad": bad,
-		"slowest": func(task *pageTask) time.Duration {
-			var longest time.Duration
-			for _, r := range task.Results {
-				longest = max(longest, r.Duration)
-			}
-			return longest
-		},
-		"worth":  func(d time.Duration) bool { return d >= 100*time.Millisecond },
-		"task":   func(r pageResult) *pageTask { return r.task },
-		"single": func(r pageResult) []pageResult { return []pageResult{r} },
+		"bad":   bad,
+		"worth": func(d time.Duration) bool { return d >= 100*time.Millisecond },
+		"alone": func(r pageResult) []pageResult { return []pageResult{r} },
 	}).Parse(pageText))
 })
 

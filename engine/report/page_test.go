@@ -87,12 +87,12 @@ func TestCriticalPath(t *testing.T) {
 	} {
 		results = append(results, pageResult{
 			TaskResult: TaskResult{Host: r.host}, From: time.Duration(r.from) * time.Millisecond, To: time.Duration(r.to) * time.Millisecond,
-			task: &pageTask{ID: i},
+			Of: &pageTask{ID: i},
 		})
 	}
 	var path []int
 	for _, r := range criticalPath(results) {
-		path = append(path, r.task.ID)
+		path = append(path, r.Of.ID)
 	}
 	if diff := cmp.Diff([]int{1, 5, 6}, path); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -38,8 +38,8 @@ func criticalPath(results []pageResult) []pageResult {
 // interval is a time of the run.
 type interval struct{ From, To time.Duration }
 
-// during returns when a play was at work.
-func (p *pagePlay) during() interval {
+// During returns when a play was at work.
+func (p *pagePlay) During() interval {
 	var when *interval
 	for _, task := range p.Tasks {
 		for _, r := range task.Results {
