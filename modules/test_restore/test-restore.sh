@@ -35,9 +35,15 @@ marked() { current | grep -qx "tags: $mark"; }
 # remains: whether the guest is what a failed restore of this test leaves behind: a configuration without disks, name or tag.
 remains() { [ -e "$restoring" ] && ! current | grep -qvE '^(memory: 128|lock: create)?$'; }
 
+# mounted: whether the configurations of guests can be seen. Without them every id looks free.
+mounted() {
+	[ -d /etc/pve/nodes ] || because "the cluster's guests cannot be listed: /etc/pve is not mounted; see systemctl status pve-cluster"
+}
+
 # destroy: removes the restored guest, or what an earlier test has left behind. It does not purge: that would take the id out of the
 # backup jobs that leave it out.
 destroy() {
+	mounted || return 1
 	if [ ! -e "$conf" ]; then
 		rm -f "$restoring"
 		return 0
@@ -70,9 +76,13 @@ free() {
 			return 1
 		fi
 	done
-	if grep -qE "^(vm|ct): $id\$" /etc/pve/ha/resources.cfg 2>/dev/null; then
-		because "high availability manages the id $id: remove the resource, or test under another id"
-		return 1
+	if [ -e /etc/pve/ha/resources.cfg ]; then
+		grep -qE "^(vm|ct): $id\$" /etc/pve/ha/resources.cfg
+		case $? in
+		0) because "high availability manages the id $id: remove the resource, or test under another id" ;;
+		1) return 0 ;;
+		*) because "the resources of high availability cannot be read" ;;
+		esac
 	fi
 }
 
@@ -212,7 +222,8 @@ conclude() {
 	destroy || result=failed
 	why=${first:-$why}
 	ended=$(date +%s)
-	last=$(sed -n 's/^last_success=//p' "$report" 2>/dev/null)
+	last=''
+	[ ! -e "$report" ] || last=$(sed -n 's/^last_success=//p' "$report")
 	[ "$result" = failed ] || last=$ended
 	{
 		printf 'result=%s\nstarted=%s\nended=%s\nvolume=%s\n' "$result" "$started" "$ended" "$volume"

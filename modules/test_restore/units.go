@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"hlplay/engine/observe"
@@ -152,7 +153,7 @@ func (m *Module) remove(ctx context.Context, h modules.Host) (modules.Plan, erro
 
 // gone returns what systemd says about a unit without a file. It keeps one that is running or has failed.
 func gone(name string, unit observe.Unit) observe.Expectation {
-	if unit.ActiveState != "" && unit.ActiveState != "inactive" && name[len(name)-5:] != "timer" {
+	if unit.ActiveState != "" && unit.ActiveState != "inactive" && !strings.HasSuffix(name, ".timer") {
 		return observe.Units.Unknown(name, "its file is gone while it is "+unit.ActiveState)
 	}
 	return observe.Units.Expect(name, observe.Unit{ID: name, LoadState: "not-found", LoadError: fmt.Sprintf("Unit %s not found.", name), ActiveState: "inactive", SubState: "dead"})
