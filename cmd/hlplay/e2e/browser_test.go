@@ -135,12 +135,3 @@ func browse(t *testing.T, chromium string, args ...string) string {
 	}
 	return string(out)
 }
-
-func absolute(t *testing.T, path string) string {
-	t.Helper()
-	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}

@@ -117,11 +117,7 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
 	defer cancel()
-	path, err := filepath.Abs(*program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(ctx, path, append(args, flags...)...)
+	cmd := exec.CommandContext(ctx, absolute(t, *program), append(args, flags...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
 	cmd.Dir = playbooks
@@ -266,3 +262,12 @@ func (x *terminal) answer(answers map[string]string) {
 }
 
 func (x *terminal) close() { x.master.Close() }
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
