@@ -24,7 +24,8 @@ var Spec = modules.Spec{
 	Aliases: []string{"ufw", "firewalld", "iptables", "nftables"},
 	Summary: "Which ports of a host are open for whom, with nftables",
 	Doc: `Everything that reaches the host itself is dropped, except what an ` + "`allow`" + ` block admits, answers to the host's own
-connections, connections that exist already, the loopback interface, ICMP and ICMPv6, and answers of DHCPv6. What the host sends is not filtered.
+connections, connections that the kernel tracks already (none, on a host that had no packet filter), the loopback interface, ICMP and
+ICMPv6, and answers of DHCPv6. What the host sends is not filtered.
 The rules are in a table of their own, ` + "`inet hlplay`" + `, loaded in one transaction; rules in it that the task does not name are
 removed. Other tables are left alone, and a packet must pass all of them.
 
