@@ -53,8 +53,7 @@ func IsRole(body *hclsyntax.Body) bool {
 	})
 }
 
-// Imports returns the files that the imports in a file name, in source order, including those of roles but for roles that are
-// imported by an address.
+// Imports returns the files that the imports in a file name, in source order. Roles that are imported by an address are left out.
 func Imports(body *hclsyntax.Body, path string) []string {
 	role := IsRole(body)
 	var all []string

@@ -46,10 +46,7 @@ func (l *loader) locate(label string, at hcl.Range, dir, from string) (roleFile,
 	if roles.IsAddress(label) {
 		return l.locateAddress(label, at)
 	}
-	path := label
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
+	path := importPath(dir, label)
 	if from != "" {
 		if inside, err := filepath.Rel(from, path); filepath.IsAbs(label) || err != nil || !filepath.IsLocal(inside) {
 			l.report(fault(at, "the import leads out of the role's repository", "A role that was fetched can import roles of its own repository by a relative path, and others by their address."))
@@ -156,11 +153,7 @@ func (l *loader) follow(of roleFile, at *hcl.Range, inRole bool, seen map[string
 					l.follow(role, &block.LabelRanges[0], true, seen)
 				}
 			case !roles.IsAddress(block.Labels[0]):
-				file := block.Labels[0]
-				if !filepath.IsAbs(file) {
-					file = filepath.Join(dir, file)
-				}
-				l.follow(roleFile{file: filepath.Clean(file)}, &block.LabelRanges[0], false, seen)
+				l.follow(roleFile{file: importPath(dir, block.Labels[0])}, &block.LabelRanges[0], false, seen)
 			}
 		}
 	}
