@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 
@@ -35,7 +34,7 @@ func Exists(ctx context.Context, h *Host, name string) (bool, error) {
 			return known.(bool), nil
 		}
 	}
-	if errors.Is(err, errChanged) { // a file that keeps growing exists
+	if changing(err) { // a file that keeps growing exists
 		return true, nil
 	}
 	return f.Exists(), err
@@ -71,7 +70,7 @@ func (p Pattern) Observe(ctx context.Context, h *Host) (bool, error) {
 			return known.(bool), nil
 		}
 	}
-	if errors.Is(err, errChanged) { // whoever waits for the pattern tries again
+	if changing(err) { // whoever waits for the pattern tries again
 		return false, nil
 	}
 	return re.Match(f.Content) && err == nil, err

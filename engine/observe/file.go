@@ -189,10 +189,17 @@ func TypeOf(mode uint64) FileType {
 	}
 }
 
-// errChanged means that a file was modified between two of the commands that read it.
-var errChanged = errors.New("changed while it was read; run again")
+// ChangingError reports that a file was modified between two of the commands that read it. It can be read again.
+type ChangingError struct{ Path string }
 
-func changed(name string) error { return fmt.Errorf("%s %w", name, errChanged) }
+// Error implements error.
+func (e *ChangingError) Error() string { return e.Path + " changed while it was read; run again" }
+
+// changing reports whether an error is a *ChangingError.
+func changing(err error) bool {
+	var e *ChangingError
+	return errors.As(err, &e)
+}
 
 // parseHeads splits output in the format of head -v, whose headers must be where the sizes reported by stat say. A
 // file that grew or shrank in between is an error, but the others are not affected: parsing resumes at the next header
@@ -208,7 +215,7 @@ func parseHeads(names []string, files map[string]*reading, rest []byte, complain
 		}
 		header := []byte("\n==> " + name + " <==\n")
 		if !bytes.HasPrefix(rest, header) {
-			r.err = changed(name)
+			r.err = &ChangingError{name}
 			for _, c := range complaints {
 				if strings.Contains(c, "'"+name+"'") {
 					r.err = errors.New(strings.TrimPrefix(c, "'"+name+"': "))
@@ -224,7 +231,7 @@ func parseHeads(names []string, files map[string]*reading, rest []byte, complain
 			rest = rest[size:]
 			continue
 		}
-		r.err = changed(name)
+		r.err = &ChangingError{name}
 		rest = nextHeader(rest, names[i+1:], files)
 	}
 }

@@ -2,7 +2,6 @@ package observe
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -138,7 +137,7 @@ func TestAFileThatChangesMeanwhileIsAnErrorOfItsOwn(t *testing.T) {
 			values, errs := told(t, Files, names, answersOf(stat, test.heads))
 			var changed []string
 			for _, name := range names {
-				if errors.Is(errs[name], errChanged) {
+				if changing(errs[name]) {
 					changed = append(changed, name)
 					continue
 				}

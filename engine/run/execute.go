@@ -171,6 +171,15 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 	var done []modules.Step
 	var noted []string // notes of the plans that were carried out
 	for round := 1; ; round++ {
+		if path := stale(it.err); path != "" && !e.check && ctx.Err() == nil {
+			if len(meanwhile) == mostStale {
+				return o.with(failure(e.host, &restlessError{it.err}))
+			}
+			meanwhile = append(meanwhile, plannedAgain(path))
+			e.forgetAll()
+			e.alone(ctx, it)
+			continue
+		}
 		if it.err != nil {
 			return o.with(e.fault(it.from, it.err, it.saw))
 		}
@@ -217,7 +226,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 				if len(meanwhile) == mostStale {
 					return o.with(failure(e.host, &restlessError{err}))
 				}
-				meanwhile = append(meanwhile, path+" was changed by somebody else while this task was running; planned again")
+				meanwhile = append(meanwhile, plannedAgain(path))
 				e.alone(ctx, it)
 				continue
 			}
@@ -258,6 +267,10 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			return o.with(failure(e.host, err))
 		}
 	}
+}
+
+func plannedAgain(path string) string {
+	return path + " was changed by somebody else while this task was running; planned again"
 }
 
 // alone plans an item again without planning other tasks ahead.

@@ -175,11 +175,17 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 // still is a module that reads nothing and does nothing, or refuses.
 type still struct {
 	Refuses string `hcl:"refuses,optional" doc:"Why."`
+	// restless is how often somebody else still writes to a file while it is read.
+	restless *int
 }
 
 func (m *still) Plan(context.Context, modules.Host) (modules.Plan, error) {
 	if m.Refuses != "" {
 		return modules.Plan{}, errors.New(m.Refuses)
+	}
+	if *m.restless > 0 {
+		*m.restless--
+		return modules.Plan{}, fmt.Errorf("settings: %w", &observe.ChangingError{Path: "/etc/settings"})
 	}
 	return modules.Plan{}, nil
 }

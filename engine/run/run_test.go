@@ -76,6 +76,27 @@ func TestNotesOfAChange(t *testing.T) {
 	}
 }
 
+// A file that somebody else writes to while it is read is read again, but not for ever.
+func TestWhatChangesWhileItIsReadIsReadAgain(t *testing.T) {
+	for _, test := range []struct {
+		restless int
+		want     report.Status
+		notes    int
+	}{{0, report.OK, 0}, {2, report.OK, 1}, {100, report.Failed, 0}} {
+		s := newStage("a")
+		s.restless = test.restless
+		r := s.play(t, `play "p" {
+  hosts = "all"
+  task "t" {
+    still {}
+  }
+}`).Results()[0]
+		if r.Status != test.want || len(r.Notes) != test.notes {
+			t.Errorf("%d writes: %s (%s), notes %q, want %s with %d", test.restless, r.Status, r.Message, r.Notes, test.want, test.notes)
+		}
+	}
+}
+
 func TestRun(t *testing.T) {
 	tests := []struct {
 		name     string

@@ -23,10 +23,11 @@ import (
 
 // stage is the hosts of a test.
 type stage struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers map[*timer]bool
-	hosts  map[string]*fakeHost
+	restless int // how often somebody else writes to a file while it is read, see still
+	mu       sync.Mutex
+	now      time.Time
+	timers   map[*timer]bool
+	hosts    map[string]*fakeHost
 	// acts are all commands that were run, "host: verb name value", in order.
 	acts []string
 	// asks are the flights, by host.
@@ -163,7 +164,7 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	t.Helper()
 	inv := s.inventory()
 	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
-		Modules:   []modules.Spec{settingSpec, {Name: "still", Summary: "Nothing", New: func() modules.Module { return &still{} }}},
+		Modules:   []modules.Spec{settingSpec, {Name: "still", Summary: "Nothing", New: func() modules.Module { return &still{restless: &s.restless} }}},
 		Inventory: inv,
 	})
 	if diags.HasErrors() {

@@ -64,11 +64,16 @@ func (e *restlessError) Hint() string {
 	return fmt.Sprintf("it was planned again %d times: see what else writes to it, then run again", mostStale)
 }
 
-// stale returns the path that somebody else has changed since a step was planned, or "" for a different error.
+// stale returns the path that somebody else has changed since a step was planned, or while it was read for a plan; it returns
+// "" for a different error.
 func stale(err error) string {
-	var e *remote.StaleError
-	if errors.As(err, &e) {
-		return e.Path
+	var replaced *remote.StaleError
+	var read *observe.ChangingError
+	switch {
+	case errors.As(err, &replaced):
+		return replaced.Path
+	case errors.As(err, &read):
+		return read.Path
 	}
 	return ""
 }
