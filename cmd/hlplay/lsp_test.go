@@ -457,7 +457,7 @@ func TestEditorNeovim(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, nvim, "--headless", "--clean", "-n", "stage.hcl", "-c", "luafile try.lua", "-c", "qall!")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir, "XDG_STATE_HOME="+dir, "XDG_CACHE_HOME="+dir)
@@ -483,14 +483,14 @@ const neovimScript = `
 local said = io.open("said", "w")
 local client = vim.lsp.start_client({ name = "hlplay", cmd = { vim.fn.getcwd() .. "/hlplay", "lsp" }, root_dir = vim.fn.getcwd() })
 vim.lsp.buf_attach_client(0, client)
-local function wait(what) return vim.wait(60000, what, 20) end
+local function wait(what) return vim.wait(600000, what, 20) end
 local function ask(method, line, column)
   local params = { textDocument = vim.lsp.util.make_text_document_params() }
   if line then
     vim.api.nvim_win_set_cursor(0, { line, column })
     params = vim.lsp.util.make_position_params(0, "utf-16")
   end
-  local answers = vim.lsp.buf_request_sync(0, method, params, 60000) or {}
+  local answers = vim.lsp.buf_request_sync(0, method, params, 600000) or {}
   return (answers[client] or {}).result
 end
 
@@ -517,9 +517,9 @@ said:write("definition: ", vim.fn.fnamemodify(place.uri, ":t"), ":", place.range
 
 vim.fn.setline(2, "  hosts   =   \"web\"")
 if vim.lsp.buf.format then
-  vim.lsp.buf.format({ timeout_ms = 60000 })
+  vim.lsp.buf.format({ timeout_ms = 600000 })
 else -- before Neovim 0.8
-  vim.lsp.buf.formatting_sync(nil, 60000)
+  vim.lsp.buf.formatting_sync(nil, 600000)
 end
 said:write("formatted: ", tostring(vim.fn.getline(2) == "  hosts = \"web\""), "\n")
 said:close()

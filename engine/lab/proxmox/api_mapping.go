@@ -17,7 +17,7 @@ type mappingKind struct {
 var (
 	anyValue    = regexp.MustCompile(`.`)
 	deviceID    = regexp.MustCompile(`^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$`)
-	pciPath     = regexp.MustCompile(`^(([a-fA-F0-9]{4,}:[a-fA-F0-9]{2}:[a-fA-F0-9]{2}(\.[a-fA-F0-9])?)(;|$))+$`)
+	pciPath     = regexp.MustCompile(`^[a-fA-F0-9]{4,}:[a-fA-F0-9]{2}:[a-fA-F0-9]{2}(\.[a-fA-F0-9])?(;[a-fA-F0-9]{4,}:[a-fA-F0-9]{2}:[a-fA-F0-9]{2}(\.[a-fA-F0-9])?)*$`)
 	usbPath     = regexp.MustCompile(`^\d+-\d+(\.\d+)*$`)
 	wholeNumber = regexp.MustCompile(`^-?\d+$`)
 	configID    = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]+$`)
