@@ -193,9 +193,9 @@ func testCephRefusals(t *testing.T, c *cluster) {
 	before := state()
 	o := c.run(t, "refused.hcl", "-e", "used="+disk)
 	for task, text := range map[string]string{
-		"a rule that exists and is different":           "CRUSH rule slow_hosts exists and is different: it is root default, failure domain host, class hdd",
+		"a rule that exists and is different":           "CRUSH rule slow_hosts exists but is different: it is root default, failure domain host, class hdd",
 		"a rule for a class that no OSD has":            "no OSD has class nvme; there are: hdd, ssd",
-		"more copies than places":                       "4 copies need as many OSDs, and the rule can choose from 3",
+		"more copies than places":                       "4 copies need as many OSDs, but the rule can choose from only 3",
 		"more placement groups than the OSDs may carry": "Ceph allows 250 each",
 		"a pool of another application":                 "pool archive is in use by application rgw, the task says cephfs",
 		"a disk that is not blank":                      disk + " on pve1 is not blank: swap",
