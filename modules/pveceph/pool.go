@@ -104,7 +104,11 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 			return plan, nil
 		}
 	}
-	if err := p.check(ctx, s, pools, have, want); err != nil {
+	rules, err := ceph.CrushRules.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if err := p.check(ctx, s, pools, rules, have, want); err != nil {
 		return modules.Plan{}, err
 	}
 	if err := s.writable(ctx); err != nil {
@@ -125,6 +129,7 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		if moved := poolMoved(have, want); moved > 0 {
 			steps[len(steps)-1].Summary += fmt.Sprintf("; up to %s of its data moves", percent(moved))
 		}
+		steps[len(steps)-1].Summary += together(have, want, rules)
 	}
 	after := map[string]ceph.Pool{}
 	for name, pool := range pools {
@@ -222,13 +227,9 @@ func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
 // check rejects what Ceph would accept but could never serve, and what it would reject.
-func (p *Pool) check(ctx context.Context, s *site, pools map[string]ceph.Pool, have, want ceph.Pool) error {
+func (p *Pool) check(ctx context.Context, s *site, pools map[string]ceph.Pool, rules map[string]ceph.CrushRule, have, want ceph.Pool) error {
 	if want.MinSize < 2 {
 		return fmt.Errorf("pool %s would have min_size %d: a single disk could hold the only copy of what was just written", p.Name, want.MinSize)
-	}
-	rules, err := ceph.CrushRules.Observe(ctx, s.host, "")
-	if err != nil {
-		return err
 	}
 	rule, ok := rules[want.Rule]
 	if !ok {

@@ -49,3 +49,20 @@ func tight(name string, pool ceph.Pool) string {
 	}
 	return fmt.Sprintf("pool %s has min_size %d of %d copies: losing one OSD stops it; prefer %s", name, pool.MinSize, pool.Size, better)
 }
+
+// together warns that the loss of one host can stop the changed pool, where it could not stop the pool as it is: more of its
+// copies may share a host, or it needs more of them to serve. It returns "" otherwise, and where a rule made by hand leaves
+// that unknown.
+func together(have, want ceph.Pool, rules map[string]ceph.CrushRule) string {
+	before, after := rules[have.Rule].OnOneHost(have.Size), rules[want.Rule].OnOneHost(want.Size)
+	stops := func(pool ceph.Pool, onOneHost int) bool { return pool.Size-onOneHost < pool.MinSize }
+	switch {
+	case before == 0 || after == 0 || !stops(want, after) || stops(have, before) && after <= before:
+		return ""
+	case after == want.Size:
+		return fmt.Sprintf("; ALL COPIES MAY SHARE A HOST with rule %s: the loss of one host can then stop the pool, or lose its data", want.Rule)
+	case after > 1:
+		return fmt.Sprintf("; COPIES MAY SHARE A HOST with rule %s, up to %d: the loss of one host can then stop the pool", want.Rule, after)
+	}
+	return ""
+}

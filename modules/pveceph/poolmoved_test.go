@@ -36,3 +36,25 @@ func TestPoolMoved(t *testing.T) {
 		t.Errorf("the plan does not say how much moves: %s", said)
 	}
 }
+
+// A pool that the loss of one host can stop, and could not before, is told so in the step.
+func TestCopiesThatShareAHost(t *testing.T) {
+	for name, test := range map[string]struct {
+		pool Pool
+		says string // "": nothing of hosts
+	}{
+		"another failure domain":             {Pool{CrushRule: "by-osd"}, "; ALL COPIES MAY SHARE A HOST with rule by-osd: the loss of one host can then stop the pool, or lose its data"},
+		"pairs, and too few copies":          {Pool{CrushRule: "pairs"}, "; COPIES MAY SHARE A HOST with rule pairs, up to 2: the loss of one host can then stop the pool"},
+		"pairs, and enough copies (guide 2)": {Pool{CrushRule: "pairs", Size: n(5), MinSize: n(3)}, ""},
+		"a rule made by hand":                {Pool{CrushRule: "odd"}, ""},
+		"copies only":                        {Pool{Size: n(2), MinSize: n(2)}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.pool.Name = "vm-disks"
+			said := modulestest.Summaries(modulestest.Converges(t, &Module{Pool: &test.pool}, node()))
+			if test.says != "" && !strings.Contains(said, test.says) || test.says == "" && strings.Contains(said, "SHARE A HOST") {
+				t.Errorf("expected %q, got:\n%s", test.says, said)
+			}
+		})
+	}
+}

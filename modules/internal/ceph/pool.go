@@ -131,6 +131,18 @@ type CrushRule struct {
 	Custom bool
 }
 
+// OnOneHost returns the number of copies, of size, that the rule may place on one host. It is 0 if that is not known,
+// as for a rule made by hand.
+func (r CrushRule) OnOneHost(size int) int {
+	switch {
+	case r.Custom:
+		return 0
+	case r.FailureDomain == "osd":
+		return size
+	}
+	return min(max(r.PerDomain, 1), size)
+}
+
 // CrushRules observes the CRUSH rules by name, under the empty name.
 var CrushRules = &observe.Kind[map[string]CrushRule]{
 	Name: "ceph-rules", What: "the CRUSH rules",
