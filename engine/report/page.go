@@ -28,6 +28,7 @@ type page struct {
 	run   RunStarted
 	began time.Time
 	plays []*pagePlay
+	next  bool // a play has begun since the last result
 	notes []string
 	recap *Recap
 }
@@ -78,6 +79,8 @@ func (p *page) Report(e Event) {
 		p.run, p.began = e, p.now()
 	case Note:
 		p.notes = append(p.notes, e.Text)
+	case PlayStarted:
+		p.next = p.next || e.Batch <= 1
 	case TaskResult:
 		to := p.now().Sub(p.began)
 		task := p.task(e)
@@ -87,15 +90,14 @@ func (p *page) Report(e Event) {
 	}
 }
 
-// task returns the task of a result. The batches of a play share its tasks.
+// task returns the task of a result. The batches of a play share its tasks; another play of the same name has its own.
 func (p *page) task(r TaskResult) *pageTask {
 	name := taskName(TaskStarted{r.Play, r.Task, r.Handler})
-	i := slices.IndexFunc(p.plays, func(play *pagePlay) bool { return play.Name == r.Play })
-	if i < 0 {
-		i = len(p.plays)
+	if last := len(p.plays) - 1; p.next || last < 0 || p.plays[last].Name != r.Play {
 		p.plays = append(p.plays, &pagePlay{Name: r.Play})
+		p.next = false
 	}
-	play := p.plays[i]
+	play := p.plays[len(p.plays)-1]
 	for _, task := range play.Tasks {
 		if task.Name == name && task.File == r.File && task.Line == r.Line {
 			return task

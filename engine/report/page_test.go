@@ -1,6 +1,8 @@
 package report
 
 import (
+	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -71,6 +73,28 @@ func TestPageOfAnInterruptedRun(t *testing.T) {
 	}
 	if text := written(t, events[:1]); !strings.Contains(text, "The run did not come to its end.") {
 		t.Errorf("without a task, the page is\n%s", text)
+	}
+}
+
+// The batches of a play are one play of the page. Two plays that have the same name are two.
+func TestPlaysOfThePage(t *testing.T) {
+	p := NewPage(io.Discard, time.Now).(*page)
+	p.Report(RunStarted{Hosts: []string{"a", "b"}})
+	for _, begun := range []struct {
+		play  string
+		batch int
+	}{{"web", 1}, {"web", 2}, {"idle", 1}, {"web", 1}, {"", 1}, {"", 1}} {
+		p.Report(PlayStarted{Play: begun.play, Batch: begun.batch})
+		if begun.play != "idle" {
+			p.Report(TaskResult{Play: begun.play, Task: "restart", Host: "a", File: "x.hcl", Line: 3})
+		}
+	}
+	var plays []string
+	for _, play := range p.plays {
+		plays = append(plays, fmt.Sprintf("%s %d", play.Name, len(play.Tasks[0].Results)))
+	}
+	if diff := cmp.Diff([]string{"web 2", "web 1", " 1", " 1"}, plays); diff != "" {
+		t.Errorf("plays and their results (-want +got):\n%s", diff)
 	}
 }
 
