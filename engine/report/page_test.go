@@ -86,7 +86,8 @@ func TestPlaysOfThePage(t *testing.T) {
 	}{{"web", 1}, {"web", 2}, {"idle", 1}, {"web", 1}, {"", 1}, {"", 1}} {
 		p.Report(PlayStarted{Play: begun.play, Batch: begun.batch})
 		if begun.play != "idle" {
-			p.Report(TaskResult{Play: begun.play, Task: "restart", Host: "a", File: "x.hcl", Line: 3})
+			p.Report(TaskStarted{Play: begun.play, Task: "restart"})
+			p.Report(TaskResult{Play: begun.play, Task: "restart", Host: "a", Status: OK, File: "x.hcl", Line: 3})
 		}
 	}
 	var plays []string
