@@ -232,17 +232,17 @@ func (n *CorosyncNode) set(key, value string) error {
 
 const corosyncFile = "corosync.conf"
 
-// corosync returns the cluster configuration in a database, or nil if the node is standalone. If the file is damaged,
-// it returns the last valid one: a running daemon keeps its configuration.
+// corosync returns the configuration that the cluster's corosync uses, or nil if the node is standalone. A running daemon keeps
+// its configuration if the file is damaged, or has what cannot be changed while it runs.
 func (d *Database) corosync() *Corosync {
 	data, ok := d.Read(corosyncFile)
 	if !ok {
 		return nil
 	}
-	if c := usable(string(data)); c != nil {
+	if c := usable(d.Accepted); c != nil {
 		return c
 	}
-	return usable(d.Accepted)
+	return usable(string(data))
 }
 
 // usable returns a corosync.conf from which a ring can be formed, or nil.
@@ -254,12 +254,51 @@ func usable(text string) *Corosync {
 	return c
 }
 
-// accept notes a newly written corosync.conf if it is usable.
+// accept notes a newly written corosync.conf if corosync loads it.
 func (d *Database) accept(name string) {
 	if name != corosyncFile {
 		return
 	}
-	if text := d.Text(corosyncFile); usable(text) != nil {
-		d.Accepted = text
+	text := d.Text(corosyncFile)
+	next, running := usable(text), usable(d.Accepted)
+	if next == nil || running != nil && running.Name == next.Name && (next.Version < running.Version || running.refuses(next)) {
+		return
+	}
+	d.Accepted = text
+}
+
+// refuses reports whether a running corosync keeps its configuration when it is told to load another one: recorded with
+// corosync 3.1.7 (TestCorosyncLoadsLinks). Whether the version is higher does not matter to it, but pmxcfs does not give it the
+// file if that is lower than the one that it has (PVE::Cluster, dcdb_sync_corosync_conf).
+func (c *Corosync) refuses(next *Corosync) bool {
+	if len(next.numbers()) > 1 && slices.ContainsFunc(next.Nodes, func(n CorosyncNode) bool { return !slices.Equal(sortedKeys(n.Links), next.numbers()) }) {
+		return true // "Not all nodes have the same number of links"
+	}
+	for _, n := range next.Nodes {
+		was := c.node(n.Name)
+		for link, address := range n.Links {
+			if was != nil && was.Links[link] != "" && was.Links[link] != address {
+				return true // "To reconfigure an interface it must be deleted and recreated."
+			}
+		}
+	}
+	return false
+}
+
+// numbers returns the numbers of the links that any node has, in order.
+func (c *Corosync) numbers() []int {
+	all := map[int]bool{}
+	for _, n := range c.Nodes {
+		for link := range n.Links {
+			all[link] = true
+		}
+	}
+	return sortedKeys(all)
+}
+
+// forsake forgets what corosync has loaded once its file is removed: the node is standalone.
+func (d *Database) forsake(name string) {
+	if name == corosyncFile {
+		d.Accepted = ""
 	}
 }

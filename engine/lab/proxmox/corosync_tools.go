@@ -2,6 +2,7 @@ package proxmox
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -138,43 +139,100 @@ func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node
 // corosyncCfgtool implements corosync-cfgtool with -s, -n and -R.
 func corosyncCfgtool(c *Command) int {
 	flags := strings.Join(c.Argv[1:], "")
+	wires := c.World.wires()
 	code := 0
 	var b strings.Builder
 	c.World.at(func(v *view) {
 		db, name := v.database(c.Node.Name()), c.Node.Name()
-		conf := clusterOf(db)
-		if conf == nil || !v.runs(name, "corosync.service", 0) || v.nodeState(name).Removed || conf.node(name) == nil {
+		conf := v.running(name)
+		if conf == nil {
 			code = 1
 			return
 		}
 		switch {
 		case strings.Contains(flags, "R"):
-			b.WriteString("Reloading corosync.conf...\nDone\n")
+			b.WriteString("Reloading corosync.conf...\n")
+			if next := usable(db.Text(corosyncFile)); next == nil || next.Version >= conf.Version && conf.refuses(next) {
+				code = 7
+				return
+			}
+			b.WriteString("Done\n")
 			v.reload(db)
 		case strings.Contains(flags, "n"):
-			db.neighbours(&b, conf, name)
+			db.neighbours(&b, conf, name, wires)
 		default:
-			db.linkStatus(&b, conf, name)
+			db.linkStatus(&b, conf, name, wires)
 		}
 	})
-	if code != 0 {
+	if code == 1 {
 		return c.die(1, "Could not initialize corosync configuration API error CS_ERR_LIBRARY")
 	}
 	c.printf("%s", b.String())
+	if code == 7 {
+		return c.die(7, "Could not reload configuration. Error CS_ERR_INVALID_PARAM")
+	}
 	return 0
 }
 
-func (db *Database) linkStatus(b *strings.Builder, conf *Corosync, node string) {
+// running returns the configuration of a node's corosync, or nil if that does not run.
+func (v *view) running(node string) *Corosync {
+	conf := clusterOf(v.database(node))
+	if conf == nil || !v.runs(node, "corosync.service", 0) || v.nodeState(node).Removed || conf.node(node) == nil {
+		return nil
+	}
+	return conf
+}
+
+// corosyncCmapctl implements corosync-cmapctl -g totem.config_version.
+func corosyncCmapctl(c *Command) int {
+	var conf *Corosync
+	c.World.at(func(v *view) { conf = v.running(c.Node.Name()) })
+	switch {
+	case !slices.Equal(c.Argv[1:], []string{"-g", "totem.config_version"}):
+		return c.die(1, "corosync-cmapctl: only -g totem.config_version is simulated")
+	case conf == nil:
+		return c.die(1, "Failed to initialize the cmap API. Error CS_ERR_LIBRARY")
+	}
+	c.printf("totem.config_version (u64) = %d\n", conf.Version)
+	return 0
+}
+
+// wires are the addresses of the nodes' interfaces, by node.
+type wires map[string][]netip.Prefix
+
+func (w *World) wires() wires {
+	all := wires{}
+	for _, n := range w.all() {
+		all[n.Name()] = n.Addresses()
+	}
+	return all
+}
+
+// join reports whether packets get from one node's address to another node's: both are there, and in one network.
+func (w wires) join(a, from, b, to string) bool {
+	there, err := netip.ParseAddr(to)
+	if err != nil {
+		return true // a name, which is not followed here
+	}
+	here, err := netip.ParseAddr(from)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(w[a], func(p netip.Prefix) bool { return p.Addr() == here && p.Masked().Contains(there) }) &&
+		slices.ContainsFunc(w[b], func(p netip.Prefix) bool { return p.Addr() == there })
+}
+
+func (db *Database) linkStatus(b *strings.Builder, conf *Corosync, node string, wires wires) {
 	own := conf.node(node)
 	fmt.Fprintf(b, "Local node ID %d, transport knet\n", own.ID)
-	for _, link := range conf.Links {
-		fmt.Fprintf(b, "LINK ID %d udp\n\taddr\t= %s\n\tstatus:\n", link.Number, own.Links[link.Number])
+	for _, link := range conf.numbers() {
+		fmt.Fprintf(b, "LINK ID %d udp\n\taddr\t= %s\n\tstatus:\n", link, own.Links[link])
 		for _, n := range conf.Nodes {
 			state := "disconnected"
 			switch {
 			case n.Name == node:
 				state = "localhost"
-			case db.online(conf, n.Name):
+			case db.online(conf, n.Name) && wires.join(node, own.Links[link], n.Name, n.Links[link]):
 				state = "connected"
 			}
 			fmt.Fprintf(b, "\t\tnodeid: %10d:\t%s\n", n.ID, state)
@@ -182,20 +240,24 @@ func (db *Database) linkStatus(b *strings.Builder, conf *Corosync, node string) 
 	}
 }
 
-func (db *Database) neighbours(b *strings.Builder, conf *Corosync, node string) {
+func (db *Database) neighbours(b *strings.Builder, conf *Corosync, node string, wires wires) {
 	own := conf.node(node)
 	fmt.Fprintf(b, "Local node ID %d, transport knet\n", own.ID)
 	for _, n := range conf.Nodes {
 		if n.Name == node {
 			continue
 		}
-		reachable, links := "reachable", "(enabled/connected)"
+		reachable := "reachable"
 		if !db.online(conf, n.Name) {
-			reachable, links = "unreachable", "(enabled/disconnected)"
+			reachable = "unreachable"
 		}
 		fmt.Fprintf(b, "nodeid: %d %s\n", n.ID, reachable)
-		for _, link := range conf.Links {
-			fmt.Fprintf(b, "   LINK: %d udp (%s->%s) %s mtu: 1397\n", link.Number, own.Links[link.Number], n.Links[link.Number], links)
+		for _, link := range conf.numbers() {
+			state := "disconnected"
+			if db.online(conf, n.Name) && wires.join(node, own.Links[link], n.Name, n.Links[link]) {
+				state = "connected"
+			}
+			fmt.Fprintf(b, "   LINK: %d udp (%s->%s) enabled %s mtu: 1397\n", link, own.Links[link], n.Links[link], state)
 		}
 		b.WriteString("\n")
 	}

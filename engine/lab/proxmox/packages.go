@@ -95,7 +95,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "pve-cluster", Version: e.cluster, Depends: []string{"libpve-common-perl", "libpve-cluster-perl", "corosync", "rsync", "openssl"},
 			Programs: w.programs("/usr/bin/pvecm"), Units: w.units("pve-cluster"), Files: map[string]string{"/usr/bin/pmxcfs": "\x7fELF"}, Installed: w.installCluster},
 		{Name: "libpve-cluster-perl", Version: e.cluster}, {Name: "libpve-common-perl", Version: e.common}, {Name: "libpve-access-control", Version: e.access},
-		{Name: "corosync", Version: e.corosync, Depends: []string{"libknet1"}, Programs: w.programs("/usr/sbin/corosync-quorumtool", "/usr/sbin/corosync-cfgtool"), Units: []machine.Unit{corosync}, Files: map[string]string{"/etc/corosync/.keep": ""}},
+		{Name: "corosync", Version: e.corosync, Depends: []string{"libknet1"}, Programs: w.programs("/usr/sbin/corosync-quorumtool", "/usr/sbin/corosync-cfgtool", "/usr/sbin/corosync-cmapctl"), Units: []machine.Unit{corosync}, Files: map[string]string{"/etc/corosync/.keep": ""}},
 		{Name: "libknet1", Version: "1.30-pve2"},
 		{Name: "pve-manager", Version: e.manager, Depends: []string{"pve-cluster", "libpve-access-control", "pve-ha-manager", "qemu-server", "pve-container", "libpve-storage-perl", "ceph-common", "ceph-fuse", "ifupdown2", "proxmox-archive-keyring"},
 			Programs: w.programs("/usr/bin/pveversion", "/usr/bin/pvesh", "/usr/bin/pveceph", "/usr/bin/vzdump", "/usr/bin/pve8to9"), Conffiles: enterpriseSource(debian, "pve"),

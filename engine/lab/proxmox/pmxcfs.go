@@ -231,6 +231,7 @@ func (p *Pmxcfs) Remove(name string) error {
 			return syscall.ENOTEMPTY
 		}
 		db.Remove(name)
+		db.forsake(name)
 		return nil
 	})
 }
@@ -239,13 +240,14 @@ func (p *Pmxcfs) Remove(name string) error {
 func (p *Pmxcfs) RemoveAll(name string) error {
 	return p.with("remove", name, true, func(_ *view, db *Database, name string) error {
 		db.Remove(name)
+		db.forsake(name)
 		return nil
 	})
 }
 
 // Rename implements afero.Fs.
 func (p *Pmxcfs) Rename(from, to string) error {
-	return p.with("rename", from, true, func(v *view, db *Database, name string) error {
+	err := p.with("rename", from, true, func(v *view, db *Database, name string) error {
 		if !db.Has(name) {
 			return syscall.ENOENT
 		}
@@ -262,6 +264,10 @@ func (p *Pmxcfs) Rename(from, to string) error {
 		}
 		return nil
 	})
+	if err == nil && clean(to) == corosyncFile {
+		p.world.distribute(p.node)
+	}
+	return err
 }
 
 // Stat implements afero.Fs; it follows the links that pmxcfs generates.

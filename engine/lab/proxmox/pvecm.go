@@ -287,7 +287,7 @@ func (v *view) reload(db *Database) {
 	v.refreshRing(db)
 }
 
-// distribute copies the cluster's corosync.conf to every member, as pmxcfs does.
+// distribute copies the cluster's corosync.conf to every member, as pmxcfs does: not over one with a higher version.
 func (w *World) distribute(from string) {
 	var text []byte
 	var members []string
@@ -297,9 +297,17 @@ func (w *World) distribute(from string) {
 			text, members = data, db.onlineNodes()
 		}
 	})
+	next := usable(string(text))
 	for _, name := range members {
-		if n := w.node(name); n != nil && text != nil {
-			_ = n.WriteFile("/etc/corosync/corosync.conf", text, 0o644) // pmxcfs only logs a failure
+		n := w.node(name)
+		if n == nil || text == nil {
+			continue
 		}
+		if has, err := n.ReadFile("/etc/corosync/corosync.conf"); err == nil && next != nil {
+			if local := usable(string(has)); local != nil && local.Name == next.Name && local.Version > next.Version {
+				continue
+			}
+		}
+		_ = n.WriteFile("/etc/corosync/corosync.conf", text, 0o644) // pmxcfs only logs a failure
 	}
 }

@@ -71,7 +71,7 @@ func Packages(more ...Content) []modules.Package {
 			Name:        "corosync",
 			Waiting:     []string{"corosync.service"},
 			Directories: []string{"/etc/corosync"},
-			Programs:    []string{"corosync-cfgtool", "corosync-quorumtool"},
+			Programs:    []string{"corosync-cfgtool", "corosync-cmapctl", "corosync-quorumtool"},
 		},
 		{Name: "corosync-qdevice", Programs: []string{"corosync-qdevice-net-certutil", "corosync-qdevice-tool"}},
 		{Name: "corosync-qnetd", Running: []string{"corosync-qnetd.service"}, Programs: []string{"corosync-qnetd-certutil", "corosync-qnetd-tool"}},
