@@ -31,6 +31,8 @@ type link struct {
 	VLAN           int
 	// MAC is a network card's permanent address, also while it is in a bond.
 	MAC string
+	// Fleeting says why the MAC address of a network card does not identify it; "" if it does.
+	Fleeting fleeting
 	// MostMTU is the largest MTU that the driver supports; 0 if it reports none.
 	MostMTU int
 	// VLANAware belongs to a bridge. The rest belongs to a bond, with the delays in milliseconds.
@@ -56,7 +58,7 @@ var allLinks = &observe.Kind[links]{
 		expected.ByName = maps.Clone(expected.ByName)
 		for name, is := range found.ByName {
 			if l, ok := expected.ByName[name]; ok {
-				l.MAC, l.MostMTU = is.MAC, is.MostMTU
+				l.MAC, l.MostMTU, l.Fleeting = is.MAC, is.MostMTU, is.Fleeting
 				if l.Kind == "bond" { // the kernel chooses what is not given
 					l.Hash, l.Rate, l.Primary = or(l.Hash, is.Hash), or(l.Rate, is.Rate), or(l.Primary, is.Primary)
 				}
@@ -71,6 +73,7 @@ var allLinks = &observe.Kind[links]{
 			{Script: `ip -j -d link show`, Inline: true},
 			{Script: `ip -j route show && ip -j -6 route show`, Inline: true},
 			session.Query,
+			{Script: `grep -sH . /sys/class/net/*/addr_assign_type; ls -d /sys/class/net/*/device/physfn 2>/dev/null; :`, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, links, error)) {
@@ -95,18 +98,21 @@ func parseLinks(answers []remote.Answer) (links, error) {
 			return all, fmt.Errorf("%s: %s: %s", what, remote.Ending(a.Exit), strings.TrimSpace(string(a.Stderr)))
 		}
 	}
-	if err := all.readLinks(answers[0].Stdout); err != nil {
+	built, err := all.readLinks(answers[0].Stdout)
+	if err != nil {
 		return all, fmt.Errorf("ip -j -d link show printed invalid JSON: %w", err)
 	}
 	if err := all.readRoutes(string(answers[1].Stdout)); err != nil {
 		return all, fmt.Errorf("ip -j route show printed invalid JSON: %w", err)
 	}
+	all.readOrigins(string(answers[3].Stdout), built)
 	over := session.Parse(answers[2])
 	all.Client, all.Server = over.Client, over.Server
 	return all, nil
 }
 
-func (l *links) readLinks(out []byte) error {
+// readLinks reads the interfaces. built are those that do not use the address that they were built with.
+func (l *links) readLinks(out []byte) (built map[string]bool, err error) {
 	var shown []struct {
 		Name     string `json:"ifname"`
 		Link     string `json:"link"`
@@ -130,8 +136,9 @@ func (l *links) readLinks(out []byte) error {
 		} `json:"linkinfo"`
 	}
 	if err := json.Unmarshal(out, &shown); err != nil {
-		return err
+		return nil, err
 	}
+	built = map[string]bool{}
 	for _, s := range shown {
 		if s.Name == "" {
 			continue
@@ -148,8 +155,9 @@ func (l *links) readLinks(out []byte) error {
 			is.MIIMon, is.UpDelay, is.DownDelay = d.MIIMon, d.UpDelay, d.DownDelay
 		}
 		l.ByName[s.Name] = is
+		built[s.Name] = s.Built != ""
 	}
-	return nil
+	return built, nil
 }
 
 // readRoutes reads the lists of IPv4 and IPv6 routes. The second is missing if the kernel has no IPv6.

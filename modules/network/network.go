@@ -41,8 +41,10 @@ Routes are written as ` + "`up`" + ` commands; a route that is no longer named s
 
 A task with nothing but ` + "`pin = true`" + ` pins the names of all network cards, and needs no ifupdown2: write it before the task that
 brings another kernel, which may name the cards differently and so leave the host without its network. The names are kept in .link
-files (systemd.link(5)), of which the initramfs images get copies. What somebody else has pinned stays, as with
-` + "`pve-network-interface-pinning`" + `; two cards with the same MAC address are refused.`,
+files (systemd.link(5)), of which the initramfs images get copies. What somebody else has pinned stays, as with Proxmox VE's installer
+and ` + "`pve-network-interface-pinning`" + `; two cards with the same MAC address are refused. Virtual functions of SR-IOV are left out, and
+so is a card whose MAC address is a random one, that of another interface, or one that somebody has set (addr_assign_type in
+/sys/class/net): a note names them. A name that systemd makes from the MAC address (enx…) needs no pin.`,
 	Example: `task "G1.14 G1.15 G1.17 bridge on a bond, jumbo frames" {
   network {
     bond "bond0" {

@@ -90,17 +90,43 @@ func pairs(s string) func(yield func(string) bool) {
 // pinsAll reports whether the task names no interface, and pins the names of all network cards.
 func (m *Module) pinsAll() bool { return m.Pin && len(m.wants()) == 0 && len(m.Absent) == 0 }
 
-// toPin returns the names of the cards whose names are pinned. Bonds, bridges and VLANs, whose MAC addresses are those of cards, and
-// the interfaces of guests are never among them.
-func (m *Module) toPin(s site) ([]string, error) {
-	var names []string
+// toPin returns the names of the cards whose names are pinned, and notes on those whose MAC address does not identify them. Bonds,
+// bridges and VLANs, whose MAC addresses are those of cards, and the interfaces of guests are never among them.
+func (m *Module) toPin(s site) (names, notes []string, err error) {
+	add := func(name string) error {
+		card := s.links.ByName[name]
+		if card.followsMAC(name) {
+			return nil
+		}
+		why, err := card.unpinnable(name)
+		switch {
+		case err != nil:
+			return err
+		case why != "":
+			notes = append(notes, why+": its name is not pinned")
+		default:
+			names = append(names, name)
+		}
+		return nil
+	}
 	if m.pinsAll() {
+		var functions []string
 		for _, name := range slices.Sorted(maps.Keys(s.links.ByName)) {
-			if card := s.links.ByName[name]; card.Kind == "" && card.hasMAC() {
-				names = append(names, name)
+			card := s.links.ByName[name]
+			switch {
+			case card.Kind != "" || !card.hasMAC():
+			case card.Fleeting == virtual: // there may be hundreds
+				functions = append(functions, name)
+			default:
+				if err := add(name); err != nil {
+					return nil, nil, err
+				}
 			}
 		}
-		return names, nil
+		if len(functions) > 0 {
+			notes = append(notes, "the names of virtual functions are not pinned: "+strings.Join(functions, ", "))
+		}
+		return names, notes, nil
 	}
 	for _, w := range s.wants {
 		card, there := s.links.ByName[w.name]
@@ -108,11 +134,13 @@ func (m *Module) toPin(s site) ([]string, error) {
 			continue
 		}
 		if !card.hasMAC() {
-			return nil, fmt.Errorf("%s: %s has no MAC address to pin its name to: leave pin out", w.block, w.name)
+			return nil, nil, fmt.Errorf("%s: %s has no MAC address to pin its name to: leave pin out", w.block, w.name)
 		}
-		names = append(names, w.name)
+		if err := add(w.name); err != nil {
+			return nil, nil, err
+		}
 	}
-	return names, nil
+	return names, notes, nil
 }
 
 // hasMAC reports whether the interface has a MAC address of Ethernet.
@@ -126,9 +154,9 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 	if !m.Pin {
 		return nil, nil, nil
 	}
-	names, err := m.toPin(s)
+	names, notes, err := m.toPin(s)
 	if err != nil || len(names) == 0 {
-		return nil, nil, err
+		return nil, notes, err
 	}
 	texts, err := linkFiles.Observe(ctx, h, "")
 	if err != nil {
@@ -139,9 +167,10 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 		configs = append(configs, parseLinkFile(f))
 	}
 	var files []string
+	var tool proxmoxPins
 	for _, name := range names {
 		mac := s.links.ByName[name].MAC
-		if other := s.links.twin(name); other != "" {
+		if other := s.links.twin(name); other != "" && !namedOtherwise(configs, name) {
 			return nil, nil, fmt.Errorf("pin: %s and %s have the same MAC address, %s, so it cannot tell them apart: leave pin out, and pin them by hand, with Path= in a file of %s for each (udevadm info /sys/class/net/%s shows its ID_PATH)",
 				name, other, mac, linkDir, name)
 		}
@@ -168,11 +197,14 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 				return nil, nil, err
 			}
 			steps = append(steps, removed...)
+		} else if pinned.byProxmox() {
+			tool.add(name, pinned)
 		} else if pinned.name != name {
 			notes = append(notes, fmt.Sprintf("%s will be %s from the next boot on, because %s says so: /etc/network/interfaces has to name %s by then", name, pinned.name, pinned.path, pinned.name))
 		}
 		files = append(files, pinned.path)
 	}
+	notes = append(notes, tool.notes(m.pinsAll())...)
 	rebuilt, err := conffile.RebuildInitramfs(ctx, h, len(steps) > 0, files...)
 	return append(steps, rebuilt...), notes, err
 }
@@ -197,10 +229,15 @@ func removeFormer(ctx context.Context, h modules.Host, configs []linkConfig, nam
 // kernelName matches the names that the kernel gives to network cards, which systemd.link(5) warns of.
 var kernelName = regexp.MustCompile(`^eth[0-9]+$`)
 
+// namedOtherwise reports whether a file gives a card its name by something else than a MAC address, by Path for example.
+func namedOtherwise(configs []linkConfig, name string) bool {
+	return slices.ContainsFunc(configs, func(c linkConfig) bool { return !c.own && c.name == name && len(c.macs) == 0 })
+}
+
 // twin returns another network card with the MAC address of this one; "" if there is none.
 func (l links) twin(name string) string {
 	for _, other := range slices.Sorted(maps.Keys(l.ByName)) {
-		if is := l.ByName[other]; other != name && is.Kind == "" && strings.EqualFold(is.MAC, l.ByName[name].MAC) {
+		if is := l.ByName[other]; other != name && is.Kind == "" && is.Fleeting == "" && strings.EqualFold(is.MAC, l.ByName[name].MAC) {
 			return other
 		}
 	}
@@ -226,7 +263,7 @@ func pinnedBy(configs []linkConfig, name, mac string) (linkConfig, error) {
 	for _, c := range configs {
 		switch {
 		case c.own:
-		case c.name == name && len(c.macs) == 0: // by Path, for example
+		case c.name == name && len(c.macs) == 0:
 			return c, nil
 		case c.name == name:
 			return c, fmt.Errorf("pin: %s gives the name %s to another card, %s, and two cannot have it: this one is %s. Correct the file or remove it, or leave pin out",

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
@@ -202,7 +203,10 @@ func TestPinsAlone(t *testing.T) {
 	}{
 		{"nothing is pinned", nil, write, ""},
 		{"by Proxmox VE's tool", []observe.TextFile{by("/usr/local/lib/systemd/network/50-pve-nic0.link", "MACAddress=52:54:00:00:00:18", "Name=nic0")}, write[1:],
-			"ens18 will be nic0 from the next boot on, because /usr/local/lib/systemd/network/50-pve-nic0.link says so"},
+			"Proxmox VE has pinned ens18 as nic0 in /usr/local/lib/systemd/network/, from the next boot on: left as it is"},
+		{"by Proxmox VE's installer, and in effect", []observe.TextFile{by("/usr/local/lib/systemd/network/50-pmx-nic0.link", "MACAddress=52:54:00:00:00:18", "Name=ens18"),
+			by("/usr/local/lib/systemd/network/50-pmx-nic1.link", "MACAddress=52:54:00:00:00:19", "Name=ens19")}, nil, "Proxmox VE has pinned ens18, ens19 in /usr/local/lib/systemd/network/: left as it is"},
+		{"by a person, for a name of the next boot", []observe.TextFile{by(linkDir+"lan.link", "MACAddress=52:54:00:00:00:18", "Name=lan0")}, write[1:], "ens18 will be lan0 from the next boot on, because /etc/systemd/network/lan.link says so"},
 		{"by a person, as systemd accepts it", []observe.TextFile{by(linkDir+"lan.link", "PermanentMACAddress=5254.0000.0099 52-54-00-00-00-18", "Name = ens18")}, write[1:], ""},
 		{"by a path", []observe.TextFile{by(linkDir+"lan.link", "Path=pci-0000:00:12.0-*", "Name=ens18")}, write[1:], ""},
 		{"a file that is masked", []observe.TextFile{{Path: linkDir + "lan.link"}, by("/run/systemd/network/lan.link", "MACAddress=52:54:00:00:00:18", "Name=lan0")}, write, ""},
@@ -246,6 +250,84 @@ func TestPinsAlone(t *testing.T) {
 				t.Errorf("got %v\nexpected an error with %s", err, c.want)
 			}
 		})
+	}
+}
+
+// TestFleeting pins no card whose MAC address does not identify it, and says which.
+func TestFleeting(t *testing.T) {
+	const note = "ens19 has a MAC address that is new with every boot, 52:54:00:00:00:19: its name is not pinned"
+	l := installedLinks()
+	change := func(name string, why fleeting) {
+		card := l.ByName[name]
+		card.Fleeting = why
+		l.ByName[name] = card
+	}
+	change("ens19", random)
+	l.ByName["ens18v0"], l.ByName["ens18v1"] = link{MAC: "52:54:00:00:00:18", Fleeting: virtual}, link{MAC: "4e:54:00:00:00:21", Fleeting: virtual}
+	l.ByName["enx525400000077"] = link{MAC: "52:54:00:00:00:77"}
+	ens19 := &Module{Pin: true, Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: "10.0.0.1/24"}}}}
+	for _, c := range []struct {
+		name  string
+		m     *Module
+		steps []string
+		notes []string
+	}{
+		{"all cards", &Module{Pin: true}, []string{"pin the name of ens18, 52:54:00:00:00:18", "rebuild the initramfs images of all kernels"}, []string{note, "the names of virtual functions are not pinned: ens18v0, ens18v1"}},
+		{"one by name", ens19, []string{"write ens19 to /etc/network/interfaces", "apply /etc/network/interfaces (ifreload -a)"}, []string{note}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plan := modulestest.Converges(t, c.m, host(installed, append(linkDirectory(), allLinks.Expect("", l))...))
+			if diff := cmp.Diff(c.steps, summaries(plan)); diff != "" {
+				t.Errorf("the steps differ (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.notes, plan.Notes); diff != "" {
+				t.Errorf("the notes differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+	change("ens19", unread)
+	if _, err := (&Module{Pin: true}).Plan(t.Context(), host(installed, append(linkDirectory(), allLinks.Expect("", l))...)); err == nil || !strings.Contains(err.Error(), "could not be read from /sys/class/net/ens19/addr_assign_type") {
+		t.Errorf("of a card that the kernel says nothing of: %v", err)
+	}
+}
+
+// TestTwinsByPath are two cards with one MAC address, whose names a person has pinned as the refusal says.
+func TestTwinsByPath(t *testing.T) {
+	l := installedLinks()
+	l.ByName["ens19"] = l.ByName["ens18"]
+	var files []observe.TextFile
+	for name, at := range map[string]string{"ens18": "12", "ens19": "13"} {
+		files = append(files, observe.TextFile{Path: linkDir + name + ".link", Content: "[Match]\nPath=pci-0000:00:" + at + ".0\n\n[Link]\nName=" + name + "\n"})
+	}
+	if plan := modulestest.Converges(t, &Module{Pin: true}, host(installed, append(linkDirectory(files...), allLinks.Expect("", l))...)); len(plan.Steps) > 0 {
+		t.Errorf("the steps are %q", summaries(plan))
+	}
+}
+
+// TestOrigins reads where MAC addresses are from.
+func TestOrigins(t *testing.T) {
+	const shown = `[{"ifname":"lo","address":"00:00:00:00:00:00"},
+{"ifname":"built","address":"52:54:00:00:00:01"},{"ifname":"random","address":"4e:00:00:00:00:02"},{"ifname":"stolen","address":"52:54:00:00:00:01"},{"ifname":"unread","address":"52:54:00:00:00:03"},
+{"ifname":"vf","address":"52:54:00:00:00:04"},{"ifname":"set","address":"52:54:00:00:00:05"},{"ifname":"setthere","address":"bc:24:11:00:00:06"},
+{"ifname":"first","address":"52:54:00:00:00:07","master":"bond0"},{"ifname":"second","address":"52:54:00:00:00:07","master":"bond0","permaddr":"52:54:00:00:00:08"},
+{"ifname":"was","address":"52:54:00:00:00:07","permaddr":"52:54:00:00:00:09"},{"ifname":"bond0","address":"52:54:00:00:00:07","linkinfo":{"info_kind":"bond"}}]`
+	types := ""
+	for name, value := range map[string]string{"lo": "0", "built": "0", "random": "1", "stolen": "2", "vf": "0", "set": "3", "setthere": "3", "first": "3", "second": "3", "was": "3", "bond0": "2"} {
+		types += "/sys/class/net/" + name + "/addr_assign_type:" + value + "\n"
+	}
+	answer := func(out string) remote.Answer { return remote.Answer{Stdout: []byte(out)} }
+	all, err := parseLinks([]remote.Answer{answer(shown), answer("[]\n[]"), answer(""), answer(types + "/sys/class/net/vf/device/physfn\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]fleeting{}
+	for name, card := range all.ByName {
+		if card.Fleeting != "" {
+			got[name] = card.Fleeting
+		}
+	}
+	if diff := cmp.Diff(map[string]fleeting{"random": random, "stolen": stolen, "unread": unread, "vf": virtual, "set": given}, got); diff != "" {
+		t.Errorf("why addresses identify no card differs (-want +got):\n%s", diff)
 	}
 }
 
