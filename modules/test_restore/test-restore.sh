@@ -128,6 +128,18 @@ fits() {
 	[ "${5:-0}" -ge "$need" ] || because "storage $target is too small: the guest's disks have $((need / 1024)) MiB, and $((${5:-0} / 1024)) MiB are available"
 }
 
+# affords CONFIGURATION: whether the node has the memory that the guest starts with, and a GiB to spare for the guests that work on it.
+affords() {
+	need=$(printf '%s\n' "$1" | sed '/^\[/,$d' | sed -n 's/^memory: \(current=\)\{0,1\}\([0-9][0-9]*\).*/\2/p')
+	available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
+	if [ -z "$available" ]; then
+		because "/proc/meminfo does not tell how much memory is available"
+		return 1
+	fi
+	[ $((available / 1024)) -ge $((${need:-512} + 1024)) ] ||
+		because "the guest has ${need:-512} MiB of memory, and of this node's only $((available / 1024)) MiB are available, of which 1024 MiB stay free: test on another node, or with prove = \"restored\""
+}
+
 # restore: restores the backup. The tag is written together with the configuration.
 restore() {
 	if [ "$kind" = vm ]; then
@@ -188,6 +200,7 @@ isolate() {
 
 # prove: starts the restored guest and watches it.
 prove() {
+	affords "$(current)" || return 1
 	"$tool" start "$id" >&2 || {
 		because "the restored guest does not start"
 		return 1
@@ -212,7 +225,9 @@ prove() {
 go() { [ -z "$stop" ] || because "the test was interrupted"; }
 
 attempt() {
-	destroy && free && newest && fits && go && restore && go || return 1
+	destroy && free && newest && fits && go || return 1
+	[ "$proof" = restored ] || affords "$backup" || return 1
+	restore && go || return 1
 	[ "$proof" = restored ] || { isolate && go && prove; }
 }
 

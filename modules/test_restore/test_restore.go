@@ -49,7 +49,8 @@ test takes place there.
 What it restores has the tag ` + "`test-restore-vm-100`" + ` from the beginning. A guest without that tag is never changed or destroyed: if the id is
 taken, the test fails. What an interrupted test has left behind is removed by the next one. The restored guest gets new MAC addresses, its network
 devices are disconnected before it is started, and passed-through devices, shared directories, hook scripts and the like are taken from it. It is never
-made highly available. A target without room for all its disks is refused.
+made highly available. A target without room for all its disks is refused, and a guest is not started whose memory would leave the node less than
+1 GiB.
 
 A note of each run says when the last test succeeded, and how the last one failed or whether it is overdue. The report is in
 ` + "`/var/lib/test-restore`" + `, the whole output in the journal: ` + "`journalctl -u test-restore-vm-100`" + `. To test at once:
