@@ -30,6 +30,7 @@ import (
 	"hlplay/modules/mapping"
 	"hlplay/modules/modprobe"
 	"hlplay/modules/mount"
+	"hlplay/modules/nebula"
 	"hlplay/modules/network"
 	"hlplay/modules/partition"
 	"hlplay/modules/passthrough"
@@ -77,6 +78,7 @@ var all = []modules.Spec{
 	mapping.Spec,
 	modprobe.Spec,
 	mount.Spec,
+	nebula.Spec,
 	network.Spec,
 	partition.Spec,
 	passthrough.Spec,

@@ -1,0 +1,326 @@
+// Package nebula implements the module that connects hosts by Nebula.
+package nebula
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// Spec is the module's entry in the registry.
+var Spec = modules.Spec{
+	Name:    "nebula",
+	Summary: "A Nebula network between hosts",
+	Doc: `Without ` + "`addresses`" + ` the task creates the host's key pair, /etc/nebula/INTERFACE.key and .pub. The private key is created on the host and
+never leaves it. With ` + "`addresses`" + `, in a later task, the certificate authority signs the host's public key, and /etc/nebula/INTERFACE.yml is
+written. Start nebula@INTERFACE.service with the module service.
+
+**The authority** is a certificate, ` + "`ca`" + `, and its private key, ` + "`ca_key`" + `. The key is kept encrypted in the repository
+(` + "`hlplay secret encrypt`" + `); it is decrypted in memory on the controller, signs there, and is never sent to a host. ` + "`nebula-cert ca`" + ` makes both.
+To replace an authority: put the certificates of both in ` + "`ca`" + ` and run; change ` + "`ca_key`" + ` to the new one and run; remove the old certificate and run.
+
+**Certificates** are in the format that Nebula 1.6 of Debian 12 reads (version 1, Curve25519). One is signed anew if less than
+` + "`renew_before`" + ` of its life is left, or if the host's key, name, address or groups or the authority are no longer those that it was signed for. It never
+outlives the authority; if that ends soon itself, the task says so. Times are those of the host's clock. A certificate is
+valid from an hour before it was signed, so that hosts whose clocks are slow accept it.
+
+**Changes**: the new configuration is written only after ` + "`nebula -test`" + ` has accepted it. Certificates, hosts, lighthouses and rules are then reloaded
+without an interruption; an address, port or MTU, or that the host becomes a lighthouse, needs a restart. A host that is removed from ` + "`addresses`" + `
+can connect until its certificate ends, unless the fingerprint of that is in ` + "`blocklist`" + `.
+
+**Firewall**: without ` + "`allow`" + `, all hosts of the network may open connections to this one. With it, only those that a block names; pings are always
+answered. What this host itself opens is not restricted.
+
+` + "`before`" + ` starts the network before units that need it at boot, such as corosync.service: they start once the interface has its address.`,
+	Example: `task "keys" {
+  nebula {
+    interface = "nebula1"
+  }
+}
+
+task "the network" {
+  nebula {
+    interface   = "nebula1"
+    addresses   = { for name in groups.pve : name => hosts[name].vars.overlay_address }
+    endpoints   = { for name in groups.pve : name => hosts[name].address }
+    lighthouses = [groups.pve[0]]
+    ca          = host.vars.nebula_ca # file("nebula/ca.crt")
+    ca_key      = host.vars.nebula_ca_key # secret_file("nebula/ca.key")
+    before      = ["corosync.service"]
+  }
+}`,
+	Packages: []modules.Package{{Name: "nebula", Files: []string{program, certProgram, unitFile}, Installed: func(context.Context, modules.Host) ([]observe.Expectation, error) {
+		return []observe.Expectation{
+			observe.Paths.Expect(program, true), observe.Paths.Expect(certProgram, true),
+			observe.Files.Expect(dir, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
+		}, nil
+	}}},
+	Result: Result{},
+	New:    func() modules.Module { return &nebula{} },
+}
+
+const (
+	program     = "/usr/bin/nebula"
+	certProgram = "/usr/bin/nebula-cert"
+	unitFile    = "/usr/lib/systemd/system/nebula@.service"
+	dir         = "/etc/nebula"
+)
+
+// Result is what the module registers.
+type Result struct {
+	PublicKey string `cty:"public_key" doc:"The public key of the host, in Base64."`
+	ValidTo   string `cty:"valid_to" doc:"The end of the host's certificate (RFC 3339); empty without addresses."`
+}
+
+type nebula struct {
+	Interface   string            `hcl:"interface" doc:"Name of the interface: nebula1."`
+	Addresses   map[string]string `hcl:"addresses,optional" doc:"All hosts of the network by their names in the inventory, each with its IPv4 address in the network and the prefix length: 10.99.0.1/24. The same on every host."`
+	Endpoints   map[string]string `hcl:"endpoints,optional" doc:"Addresses by which the hosts reach each other. A host without one, for example behind NAT, is found by means of the lighthouses."`
+	Lighthouses []string          `hcl:"lighthouses,optional" doc:"Hosts that tell the others where a host can be reached at present. They need an endpoint. Without any, every host needs one."`
+	Port        int               `hcl:"port,optional" default:"4242" doc:"The UDP port, the same on all hosts."`
+	MTU         int               `hcl:"mtu,optional" default:"1300" doc:"MTU in bytes: that of the underlying network less 80, or less 60 if it is IPv4 only. 1300 fits on nearly every way over the internet."`
+	CA          string            `hcl:"ca,optional" doc:"Certificates of the authorities whose hosts are accepted (PEM). Required with addresses."`
+	CAKey       string            `hcl:"ca_key,optional" doc:"Private key of one of them, which signs (PEM); a secret. Required with addresses."`
+	Lifetime    time.Duration     `hcl:"lifetime,optional" default:"8760h" doc:"Life of a new certificate."`
+	RenewBefore time.Duration     `hcl:"renew_before,optional" default:"2160h" doc:"A certificate is renewed when less than this is left of its life. Run the playbook more often than that."`
+	Groups      []string          `hcl:"groups,optional" doc:"Groups in this host's certificate, for the rules of other hosts."`
+	Blocklist   []string          `hcl:"blocklist,optional" doc:"Fingerprints of certificates that are no longer accepted, as nebula-cert print shows them."`
+	Allow       []rule            `hcl:"allow,block" doc:"Who may open connections to this host."`
+	Before      []string          `hcl:"before,optional" doc:"Units that start after the interface is up."`
+}
+
+// rule is a rule of the firewall within the network.
+type rule struct {
+	Protocol string   `hcl:"protocol,optional" default:"any" enum:"any,tcp,udp,icmp" doc:"The protocol."`
+	Port     string   `hcl:"port,optional" default:"any" doc:"A port, a range such as 6800-7568, or any."`
+	Hosts    []string `hcl:"hosts,optional" doc:"Only these hosts."`
+	Groups   []string `hcl:"groups,optional" doc:"Only hosts that are in all of these groups."`
+}
+
+var (
+	interfaceForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$`) // also the name of a unit's instance and of files
+	endpointForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)        // a host name; addresses are parsed
+	wordForm        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]*$`)
+	fingerprintForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// bad returns the error of an argument.
+func bad(argument, want, problem string, values ...any) error {
+	return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf(problem, values...), Want: want}
+}
+
+// Validate implements modules.Validator.
+func (m *nebula) Validate() error {
+	switch {
+	case !interfaceForm.MatchString(m.Interface):
+		return bad("interface", "expected at most 15 letters, digits, dots and hyphens, as in nebula1", "%q is not a valid interface name", m.Interface)
+	case m.Port < 1 || m.Port > 65535:
+		return bad("port", "expected 1 to 65535", "%d is not a port", m.Port)
+	case m.MTU < 576 || m.MTU > 65455:
+		return bad("mtu", "expected 576 to 65455", "%d is out of range", m.MTU)
+	case m.Lifetime < time.Hour:
+		return bad("lifetime", "expected at least 1h", "%s is too short", m.Lifetime)
+	case m.RenewBefore < 0 || m.RenewBefore >= m.Lifetime:
+		return bad("renew_before", fmt.Sprintf("expected less than lifetime, %s, or each run would renew the certificate", m.Lifetime), "%s is out of range", m.RenewBefore)
+	case m.Addresses != nil && len(m.Addresses) == 0:
+		return bad("addresses", "expected all hosts of the network; or leave it out (null) to create only the key", "is empty, so no hosts would be connected")
+	}
+	for _, unit := range m.Before {
+		if err := observe.CheckUnitName(unit); err != nil {
+			return &modules.ArgumentError{Argument: "before", Problem: err.Error()}
+		}
+	}
+	if len(m.Addresses) == 0 {
+		return nil
+	}
+	for _, check := range []func() error{m.checkAddresses, m.checkEndpoints, m.checkRules} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	_, err := m.authority()
+	return err
+}
+
+func (m *nebula) checkAddresses() error {
+	owner := map[netip.Addr]string{}
+	network, first := netip.Prefix{}, ""
+	for _, name := range sorted(m.Addresses) {
+		p, err := netip.ParsePrefix(m.Addresses[name])
+		switch {
+		case err != nil:
+			return bad("addresses", "expected one such as 10.99.0.1/24", "%q of %s is not an address with a prefix length", m.Addresses[name], name)
+		case !p.Addr().Is4():
+			return bad("addresses", "expected an IPv4 address: certificates of version 1 have no others", "%s of %s is an IPv6 address", p, name)
+		case !wordForm.MatchString(name):
+			return bad("addresses", "expected letters, digits, dots and hyphens", "%q cannot be the name in a certificate", name)
+		case first != "" && p.Masked() != network:
+			return bad("addresses", "expected all in one network", "%s of %s is not in the network of %s, %s", p, name, first, network)
+		}
+		if other, taken := owner[p.Addr()]; taken {
+			return bad("addresses", "expected a different one for each host", "%s and %s have the same address, %s", other, name, p.Addr())
+		}
+		owner[p.Addr()] = name
+		network, first = p.Masked(), name
+	}
+	return nil
+}
+
+func (m *nebula) checkEndpoints() error {
+	for _, name := range sorted(m.Endpoints) {
+		if _, ok := m.Addresses[name]; !ok {
+			return bad("endpoints", "expected only hosts of the network", "%s is not in addresses", name)
+		}
+		at, err := netip.ParseAddr(m.Endpoints[name])
+		switch {
+		case err != nil && !endpointForm.MatchString(m.Endpoints[name]):
+			return bad("endpoints", "expected one such as 192.0.2.1 or host.example.org, without a port", "%q of %s is neither an address nor a name", m.Endpoints[name], name)
+		case err == nil && netip.MustParsePrefix(m.Addresses[name]).Masked().Contains(at.Unmap()):
+			return bad("endpoints", "expected the address at which the host is reached without it", "%s of %s is an address in the network itself, which cannot be reached until the network is up", at, name)
+		}
+	}
+	for _, name := range m.Lighthouses {
+		if _, ok := m.Addresses[name]; !ok {
+			return bad("lighthouses", "expected only hosts of the network", "%s is not in addresses", name)
+		}
+		if m.Endpoints[name] == "" {
+			return bad("lighthouses", "expected only hosts that the others can reach", "%s has no endpoint", name)
+		}
+	}
+	if len(m.Lighthouses) > 0 {
+		return nil
+	}
+	for _, name := range sorted(m.Addresses) {
+		if m.Endpoints[name] == "" {
+			return bad("lighthouses", "expected at least one, or an endpoint for every host", "there is none, and %s, which has no endpoint, could not be found", name)
+		}
+	}
+	return nil
+}
+
+func (m *nebula) checkRules() error {
+	for _, group := range m.Groups {
+		if !wordForm.MatchString(group) {
+			return bad("groups", "expected letters, digits, dots and hyphens", "%q is not the name of a group", group)
+		}
+	}
+	for _, print := range m.Blocklist {
+		if !fingerprintForm.MatchString(print) {
+			return bad("blocklist", "expected 64 hexadecimal digits in lower case, as nebula-cert print shows them", "%q is not a fingerprint", print)
+		}
+	}
+	for _, r := range m.Allow {
+		if !isPort(r.Port) {
+			return bad("allow.port", "expected a port, a range such as 6800-7568, or any", "%q is none", r.Port)
+		}
+		if r.Protocol == "icmp" && r.Port != "any" {
+			return bad("allow.port", "expected none", "icmp has no ports")
+		}
+		if len(r.Hosts) > 0 && len(r.Groups) > 0 {
+			return bad("allow.groups", "expected one of them, or two blocks", "a block names both hosts and groups")
+		}
+		for _, name := range r.Hosts {
+			if _, ok := m.Addresses[name]; !ok {
+				return bad("allow.hosts", "expected only hosts of the network", "%s is not in addresses", name)
+			}
+		}
+		for _, group := range r.Groups {
+			if !wordForm.MatchString(group) {
+				return bad("allow.groups", "expected letters, digits, dots and hyphens", "%q is not the name of a group", group)
+			}
+		}
+	}
+	return nil
+}
+
+// isPort reports whether a text is a port, a range of ports, or any.
+func isPort(text string) bool {
+	if text == "any" {
+		return true
+	}
+	first, last, isRange := strings.Cut(text, "-")
+	if !isRange {
+		last = first
+	}
+	from, err1 := strconv.ParseUint(first, 10, 16)
+	to, err2 := strconv.ParseUint(last, 10, 16)
+	return err1 == nil && err2 == nil && 0 < from && from <= to
+}
+
+func (m *nebula) file(kind string) string { return dir + "/" + m.Interface + "." + kind }
+func (m *nebula) unit() string            { return "nebula@" + m.Interface + ".service" }
+func (m *nebula) dropIn() string          { return "/etc/systemd/system/" + m.unit() + ".d/hlplay.conf" }
+
+// files are those of the network beside the key.
+func (m *nebula) files() []string {
+	return []string{m.file("ca"), m.file("crt"), m.file("yml"), m.dropIn()}
+}
+
+// Want implements modules.Announcer.
+func (m *nebula) Want(h modules.Host) {
+	observe.Files.Want(h, program)
+	nodes.Want(h, m.Interface)
+	if len(m.Addresses) > 0 {
+		observe.Files.Want(h, m.files()...)
+		observe.Units.Want(h, m.unit())
+	}
+}
+
+// Plan implements modules.Module.
+func (m *nebula) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	m.Want(h)
+	if there, err := observe.Exists(ctx, h, program); err != nil {
+		return modules.Plan{}, err
+	} else if !there {
+		return modules.Plan{}, fmt.Errorf("%s has no %s: install package nebula first", h.Name(), program)
+	}
+	own, err := nodes.Observe(ctx, h, m.Interface)
+	switch {
+	case err != nil:
+		return modules.Plan{}, err
+	case own.Loose != "":
+		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s on %s is %s, expected mode 600 and owner root: others may know the key; remove it, so that a new one is created", m.file("key"), h.Name(), own.Loose)}
+	case own.Half:
+		return modules.Plan{}, &modules.FinalError{Err: fmt.Errorf("%s on %s has no public half in %s: put that there, or remove the key, so that a new one is created", m.file("key"), h.Name(), m.file("pub"))}
+	}
+	if len(m.Addresses) == 0 {
+		plan := modules.Plan{Data: modules.Data(Result{PublicKey: own.Public})}
+		if own.Public == "" {
+			plan.Steps = []modules.Step{m.makeKey(own)}
+		}
+		return plan, nil
+	}
+	if _, ok := m.Addresses[h.Name()]; !ok {
+		return modules.Plan{}, fmt.Errorf("addresses has no address for %s itself", h.Name())
+	}
+	if own.Public == "" {
+		return modules.Plan{}, fmt.Errorf("%s has no key for %s: create the keys in an earlier task that sets only interface and runs on all hosts of the network", h.Name(), m.Interface)
+	}
+	return m.connect(ctx, h, own)
+}
+
+// makeKey creates the key pair. The public half is in place first, and the private key is moved there with a hard link, which
+// cannot replace an existing key.
+func (m *nebula) makeKey(own node) modules.Step {
+	// Only check mode uses this: a real run reads the key.
+	own.Public, own.Foreseen = placeholder, true
+	return modules.Step{
+		Summary: "create a key for " + m.Interface,
+		Action: modules.Run{Argv: []string{"sh", "-c", `umask 077; t=$(mktemp -d -- "$1.XXXXXX") || exit 1
+nebula-cert keygen -out-key "$t/key" -out-pub "$t/pub" && mv -fT -- "$t/pub" "$1.pub" && ln -T -- "$t/key" "$1.key"; rc=$?
+rm -rf -- "$t"; exit "$rc"`, "sh", dir + "/" + m.Interface}, Limit: time.Minute},
+		Expect: []observe.Expectation{nodes.Expect(m.Interface, own), observe.Files.Unknown(m.file("key"), "the key is not known until it is created"), observe.Files.Unknown(m.file("pub"), "the key is not known until it is created")},
+		Exact:  true,
+	}
+}
+
+func sorted[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
