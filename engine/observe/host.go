@@ -106,6 +106,10 @@ func (h *Host) Flights() (flights, observations int) {
 func (h *Host) want(k kind, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.wantLocked(k, name)
+}
+
+func (h *Host) wantLocked(k kind, name string) {
 	if _, _, ok := h.predictionLocked(k, name); !ok {
 		h.entryLocked(k, name)
 	}
@@ -123,6 +127,11 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	if value, err, ok := h.predictionLocked(k, name); ok {
 		h.mu.Unlock()
 		return value, err
+	}
+	if home == h && h.memory[Key{k.name(), name}] == nil {
+		for _, r := range t.left() {
+			h.wantLocked(r.kind, r.name)
+		}
 	}
 	e := h.entryLocked(k, name)
 	if e.done {

@@ -194,3 +194,25 @@ func TestCancelAsTheFlightLands(t *testing.T) {
 		planners(t.Context(), w.host, reads(t, w.host, "later"))
 	})
 }
+
+// A plan that is overtaken by a change reads together what is left of it, as it did before.
+func TestOvertakenPlansReadTogether(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		var before *Tracker
+		planners(t.Context(), w.host, func(ctx context.Context) {
+			ctx, before = Track(ctx)
+			reads(t, w.host, "1", "2", "3", "4")(ctx)
+		})
+		w.host.Forget()
+		planners(t.Context(), w.host, func(ctx context.Context) {
+			w.host.Want(before.Reads())
+			ctx, saw := Track(ctx)
+			saw.Likely(before.Reads())
+			reads(t, w.host, "1")(ctx)
+			w.host.Forget()
+			reads(t, w.host, "2", "3", "5")(ctx)
+		})
+		wantFlights(t, w, "1", "2", "3", "4", "1 2 3 4", "2 3 4", "5")
+	})
+}

@@ -41,6 +41,7 @@ func (h *Host) Want(reads []Read) {
 type Tracker struct {
 	above  *Tracker
 	mu     sync.Mutex
+	likely []Read
 	reads  []Read
 	others map[*Host][]Read
 	files  map[place]File
@@ -62,6 +63,34 @@ func Track(ctx context.Context) (context.Context, *Tracker) {
 	t := &Tracker{}
 	t.above, _ = ctx.Value(trackerKey{}).(*Tracker)
 	return context.WithValue(ctx, trackerKey{}, t), t
+}
+
+// Likely says what will probably be read of the planner's own host. If memory is forgotten half-way, because something has
+// changed the host meanwhile, what is left of it is fetched together rather than one by one.
+func (t *Tracker) Likely(reads []Read) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.likely = reads
+}
+
+// left returns what is likely and was not read yet.
+func (t *Tracker) left() (all []Read) {
+	for ; t != nil; t = t.above {
+		t.mu.Lock()
+		if len(t.likely) > 0 {
+			read := make(map[Key]bool, len(t.reads))
+			for _, r := range t.reads {
+				read[r.Key()] = true
+			}
+			for _, r := range t.likely {
+				if !read[r.Key()] {
+					all = append(all, r)
+				}
+			}
+		}
+		t.mu.Unlock()
+	}
+	return all
 }
 
 func (t *Tracker) add(h, home *Host, r Read) {

@@ -212,10 +212,13 @@ func (it *itemPlan) replan(ctx context.Context, h *host) {
 	if it.module == nil {
 		return
 	}
+	var likely []observe.Read
 	if it.saw != nil {
-		h.observed.Want(it.saw.Reads())
+		likely = it.saw.Reads()
+		h.observed.Want(likely)
 	}
 	ctx, it.saw = observe.Track(ctx)
+	it.saw.Likely(likely)
 	on := h
 	if it.delegated != nil {
 		on, ctx = it.delegated.to, observe.WithUser(ctx, it.delegated.user)

@@ -115,6 +115,7 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 	f := &future{cancel: cancel, saw: saw}
 	p.futures[t] = f
 	likely := p.likelyLocked(t)
+	saw.Likely(likely)
 	*begin = append(*begin, func(done func()) {
 		p.host.observed.Want(likely)
 		if len(likely) == 0 {
@@ -148,9 +149,9 @@ func (p *planner) noteLocked(t *task, f *future) {
 // widestReadback is the number of following tasks whose reads travel with a step.
 const widestReadback = 2
 
-// coming returns what the next tasks will probably read if a task changes the host. After a handler come the tasks after the
-// one whose turn it was.
-func (p *planner) coming(t *task) []observe.Read {
+// coming returns what a number of the next tasks will probably read if a task changes the host. After a handler come the tasks
+// after the one whose turn it was.
+func (p *planner) coming(t *task, number int) []observe.Read {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at, ok := p.upcoming.index[t]
@@ -161,7 +162,7 @@ func (p *planner) coming(t *task) []observe.Read {
 		return nil
 	}
 	var all []observe.Read
-	for i := at + 1; i < len(p.upcoming.tasks) && i <= at+widestReadback; i++ {
+	for i := at + 1; i < len(p.upcoming.tasks) && i <= at+number; i++ {
 		all = append(all, p.likelyLocked(p.upcoming.tasks[i])...)
 	}
 	return all

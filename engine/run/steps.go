@@ -115,14 +115,13 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan) *observe.Readback {
 	if it.saw != nil && !it.plan.Repeats {
 		reads = append(reads, it.saw.Reads()...)
 	}
-	for _, next := range rest[:min(len(rest), widestReadback)] {
+	items := min(len(rest), widestReadback)
+	for _, next := range rest[:items] {
 		if next.saw != nil {
 			reads = append(reads, next.saw.Reads()...)
 		}
 	}
-	if len(rest) == 0 {
-		reads = append(reads, e.host.planner.coming(e.task)...)
-	}
+	reads = append(reads, e.host.planner.coming(e.task, widestReadback-items)...)
 	readback := e.host.observed.Readback(reads, pass)
 	if len(readback.Queries()) == 0 {
 		return nil
