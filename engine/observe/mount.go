@@ -16,7 +16,12 @@ type Mount struct {
 	Type string
 	// ReadOnly reports whether nothing can be written to it. A file system becomes so by itself after errors (errors=remount-ro).
 	ReadOnly bool
+	// Flags are those of MountFlags that the mount point has, in that order and separated by commas: "nosuid,noexec".
+	Flags string
 }
+
+// MountFlags are the options of a mount point that the kernel shows as they were given, whatever the file system is.
+var MountFlags = []string{"nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"}
 
 // Mounts observes what is mounted, by absolute path of the directory. If several mounts are stacked, it is the last
 // one.
@@ -45,8 +50,13 @@ func parseMounts(text string) map[string]Mount {
 		if len(fields) < 3 {
 			continue
 		}
-		readOnly := len(fields) > 3 && slices.Contains(strings.Split(fields[3], ","), "ro")
-		mounted[UnescapeMount(fields[1])] = Mount{UnescapeMount(fields[0]), fields[2], readOnly}
+		m := Mount{Source: UnescapeMount(fields[0]), Type: fields[2]}
+		if len(fields) > 3 {
+			options := strings.Split(fields[3], ",")
+			m.ReadOnly = slices.Contains(options, "ro")
+			m.Flags = strings.Join(slices.DeleteFunc(slices.Clone(MountFlags), func(flag string) bool { return !slices.Contains(options, flag) }), ",")
+		}
+		mounted[UnescapeMount(fields[1])] = m
 	}
 	return mounted
 }

@@ -3,9 +3,9 @@ package observe
 import "testing"
 
 func TestParseMounts(t *testing.T) {
-	got := parseMounts("/dev/sda2 / ext4 rw,errors=remount-ro 0 0\n/dev/sdb /srv/with\\040blank xfs noatime,ro 0 0\ntmpfs /run tmpfs rw 0 0\nnas:/a /run nfs4 rw 0 0\nshort\n")
+	got := parseMounts("/dev/sda2 / ext4 rw,noexec,nosuid,errors=remount-ro 0 0\n/dev/sdb /srv/with\\040blank xfs noatime,ro 0 0\ntmpfs /run tmpfs rw 0 0\nnas:/a /run nfs4 rw 0 0\nshort\n")
 	for path, want := range map[string]Mount{
-		"/": {"/dev/sda2", "ext4", false}, "/srv/with blank": {"/dev/sdb", "xfs", true}, "/run": {"nas:/a", "nfs4", false}, "/srv": {},
+		"/": {Source: "/dev/sda2", Type: "ext4", Flags: "nosuid,noexec"}, "/srv/with blank": {Source: "/dev/sdb", Type: "xfs", ReadOnly: true, Flags: "noatime"}, "/run": {Source: "nas:/a", Type: "nfs4"}, "/srv": {},
 	} {
 		if got[path] != want {
 			t.Errorf("%s: %+v, want %+v", path, got[path], want)

@@ -27,7 +27,8 @@ in what order the kernel finds the disks. All other lines of /etc/fstab are kept
 With ` + "`nofail`" + `, the default, a host boots without a file system whose device does not appear; otherwise it waits and ends up in emergency
 mode without a network.
 
-Changed options are applied with a remount. The task fails if the file system has become read-only because of errors, or if
+Changed options are applied with a remount, as are ` + "`noexec`, `nosuid`, `nodev` and `noatime`" + ` where the mounted file system lacks them.
+The task fails if the file system has become read-only because of errors, or if
 something else is mounted at the directory. With ` + "`state = \"absent\"`" + ` the file system is unmounted, which fails while it is in use, and
 removed from /etc/fstab; the directory stays.`,
 	Example: `task "bulk data at /srv/bulk" {
@@ -84,6 +85,9 @@ func (m *mount) Validate() error {
 		if binds[o] {
 			return &modules.ArgumentError{Argument: "options", Problem: o + " makes a directory visible in a second place, and the kernel does not report which one", Want: "use a systemd mount unit, written with the module file"}
 		}
+		if name, _, given := strings.Cut(o, "="); given && (name == "password" || name == "pass" || name == "password2") {
+			return &modules.ArgumentError{Argument: "options", Problem: name + " would show in /etc/fstab and in the process list, which every user of the host can read", Want: "write a file that only root can read, with the module file, and name it: credentials=/etc/nas.credentials"}
+		}
 		if o == "nofail" {
 			return &modules.ArgumentError{Argument: "options", Problem: "nofail is a separate argument", Want: "leave it out here"}
 		}
@@ -114,6 +118,9 @@ func (m *mount) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	if table.Truncated {
 		return modules.Plan{}, fmt.Errorf("%s is larger than %d bytes: expected a short configuration file", at, observe.FileLimit)
 	}
+	if err := m.plain(ctx, h); err != nil {
+		return modules.Plan{}, err
+	}
 	mounted, err := observe.Mounts.Observe(ctx, h, m.Path)
 	if err != nil {
 		return modules.Plan{}, err
@@ -142,7 +149,8 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if s.mounted.Source != "" && !s.same(e, on) {
+	asked := s.asked(e)
+	if s.mounted.Source != "" && !asked && !s.same(e, on) {
 		return modules.Plan{}, fmt.Errorf("%s is mounted at %s on %s, expected %s: unmount it first, or name another directory", s.mounted.Source, s.Path, s.host.Name(), s.Source)
 	}
 	content, err := e.put(table)
@@ -164,18 +172,23 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	}
 	dir, err := observe.Files.Observe(ctx, s.host, s.Path)
 	readOnly := slices.Contains(s.Options, "ro")
+	after := observe.Mount{Source: e.source, Type: e.kind, ReadOnly: readOnly, Flags: strings.Join(flags(e.options), ",")}
 	switch {
 	case err != nil:
 		return modules.Plan{}, err
+	case asked:
 	case s.mounted.ReadOnly && !readOnly && !changed:
 		return modules.Plan{}, fmt.Errorf("%s is mounted read-only on %s, but neither the task nor %s asks for that: the kernel does so after errors; see journalctl -k, check the file system, and unmount it, so that it is mounted again",
 			s.Path, s.host.Name(), fstab)
-	case s.mounted.Source != "" && (changed || readOnly && !s.mounted.ReadOnly):
+	case s.mounted.Source != "" && (changed || readOnly && !s.mounted.ReadOnly || len(lacking(e.options, s.mounted)) > 0):
 		// The line in fstab tells the next run that this is done. If given a source and a directory, mount(8) takes no
 		// options from there.
-		options, after := e.options, s.mounted
-		if after.ReadOnly = readOnly; s.mounted.ReadOnly && !readOnly {
-			options = "rw," + options // a read-only mount stays so unless an option says otherwise
+		options := remounting(e.options, readOnly, s.mounted)
+		after.Source, after.Type = s.mounted.Source, s.mounted.Type
+		if !changed { // otherwise it is checked above
+			if err := s.settled(ctx); err != nil {
+				return modules.Plan{}, err
+			}
 		}
 		argv := []string{"mount", "-o", "remount," + options, s.mounted.Source, s.Path}
 		steps = append([]modules.Step{s.step("remount", fmt.Sprintf("remount %s with the options %s", s.Path, options), argv, after)}, steps...)
@@ -190,13 +203,35 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 				Expect:  observe.Placed(s.host, s.Path, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 			})
 		}
-		after := observe.Mount{Source: e.source, Type: e.kind, ReadOnly: readOnly}
 		if on != nil {
 			after.Source = on.Path
 		}
 		steps = append(steps, s.step("mount", fmt.Sprintf("mount %s at %s", s.Source, s.Path), []string{"mount", s.Path}, after))
 	}
 	return modules.Plan{Steps: steps}, nil
+}
+
+// asked reports whether systemd waits until somebody uses the directory, and mounts the file system then.
+func (s *site) asked(e entry) bool {
+	return s.mounted.Type == "autofs" && slices.Contains(strings.Split(e.options, ","), "x-systemd.automount")
+}
+
+// plain rejects a path that leads through symbolic links: the kernel knows the mount by the directory that they lead to, so it
+// would not be found again.
+func (m *mount) plain(ctx context.Context, h modules.Host) error {
+	for at := m.Path; at != "/"; at = path.Dir(at) {
+		f, err := observe.Files.Observe(ctx, h, at)
+		if observe.IsUnknown(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if f.Type == observe.Symlink {
+			return fmt.Errorf("%s on %s is a symbolic link to %s: name the directory that %s leads to, without links", at, h.Name(), f.Target, m.Path)
+		}
+	}
+	return nil
 }
 
 // settled rejects a directory that another user could replace: mount(8) would follow a link in its place, and mount over a

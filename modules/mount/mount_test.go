@@ -165,6 +165,8 @@ func TestValidate(t *testing.T) {
 		{mount{Path: "/srv/x", Source: "/dev/sdb\n/dev/sdc /", State: "mounted"}, false},
 		{mount{Path: "/srv/x", Source: "x", Type: "a b", State: "mounted"}, false},
 		{mount{Path: "/srv/x", Source: "/srv/y", Type: "none", Options: []string{"bind"}, State: "mounted"}, false},
+		{mount{Path: "/srv/x", Source: "//nas/x", Type: "cifs", Options: []string{"password=geheim"}, State: "mounted"}, false},
+		{mount{Path: "/srv/x", Source: "//nas/x", Type: "cifs", Options: []string{"credentials=/etc/nas.credentials"}, State: "mounted"}, true},
 		{mount{Path: "/srv/x", Source: "LABEL=bulk", Type: "ext4", State: "mounted"}, false},
 	} {
 		if err := test.m.Validate(); (err == nil) != test.ok {
@@ -252,6 +254,68 @@ func TestWhereOthersMayReplaceTheDirectory(t *testing.T) {
 		plan, err := m.Plan(context.Background(), h)
 		if test.want == "" && (err != nil || len(plan.Steps) > 0) || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || len(plan.Steps) > 0) {
 			t.Errorf("%s: %d steps, %v; expected %q", name, len(plan.Steps), err, test.want)
+		}
+	}
+}
+
+// TestFlags checks what the options ask of a mount point: with the flags that it lacks it is mounted anew, and what the kernel
+// would keep of the old ones is named.
+func TestFlags(t *testing.T) {
+	for _, test := range []struct{ options, has, lacking, remount string }{
+		{"defaults", "", "", "defaults"},
+		{"noexec,nosuid", "", "nosuid,noexec", "noexec,nosuid"},
+		{"noexec,nosuid", "nosuid,noexec", "", "noexec,nosuid"},
+		{"noexec,nosuid", "noexec", "nosuid", "noexec,nosuid"},
+		{"noexec,exec", "", "", "noexec,exec"},
+		{"users", "", "nosuid,nodev,noexec", "users"},
+		{"users,exec", "nosuid,nodev", "", "users,exec"},
+		{"noexec,defaults", "", "", "noexec,defaults"},
+		{"nofail", "nosuid,nodev", "", "nofail"}, // as some file systems mount themselves
+		{"nofail", "noatime", "", "nofail,relatime"},
+		{"nofail", "noatime,nodiratime", "", "nofail,relatime"},
+		{"noatime", "noatime,nodiratime", "", "noatime"},
+		{"strictatime", "noatime", "", "strictatime"},
+		{"noatime", "", "noatime", "noatime"},
+	} {
+		is := observe.Mount{Source: "x", Flags: test.has}
+		if got := strings.Join(lacking(test.options, is), ","); got != test.lacking {
+			t.Errorf("%s of one with %q: %q is lacking, want %q", test.options, test.has, got, test.lacking)
+		}
+		if got := remounting(test.options, false, is); got != test.remount {
+			t.Errorf("%s of one with %q: remounted with %q, want %q", test.options, test.has, got, test.remount)
+		}
+	}
+}
+
+// TestOtherFlags checks a file system that is listed as it should be, and mounted otherwise.
+func TestOtherFlags(t *testing.T) {
+	for name, test := range map[string]struct {
+		mounted observe.Mount
+		want    string
+	}{
+		"as listed":        {observe.Mount{Source: "/dev/sdb", Type: "ext4", Flags: "noexec"}, ""},
+		"somebody's":       {observe.Mount{Source: "/dev/sdb", Type: "ext4"}, "  remount /srv/bulk with the options noexec,x-systemd.automount,nofail\n"},
+		"when it is asked": {observe.Mount{Source: "systemd-1", Type: "autofs"}, ""},
+	} {
+		h := host("/srv/bulk", false)
+		line := "UUID=1 /srv/bulk ext4 noexec,x-systemd.automount,nofail 0 2\n"
+		h.Predict([]observe.Expectation{observe.Mounts.Expect("/srv/bulk", test.mounted),
+			observe.Files.Expect(fstab, observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Content: []byte(line), Size: int64(len(line))})})
+		plan := modulestest.Converges(t, &mount{Path: "/srv/bulk", Source: "/dev/sdb", Options: []string{"noexec", "x-systemd.automount"}, Nofail: true, State: "mounted"}, h)
+		if got := modulestest.Summaries(plan); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// TestThroughALink checks a path that the kernel would show as another one: it would be mounted again and again.
+func TestThroughALink(t *testing.T) {
+	h := host("", false)
+	h.Predict([]observe.Expectation{observe.Files.Expect("/srv", observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "root", Group: "root", Target: "/data"})})
+	for _, m := range []mount{{Source: "/dev/sdb", State: "mounted"}, {State: "absent"}} {
+		m.Path = "/srv/bulk"
+		if plan, err := m.Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "/srv on pve1 is a symbolic link to /data: name the directory") || len(plan.Steps) > 0 {
+			t.Errorf("%s: %d steps, %v", m.State, len(plan.Steps), err)
 		}
 	}
 }

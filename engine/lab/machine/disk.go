@@ -22,6 +22,8 @@ type Disk struct {
 	Mountpoint string
 	// ReadOnly reports whether it is mounted so that nothing can be written to it.
 	ReadOnly bool
+	// mountFlags are the flags of its mount point as the kernel shows them, each with a comma before it.
+	mountFlags string
 	// UUID is the signature's, PartUUID the partition's. PartType is the partition type; empty means a Linux file
 	// system. PartLabel is the partition's name.
 	UUID, PartUUID, PartType, PartLabel string

@@ -70,7 +70,9 @@ func (m *Machine) mountAtBoot() {
 			continue
 		}
 		if device, found := m.source(f[0]); found {
-			_ = m.ChangeDisk(device, func(d *Disk) { d.Mountpoint, d.ReadOnly = f[1], readOnly(f[3], false) })
+			_ = m.ChangeDisk(device, func(d *Disk) {
+				d.Mountpoint, d.ReadOnly, d.mountFlags = f[1], readOnly(f[3], false), mountFlags(f[3], "")
+			})
 		}
 	}
 }
@@ -83,6 +85,37 @@ func readOnly(options string, without bool) bool {
 		}
 	}
 	return without
+}
+
+// mountFlags returns the flags of a mount point with these options as the kernel shows them, each with a comma before it. A
+// remount keeps how access times are recorded unless an option names that.
+func mountFlags(options, before string) string {
+	on := map[string]bool{}
+	if !strings.Contains(options, "relatime") && !strings.Contains(options, "strictatime") {
+		on["noatime"], on["nodiratime"] = strings.Contains(before, ",noatime"), strings.Contains(before, ",nodiratime")
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		switch option {
+		case "exec", "suid", "dev":
+			on["no"+option] = false
+		case "defaults":
+			on["noexec"], on["nosuid"], on["nodev"] = false, false, false
+		case "user", "users":
+			on["noexec"], on["nosuid"], on["nodev"] = true, true, true
+		default:
+			on[option] = true
+		}
+	}
+	var shown strings.Builder
+	for _, flag := range []string{"nosuid", "nodev", "noexec", "noatime", "nodiratime"} {
+		if on[flag] {
+			shown.WriteString("," + flag)
+		}
+	}
+	if !on["noatime"] && !on["strictatime"] {
+		shown.WriteString(",relatime")
+	}
+	return shown.String()
 }
 
 // mountListed mounts what fstab lists for a directory. The file system holds the files that the directory has.
@@ -104,7 +137,9 @@ func (c *Call) mountListed() int {
 			if named, found := c.Machine.Disk(c.Path(o.rest[0])); d.Mountpoint != dir || len(o.rest) == 2 && (!found || named.Name != d.Name) {
 				continue
 			}
-			if err := c.Machine.ChangeDisk("/dev/"+d.Name, func(d *Disk) { d.ReadOnly = readOnly(o.value("o", "options"), d.ReadOnly) }); err != nil {
+			if err := c.Machine.ChangeDisk("/dev/"+d.Name, func(d *Disk) {
+				d.ReadOnly, d.mountFlags = readOnly(o.value("o", "options"), d.ReadOnly), mountFlags(o.value("o", "options"), d.mountFlags)
+			}); err != nil {
 				return c.Errorf("%v", err)
 			}
 			return 0
@@ -134,7 +169,9 @@ func (c *Call) mountListed() int {
 			c.Errorf("%s: /dev/%s already mounted on %s.\n       dmesg(1) may have more information after failed mount system call.", dir, d.Name, dir)
 			return 32
 		}
-		if err := c.Machine.ChangeDisk(device, func(d *Disk) { d.Mountpoint, d.ReadOnly = dir, readOnly(f[3], false) }); err != nil {
+		if err := c.Machine.ChangeDisk(device, func(d *Disk) {
+			d.Mountpoint, d.ReadOnly, d.mountFlags = dir, readOnly(f[3], false), mountFlags(f[3], "")
+		}); err != nil {
 			return c.Errorf("%v", err)
 		}
 		c.Machine.Record("mount", "mount /dev/"+d.Name+" at "+dir)
