@@ -15,6 +15,9 @@
 # The name in each URL leads to the public host by DNS. Its firewall lets in TCP ports 80 and 443, for Caddy, and 7000, for frp. For https://
 # Caddy obtains certificates itself. Keep frp_token encrypted (hlplay secret encrypt).
 #
+# Caddy and frp run in containers. With docker = false they are services of systemd: Caddy is Debian's, and frp its authors' release, whose
+# checksum is named by frp_sha256. Remove one way before you change to the other: both listen at the same ports.
+#
 # A rehearsal reaches http:// URLs alone, at a name that is also a host's in the inventory; for others give --skip-tags outside.
 
 host_variable "publish" {
@@ -66,8 +69,24 @@ variable "frp_version" {
   default     = "v0.65.0"
 }
 
+variable "docker" {
+  description = "Run Caddy and frp in containers, and not as services of systemd."
+  type        = bool
+  default     = true
+}
+
+variable "frp_sha256" {
+  description = "Without Docker: the SHA-256 checksum of frp's release by architecture: { amd64 = \"…\" }. They are in frp_sha256_checksums.txt of the release."
+  type        = map(string)
+  default     = {}
+  validation {
+    condition     = var.docker || length(var.frp_sha256) > 0
+    error_message = "Without Docker, frp is fetched from its release, and the checksum has to be known: -e 'frp_sha256={amd64=\"…\"}', from frp_sha256_checksums.txt of the release."
+  }
+}
+
 variable "caddy_version" {
-  description = "Version of Caddy."
+  description = "Version of Caddy in a container."
   type        = string
   default     = "2.10.0"
 }
@@ -82,7 +101,14 @@ play "front door" {
   hosts = var.edge_host
 
   vars = {
-    services = flatten([for name in try(groups[var.services_hosts], [var.services_hosts]) : hosts[name].vars.publish])
+    services     = flatten([for name in try(groups[var.services_hosts], [var.services_hosts]) : hosts[name].vars.publish])
+    architecture = try({ x86_64 = "amd64", aarch64 = "arm64" }[facts.kernel.architecture], facts.kernel.architecture) # as frp names it
+    frps = jsonencode({
+      bindPort      = 7000
+      proxyBindAddr = "127.0.0.1" # only Caddy reaches the port below
+      vhostHTTPPort = 8080
+      auth          = { token = var.frp_token }
+    })
   }
 
   task "G2.12 check that one host is the edge and that names and URLs are unique" {
@@ -99,21 +125,18 @@ play "front door" {
   }
 
   task "G2.12 install Docker on the edge" {
+    when = var.docker
     apt {
       packages = ["docker.io", "docker-cli", "docker-compose"]
     }
   }
 
   task "G2.12 publish on the edge: Caddy takes requests, frps passes them on" {
+    when = var.docker
     compose {
       directory = "/srv/edge"
       files = {
-        "frp/frps.json" = jsonencode({
-          bindPort      = 7000
-          proxyBindAddr = "127.0.0.1" # only Caddy reaches the port below
-          vhostHTTPPort = 8080
-          auth          = { token = var.frp_token }
-        })
+        "frp/frps.json"   = vars.frps
         "caddy/Caddyfile" = join("", [for s in vars.services : "${s.url} {\n\treverse_proxy 127.0.0.1:8080\n}\n"])
         "compose.yml"     = <<-EOT
           services:
@@ -137,37 +160,81 @@ play "front door" {
       }
     }
   }
+
+  import "roles/frp" {
+    when = !var.docker
+    vars = { program = "frps", settings = vars.frps, release = var.frp_version, architecture = vars.architecture, sha256 = var.frp_sha256 }
+  }
+
+  task "G2.12 install Caddy on the edge" {
+    when = !var.docker
+    apt {
+      packages = ["caddy"]
+    }
+  }
+
+  task "G2.12 Caddy takes requests, and passes them to frps" {
+    when = !var.docker
+    file {
+      path     = "/etc/caddy/Caddyfile"
+      content  = join("", [for s in vars.services : "${s.url} {\n\treverse_proxy 127.0.0.1:8080\n}\n"])
+      mode     = "0644"
+      validate = ["caddy", "validate", "--adapter", "caddyfile", "--config", "/dev/stdin"]
+    }
+    notify = ["reload Caddy"]
+  }
+
+  task "G2.12 start Caddy" {
+    when = !var.docker
+    service {
+      name    = "caddy"
+      state   = "started"
+      enabled = true
+    }
+  }
+
+  handler "reload Caddy" {
+    service {
+      name  = "caddy"
+      state = "reloaded"
+    }
+  }
 }
 
 play "published services" {
   hosts = var.services_hosts
 
+  vars = {
+    architecture = try({ x86_64 = "amd64", aarch64 = "arm64" }[facts.kernel.architecture], facts.kernel.architecture) # as frp names it
+    frpc = jsonencode({
+      serverAddr    = var.frp_server == "" ? hosts[try(groups[var.edge_host][0], var.edge_host)].address : var.frp_server
+      serverPort    = 7000
+      loginFailExit = false # it goes on trying: the edge may be restarting
+      auth          = { token = var.frp_token }
+      proxies = [for s in host.vars.publish : {
+        name          = s.name
+        type          = "http"
+        localIP       = "127.0.0.1"
+        localPort     = s.port
+        customDomains = [split("://", s.url)[1]]
+      }]
+    })
+  }
+
   task "G2.12 install Docker where services run" {
-    when = length(host.vars.publish) > 0
+    when = var.docker && length(host.vars.publish) > 0
     apt {
       packages = ["docker.io", "docker-cli", "docker-compose"]
     }
   }
 
   task "G2.12 publish the services: frpc connects them with the edge" {
-    when = length(host.vars.publish) > 0
+    when = var.docker && length(host.vars.publish) > 0
     compose {
       directory = "/srv/publish"
       files = {
-        "frp/frpc.json" = jsonencode({
-          serverAddr    = var.frp_server == "" ? hosts[try(groups[var.edge_host][0], var.edge_host)].address : var.frp_server
-          serverPort    = 7000
-          loginFailExit = false # it goes on trying: the edge may be restarting
-          auth          = { token = var.frp_token }
-          proxies = [for s in host.vars.publish : {
-            name          = s.name
-            type          = "http"
-            localIP       = "127.0.0.1"
-            localPort     = s.port
-            customDomains = [split("://", s.url)[1]]
-          }]
-        })
-        "compose.yml" = <<-EOT
+        "frp/frpc.json" = vars.frpc
+        "compose.yml"   = <<-EOT
           services:
             frpc:
               image: ghcr.io/fatedier/frpc:${var.frp_version}
@@ -179,6 +246,11 @@ play "published services" {
         EOT
       }
     }
+  }
+
+  import "roles/frp" {
+    when = !var.docker && length(host.vars.publish) > 0
+    vars = { program = "frpc", settings = vars.frpc, release = var.frp_version, architecture = vars.architecture, sha256 = var.frp_sha256 }
   }
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -252,6 +253,9 @@ func (f *File) checkState() error {
 	}
 	if f.Checker != nil && (len(f.Checker) == 0 || f.Checker[0] == "") {
 		return &modules.ArgumentError{Argument: "validate", Problem: "it names no program", Want: `expected a command such as ["visudo", "-cf", "-"]`}
+	}
+	if slices.Contains(f.Checker, "%s") { // as Ansible has it
+		return &modules.ArgumentError{Argument: "validate", Problem: "no file takes the place of %s: the command gets the new content on standard input", Want: `expected /dev/stdin, or whatever the command takes for it: ["visudo", "-cf", "-"]`}
 	}
 	if f.FileMode != 0 && !f.copies() {
 		return &modules.ArgumentError{Argument: "file_mode", Problem: "it needs tree or files", Want: "use mode for a single file or directory"}

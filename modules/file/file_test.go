@@ -286,6 +286,7 @@ func TestFaultsInArguments(t *testing.T) {
 		{"owner", File{Path: "/etc/x", Owner: "0"}},
 		{"validate", File{Path: "/etc/x", State: "directory", Checker: []string{"true"}}},
 		{"validate", File{Path: "/etc/x", Content: text(""), Checker: []string{}}},
+		{"validate", File{Path: "/etc/x", Content: text(""), Checker: []string{"visudo", "-cf", "%s"}}},
 		{"mode", File{Path: "/etc/x", Mode: 0o17777}},
 		{"line.line", File{Path: "/etc/x", Lines: []Line{{}}}},
 		{"line.line", File{Path: "/etc/x", Lines: []Line{{Line: "a\nb"}}}},

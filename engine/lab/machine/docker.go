@@ -286,7 +286,7 @@ func dockerPackages(codename string) []Package {
 		Installed: func(m *Machine, _ io.Writer) error {
 			if m.docker() == nil {
 				m.SetValue(dockerKey{}, &docker{images: map[string]bool{}, volumes: map[string]bool{}, networks: map[string]bool{}})
-				m.Serve(80, func() bool { return m.runs("caddy") != nil })
+				m.Serve(80, m.caddyRuns)
 			}
 			return nil
 		}}

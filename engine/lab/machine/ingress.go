@@ -1,8 +1,10 @@
 package machine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -15,7 +17,8 @@ import (
 	"github.com/spf13/afero"
 )
 
-// ServeHTTP answers at the machine's port 80 as Caddy in a container that passes requests on to frps, as far as the lab simulates that.
+// ServeHTTP answers at the machine's port 80 as Caddy that passes requests on to frps, as far as the lab simulates that. Either may be in a
+// container or a service.
 func (m *Machine) ServeHTTP(listener net.Listener) error {
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,8 +60,11 @@ type frpSettings struct {
 // publishes returns the response to a request for a host's page.
 func (m *Machine) publishes(host string) (status int, text string) {
 	caddyfile, ok := m.mounted("caddy", "/etc/caddy/Caddyfile")
+	if !ok && m.units.Active("caddy") {
+		caddyfile, ok = m.Value(caddyfileKey{}).(string)
+	}
 	if !ok {
-		return http.StatusNotImplemented, "not simulated: a web server that is not Caddy in a container with a Caddyfile\n"
+		return http.StatusNotImplemented, "not simulated: a web server that is not Caddy with a Caddyfile\n"
 	}
 	sites, ok := sitesOf(caddyfile)
 	if !ok {
@@ -101,16 +107,98 @@ func (m *Machine) forwards(to *Machine, server frpSettings, domain string) bool 
 	return false
 }
 
-// frp returns the settings of the machine's frps or frpc, unless no container of it is running with settings that the lab knows.
+// frp returns the settings of the machine's frps or frpc, unless no container or service of it is running with settings that the lab knows.
 func (m *Machine) frp(program string) (frpSettings, bool) {
 	var settings frpSettings
 	text, ok := m.mounted(program, "/etc/frp/"+program+".json", "-c", "/etc/frp/"+program+".json")
+	if !ok {
+		text, ok = m.credential(program)
+	}
 	if !ok {
 		return settings, false
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	return settings, decoder.Decode(&settings) == nil
+}
+
+// credential returns the file that a running service has as the credential that it is given with -c. What has been written to the file
+// since the service was started, it does not know, and the lab does not know what was there before: that is not ok.
+func (m *Machine) credential(program string) (content string, ok bool) {
+	file := "/etc/systemd/system/" + program + ".service"
+	text, err := afero.ReadFile(m.FS(), file)
+	status, _ := m.units.Get(program)
+	if err != nil || status.ActiveState != "active" {
+		return "", false
+	}
+	d := declared(string(text))
+	if path.Base(d.exec) != program || len(d.args) != 2 || d.args[0] != "-c" {
+		return "", false
+	}
+	source := ""
+	for line := range strings.Lines(string(text)) {
+		value, is := strings.CutPrefix(strings.TrimSpace(line), "LoadCredential=")
+		if name, from, _ := strings.Cut(value, ":"); is && d.args[1] == "%d/"+name {
+			source = from
+		}
+	}
+	info, err := m.FS().Stat(source)
+	if err != nil || info.ModTime().After(status.Since) {
+		return "", false
+	}
+	settings, err := afero.ReadFile(m.FS(), source)
+	return string(settings), err == nil
+}
+
+// caddyfileKey is the key of the Caddyfile that the machine's service of Caddy has read.
+type caddyfileKey struct{}
+
+// caddyPackage returns the package of Caddy as a service.
+func caddyPackage(version string) Package {
+	read := func(m *Machine) error {
+		text, err := afero.ReadFile(m.FS(), "/etc/caddy/Caddyfile")
+		if err != nil {
+			return saying("Error: reading config from file: open /etc/caddy/Caddyfile: %s", errText(err))
+		}
+		m.SetValue(caddyfileKey{}, string(text))
+		return nil
+	}
+	return Package{Name: "caddy", Version: version, Programs: map[string]Program{"caddy": caddy},
+		Conffiles: map[string]string{"/etc/caddy/Caddyfile": ":80 {\n\troot * /usr/share/caddy\n\tfile_server\n}\n"},
+		Units: []Unit{{Name: "caddy", Enabled: true, Active: true, Start: read, Reload: func(m *Machine) {
+			_ = read(m) // it goes on with what it has
+		}}},
+		Installed: func(m *Machine, _ io.Writer) error {
+			m.Serve(80, m.caddyRuns)
+			return nil
+		}}
+}
+
+// caddyRuns reports whether Caddy runs in a container or as a service.
+func (m *Machine) caddyRuns() bool { return m.runs("caddy") != nil || m.units.Active("caddy") }
+
+// caddy validates a Caddyfile.
+func caddy(_ context.Context, c *Call) int {
+	o, ok := c.options("", "config=", "adapter=")
+	if !ok {
+		return 1
+	}
+	if len(o.rest) != 1 || o.rest[0] != "validate" || o.value("adapter") != "caddyfile" {
+		return notSimulated(c, strings.Join(c.Argv[1:], " "))
+	}
+	if o.value("config") != "/dev/stdin" {
+		return notSimulated(c, strings.Join(c.Argv[1:], " "))
+	}
+	text, err := io.ReadAll(c.Stdin)
+	if err != nil {
+		return c.Errorf("reading config from file: %s", errText(err))
+	}
+	if strings.Count(string(text), "{") != strings.Count(string(text), "}") {
+		fmt.Fprintf(c.Stderr, "Error: adapting config using caddyfile: %s: unexpected EOF\n", o.value("config"))
+		return 1
+	}
+	fmt.Fprintln(c.Stdout, "Valid configuration")
+	return 0
 }
 
 // mounted returns a file that is mounted into a running container of an image with the host's network, and is given this command.
