@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,9 @@ import (
 // Plan implements modules.Module.
 func (u *User) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	observe.Groups.Want(h, u.groups()...)
+	if u.Group == "" && u.State != absent {
+		observe.Groups.Want(h, u.Name)
+	}
 	if u.Password != "" {
 		observe.Passwords.Want(h, u.Name)
 	}
@@ -176,7 +180,7 @@ func (u *User) modify(h modules.Host, now observe.User) ([]modules.Step, observe
 	if u.UID != nil && *u.UID != now.UID && now.UID >= 0 {
 		return nil, now, fmt.Errorf("account %s has id %d, not %d; not changed, because its files would keep the old id", u.Name, now.UID, *u.UID)
 	}
-	if u.Home != "" && u.Home != now.Home {
+	if u.Home != "" && u.Home != path.Clean(now.Home) {
 		return nil, now, fmt.Errorf("account %s has its home in %s, not in %s; home directories are not moved", u.Name, now.Home, u.Home)
 	}
 	after := now

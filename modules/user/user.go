@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 
@@ -126,13 +127,13 @@ func (u *User) checkState() error {
 
 func (u *User) checkFields() error {
 	for argument, p := range map[string]string{"home": u.Home, "shell": u.Shell} {
-		if p != "" && (!path.IsAbs(p) || strings.ContainsAny(p, ":\n")) {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not an absolute path without ':'", p)}
+		if p != "" && (!path.IsAbs(p) || path.Clean(p) != p || strings.ContainsRune(p, ':') || strings.ContainsFunc(p, unicode.IsControl)) {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a plain absolute path", p), Want: "expected a path such as /srv/app, without a colon, .. or a slash at its end"}
 		}
 	}
 	switch {
-	case strings.ContainsAny(u.Comment, ":\n"):
-		return &modules.ArgumentError{Argument: "comment", Problem: "it contains ':' or a line break, which /etc/passwd cannot store"}
+	case strings.ContainsRune(u.Comment, ':') || strings.ContainsFunc(u.Comment, unicode.IsControl):
+		return &modules.ArgumentError{Argument: "comment", Problem: "it contains ':', a tab or a line break, which useradd refuses and /etc/passwd cannot store"}
 	case u.UID != nil && (*u.UID < 0 || *u.UID >= 1<<32-1):
 		return &modules.ArgumentError{Argument: "uid", Problem: fmt.Sprintf("%d is not a user id", *u.UID)}
 	case u.Password != "" && !hashPattern.MatchString(u.Password):

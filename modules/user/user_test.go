@@ -142,10 +142,23 @@ func TestWhatTheHostLacks(t *testing.T) {
 		"shell: to log in, ops needs /bin/zsh, which the host does not have": {Name: "ops", Shell: "/bin/zsh"},
 		"shell: to log in, new needs /bin/zsh, which the host does not have": {Name: "new", Shell: "/bin/zsh"},
 		"uid: account ops already has id 1000":                               {Name: "new", UID: &taken},
+		`groups: the new account gets a group new of its own`:                {Name: "new", Groups: []string{"adm", "new"}},
 	} {
 		if _, err := modulestest.Decoded(&u).Plan(t.Context(), host()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// A group of the account's name lets useradd fail. Check mode says so, as it does where an earlier task creates the group.
+func TestAGroupOfThatName(t *testing.T) {
+	h := host(observe.Groups.Expect("new", observe.Group{Name: "new", GID: 1001}))
+	if plan, err := modulestest.Decoded(&User{Name: "new"}).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), `there is a group new already`) || len(plan.Steps) > 0 {
+		t.Errorf("%d steps, %v", len(plan.Steps), err)
+	}
+	plan := modulestest.Converges(t, modulestest.Decoded(&User{Name: "new", Group: "new"}), h)
+	if got := strings.Join(acts(plan), "\n"); !strings.Contains(got, "--gid new") {
+		t.Errorf("with the group: %s", got)
 	}
 }
 
@@ -341,6 +354,10 @@ func TestFaultsInArguments(t *testing.T) {
 		{"uid", User{Name: "a", UID: &uid}},
 		{"shell", User{Name: "a", Shell: "bash"}},
 		{"comment", User{Name: "a", Comment: "x:y"}},
+		{"comment", User{Name: "a", Comment: "x\ty"}},
+		{"home", User{Name: "a", Home: "/srv/x/../a"}},
+		{"home", User{Name: "a", Home: "/srv/a/"}},
+		{"shell", User{Name: "a", Shell: "/bin/bash/"}},
 		{"password", User{Name: "a", Password: "secret"}},
 		{"authorized_keys", User{Name: "a", AuthorizedKeys: []string{"ssh-ed25519 nonsense"}}},
 		{"authorized_keys", User{Name: "a", AuthorizedKeys: []string{key1, key1 + " again"}}},
