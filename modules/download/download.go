@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -123,6 +124,20 @@ func (d *download) zipped() bool {
 	return err == nil && strings.HasSuffix(strings.ToLower(u.Path), ".zip")
 }
 
+// secrets returns the password in the URL, in the forms in which it may be shown.
+func (d *download) secrets() []string {
+	u, err := url.Parse(d.URL)
+	if err != nil {
+		return nil
+	}
+	password, given := u.User.Password()
+	if !given || password == "" {
+		return nil
+	}
+	_, written, _ := strings.Cut(u.User.String(), ":")
+	return slices.Compact([]string{password, written})
+}
+
 // sum returns the desired checksum, and the program that computes it.
 func (d *download) sum() (sum, program string) {
 	if d.SHA512 != "" {
@@ -171,5 +186,5 @@ func (d *download) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 		plan = s.directory
 	}
 	steps, err := plan(ctx)
-	return modules.Plan{Steps: steps, Data: modules.Data(result{Path: d.Path})}, err
+	return modules.Plan{Steps: steps, Data: modules.Data(result{Path: d.Path}), Secrets: d.secrets()}, err
 }

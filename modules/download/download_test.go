@@ -242,3 +242,18 @@ func gzipped(t *testing.T, files map[string]string) []byte {
 	}
 	return out.Bytes()
 }
+
+// A password in the URL is held back from everything that the run shows.
+func TestAPasswordInTheURL(t *testing.T) {
+	for text, want := range map[string][]string{
+		"https://ops:s3kret%2F@example.org/tool":  {"s3kret/", "s3kret%2F"},
+		"https://ops:s3kret@example.org/tool?a@b": {"s3kret"},
+		"https://ops@example.org/tool":            nil,
+		"https://example.org/tool":                nil,
+	} {
+		plan, err := modulestest.Decoded(&download{URL: text, Path: "/opt/tool", SHA256: sum}).Plan(t.Context(), host())
+		if diff := cmp.Diff(want, plan.Secrets); diff != "" || err != nil {
+			t.Errorf("%s: secrets (-want +got), %v:\n%s", text, err, diff)
+		}
+	}
+}
