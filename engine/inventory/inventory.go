@@ -95,6 +95,8 @@ type Rehearsal struct {
 	Downloads []Download
 	// Addresses are additional interface addresses in CIDR notation.
 	Addresses []string
+	// Renames are what kernels name network cards.
+	Renames []Rename
 	// Guests are the virtual machines ("vm") and containers ("ct") that exist on the node already, by their ids.
 	Guests map[string]string
 	// BootLoader is "systemd-boot" or "boot-tool-grub" if a tool keeps it on each boot partition, "kernel-install" for the
@@ -105,6 +107,13 @@ type Rehearsal struct {
 	PCI   []PCIDevice
 	// USB are the USB devices by port ("1-2.3"): vendor and product, "0781:5567".
 	USB map[string]string
+}
+
+// Rename is another name that a network card of a simulated node gets when a kernel boots, unless a .link file gives it one.
+type Rename struct {
+	Card   string // its name as installed: "ens18"
+	Kernel string // a pattern of releases: "6.14.*", "*-pve"
+	To     string // "enp6s18"
 }
 
 // PCIDevice is a PCI device of a simulated node.

@@ -21,12 +21,13 @@ type rehearsalSettings struct {
 	loader    *string
 	iommu     *bool
 	pci       []PCIDevice
+	renames   []Rename
 	disks     []Disk
 	packages  []Package
 	downloads []Download
 }
 
-// apply overrides a rehearsal: attribute by attribute, but disks, PCI devices, packages and downloads as a whole.
+// apply overrides a rehearsal: attribute by attribute, but disks, PCI devices, renames, packages and downloads as a whole.
 func (s *rehearsalSettings) apply(r *Rehearsal) {
 	set(&r.Debian, s.debian)
 	if s.addresses != nil {
@@ -53,6 +54,9 @@ func (s *rehearsalSettings) apply(r *Rehearsal) {
 	set(&r.IOMMU, s.iommu)
 	if s.pci != nil {
 		r.PCI = append([]PCIDevice(nil), s.pci...)
+	}
+	if s.renames != nil {
+		r.Renames = append([]Rename(nil), s.renames...)
 	}
 	if s.disks != nil {
 		r.Disks = append([]Disk(nil), s.disks...)
@@ -119,8 +123,14 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 			}
 			continue
 		}
+		if inner.Type == "rename" {
+			if r, ok := d.rename(inner, s.renames); ok {
+				s.renames = append(s.renames, r)
+			}
+			continue
+		}
 		if inner.Type != "disk" {
-			d.unknownBlock(inner, "A rehearsal block", []string{"disk", "download", "package", "pci"})
+			d.unknownBlock(inner, "A rehearsal block", []string{"disk", "download", "package", "pci", "rename"})
 			continue
 		}
 		disk, ok := d.disk(inner)

@@ -78,7 +78,7 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) error {
 }
 
 func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
-	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && len(r.Downloads) == 0 && r.BootLoader == "" && !r.IOMMU && len(r.PCI) == 0 && len(r.USB) == 0 {
+	if r.Debian == "" && len(r.Disks) == 0 && len(r.Addresses) == 0 && len(r.Guests) == 0 && len(r.Packages) == 0 && len(r.Downloads) == 0 && r.BootLoader == "" && !r.IOMMU && len(r.PCI) == 0 && len(r.USB) == 0 && len(r.Renames) == 0 {
 		return
 	}
 	block := body.AppendNewBlock("rehearsal", nil).Body()
@@ -104,6 +104,9 @@ func writeRehearsal(body *hclwrite.Body, r Rehearsal) {
 	}
 	for _, d := range r.PCI {
 		writePCI(block.AppendNewBlock("pci", []string{d.Address}).Body(), d)
+	}
+	for _, n := range r.Renames {
+		writeRename(block.AppendNewBlock("rename", []string{n.Card}).Body(), n)
 	}
 	for _, disk := range r.Disks {
 		inner := block.AppendNewBlock("disk", []string{disk.Name}).Body()

@@ -159,6 +159,9 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 	for _, d := range h.Rehearsal.PCI {
 		c.PCI = append(c.PCI, machine.PCIDevice{Address: d.Address, ID: d.ID, Class: d.Class, Drivers: d.Drivers, Group: d.Group})
 	}
+	for _, r := range h.Rehearsal.Renames {
+		c.Renames = append(c.Renames, machine.Rename(r))
+	}
 	if h.User != "" && h.User != "root" {
 		c.Users = []machine.User{{Name: h.User}}
 	}

@@ -114,11 +114,14 @@ func (m *Machine) PowerOn() {
 		m.setTunnel(t.name, nil)
 	}
 	m.SetValue(nftKey{}, nil)
+	m.nameCards(kernel)
+	m.networkUp()
 	m.bindPCI()
 	m.loadModulesAtBoot()
 	m.applySysctlFiles()
 	m.mountAtBoot()
 	m.units.boot()
+	m.networkUp() // a unit may have restored the files before
 }
 
 // Reboot shuts the machine down and boots it again, which takes its boot time.

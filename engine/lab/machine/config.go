@@ -14,6 +14,8 @@ type Config struct {
 	Address string
 	// Addresses are the addresses of further interfaces, in CIDR form.
 	Addresses []string
+	// Renames are other names of network cards under some kernels. The first that matches a card and the kernel counts.
+	Renames []Rename
 	// Debian is "bookworm" or "trixie"; empty means trixie.
 	Debian string
 	// BootLoader is the boot loader that the installer set up.

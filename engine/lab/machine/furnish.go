@@ -154,10 +154,8 @@ func (m *Machine) furnish(c Config) {
 	}
 	t.file("/etc/network/interfaces", 0o644, interfaces)
 	for i := range m.addresses {
-		dir := "/sys/class/net/" + interfaceName(i)
-		for name, content := range map[string]string{"address": m.mac(i), "mtu": "1500", "operstate": "up", "speed": "10000", "carrier": "1", "type": "1", "addr_assign_type": "0", "ifindex": fmt.Sprint(i + 2)} {
-			t.file(dir+"/"+name, 0o444, content+"\n")
-		}
+		m.cards = append(m.cards, interfaceName(i))
+		m.furnishCard(i, interfaceName(i))
 	}
 	t.file("/sys/class/net/lo/mtu", 0o444, "65536\n")
 	t.file("/sys/class/net/lo/address", 0o444, "00:00:00:00:00:00\n")

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// reloaded is the network after `ifreload -a`.
+// reloaded is the network after `ifreload -a`, or after a boot that has given other names to the cards.
 type reloaded struct {
 	ifaces []iface
 	routes []kernelRoute
@@ -30,8 +30,8 @@ type stanza struct {
 }
 
 // stanzas returns what /etc/network/interfaces and the files in interfaces.d say of the interfaces that come up by themselves,
-// in the order of the files.
-func (m *Machine) stanzas() (names []string, all map[string]*stanza) {
+// in the order of the files; as the machine boots, these are also those with allow-hotplug.
+func (m *Machine) stanzas(boot bool) (names []string, all map[string]*stanza) {
 	text, err := afero.ReadFile(m.FS(), "/etc/network/interfaces")
 	if err != nil {
 		return nil, nil
@@ -50,7 +50,7 @@ func (m *Machine) stanzas() (names []string, all map[string]*stanza) {
 		words := strings.Fields(line)
 		switch {
 		case len(words) < 2 || words[0][0] == '#':
-		case words[0] == "auto":
+		case words[0] == "auto", words[0] == "allow-hotplug" && boot:
 			auto = append(auto, words[1:]...)
 		case words[0] == "iface":
 			name, _, _ := strings.Cut(words[1], ":")
@@ -110,7 +110,7 @@ func ifreload(_ context.Context, c *Call) int {
 		return 0
 	}
 	m := c.Machine
-	names, all := m.stanzas()
+	names, all := m.stanzas(false)
 	r := reloaded{ifaces: m.configured(), routes: m.routes()}
 	if before, ok := m.Value(reloadedKey{}).(reloaded); ok {
 		for _, name := range before.made {
@@ -122,13 +122,7 @@ func ifreload(_ context.Context, c *Call) int {
 			}
 		}
 	}
-	for _, name := range names {
-		if kind := all[name].kind(name); kind != "" && r.find(name) == nil {
-			r.made = append(r.made, name)
-			r.ifaces = append(r.ifaces, iface{Index: len(r.ifaces) + 100, Name: name, Flags: []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}, Qdisc: "noqueue", State: "UP",
-				Group: "default", Txqlen: 1000, LinkType: "ether", Broadcast: "ff:ff:ff:ff:ff:ff", Info: &linkInfo{Kind: kind, Data: map[string]any{}}})
-		}
-	}
+	r.make(names, all)
 	for i := range r.ifaces {
 		r.ifaces[i].Master = ""
 	}
@@ -139,8 +133,20 @@ func ifreload(_ context.Context, c *Call) int {
 			failed = 1
 		}
 	}
+	r.showCarrier()
 	m.SetValue(reloadedKey{}, r)
 	return failed
+}
+
+// make adds the interfaces that the kernel itself provides, and that there are not yet.
+func (r *reloaded) make(names []string, all map[string]*stanza) {
+	for _, name := range names {
+		if kind := all[name].kind(name); kind != "" && r.find(name) == nil {
+			r.made = append(r.made, name)
+			r.ifaces = append(r.ifaces, iface{Index: len(r.ifaces) + 100, Name: name, Flags: []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}, Qdisc: "noqueue", State: "UP",
+				Group: "default", Txqlen: 1000, LinkType: "ether", Broadcast: "ff:ff:ff:ff:ff:ff", Info: &linkInfo{Kind: kind, Data: map[string]any{}}})
+		}
+	}
 }
 
 func (r *reloaded) find(name string) *iface {
@@ -189,7 +195,7 @@ func (r *reloaded) configure(name string, s *stanza) error {
 			family = "inet6"
 		}
 		i.Addrs = append(i.Addrs, ifaddr{family, p.Addr().String(), p.Bits(), "global", name, forever, forever})
-		r.routes = append(r.routes, kernelRoute{Dst: p.Masked().String(), Dev: name, Scope: "link", Source: p.Addr().String(), Flags: []string{}})
+		r.routes = append(r.routes, linkRoute(p, name))
 	}
 	for _, gateway := range s.options["gateway"] {
 		r.routes = append(r.routes, kernelRoute{Dst: "default", Gateway: gateway, Dev: name, Flags: []string{"onlink"}})

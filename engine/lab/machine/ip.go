@@ -58,7 +58,7 @@ type ifaddr struct {
 
 const forever = 4294967295
 
-// interfaces returns those that ifreload has left, or else those that the machine was installed with, and tunnels.
+// interfaces returns those that ifreload or a boot has left, or else those that the machine was installed with, and tunnels.
 func (m *Machine) interfaces() []iface {
 	all := m.configured()
 	for _, t := range m.tunnels() {
@@ -75,24 +75,34 @@ func (m *Machine) configured() []iface {
 		}
 		return all
 	}
-	all := []iface{{Index: 1, Name: "lo", Flags: []string{"LOOPBACK", "UP", "LOWER_UP"}, MTU: 65536, Qdisc: "noqueue", State: "UNKNOWN", Group: "default", Txqlen: 1000, LinkType: "loopback",
-		Address: "00:00:00:00:00:00", Broadcast: "00:00:00:00:00:00", Addrs: []ifaddr{{"inet", "127.0.0.1", 8, "host", "lo", forever, forever}, {"inet6", "::1", 128, "host", "", forever, forever}}}}
-	for i, p := range m.addresses {
-		family := "inet"
-		if p.Addr().Is6() {
-			family = "inet6"
-		}
+	all := []iface{loopback()}
+	for i := range m.addresses {
 		name := interfaceName(i)
-		mtu := 1500
+		card := m.card(i, name)
 		if lines := m.lines("/sys/class/net/" + name + "/mtu"); len(lines) > 0 {
 			if n, err := strconv.Atoi(lines[0]); err == nil {
-				mtu = n
+				card.MTU = n
 			}
 		}
-		all = append(all, iface{Index: i + 2, Name: name, Flags: []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}, MTU: mtu, Qdisc: "fq_codel", State: "UP", Group: "default", Txqlen: 1000, LinkType: "ether",
-			Address: m.mac(i), Broadcast: "ff:ff:ff:ff:ff:ff", Addrs: []ifaddr{{family, p.Addr().String(), p.Bits(), "global", name, forever, forever}}})
+		all = append(all, card)
 	}
 	return all
+}
+
+func loopback() iface {
+	return iface{Index: 1, Name: "lo", Flags: []string{"LOOPBACK", "UP", "LOWER_UP"}, MTU: 65536, Qdisc: "noqueue", State: "UNKNOWN", Group: "default", Txqlen: 1000, LinkType: "loopback",
+		Address: "00:00:00:00:00:00", Broadcast: "00:00:00:00:00:00", Addrs: []ifaddr{{"inet", "127.0.0.1", 8, "host", "lo", forever, forever}, {"inet6", "::1", 128, "host", "", forever, forever}}}
+}
+
+// card returns a network card under a name, with the address that the installer gave it.
+func (m *Machine) card(i int, name string) iface {
+	p := m.addresses[i]
+	family := "inet"
+	if p.Addr().Is6() {
+		family = "inet6"
+	}
+	return iface{Index: i + 2, Name: name, Flags: []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}, MTU: 1500, Qdisc: "fq_codel", State: "UP", Group: "default", Txqlen: 1000, LinkType: "ether",
+		Address: m.mac(i), Broadcast: "ff:ff:ff:ff:ff:ff", Addrs: []ifaddr{{family, p.Addr().String(), p.Bits(), "global", name, forever, forever}}}
 }
 
 func ipProgram(_ context.Context, c *Call) int {
@@ -216,9 +226,14 @@ func (m *Machine) routes() []kernelRoute {
 		if i == 0 {
 			routes = append(routes, kernelRoute{Dst: "default", Gateway: gateway(p).String(), Dev: interfaceName(i), Flags: []string{"onlink"}})
 		}
-		routes = append(routes, kernelRoute{Dst: p.Masked().String(), Dev: interfaceName(i), Scope: "link", Source: p.Addr().String(), Flags: []string{}})
+		routes = append(routes, linkRoute(p, interfaceName(i)))
 	}
 	return routes
+}
+
+// linkRoute returns the route to the subnet of an address of an interface.
+func linkRoute(p netip.Prefix, dev string) kernelRoute {
+	return kernelRoute{Dst: p.Masked().String(), Dev: dev, Scope: "link", Source: p.Addr().String(), Flags: []string{}}
 }
 
 func (c *Call) ipRoute(args []string, asJSON bool, family string) int {

@@ -31,6 +31,7 @@ type Machine struct {
 	iommu     bool
 	pci       []PCIDevice
 	usb       map[string]string
+	renames   []Rename
 
 	tree      *tree
 	mounts    mounts
@@ -52,6 +53,8 @@ type Machine struct {
 	bootedAt time.Time
 	kernel   string
 	cmdline  string // of the running kernel
+	// cards are the names of the network cards, in the order of addresses.
+	cards []string
 	// espCmdline is the command line that proxmox-boot-tool has written for systemd-boot.
 	espCmdline string
 	installed  map[string]Program // by path
@@ -69,7 +72,7 @@ type Machine struct {
 func New(c Config) *Machine {
 	m := &Machine{
 		name: c.Name, domain: c.Domain, debian: c.Debian, clock: c.Clock, archive: c.Archive, network: c.Network,
-		cpus: c.CPUs, memory: c.Memory, bootTime: c.BootTime, users: c.Users, loader: c.BootLoader, iommu: c.IOMMU, pci: c.PCI, usb: c.USB, on: true,
+		cpus: c.CPUs, memory: c.Memory, bootTime: c.BootTime, users: c.Users, loader: c.BootLoader, iommu: c.IOMMU, pci: c.PCI, usb: c.USB, renames: c.Renames, on: true,
 		installed: map[string]Program{}, modules: map[string]bool{}, debconf: map[string]string{}, values: map[any]any{},
 	}
 	if m.domain == "" {

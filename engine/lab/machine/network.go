@@ -35,6 +35,16 @@ func (n *Network) all() []*Machine {
 	return slices.Clone(n.machines)
 }
 
+// holder returns the machine that has an address now.
+func (n *Network) holder(a netip.Addr) (*Machine, bool) {
+	for _, m := range n.all() {
+		if slices.ContainsFunc(m.configured(), func(i iface) bool { return i.has(a) }) {
+			return m, true
+		}
+	}
+	return nil, false
+}
+
 // Lookup returns the machine, on or off, with an address or a name, as the lab sees it. Nodes use Machine.Resolve.
 func (n *Network) Lookup(addr string) (*Machine, bool) {
 	n.mu.RLock()
@@ -69,13 +79,13 @@ func (m *Machine) Resolve(name string) []netip.Addr {
 	return found
 }
 
-// Reach returns the machine that a name or an address leads to from this one, if it is on.
+// Reach returns the machine that a name or an address leads to from this one, if it is on and neither of them is cut off.
 func (m *Machine) Reach(name string) (*Machine, bool) {
 	for _, a := range m.Resolve(name) {
 		if a.IsLoopback() {
 			return m, true
 		}
-		if to, ok := m.network.Lookup(a.String()); ok && to.On() {
+		if to, ok := m.network.holder(a); ok && (to == m || m.sends(a) && to.On() && to.answers(a)) {
 			return to, true
 		}
 		if to, ok := m.beyond(a); ok {

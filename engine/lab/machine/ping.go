@@ -43,7 +43,7 @@ func ping(_ context.Context, c *Call) int {
 	c.printf("PING %s (%s) %d(%d) bytes of data.\n", target, addrs[0], size, size+header)
 	to, reached := c.Machine.Reach(addrs[0].String())
 	if !reached { // a router is outside of the lab, and takes what any does
-		reached = slices.ContainsFunc(c.Machine.routes(), func(r kernelRoute) bool { return r.Dst == "default" && r.Gateway == addrs[0].String() })
+		reached = slices.ContainsFunc(c.Machine.routes(), func(r kernelRoute) bool { return r.Dst == "default" && r.Gateway == addrs[0].String() }) && c.Machine.sends(addrs[0])
 	}
 	if o.value("M") == "do" && reached {
 		own, other := c.Machine.mtuTo(addrs[0]), 1500

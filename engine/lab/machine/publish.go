@@ -7,7 +7,7 @@ import (
 )
 
 // Publish makes a TCP port of the machine reachable from outside of the lab, at the address that it returns, until ctx ends.
-// If nothing listens on the port, or nftables does not admit it, connections are reset. serve serves a
+// If nothing listens on the port, nftables does not admit it or the machine is cut off, connections are reset. serve serves a
 // listener until that is closed.
 func (m *Machine) Publish(ctx context.Context, port int, serve func(net.Listener) error) (net.Addr, error) {
 	var config net.ListenConfig
@@ -17,7 +17,7 @@ func (m *Machine) Publish(ctx context.Context, port int, serve func(net.Listener
 	}
 	context.AfterFunc(ctx, func() { _ = listener.Close() }) // nothing depends on the listener any more
 	go func() {
-		_ = serve(&gate{listener, func() bool { return m.Open(port) && m.admits(m.controller(), port) }})
+		_ = serve(&gate{listener, func() bool { return m.Open(port) && m.connected() && m.admits(m.controller(), port) }})
 	}()
 	return listener.Addr(), nil
 }

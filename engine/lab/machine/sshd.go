@@ -114,7 +114,7 @@ func (s *server) drop() {
 
 func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
-	if !m.On() || !m.units.Active("ssh") || !m.admits(m.controller(), 22) {
+	if !m.On() || !m.units.Active("ssh") || !m.connected() || !m.admits(m.controller(), 22) {
 		return
 	}
 	m.server.mu.Lock()

@@ -311,7 +311,11 @@ func sysctl(_ context.Context, c *Call) int {
 
 // configFiles returns the files of drop-in directories in the order in which they are read: by name, where a file in
 // an earlier directory hides files of the same name in later ones (sysctl.d(5)).
-func (m *Machine) configFiles(dirs ...string) []string {
+func (m *Machine) configFiles(dirs ...string) []string { return m.dropIns(".conf", dirs...) }
+
+// dropIns returns the files that end so in directories, in the order of their names. One in an earlier directory hides those of its
+// name in later ones.
+func (m *Machine) dropIns(suffix string, dirs ...string) []string {
 	byName := map[string]string{}
 	for i := len(dirs) - 1; i >= 0; i-- {
 		entries, err := afero.ReadDir(m.FS(), dirs[i])
@@ -319,7 +323,7 @@ func (m *Machine) configFiles(dirs ...string) []string {
 			continue
 		}
 		for _, e := range entries {
-			if strings.HasSuffix(e.Name(), ".conf") {
+			if strings.HasSuffix(e.Name(), suffix) {
 				byName[e.Name()] = dirs[i] + "/" + e.Name()
 			}
 		}

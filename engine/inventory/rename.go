@@ -1,0 +1,63 @@
+package inventory
+
+import (
+	"path"
+	"regexp"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var (
+	renameNames = []string{"kernel", "to"}
+	// cardName matches names of network cards; the kernel accepts others too.
+	cardName = regexp.MustCompile(`^[a-z][a-z0-9]{0,14}$`)
+	// installedCard matches the names of a simulated node's network cards before any kernel changes them.
+	installedCard = regexp.MustCompile(`^ens(1[89]|[2-9][0-9])$`)
+)
+
+// rename decodes a block that says what a kernel names a network card. before are those of the block that precede it.
+func (d *decoder) rename(block *hclsyntax.Block, before []Rename) (Rename, bool) {
+	card, ok := d.label(block, "network card")
+	if !ok {
+		return Rename{}, false
+	}
+	if !installedCard.MatchString(card) {
+		d.errorf(block.LabelRanges[0], "Invalid network card", "%q is not a network card of a simulated node: its address is on ens18, and those of addresses are on ens19, ens20 and so on.", card)
+		return Rename{}, false
+	}
+	r := Rename{Card: card, Kernel: "*"}
+	for _, attr := range attributes(block.Body) {
+		switch attr.Name {
+		case "kernel":
+			set(&r.Kernel, d.nonEmpty(attr))
+			if _, err := path.Match(r.Kernel, ""); err != nil {
+				d.errorf(attr.Expr.Range(), "Invalid kernel", "%q is not a pattern of kernel releases, such as \"6.14.*\" or \"*-pve\".", r.Kernel)
+				return Rename{}, false
+			}
+		case "to":
+			set(&r.To, d.matching(attr, cardName, "enp6s18"))
+		default:
+			d.unknownAttribute(attr, "A rename block", renameNames)
+		}
+	}
+	for _, inner := range block.Body.Blocks {
+		d.unknownBlock(inner, "A rename block", nil)
+	}
+	if r.To == "" {
+		d.errorf(block.DefRange(), "Incomplete rename", "A rename block needs to: the name that the kernel gives to %s.", card)
+		return Rename{}, false
+	}
+	if slices.ContainsFunc(before, func(other Rename) bool { return other.Card == r.Card && other.Kernel == r.Kernel }) {
+		d.errorf(block.DefRange(), "Duplicate rename", "This rehearsal block says already what the kernel %s names %s.", r.Kernel, card)
+		return Rename{}, false
+	}
+	return r, true
+}
+
+func writeRename(body *hclwrite.Body, r Rename) {
+	body.SetAttributeValue("kernel", cty.StringVal(r.Kernel))
+	body.SetAttributeValue("to", cty.StringVal(r.To))
+}
