@@ -13,6 +13,7 @@
 # HA groups become rules by themselves once all nodes run 9. As in upgrade.hcl, handlers undo noout and maintenance mode whatever happens.
 
 import "variables.hcl" {}
+import "stages/pin.hcl" {}
 
 variable "free_space" {
   description = "How many GB have to be free on the root file system of a node."
@@ -304,6 +305,14 @@ play "upgrade one node at a time" {
           test    = can(regex("Installed: 9\\.", result.offer.stdout)) || can(regex("(?m)^Inst proxmox-ve .*\\(9\\.", result.simulated.stdout))
           message = "apt would keep Proxmox VE back on ${host.name}: look at apt-get --simulate full-upgrade, and for sources that still name Debian 12; no package was touched"
         }
+      }
+    }
+
+    # The files name the cards, and a host whose cards have other names after the restart is not reached any more.
+    task "G2.1 keep the names of the network cards" {
+      when = host.vars.network_pin
+      network {
+        pin = true
       }
     }
 

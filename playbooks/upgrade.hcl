@@ -10,6 +10,8 @@
 # is due is never lost: a node that failed, or a run that was killed, has them undone when the host is reached next, before the next run
 # judges anything.
 
+import "stages/pin.hcl" {}
+
 variable "index_age" {
   description = "How old a node's package index may be. An older one is fetched anew."
   type        = string
@@ -82,6 +84,14 @@ play "upgrade one node at a time" {
         test    = can(regex("Candidate: ${facts.distribution.version}\\.", result.base.stdout))
         message = "the sources of ${host.name} do not offer Debian ${facts.distribution.version}, which it runs: finish the upgrade from Proxmox VE 8 with playbooks/pve8-to-9.hcl, or look at apt-cache policy base-files"
       }
+    }
+  }
+
+  # The files name the cards, and a host whose cards have other names after the restart is not reached any more.
+  task "G1.6 keep the names of the network cards" {
+    when = host.vars.network_pin
+    network {
+      pin = true
     }
   }
 
