@@ -57,6 +57,8 @@ func noAttribute(path hcl.Traversal, name string, object cty.Value, at hcl.Range
 	case path.RootName() == "hosts" && len(path) == 3 && strings.HasSuffix(subject, ".result"):
 		return fault(at, fmt.Sprintf("%s has no result %q", strings.TrimSuffix(subject, ".result"), name),
 			fmt.Sprintf("The task that registers it has not run there. If that may be, write try(%s.%s, DEFAULT).", subject, name))
+	case subject == "vars" && len(names) == 0:
+		detail = "No vars are in force here. Those of a play cannot refer to one another, and a role does not see them."
 	case len(names) == 0:
 		detail = "It has no attributes."
 	}

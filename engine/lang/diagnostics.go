@@ -102,7 +102,8 @@ func found(v cty.Value) string {
 }
 
 // arrange sorts diagnostics by file, in the order in which files were read, and by position, and drops duplicates,
-// which occur if an expression is evaluated for several items.
+// which occur if an expression is evaluated for several items. Those that differ only in where a role is imported become
+// one that names all places.
 func arrange(diags hcl.Diagnostics, files []string) hcl.Diagnostics {
 	order := make(map[string]int, len(files))
 	for i, name := range files {
@@ -123,15 +124,21 @@ func arrange(diags hcl.Diagnostics, files []string) hcl.Diagnostics {
 		return cmp.Or(cmp.Compare(fileA, fileB), cmp.Compare(byteA, byteB))
 	})
 	var out hcl.Diagnostics
-	seen := make(map[string]bool)
+	seen := make(map[string]*hcl.Diagnostic)
+	places := make(map[string][]string)
 	for _, d := range diags {
-		key := d.Summary + "\x00" + d.Detail
+		detail, place, _ := strings.Cut(d.Detail, importedAt)
+		key := d.Summary + "\x00" + detail
 		if d.Subject != nil {
 			key += "\x00" + d.Subject.String()
 		}
-		if !seen[key] {
-			seen[key] = true
+		if seen[key] == nil {
+			seen[key] = d
 			out = append(out, d)
+		}
+		if place = strings.TrimSuffix(place, "."); place != "" && !slices.Contains(places[key], place) {
+			places[key] = append(places[key], place)
+			seen[key].Detail = detail + importedAt + strings.Join(places[key], ", ") + "."
 		}
 	}
 	return out

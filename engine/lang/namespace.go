@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -97,10 +96,13 @@ func (sp *namespace) imported(diags hcl.Diagnostics) hcl.Diagnostics {
 		return diags
 	}
 	for _, d := range diags {
-		d.Detail = strings.TrimSpace(fmt.Sprintf("%s The role is imported at %s.", d.Detail, lineOf(sp.role.at)))
+		d.Detail = strings.TrimSpace(d.Detail + " " + importedAt + lineOf(sp.role.at) + ".")
 	}
 	return diags
 }
+
+// importedAt comes before the place in the sentence that says where a role is imported, the last of a detail.
+const importedAt = "The role is imported at "
 
 // anyValues returns `var` with unknown values of the declared types.
 func (sp *namespace) anyValues() cty.Value {
