@@ -51,6 +51,7 @@ type setting struct {
 	Claims    string `hcl:"claims,optional" doc:"A setting that it says will be empty."`
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
+	ProvenOn  string `hcl:"proven_on,optional" doc:"The host that proves it."`
 	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
 	Minutes   int    `hcl:"minutes,optional" doc:"How long the command may take."`
 	Remarks   bool   `hcl:"remarks,optional" doc:"The plan that changes the setting has a note, and one that every plan has."`
@@ -165,6 +166,16 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 			return plan, err
 		}
 		plan.Guard = &modules.Guard{Within: within, Files: []string{"/etc/settings"}, Proofs: []modules.Proof{{Summary: "the gateway answers", Argv: []string{"prove", "gateway", "up"}}}}
+		if m.ProvenOn != "" {
+			witness, err := h.Peer(m.ProvenOn)
+			if err == nil {
+				_, err = settings.Observe(ctx, witness, "gateway")
+			}
+			if err != nil {
+				return plan, err
+			}
+			plan.Guard.Proofs[0].On = witness
+		}
 	}
 	if m.ThenFails {
 		plan.Steps = append(plan.Steps, modules.Step{Summary: "fail " + m.Name, Action: modules.Run{Argv: []string{"fail", m.Name, value}}})

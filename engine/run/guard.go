@@ -130,9 +130,16 @@ var (
 )
 
 func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
-	root := e.host.connection.asRoot()
-	if root == nil {
+	on := e.host
+	if proof.On != nil {
+		on = e.hosts.behind(proof.On)
+	}
+	root := on.connection.asRoot()
+	switch {
+	case root == nil && on == e.host:
 		return errors.New("the connection was lost again")
+	case root == nil:
+		return fmt.Errorf("%s cannot be asked as root: the connection was lost, or its tasks do not become root", on.Name)
 	}
 	limit := proof.Limit
 	if limit == 0 {

@@ -103,6 +103,24 @@ then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
 	}
 }
 
+// What a member of a cluster changes is proven on another member, and undone where it was made.
+func TestAGuardedChangeIsProvenElsewhere(t *testing.T) {
+	for gateway, want := range map[string]string{"up": "changed", "down": "failed"} {
+		s := onHosts("a", "b")
+		s.hosts["b"].settings["gateway"] = gateway
+		r := s.play(t, strings.Replace(guarded(`name = "mtu"
+value = "9000"
+proven_on = "b"`), `hosts = "all"`, `hosts = "a"`, 1))
+		result := r.Results()[0]
+		if result.Host != "a" || string(result.Status) != want {
+			t.Errorf("with the gateway of b %s: %s %s, %q, want %s", gateway, result.Host, result.Status, result.Message, want)
+		}
+		if mtu := s.hosts["a"].settings["mtu"]; (mtu == "9000") != (gateway == "up") {
+			t.Errorf("with the gateway of b %s, the mtu of a is %q", gateway, mtu)
+		}
+	}
+}
+
 // A run that ends in the middle leaves the undoing to the host; the next run waits for that, says what it was, and goes on.
 func TestAnArmedUndoOutlivesTheRun(t *testing.T) {
 	s := onHosts("a")
