@@ -163,6 +163,8 @@ type Proof struct {
 	Argv    []string
 	// Limit bounds each try; zero means ten seconds.
 	Limit time.Duration
+	// Explain translates a failure, as Run.Explain does.
+	Explain func(exit int, stdout, stderr []byte) error
 	// On is the host on which it is run, if it is not the host planned for: every member of a cluster must see a change. The
 	// plan has observed it. The connection is the one that the run has.
 	On Host

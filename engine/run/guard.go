@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,7 +35,7 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 		return e.takeBack(ctx, it.plan, u, armed, o, err)
 	}
 	// What was started over the old connection may end with it.
-	if err := e.prove(ctx, guard, armed); err != nil {
+	if err := e.prove(ctx, guard, u, armed); err != nil {
 		return e.takeBack(ctx, it.plan, u, armed, o, err)
 	}
 	root := e.host.connection.asRoot()
@@ -92,9 +93,9 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 	return u, armed, nil
 }
 
-// prove reconnects and runs the proofs, again until they succeed or the time is nearly over. The rest of the time is for
-// disarming.
-func (e *execution) prove(ctx context.Context, guard *modules.Guard, armed time.Time) error {
+// prove reconnects and runs the proofs, again until they succeed, the time is nearly over, or the host has undone the change
+// already, because its own clock decides about that. The rest of the time is for disarming.
+func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate.Undo, armed time.Time) error {
 	e.host.connection.drop()
 	e.host.keeper.took(remote.Query{}, errReconnected)
 	if guard.Address != "" {
@@ -104,9 +105,13 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, armed time.
 	ctx, cancel := withTimeout(ctx, e.clock, deadline.Sub(e.clock.Now()), errUnproven)
 	defer cancel()
 	what := "a new connection to " + e.host.connection.where()
+	var before error
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: what, Awaits: true, Limit: guard.Within})
 		_, last := e.host.connection.reopen(ctx)
+		if last != nil {
+			last = fmt.Errorf("%s: %w", what, last)
+		}
 		for _, proof := range guard.Proofs {
 			if last != nil {
 				break
@@ -117,10 +122,24 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, armed time.
 		if last == nil {
 			return nil
 		}
-		if e.clock.Sleep(ctx, pause) != nil {
-			return fmt.Errorf("%s: %w", what, last)
+		if e.isUndone(ctx, u) { // what failed since then says nothing about the change
+			return cmp.Or(before, last)
 		}
+		if e.clock.Sleep(ctx, pause) != nil {
+			return last
+		}
+		before = last
 	}
+}
+
+// isUndone reports whether the host says that it is undoing a change or has undone it.
+func (e *execution) isUndone(ctx context.Context, u nodestate.Undo) bool {
+	root := e.host.connection.asRoot()
+	if root == nil {
+		return false
+	}
+	state, err := nodestate.Look(ctx, root)
+	return err == nil && slices.ContainsFunc(state.Undo, func(found nodestate.Undo) bool { return found.ID == u.ID && found.Undone })
 }
 
 // errReconnected ends the acting shells of a connection that was replaced. errUnproven ends the proofs.
@@ -147,6 +166,11 @@ func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
 	}
 	result, err := root.Run(ctx, remote.Command{Argv: proof.Argv, Limit: limit})
 	if err == nil && result.Exit != 0 {
+		if proof.Explain != nil {
+			if err := proof.Explain(result.Exit, result.Stdout, result.Stderr); err != nil {
+				return fmt.Errorf("%s: %w", proof.Summary, err)
+			}
+		}
 		err = &commandError{summary: proof.Summary, argv: proof.Argv, result: result}
 	}
 	return err

@@ -121,6 +121,30 @@ proven_on = "b"`), `hosts = "all"`, `hosts = "a"`, 1))
 	}
 }
 
+// A host whose clock is ahead undoes a change while it is still being proven. The proofs end then, and say why they failed before.
+func TestAGuardedChangeIsUndoneBeforeItsTime(t *testing.T) {
+	s := onHosts("a")
+	s.hosts["a"].settings["gateway"] = "down"
+	begun, proofs := s.now, 0
+	s.onAct = func(string) {
+		if h := s.hosts["a"]; h.settings["mtu"] == "9000" {
+			if proofs++; proofs == 3 {
+				h.undoNow()
+				h.settings["gateway"] = "gone"
+			}
+		}
+	}
+	r := s.play(t, guarded(`name = "mtu"
+value = "9000"`))
+	result := r.Results()[0]
+	if want := "the gateway answers: prove gateway up: exit code 1; the host has undone the change"; result.Message != want {
+		t.Errorf("it says %q, want %q", result.Message, want)
+	}
+	if passed := s.now.Sub(begun); passed > 20*time.Second || proofs != 3 {
+		t.Errorf("it took %s and %d proofs", passed, proofs)
+	}
+}
+
 // A run that ends in the middle leaves the undoing to the host; the next run waits for that, says what it was, and goes on.
 func TestAnArmedUndoOutlivesTheRun(t *testing.T) {
 	s := onHosts("a")

@@ -181,7 +181,7 @@ func (s *situation) drift(self pve.Member) {
 	}
 	slices.Sort(wrong)
 	if len(wrong) > 0 {
-		s.note("%s; not changed: edit corosync.conf by hand, one change at a time", strings.Join(wrong, "; "))
+		s.note("%s; not changed here: a task with pvecm { link \"1\" { … } } changes links, and votes and ids are changed by hand in corosync.conf", strings.Join(wrong, "; "))
 	}
 }
 

@@ -24,17 +24,19 @@ import (
 
 // Module is the desired cluster membership of a node.
 type Module struct {
-	Cluster string   `hcl:"cluster,optional" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later. Needed to create and to join."`
-	Founder string   `hcl:"founder,optional" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later. Needed to create and to join."`
-	Link0   string   `hcl:"link0,optional" doc:"This node's address for corosync's first link. Needed to create and to join, so that nothing depends on how the node's name resolves."`
-	Link1   string   `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
-	Link2   string   `hcl:"link2,optional" doc:"This node's address for a third link."`
-	Link3   string   `hcl:"link3,optional" doc:"This node's address for a fourth link."`
-	Votes   int      `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
-	NodeID  *int     `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
-	Remove  *Remove  `hcl:"remove,block" doc:"Remove another node from the cluster, in place of all the above."`
-	QDevice *QDevice `hcl:"qdevice,block" doc:"The cluster has a QDevice, which votes from a host outside of it, or has none, in place of all the above."`
-	Check   *Check   `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
+	Cluster  string        `hcl:"cluster,optional" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later. Needed to create and to join."`
+	Founder  string        `hcl:"founder,optional" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later. Needed to create and to join."`
+	Link0    string        `hcl:"link0,optional" doc:"This node's address for corosync's first link. Needed to create and to join, so that nothing depends on how the node's name resolves."`
+	Link1    string        `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
+	Link2    string        `hcl:"link2,optional" doc:"This node's address for a third link."`
+	Link3    string        `hcl:"link3,optional" doc:"This node's address for a fourth link."`
+	Votes    int           `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
+	NodeID   *int          `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
+	Remove   *Remove       `hcl:"remove,block" doc:"Remove another node from the cluster, in place of all the above."`
+	Link     []Link        `hcl:"link,block" doc:"A link of the cluster that exists, on all its nodes, in place of all the above. Links that no block names stay as they are."`
+	Rollback time.Duration `hcl:"rollback,optional" default:"\"2m\"" doc:"Time after which the node puts back the old links unless the new ones are proven. Only with link."`
+	QDevice  *QDevice      `hcl:"qdevice,block" doc:"The cluster has a QDevice, which votes from a host outside of it, or has none, in place of all the above."`
+	Check    *Check        `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
 }
 
 // result is the registered result.
@@ -65,6 +67,16 @@ joining replaces its whole configuration); a node with Ceph of its own; a left-o
 the cluster already knows (a join that died, or a machine that was installed anew); links that the cluster
 does not have; different major versions; a founder without quorum; a second cluster while another host of
 the play is already in one. It never changes votes, links or ids of a member: a difference is a note.
+
+**link** changes the links of a living cluster: adds one, gives it other addresses or another priority, or removes it. corosync.conf
+is written beside and moved over, with a higher version, only over the file that the plan was made from; a copy is kept. Additions and priorities
+come first, then one link after another. corosync does not change an address in place, so such a link is taken out, and put back with its
+new addresses once every node has loaded that. The membership stays, because a link that does not change must connect all nodes meanwhile.
+The change is guarded: unless every node has loaded it, has a quorum and reaches all others over the new link in time, the node
+that made it puts the old links back, in a version above. It refuses: a cluster without quorum or with a node offline; a node without an address on the link, or
+with one that is not its own; the only link; a change while no other link connects all nodes; and, where a link goes, even for a moment, high
+availability that is armed. Adding a link needs no disarming: it takes nothing away. Comments in corosync.conf are lost, as with any command
+of Proxmox VE that writes it. If the node that makes the change restarts meanwhile, the change stays; run the task again.
 
 **remove** deletes a node that is switched off for good, from a member that remains, and then what Proxmox VE leaves of it:
 its folder below /etc/pve/nodes, root's keys, and its empty bucket in the CRUSH map. It refuses, with what to do and in which
@@ -99,6 +111,15 @@ task "a node that is switched off for good" {
   }
 }
 
+task "a second link for corosync" {
+  pvecm {
+    link "1" {
+      addresses = { pve1 = "10.20.0.11", pve2 = "10.20.0.12", pve3 = "10.20.0.13" }
+      priority  = 20
+    }
+  }
+}
+
 task "a fifth vote for four nodes" {
   pvecm {
     qdevice {
@@ -117,7 +138,7 @@ func (m *Module) Scope() modules.Scope {
 	switch {
 	case m.Check != nil:
 		return modules.EachHost
-	case m.Remove != nil, m.QDevice != nil:
+	case m.Remove != nil, m.QDevice != nil, len(m.Link) > 0:
 		return modules.OncePerCluster
 	}
 	return modules.OneByOne
@@ -125,6 +146,9 @@ func (m *Module) Scope() modules.Scope {
 
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {
+	if len(m.Link) > 0 {
+		return m.validateLinks()
+	}
 	if m.Remove != nil {
 		return m.validateRemove()
 	}
@@ -196,6 +220,9 @@ func (m *Module) options() []string {
 
 // Plan compares the node's membership with the wanted one.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	if len(m.Link) > 0 {
+		return m.planLinks(ctx, h)
+	}
 	if m.Remove != nil {
 		return m.Remove.plan(ctx, h)
 	}
