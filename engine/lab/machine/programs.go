@@ -21,6 +21,6 @@ func kernelPrograms() map[string]Program {
 		"/usr/sbin/depmod": accept("depmod", ""), "/usr/sbin/update-initramfs": updateInitramfs, "/usr/sbin/update-grub": updateGrub,
 		"locale": locale, "/usr/sbin/locale-gen": localeGen,
 		"nproc": nproc, "lscpu": lscpu, "/usr/sbin/reboot": rebootProgram, "/usr/sbin/poweroff": rebootProgram, "/usr/sbin/halt": rebootProgram, "/usr/sbin/shutdown": rebootProgram,
-		"uptime": uptime, "/usr/sbin/grub-mkconfig": updateGrub,
+		"uptime": uptime, "/usr/sbin/grub-mkconfig": updateGrub, "dmesg": dmesg, "lspci": lspci,
 	}
 }
