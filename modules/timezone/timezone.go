@@ -2,6 +2,7 @@
 package timezone
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path"
@@ -46,14 +47,24 @@ func (m *timezone) Validate() error {
 // Plan compares the link with the desired zone.
 func (m *timezone) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	zone := zones + m.Name
-	files, err := observe.Files.ObserveAll(ctx, h, []string{localtime, zone})
+	observe.Files.Want(h, localtime, zone)
+	_, data, err := observe.Follow(ctx, h, zone)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if !files[zone].Exists() {
+	switch {
+	case !data.Exists():
 		return modules.Plan{}, fmt.Errorf("the host has no time zone %q: %s does not exist (package tzdata)", m.Name, zone)
+	case data.Type == observe.Directory:
+		return modules.Plan{}, fmt.Errorf("the host has no time zone %q: %s is a directory of time zones; name one of them, as in Europe/Berlin", m.Name, zone)
+	case data.Type != observe.Regular || !bytes.HasPrefix(data.Content, []byte("TZif")):
+		return modules.Plan{}, fmt.Errorf("the host has no time zone %q: %s is not one, but something else of package tzdata", m.Name, zone)
 	}
-	is := strings.TrimPrefix(files[localtime].Target, "..")
+	now, err := observe.Files.Observe(ctx, h, localtime)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	is := strings.TrimPrefix(now.Target, "..")
 	if is == zone {
 		return modules.Plan{}, nil
 	}

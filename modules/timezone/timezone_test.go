@@ -14,7 +14,11 @@ import (
 func host(link string) modules.Host {
 	return observe.NewRecorded("pve1",
 		observe.Files.Expect("/etc/localtime", observe.File{Type: observe.Symlink, Target: link}),
-		observe.Files.Expect("/usr/share/zoneinfo/Europe/Berlin", observe.File{Type: observe.Regular}),
+		observe.Files.Expect("/usr/share/zoneinfo/Europe/Berlin", observe.File{Type: observe.Regular, Content: []byte("TZif2…")}),
+		observe.Files.Expect("/usr/share/zoneinfo/UTC", observe.File{Type: observe.Symlink, Owner: "root", Target: "Etc/UTC"}),
+		observe.Files.Expect("/usr/share/zoneinfo/Etc/UTC", observe.File{Type: observe.Regular, Content: []byte("TZif2…")}),
+		observe.Files.Expect("/usr/share/zoneinfo/Europe", observe.File{Type: observe.Directory}),
+		observe.Files.Expect("/usr/share/zoneinfo/zone.tab", observe.File{Type: observe.Regular, Content: []byte("# tzdb")}),
 		observe.Files.Expect("/usr/share/zoneinfo/Mars/Phobos", observe.File{}),
 	)
 }
@@ -24,6 +28,7 @@ func TestPlan(t *testing.T) {
 		{"another zone", "Europe/Berlin", "/usr/share/zoneinfo/Etc/UTC", "set the time zone to Europe/Berlin"},
 		{"the same zone", "Europe/Berlin", "/usr/share/zoneinfo/Europe/Berlin", ""},
 		{"the same zone by a relative link", "Europe/Berlin", "../usr/share/zoneinfo/Europe/Berlin", ""},
+		{"a zone that is a link", "UTC", "/usr/share/zoneinfo/Europe/Berlin", "set the time zone to UTC"},
 		{"no zone set", "Europe/Berlin", "", "set the time zone to Europe/Berlin"},
 	}
 	for _, test := range tests {
@@ -36,10 +41,12 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// To the C library, a link to anything else means UTC.
 func TestPlanRefusesAZoneThatTheHostLacks(t *testing.T) {
-	_, err := (&timezone{Name: "Mars/Phobos"}).Plan(context.Background(), host(""))
-	if err == nil {
-		t.Error("no error for a zone that does not exist")
+	for name, want := range map[string]string{"Mars/Phobos": "does not exist", "Europe": "is a directory of time zones", "zone.tab": "is not one"} {
+		if plan, err := (&timezone{Name: name}).Plan(context.Background(), host("")); err == nil || !strings.Contains(err.Error(), want) || len(plan.Steps) > 0 {
+			t.Errorf("%s: %d steps, %v; want %q", name, len(plan.Steps), err, want)
+		}
 	}
 }
 
