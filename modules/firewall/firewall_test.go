@@ -324,3 +324,14 @@ func TestAgainstNFT(t *testing.T) {
 		t.Errorf("a mistake in %s: %+v, %v", conf, got, err)
 	}
 }
+
+// Each address with each port is a rule. Far too many of them are refused, and not compared with one another first.
+func TestFarTooManyRules(t *testing.T) {
+	m := many(5000)
+	for port := range 40 {
+		m.Allow[0].Ports = append(m.Allow[0].Ports, fmt.Sprintf("tcp/%d", 1000+port))
+	}
+	if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "each address is one with each port") {
+		t.Errorf("%v", err)
+	}
+}

@@ -27,12 +27,17 @@ var always = []string{
 // that depend on its version; there are none.
 func (m *firewall) table() string {
 	all := slices.Clone(always)
+	seen := map[string]bool{}
+	for _, rule := range all {
+		seen[rule] = true
+	}
 	for _, a := range m.Allow {
+		destinations := a.destinations()
 		for _, from := range a.sources() {
-			for _, to := range a.destinations() {
+			for _, to := range destinations {
 				rule := strings.Join(append(append(slices.Clone(from.words()), to.words()...), "accept comment "+strconv.Quote(a.Name)), " ")
-				if !slices.Contains(all, rule) {
-					all = append(all, rule)
+				if !seen[rule] {
+					seen[rule], all = true, append(all, rule)
 				}
 			}
 		}
