@@ -46,6 +46,8 @@ type runFlags struct {
 	shown report.Reporter
 	// allow lists the risk classes that may be carried out. Empty means all but the one that destroys.
 	allow string
+	// stage has the simulated nodes of a rehearsal.
+	stage *lab.Lab
 	// ask shows what would change, and asks before carrying it out.
 	ask bool
 	// step asks task by task.
@@ -113,13 +115,21 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.validate(pb), f.validateJournal(), f.validateForks(), f.validateStep()); err != nil {
+	if err := errors.Join(f.validate(pb), f.validateJournal(), f.validateForks(), f.validateAsk(), f.validateStep()); err != nil {
 		return err
 	}
 	if f.lists.asked() {
 		return f.lists.list(pb, inv, f.selectFlags)
 	}
-	if f.ask && !f.check && !f.rehearse {
+	if f.rehearse {
+		stage, err := lab.Start(ctx, inv, lab.Options{})
+		if err != nil {
+			return err
+		}
+		defer stage.Close()
+		f.stage, inv, f.rehearsal = stage, stage.Inventory(), len(inv.Hosts)
+	}
+	if f.ask {
 		if err := f.agree(ctx, pb, inv); err != nil || f.follow == nil {
 			return err
 		}
@@ -144,6 +154,9 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	}
 	o := f.options()
 	o.Wait, o.Earlier, o.Forks = f.wait, f.earlier, f.forks
+	if f.stage != nil {
+		o.Clock = f.stage.Clock()
+	}
 	o.Check, o.Rehearse = f.check, f.rehearse
 	o.Redactor = report.NewRedactor()
 	f.secrets.Hear(o.Redactor.Add)
@@ -189,14 +202,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 			return notes, err
 		}
 	}
-	if f.rehearse {
-		stage, err := lab.Start(ctx, inv, lab.Options{})
-		if err != nil {
-			return err
-		}
-		defer stage.Close()
-		inv, o.Clock, f.rehearsal = stage.Inventory(), stage.Clock(), len(inv.Hosts)
-	} else if !f.check {
+	if !f.rehearse && !f.check {
 		o.Prepare = f.recording(recorded, pb, inv, o.Redactor)
 		o.Archive, o.Modules = recorded, registry.All()
 		if f.archive != nil {

@@ -47,6 +47,14 @@ var answers = map[string]run.Answer{
 	"y": run.Carry, "yes": run.Carry, "n": run.Leave, "no": run.Leave, "a": run.CarryAll, "all": run.CarryAll,
 }
 
+// validateAsk rejects a question about what would not be carried out.
+func (f *runFlags) validateAsk() error {
+	if f.ask && f.check {
+		return errors.New("--ask shows what --check shows, and then asks whether to carry it out: leave one of them out")
+	}
+	return nil
+}
+
 // validateStep rejects questions that nobody would be asked.
 func (f *runFlags) validateStep() error {
 	switch {
