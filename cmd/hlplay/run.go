@@ -234,7 +234,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	}
 	if approval != nil {
 		if differs := approval.Stopped(); differs != nil {
-			return &exitError{code: exitFailed, err: fmt.Errorf("stopped, because it is no longer as planned: %w", differs)}
+			return &exitError{code: exitFailed, err: fmt.Errorf("stopped, because the run no longer follows the plan: %w", differs)}
 		}
 	}
 	err = verdict(ctx, recap, err)

@@ -93,7 +93,7 @@ func TestAnswerFaults(t *testing.T) {
 		``:                                       `hosts --list:1: expected JSON: it ends too early`,
 		`[]`:                                     `hosts --list:1: expected a JSON object`,
 		"{\n\"a\": [}":                           `hosts --list:2: expected JSON: invalid character '}' looking for beginning of value`,
-		`{} {}`:                                  `hosts --list:1: expected one JSON object, and nothing behind it`,
+		`{} {}`:                                  `hosts --list:1: expected one JSON object, and nothing after it`,
 		`{"web": 1}`:                             `hosts --list:1: expected a mapping for group web`,
 		"{\n\"web\": {\n\"hosts\": {}}}":         `hosts --list:3: expected a list for the hosts of web`,
 		`{"web": [1]}`:                           `hosts --list:1: expected names for the hosts of web`,
@@ -148,13 +148,13 @@ func plain(t *testing.T, vars map[string]cty.Value) map[string]any {
 
 func TestFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"[web\n":               `hosts.ini:1: "[web" is no section; write [group], [group:vars] or [group:children]`,
+		"[web\n":               `hosts.ini:1: "[web" is not a section; write [group], [group:vars] or [group:children]`,
 		"a\n[web:var]\nb=1\n":  `hosts.ini:2: there is no kind of section "var"; there are [group], [group:vars] and [group:children]`,
 		"[web:vars]\nport\n":   `hosts.ini:2: expected name = value`,
 		"web[3:1]\n":           `hosts.ini:1: "web[3:1]": the range [3:1] goes backwards`,
 		"web[01:100]\n":        `hosts.ini:1: "web[01:100]": the range [01:100] must have as many digits at its end as at its beginning`,
 		"web[1:9999999]\n":     `hosts.ini:1: "web[1:9999999]": the range [1:9999999] is longer than 100000`,
-		"web[1-3]\n":           `hosts.ini:1: "web[1-3]" has a range that is none; write it as in web[01:50] or db[a:f]`,
+		"web[1-3]\n":           `hosts.ini:1: "web[1-3]" has an invalid range; write it as in web[01:50] or db[a:f]`,
 		"web name='open\n":     `hosts.ini:1: a quote ' is not closed`,
 		"web ansible_host = 1": `hosts.ini:1: "ansible_host" is no name=value`,
 	} {

@@ -150,7 +150,7 @@ func (d *document) parseJSON(text []byte) (*yaml.Node, error) {
 	root, err := p.next(0)
 	if err == nil {
 		if _, more := p.decoder.Token(); !errors.Is(more, io.EOF) {
-			err = d.fail(p.at(), "expected one JSON object, and nothing behind it")
+			err = d.fail(p.at(), "expected one JSON object, and nothing after it")
 		}
 	}
 	switch {

@@ -24,7 +24,7 @@ func (inv *Inventory) ini(file, text string) error {
 		if line[0] == '[' {
 			m := section.FindStringSubmatch(line)
 			if m == nil {
-				return fail("%q is no section; write [group], [group:vars] or [group:children]", line)
+				return fail("%q is not a section; write [group], [group:vars] or [group:children]", line)
 			}
 			group, kind = m[1], "hosts"
 			switch m[2] {

@@ -29,7 +29,7 @@ func expand(pattern string) ([]string, error) {
 	at := span.FindStringSubmatchIndex(pattern)
 	if at == nil {
 		if strings.ContainsAny(pattern, "[]") {
-			return nil, fmt.Errorf("%q has a range that is none; write it as in web[01:50] or db[a:f]", pattern)
+			return nil, fmt.Errorf("%q has an invalid range; write it as in web[01:50] or db[a:f]", pattern)
 		}
 		return []string{pattern}, nil
 	}
@@ -72,7 +72,7 @@ func sequence(first, last, step string) ([]string, error) {
 	to, errTo := strconv.Atoi(last)
 	letters := errFrom != nil && errTo != nil
 	if (errFrom != nil) != (errTo != nil) || by < 1 {
-		return nil, fmt.Errorf("the range [%s:%s] does not begin and end alike", first, last)
+		return nil, fmt.Errorf("the range [%s:%s] must go from a number to a number or from a letter to a letter", first, last)
 	}
 	width := 0
 	if letters {

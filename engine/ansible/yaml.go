@@ -129,7 +129,7 @@ func (d *document) group(inv *Inventory, name string, body *yaml.Node, line, dep
 			}
 			return nil
 		}
-		return d.fail(key.Line, "a group has hosts, children and vars, and no %q", part)
+		return d.fail(key.Line, "a group can have hosts, children and vars, but not %q", part)
 	})
 }
 

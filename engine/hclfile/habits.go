@@ -49,7 +49,7 @@ func habit(d *hcl.Diagnostic, src []byte) (summary, detail string) {
 			`host "NAME" { address = "ADDRESS" }; docs/language.md shows both.`
 	}
 	if m := jinja.FindStringSubmatch(line); m != nil && !strings.Contains(line, `"{{`) {
-		return "{{ }} is no expression", fmt.Sprintf(`An expression stands as it is: %s. Within text it is "…${%s}…".`, m[1], m[1])
+		return "{{ }} is not an expression", fmt.Sprintf(`Write the expression itself: %s. In a string, write "…${%s}…".`, m[1], m[1])
 	}
 	if m := colonForm.FindStringSubmatch(line); m != nil {
 		if m[2] == "" {
@@ -61,7 +61,7 @@ func habit(d *hcl.Diagnostic, src []byte) (summary, detail string) {
 		return "an argument is set with =, not with :", fmt.Sprintf("Write %s = %s.", m[1], shown(m[1], m[2]))
 	}
 	if m := shellForm.FindStringSubmatch(line); m != nil {
-		return "arguments stand in braces", fmt.Sprintf("Write %s { %s = … }, with each argument on a line of its own if there are several.", m[1], m[2])
+		return "arguments belong in braces", fmt.Sprintf("Write %s { %s = … }, with each argument on a line of its own if there are several.", m[1], m[2])
 	}
 	if m := noName.FindStringSubmatch(line); m != nil {
 		return "a name is missing before the equals sign", fmt.Sprintf("Write NAME = %s.", quoted(m[1]))
@@ -70,7 +70,7 @@ func habit(d *hcl.Diagnostic, src []byte) (summary, detail string) {
 		return "an equals sign is missing", fmt.Sprintf("Write %s = %s.", m[1], shown(m[1], m[2]))
 	}
 	if m := singleForm.FindStringSubmatch(line); m != nil && strings.Contains(d.Detail, "Single quotes") {
-		return "text stands in double quotes", fmt.Sprintf("Write %q.", m[1])
+		return "text needs double quotes", fmt.Sprintf("Write %q.", m[1])
 	}
 	if m := bareForm.FindStringSubmatch(line); m != nil {
 		return bareValue(m[1], m[2])
@@ -85,10 +85,10 @@ func bareValue(name, value string) (summary, detail string) {
 		if m[2] != "" {
 			negation = "!"
 		}
-		return `"is defined" is no operator`, fmt.Sprintf("Write %s = %scan(%s).", name, negation, m[1])
+		return `"is defined" is not an operator`, fmt.Sprintf("Write %s = %scan(%s).", name, negation, m[1])
 	}
 	if wordLogic.MatchString(" " + value + " ") {
-		return "and, or and not are no operators", "Write && for and, || for or, ! for not."
+		return "and, or and not are not operators", "Write && for and, || for or, ! for not."
 	}
 	if _, diags := hclsyntax.ParseExpression([]byte(value), "", hcl.InitialPos); !diags.HasErrors() {
 		return "", "" // the error is elsewhere
@@ -96,7 +96,7 @@ func bareValue(name, value string) (summary, detail string) {
 	if strings.ContainsAny(value, "?=!&|+*(") {
 		return "", "" // more than a single word
 	}
-	return "text stands in quotes", fmt.Sprintf("Write %s = %s.", name, shown(name, value))
+	return "text needs quotes", fmt.Sprintf("Write %s = %s.", name, shown(name, value))
 }
 
 // shown returns a value as it should be written, or "…" if it may be secret.

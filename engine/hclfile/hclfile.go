@@ -102,7 +102,7 @@ func checkTokens(src []byte, name string, lex lexer) *hcl.Diagnostic {
 	// The parser reports errors of the lexer.
 	tokens, _ := lex(src, name, hcl.InitialPos)
 	if at := tooDeep(tokens); at != nil {
-		return refusal(*at, "nested too deeply", "Nobody writes this by hand. Take it apart: give its parts names in locals.")
+		return refusal(*at, "nested too deeply", "Simplify it: give its parts names in locals.")
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 const largestExponent = 4096
 
 // TooLargeDetail describes the problem with a number for which TooLarge is true.
-const TooLargeDetail = "It has more than a thousand digits before or behind the point. Expected a number of a sensible size."
+const TooLargeDetail = "It has more than a thousand digits before or after the decimal point. Expected a number of a sensible size."
 
 // TooLarge reports whether a value contains a number that cannot be written out in digits.
 func TooLarge(v cty.Value) bool {

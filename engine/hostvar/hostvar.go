@@ -103,7 +103,7 @@ func Parse(block *hclsyntax.Block) (*Variable, hcl.Diagnostics) {
 		condition, message := b.Body.Attributes["condition"], b.Body.Attributes["error_message"]
 		if condition == nil || message == nil {
 			diags = append(diags, fault(b.DefRange(), "Incomplete validation",
-				"A validation has a condition, which is true for good values, and an error_message for the others."))
+				"A validation has a condition, which is true for valid values, and an error_message for all others."))
 			continue
 		}
 		v.validations = append(v.validations, validation{condition.Expr, message.Expr})
@@ -145,7 +145,7 @@ func plain(attr *hclsyntax.Attribute) (cty.Value, hcl.Diagnostics) {
 	for _, d := range diags {
 		switch d.Summary {
 		case "Variables not allowed", "Function calls not allowed":
-			d.Detail = fmt.Sprintf("%s of a host_variable is a plain value, without references or functions. Text stands in quotes.", attr.Name)
+			d.Detail = fmt.Sprintf("%s of a host_variable is a plain value, without references or functions. Write text in quotes.", attr.Name)
 		}
 	}
 	return value, diags

@@ -138,8 +138,8 @@ func TestValidate(t *testing.T) {
 	})})
 	for _, test := range []struct{ condition, message, want string }{
 		{"host.vars.n > 1", `"never"`, ""},
-		{"host.vars.n > 9", `"${host.name} has ${host.vars.n}."`, `a has 7. (On host "a"; the condition stands at vars.hcl:4.)`},
-		{"host.vars.n > 9", `"it is ${host.vars.secret}"`, "would show a sensitive value"},
+		{"host.vars.n > 9", `"${host.name} has ${host.vars.n}."`, `a has 7. (On host "a"; the condition is at vars.hcl:4.)`},
+		{"host.vars.n > 9", `"it is ${host.vars.secret}"`, "contains a sensitive value"},
 		{"host.vars.n", `"never"`, "Expected true or false."},
 		{"null", `"never"`, "Expected true or false."},
 		{"false", "null", "Expected a string."},

@@ -117,7 +117,7 @@ func (v *Variable) Validate(name string, host cty.Value, at hcl.Range, evaluate 
 		if diags.HasErrors() {
 			return diags
 		}
-		text := "The validation says no more, because its error_message would show a sensitive value."
+		text := "The error_message of the validation is not shown because it contains a sensitive value."
 		if !message.ContainsMarked() {
 			if message, err = convert.Convert(message, cty.String); err != nil || message.IsNull() || !message.IsKnown() {
 				return hcl.Diagnostics{fault(check.message.Range(), "Wrong type for error_message", "Expected a string.")}
@@ -128,7 +128,7 @@ func (v *Variable) Validate(name string, host cty.Value, at hcl.Range, evaluate 
 			at = v.Range
 		}
 		return hcl.Diagnostics{fault(at, fmt.Sprintf("Invalid value for host variable %q", v.Name),
-			"%s (On host %q; the condition stands at %s:%d.)", text, name, check.condition.Range().Filename, check.condition.Range().Start.Line)}
+			"%s (On host %q; the condition is at %s:%d.)", text, name, check.condition.Range().Filename, check.condition.Range().Start.Line)}
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
 	}
 	return files, hcl.Diagnostics{{
 		Severity: hcl.DiagWarning, Summary: "Not all of the inventory directory is read",
-		Detail: fmt.Sprintf("Below %s, only the directories group_vars and host_vars are read, not %s: name it with another -i.", path, strings.Join(others, ", ")),
+		Detail: fmt.Sprintf("Below %s, only the directories group_vars and host_vars are read, not %s: pass it with another -i.", path, strings.Join(others, ", ")),
 	}}
 }
 
@@ -100,7 +100,7 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 	}
 	found, err := ansible.Load(files, read, run, func(sealed []byte) (cty.Value, error) { return d.secrets.Value("the value", sealed) })
 	for _, words := range programs.said {
-		d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "The inventory program has something to say", Detail: words})
+		d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Message from the inventory program", Detail: words})
 	}
 	if err != nil {
 		d.ansibleError(err, files)
@@ -119,7 +119,7 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 			decl.children = append(decl.children, member{child, at})
 		}
 		if slices.ContainsFunc(d.groups, func(o *groupDecl) bool { return o.name == g.Name }) {
-			d.errorf(at, "Duplicate group", "The HCL inventory has a group %q, too.", g.Name)
+			d.errorf(at, "Duplicate group", "The HCL inventory also has a group %q.", g.Name)
 			continue
 		}
 		d.groups = append(d.groups, decl)
@@ -132,7 +132,7 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 			d.errorf(at, "Invalid host name", "%q is not a host name. Host names consist of letters, digits, \".\", \"_\" and \"-\", and begin with a letter, a digit or \"_\".", h.Name)
 			continue
 		case slices.ContainsFunc(d.hosts, func(o *hostDecl) bool { return o.name == h.Name }):
-			d.errorf(at, "Duplicate host", "The HCL inventory has a host %q, too.", h.Name)
+			d.errorf(at, "Duplicate host", "The HCL inventory also has a host %q.", h.Name)
 			continue
 		}
 		decl := &hostDecl{name: h.Name, at: at}
@@ -145,8 +145,8 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 	}
 	if len(unused) > 0 {
 		d.diags = append(d.diags, &hcl.Diagnostic{
-			Severity: hcl.DiagWarning, Summary: "Some variables of Ansible are not used",
-			Detail: fmt.Sprintf("They are variables of the hosts and nothing more: %s. What concerns SSH, such as ProxyJump, goes into ~/.ssh/config; passwords are asked for by --ask-pass and --ask-become-pass.",
+			Severity: hcl.DiagWarning, Summary: "Some Ansible variables are not used",
+			Detail: fmt.Sprintf("They only become variables of the hosts: %s. Settings of SSH, such as ProxyJump, belong in ~/.ssh/config; for passwords, use --ask-pass and --ask-become-pass.",
 				strings.Join(slices.Sorted(maps.Keys(unused)), ", ")),
 		})
 	}
@@ -159,7 +159,7 @@ func lineRange(file string, line int) hcl.Range {
 
 // ansibleError reports the error that stopped the reading. It does not show lines of variable files, which may contain passwords.
 func (d *declarations) ansibleError(err error, files []string) {
-	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Inventory of Ansible cannot be read", Detail: err.Error()}
+	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "The Ansible inventory cannot be read", Detail: err.Error()}
 	var at *ansible.Error
 	if errors.As(err, &at) && at.Line > 0 && slices.Contains(files, at.File) {
 		diag.Detail, diag.Subject = at.Problem, lineRange(at.File, at.Line).Ptr()
@@ -221,7 +221,7 @@ func (d *declarations) connection(decl *hostDecl, h *ansible.Host, unused map[st
 					}
 					decl.connection = &kind
 				default:
-					d.errorf(decl.at, "Unknown connection", "ansible_connection of %s is %q; hlplay has ssh and local.", h.Name, kind)
+					d.errorf(decl.at, "Unknown connection", "ansible_connection of %s is %q; hlplay supports ssh and local.", h.Name, kind)
 				}
 			}
 		default:

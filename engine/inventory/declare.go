@@ -78,7 +78,7 @@ func (d *declarations) file(file *hcl.File) {
 func (d *declarations) addDefaults(block *hclsyntax.Block) {
 	at := block.DefRange()
 	if len(block.Labels) != 0 {
-		d.errorf(at, "Name not expected", "The defaults block has no name: it applies to all hosts.")
+		d.errorf(at, "Unexpected name", "The defaults block has no name: it applies to all hosts.")
 	}
 	if d.defaultsAt != nil {
 		d.errorf(at, "Duplicate defaults", "There is a defaults block already, at %s.", d.defaultsAt)

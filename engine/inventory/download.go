@@ -37,7 +37,7 @@ func (d *decoder) download(block *hclsyntax.Block, before []Download) (Download,
 				continue
 			}
 			if raw, err := hex.DecodeString(*sum); err != nil || len(raw) != sha256.Size {
-				d.errorf(attr.Expr.Range(), "Invalid download", "%q is no SHA-256 sum: expected 64 hexadecimal digits.", *sum)
+				d.errorf(attr.Expr.Range(), "Invalid download", "%q is not a SHA-256 checksum: expected 64 hexadecimal digits.", *sum)
 				sum = nil
 			}
 			set(&dl.SHA256, sum)

@@ -32,7 +32,7 @@ func (d *declarations) addVariable(block *hclsyntax.Block, group string) {
 		return
 	}
 	if v.Hosts != nil {
-		d.errorf(v.Hosts.NameRange, "Hosts of a host variable", "Only a playbook says with hosts which hosts have a variable. Here the block stands in the group whose hosts have it, or at the top level for all.")
+		d.errorf(v.Hosts.NameRange, "Hosts of a host variable", "hosts is for declarations in a playbook. In an inventory, put the block into the group whose hosts have the variable, or at the top level for all hosts.")
 	}
 	for _, other := range d.vars {
 		if other.Name == v.Name && other.group == group {

@@ -175,7 +175,7 @@ func ignored(path string, others []fs.DirEntry) hcl.Diagnostics {
 	}
 	return hcl.Diagnostics{{
 		Severity: hcl.DiagWarning, Summary: "Not all of the inventory directory is read",
-		Detail: fmt.Sprintf("hlplay reads only those files of a directory whose names end in .hcl; %s also contains %s.", path, strings.Join(names, ", ")),
+		Detail: fmt.Sprintf("In a directory, hlplay reads only files whose names end in .hcl; %s also contains %s.", path, strings.Join(names, ", ")),
 	}}
 }
 

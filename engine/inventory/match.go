@@ -76,7 +76,7 @@ func (inv *Inventory) Group(name string) *Group {
 // is not an error.
 func (inv *Inventory) Match(pattern string) ([]*Host, error) {
 	if strings.TrimSpace(pattern) == "" {
-		return nil, errors.New("the pattern of hosts is empty; \"all\" means all hosts")
+		return nil, errors.New("the host pattern is empty; \"all\" means all hosts")
 	}
 	var plain, required, excluded []map[*Host]bool
 	for _, term := range terms(pattern) {

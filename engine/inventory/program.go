@@ -83,9 +83,9 @@ func (p *programs) run(path string, args ...string) (answer []byte, program bool
 	case ctx.Err() != nil:
 		return nil, true, fmt.Errorf("%s: it did not end within %s", path, programTime)
 	case errors.Is(err, exec.ErrWaitDelay):
-		return nil, true, fmt.Errorf("%s: it has ended, but something that it started keeps its output open", name)
+		return nil, true, fmt.Errorf("%s: it has ended, but a process that it started keeps its output open", name)
 	case err != nil && words != "":
-		return nil, true, fmt.Errorf("%s: %w; it says: %s", name, err, words)
+		return nil, true, fmt.Errorf("%s: %w; its output: %s", name, err, words)
 	case errors.Is(err, os.ErrNotExist): // the interpreter in its first line
 		return nil, true, fmt.Errorf("%s: %w (is the program in its first line installed?)", name, err)
 	case err != nil:

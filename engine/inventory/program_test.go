@@ -48,15 +48,15 @@ func TestProgramsThatGiveNoInventory(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		"it fails":                {"#!/bin/sh\necho no such region >&2\nexit 3\n", 0o755, "hosts --list: exit status 3; it says: no such region"},
+		"it fails":                {"#!/bin/sh\necho no such region >&2\nexit 3\n", 0o755, "hosts --list: exit status 3; its output: no such region"},
 		"it says nothing":         {"#!/bin/sh\nexit 3\n", 0o755, "hosts --list: exit status 3"},
 		"no JSON":                 {"#!/bin/sh\necho hello\n", 0o755, "hosts --list:1: expected JSON: invalid character 'h' looking for beginning of value"},
-		"others may write to it":  {"#!/bin/sh\necho '{}'\n", 0o777, "hosts is not run, because every user can write to it (run chmod o-w): a program must be writable by nobody but you and root"},
+		"others may write to it":  {"#!/bin/sh\necho '{}'\n", 0o777, "hosts is not run, because every user can write to it (run chmod o-w): only you and root may have write access to a program"},
 		"its group may":           {"#!/bin/sh\necho '{}'\n", 0o775, "its group can write to it"},
 		"it takes for ever":       {"#!/bin/sh\nexec tail -f /dev/null\n", 0o755, "it did not end within 1s"},
 		"it prints for ever":      {"#!/bin/sh\nexec cat /dev/zero\n", 0o755, "its answer is larger than 64 MiB, the limit for an inventory"},
 		"it explains itself":      {"#!/bin/sh\necho no such region >&2\necho hello\n", 0o755, "hosts --list says: no such region"},
-		"something stays behind":  {"#!/bin/sh\ntail -f /dev/null --pid=$PPID &\necho '{}'\n", 0o755, "hosts --list: it has ended, but something that it started keeps its output open"},
+		"something stays behind":  {"#!/bin/sh\ntail -f /dev/null --pid=$PPID &\necho '{}'\n", 0o755, "hosts --list: it has ended, but a process that it started keeps its output open"},
 		"its interpreter is away": {"#!/nowhere/python\n", 0o755, "is the program in its first line installed?"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -83,7 +83,7 @@ var debianReleases = []string{"bullseye", "bookworm", "trixie", "forky", "sid"}
 func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 	var s rehearsalSettings
 	if len(block.Labels) != 0 {
-		d.errorf(block.DefRange(), "Name not expected", "A rehearsal block has no name: it belongs to the block that contains it.")
+		d.errorf(block.DefRange(), "Unexpected name", "A rehearsal block has no name: it belongs to the block that contains it.")
 	}
 	for _, attr := range attributes(block.Body) {
 		switch attr.Name {

@@ -76,7 +76,7 @@ func TestDeclaredDownloads(t *testing.T) {
 	for text, want := range map[string]string{
 		`download "ftp://x/a" {}`:                                   `"ftp://x/a" is not a URL`,
 		"download \"https://x/a\" {}\n download \"https://x/a\" {}": `has a download "https://x/a" already`,
-		`download "https://x/a" { sha256 = "abc" }`:                 `"abc" is no SHA-256 sum`,
+		`download "https://x/a" { sha256 = "abc" }`:                 `"abc" is not a SHA-256 checksum`,
 		`download "https://x/a" { files = { "/etc/x" = "" } }`:      `"/etc/x" is not the path of a file in an archive`,
 		`download "https://x/a" { text = "" }`:                      "content",
 	} {

@@ -20,7 +20,7 @@ func (d *playDecoder) allow(body *hclsyntax.Body) map[string]string {
 	}
 	at := body.Attributes["allow"].Expr.Range()
 	if !v.Type().IsObjectType() && !v.Type().IsMapType() || v.IsNull() || !v.IsWhollyKnown() {
-		d.report(fault(at, "allow holds no reasons", fmt.Sprintf("Expected the names of warnings, each with the reason why it does not matter here: { %s = \"no guests run here\" }.", modules.AdviceNetworkingRestart)))
+		d.report(fault(at, "wrong type for allow", fmt.Sprintf("Expected an object that gives, for each warning to ignore, the reason: { %s = \"no guests run here\" }.", modules.AdviceNetworkingRestart)))
 		return nil
 	}
 	reasons := map[string]string{}
@@ -29,7 +29,7 @@ func (d *playDecoder) allow(body *hclsyntax.Body) map[string]string {
 		case !slices.Contains(modules.AdviceNames, name):
 			d.report(fault(at, fmt.Sprintf("there is no warning %q", name), strings.TrimSpace(didYouMean(name, modules.AdviceNames))))
 		case reason.Type() != cty.String || reason.IsNull() || strings.TrimSpace(reason.AsString()) == "":
-			d.report(fault(at, fmt.Sprintf("no reason is given for %s", name), fmt.Sprintf("Say why it does not matter here: %s = \"…\".", name)))
+			d.report(fault(at, fmt.Sprintf("no reason is given for %s", name), fmt.Sprintf("Say why it can be ignored here: %s = \"…\".", name)))
 		default:
 			reasons[name] = reason.AsString()
 		}
@@ -57,7 +57,7 @@ func advise(m modules.Module, t *Task, body *hclsyntax.Body) hcl.Diagnostics {
 
 // Advised returns what the advice recommends, and how a task silences it.
 func Advised(a modules.Advice) string {
-	return fmt.Sprintf("%s. Where the form is meant, say why at the task: allow = { %s = \"…\" }.", a.Want, a.Name)
+	return fmt.Sprintf("%s. If this form is intended, say why in the task: allow = { %s = \"…\" }.", a.Want, a.Name)
 }
 
 // new returns the diagnostics without warnings that have already been reported, for another item or host.

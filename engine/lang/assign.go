@@ -75,11 +75,11 @@ func assignMap(field reflect.Value, v cty.Value) error {
 	all := reflect.MakeMap(field.Type())
 	for key, element := range v.AsValueMap() {
 		if element.IsNull() {
-			return errors.New("a value of the map is null: expected none that is")
+			return errors.New("a value in the map is null: expected values that are not null")
 		}
 		target := reflect.New(field.Type().Elem()).Elem()
 		if err := assign(target, element); err != nil {
-			return fmt.Errorf("in a value of the map: %w", err)
+			return fmt.Errorf("a value in the map: %w", err)
 		}
 		all.SetMapIndex(reflect.ValueOf(key).Convert(field.Type().Key()), target)
 	}
@@ -99,14 +99,14 @@ func assignNumber(field reflect.Value, n *big.Float) error {
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		i, accuracy := n.Uint64()
 		if accuracy != big.Exact || field.OverflowUint(i) {
-			return errors.New("expected a whole number that is not negative and not too large")
+			return errors.New("expected a whole number that is not negative and fits the argument")
 		}
 		field.SetUint(i)
 		return nil
 	}
 	i, accuracy := n.Int64()
 	if accuracy != big.Exact || field.OverflowInt(i) {
-		return errors.New("expected a whole number in the range of the argument")
+		return errors.New("expected a whole number that fits the argument")
 	}
 	field.SetInt(i)
 	return nil

@@ -52,13 +52,13 @@ func noAttribute(path hcl.Traversal, name string, object cty.Value, at hcl.Range
 		if path.RootName() == "hosts" {
 			of = strings.TrimSuffix(subject, ".vars")
 		}
-		return fault(at, fmt.Sprintf("the inventory gives %s no variable %q", of, name),
-			fmt.Sprintf("%s For one that only some hosts have, write try(%s.%s, DEFAULT).", detail, subject, name))
+		return fault(at, fmt.Sprintf("%s has no variable %q in the inventory", of, name),
+			fmt.Sprintf("%s If only some hosts have it, write try(%s.%s, DEFAULT).", detail, subject, name))
 	case path.RootName() == "hosts" && len(path) == 3 && strings.HasSuffix(subject, ".result"):
 		return fault(at, fmt.Sprintf("%s has no result %q", strings.TrimSuffix(subject, ".result"), name),
-			fmt.Sprintf("The task that registers it has not run there. If that may be, write try(%s.%s, DEFAULT).", subject, name))
+			fmt.Sprintf("The task that registers it has not run on that host. If that can happen, write try(%s.%s, DEFAULT).", subject, name))
 	case subject == "vars" && len(names) == 0:
-		detail = "No vars are in force here. Those of a play cannot refer to one another, and a role does not see them."
+		detail = "No vars are set here. Those of a play cannot refer to one another, and a role does not see them."
 	case len(names) == 0:
 		detail = "It has no attributes."
 	}

@@ -55,7 +55,7 @@ func (t *Task) Become(host string) *Become {
 // the values are needed before anything is read from the host.
 func (l *loader) becoming(body *hclsyntax.Body, p place, hosts []string) becoming {
 	p.roots = append(p.roots[:len(p.roots):len(p.roots)], "host")
-	p.why = "It is decided before a host is connected to, so only var, local, host, hosts, groups and play can be used."
+	p.why = "It is evaluated before any connection is made, so only var, local, host, hosts, groups and play can be used."
 	differs := false
 	for _, name := range []string{"become", "become_user"} {
 		if attr := body.Attributes[name]; attr != nil {
@@ -85,7 +85,7 @@ func (l *loader) becoming(body *hclsyntax.Body, p place, hosts []string) becomin
 			continue
 		}
 		for _, d := range faults {
-			d.Detail += fmt.Sprintf(" This is so on %s.", name)
+			d.Detail += fmt.Sprintf(" This happens on %s.", name)
 		}
 		break
 	}
@@ -104,7 +104,7 @@ func (l *loader) become(body *hclsyntax.Body, p place) *Become {
 		b.Enabled = false
 		if hasUser {
 			l.report(fault(body.Attributes["become_user"].Expr.Range(), "become_user without become",
-				"become is false, so no user can be become. Take out one of the two."))
+				"become_user has no effect while become is false. Remove one of the two."))
 		}
 	}
 	return b

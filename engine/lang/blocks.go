@@ -36,7 +36,7 @@ func (l *loader) check(body *hclsyntax.Body, s shape) {
 			if len(s.blocks) > 0 {
 				detail += ", only the blocks " + strings.Join(s.blocks, ", ")
 			}
-			l.report(fault(attr.NameRange, fmt.Sprintf("%q cannot stand here", attr.Name), detail+"."))
+			l.report(fault(attr.NameRange, fmt.Sprintf("%q is not allowed here", attr.Name), detail+"."))
 		default:
 			advice := didYouMean(attr.Name, slices.Concat(s.attributes, s.blocks))
 			if habit := argumentHabit(attr.Name); habit != "" && !strings.HasPrefix(s.what, "module ") {
@@ -89,7 +89,7 @@ func upperFirst(s string) string {
 func (l *loader) label(block *hclsyntax.Block, meaning string) (string, bool) {
 	if len(block.Labels) != 1 || strings.TrimSpace(block.Labels[0]) == "" {
 		l.report(fault(block.DefRange(), fmt.Sprintf("%s block needs one label", block.Type),
-			fmt.Sprintf("Write %s in quotes behind %s, and nothing else before the brace: %s %q { … }.", meaning, block.Type, block.Type, "…")))
+			fmt.Sprintf("Write %s in quotes after %s, and nothing else before the brace: %s %q { … }.", meaning, block.Type, block.Type, "…")))
 		return "", false
 	}
 	return block.Labels[0], true
@@ -132,7 +132,7 @@ func (l *loader) constants(dir string) place {
 // static returns the place of expressions that are evaluated before any host is known.
 func (l *loader) static(dir string) place {
 	return place{roots: []string{"var", "local"},
-		why: "It is decided before any host is asked, so only var and local can be used.",
+		why: "It is evaluated before any host is contacted, so only var and local can be used.",
 		ctx: l.space.context(dir, nil)}
 }
 
@@ -147,7 +147,7 @@ func (l *loader) inventory(dir, play string, hosts []string) place {
 	}
 	values["play"] = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(play), "hosts": all, "selected": selected})
 	return place{roots: []string{"var", "local", "hosts", "groups", "play"},
-		why: "It is decided for all hosts together, so only var, local, hosts, groups and play can be used.",
+		why: "It is evaluated once for all hosts, so only var, local, hosts, groups and play can be used.",
 		ctx: l.space.context(dir, values)}
 }
 
@@ -238,7 +238,7 @@ func (l *loader) stringList(body *hclsyntax.Body, name string, p place) []string
 	for _, element := range v.Elements() {
 		s, err := convert.Convert(element, cty.String)
 		if err != nil || s.IsNull() || s.AsString() == "" {
-			l.report(fault(at, fmt.Sprintf("wrong type in %s", name), fmt.Sprintf("Expected a list of strings that are not empty, found %s in it.", found(element))))
+			l.report(fault(at, fmt.Sprintf("wrong type in %s", name), fmt.Sprintf("Expected a list of non-empty strings, found %s in it.", found(element))))
 			return nil
 		}
 		all = append(all, s.AsString())
@@ -256,7 +256,7 @@ func (l *loader) tags(body *hclsyntax.Body, p place) []string {
 				parts[i] = fmt.Sprintf("%q", strings.TrimSpace(part))
 			}
 			l.report(fault(body.Attributes["tags"].Expr.Range(), fmt.Sprintf("%q is not a tag", tag),
-				fmt.Sprintf("--tags could not name it. Write tags = [%s].", strings.Join(parts, ", "))))
+				fmt.Sprintf("--tags could not select it. Write tags = [%s].", strings.Join(parts, ", "))))
 			return nil
 		}
 	}

@@ -29,10 +29,10 @@ const (
 	widest = 1 << 16
 )
 
-const tooMuchDetail = "Nobody needs a value of that size: is something doubled with each step, or a loop within a loop?"
+const tooMuchDetail = "Look for something that doubles with every step, or for nested loops."
 
 // errTooMuch is returned for an expression whose value exceeds the limits.
-var errTooMuch = fmt.Errorf("it makes more than %d MiB of text or %d elements", mostText>>20, mostElements)
+var errTooMuch = fmt.Errorf("it produces more than %d MiB of text or %d elements", mostText>>20, mostElements)
 
 // weight returns how much text a value holds; ok reports whether the text and the number of elements are within the
 // limits. A value may contain the same part many times over, so a complete walk might never end.
@@ -202,7 +202,7 @@ func shallow(src []byte) error {
 // fewAliases rejects YAML whose aliases may multiply.
 func fewAliases(src []byte) error {
 	if n := len(yamlAlias.FindAllIndex(src, mostAliases+1)); n > mostAliases {
-		return fmt.Errorf("it has more than %d aliases (*name), and they can stand for a value that no memory holds: write the values out", mostAliases)
+		return fmt.Errorf("it has more than %d aliases (*name), which can expand to a value too large for memory: write the values out", mostAliases)
 	}
 	return shallow(src)
 }

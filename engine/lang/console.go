@@ -60,8 +60,8 @@ func (c *Console) Ask(text string) (*Question, *hcl.File, hcl.Diagnostics) {
 	c.loader.diags = nil
 	c.loader.references(expr, place{
 		what: "the console", roots: []string{"var", "local", "host", "hosts", "groups", "facts"},
-		why:     "An expression of the console belongs to no task and no play.",
-		onlyOwn: "The console is connected to one host: facts.NAME are those of that one. Start it with another to read its facts.",
+		why:     "An expression in the console belongs to no task and no play.",
+		onlyOwn: "The console is connected to one host, and facts.NAME are the facts of that host. To read the facts of another, start the console with it.",
 		ctx:     c.loader.playbook.space.context(c.dir, nil),
 	})
 	r := newReferences()

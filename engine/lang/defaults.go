@@ -80,7 +80,7 @@ func (a *Argument) readDefault(field reflect.StructField) error {
 		return fmt.Errorf("its default %q: %w", text, err)
 	}
 	if wrong, ok := a.wrongChoice(value); ok {
-		return fmt.Errorf("its default %q is none of its choices", wrong)
+		return fmt.Errorf("its default %q is not one of its choices", wrong)
 	}
 	a.value, a.Default = value, text
 	if a.want == cty.String {
@@ -107,7 +107,7 @@ func defaultValue(text string, want cty.Type) (cty.Value, error) {
 		return cty.NilVal, err
 	}
 	if value.IsNull() {
-		return cty.NilVal, errors.New("null is no default")
+		return cty.NilVal, errors.New("null cannot be a default")
 	}
 	return value, nil
 }

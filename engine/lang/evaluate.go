@@ -159,7 +159,7 @@ func truth(v cty.Value, expr hcl.Expression, what string) (cty.Value, *hcl.Diagn
 // unquoteCondition returns advice for somebody who wrote a condition as text.
 func unquoteCondition(v cty.Value) string {
 	if v.Type() == cty.String {
-		return " A condition stands without quotes."
+		return " Write a condition without quotes."
 	}
 	return ""
 }
@@ -210,7 +210,7 @@ func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Dia
 	}
 	if len(marks) > 0 && !isList {
 		return nil, false, fault(expr.Range(), "for_each is sensitive",
-			"The keys of a map and the members of a set are shown. Use a list, or nonsensitive(keys(…)).")
+			"The keys of a map and the members of a set appear in the output. Use a list, or nonsensitive(keys(…)).")
 	}
 	all = make([]Item, 0, v.LengthInt())
 	for it := v.ElementIterator(); it.Next(); {
@@ -223,13 +223,13 @@ func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Dia
 		}
 		key, err := convert.Convert(key, cty.String)
 		if err != nil {
-			return nil, false, fault(expr.Range(), "wrong type for for_each", "A set must be one of strings, numbers or bools. For others use a list, or a map with a key for each.")
+			return nil, false, fault(expr.Range(), "wrong type for for_each", "A set must contain strings, numbers or bools. For other types use a list, or a map with a key for each item.")
 		}
 		if !key.IsKnown() {
 			return nil, false, nil
 		}
 		if key.IsNull() {
-			return nil, false, fault(expr.Range(), "for_each has null in its set", "Take it out: a member is the key of its item.")
+			return nil, false, fault(expr.Range(), "the set of for_each contains null", "Remove it: each member is the key of its item.")
 		}
 		item.Key = key.AsString()
 		all = append(all, item)

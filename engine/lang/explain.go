@@ -76,10 +76,10 @@ func (p *Playbook) Explain(t *Task) string {
 		row("for each", p.text(t.ForEach.Range()))
 	}
 	if t.RunOnce {
-		row("runs", "once, on one host for all")
+		row("runs", "once, on one host on behalf of all")
 	}
 	if t.Delegate != "" {
-		row("acts", "on "+t.Delegate+", for its hosts one after the other")
+		row("acts", "on "+t.Delegate+", for one of its hosts at a time")
 	}
 	if len(t.Tags) > 0 {
 		row("tags", strings.Join(t.Tags, ", "))
@@ -104,12 +104,12 @@ func (p *Playbook) Explain(t *Task) string {
 func verified(t *Task) string {
 	module := t.Module.New()
 	if m, ok := module.(modules.Reader); ok && m.OnlyReads() {
-		return "nothing is changed; the task fails if what it reads is not as it asks"
+		return "it changes nothing; it fails if the host is not as the task requires"
 	}
 	if _, ok := module.(modules.Opaque); ok {
 		return "by the exit code of the program, and by creates, removes, unless or only_if if the task has one of them"
 	}
-	return "after its steps the host is read again and the task is planned anew; it fails if anything is left to do"
+	return "after its steps the host is read and the task planned again; it fails if anything is left to do"
 }
 
 // text returns the source of a range on one line.

@@ -153,7 +153,7 @@ var collectionFunctions = []definition{
 	{"zipmap", "A map made of a list of keys and a list of values.", "", stdlib.ZipmapFunc},
 	{"can", "Whether an expression evaluates without an error.", "expression", tryfunc.CanFunc},
 	{"try", "The value of the first expression that evaluates without an error.", "expressions…", tryfunc.TryFunc},
-	{"nonsensitive", "The value without its sensitive mark, so that it is shown: only for what discloses no secret.", "value", nonsensitiveFunc},
+	{"nonsensitive", "The value without its sensitive mark, so that it is shown; only for values that disclose no secret.", "value", nonsensitiveFunc},
 	{"sensitive", "The value marked as sensitive: it is redacted wherever it surfaces.", "value", sensitiveFunc},
 	{"tobool", "The value as true or false.", "value", stdlib.MakeToFunc(cty.Bool)},
 	{"tolist", "The value as a list.", "value", toCollection(cty.List(cty.DynamicPseudoType))},

@@ -85,7 +85,7 @@ var oneFunc = function.New(&function.Spec{
 		case ty.IsTupleType() && ty.Length() == 0:
 			return cty.DynamicPseudoType, nil
 		case ty.IsTupleType():
-			return cty.NilType, function.NewArgError(0, errors.New("the list has several elements: expected one at most"))
+			return cty.NilType, function.NewArgError(0, errors.New("the list has several elements: expected at most one"))
 		}
 		return cty.NilType, function.NewArgError(0, errors.New("expected a list or a set"))
 	},
@@ -99,7 +99,7 @@ var oneFunc = function.New(&function.Spec{
 			_, element := it.Element()
 			return element, nil
 		}
-		return cty.NilVal, function.NewArgError(0, errors.New("the list has several elements: expected one at most"))
+		return cty.NilVal, function.NewArgError(0, errors.New("the list has several elements: expected at most one"))
 	},
 })
 
@@ -114,7 +114,7 @@ var sumFunc = function.New(&function.Spec{
 		for it := args[0].ElementIterator(); it.Next(); {
 			_, n := it.Element()
 			if n.IsNull() {
-				return cty.NilVal, function.NewArgError(0, errors.New("the list has a null in it: expected numbers"))
+				return cty.NilVal, function.NewArgError(0, errors.New("the list contains null: expected numbers"))
 			}
 			var err error
 			if total, err = stdlib.Add(total, n); err != nil {

@@ -62,14 +62,14 @@ func fileFunctions(from caller, read *files) []definition {
 		{"dirname", "A path without its last element.", "path", textFunction(cty.String, func(a []string) (cty.Value, error) {
 			return cty.StringVal(path.Dir(a[0])), nil
 		}, "path")},
-		{"env", "A variable of the controller's environment, or a default if it is not set; an error without one.", "name, default", envFunc},
-		{"file", "The text of a file of the controller, which is read once a run. Here and below, a path is relative to the file that calls the function.", "", file},
-		{"filebase64", "The content of a file of the controller in Base64.", "", fileBase64},
+		{"env", "An environment variable of the controller, or a default if it is not set; an error if there is no default.", "name, default", envFunc},
+		{"file", "The text of a file on the controller, which is read once per run. Here and below, a path is relative to the file that calls the function.", "", file},
+		{"filebase64", "The content of a file on the controller in Base64.", "", fileBase64},
 		{"fileexists", "Whether the controller has a file.", "", exists},
-		{"fileset", "The sorted paths of the files below a directory of the controller that match a pattern, such as `**/*.tmpl`; they are relative to the directory.", "", fileset},
+		{"fileset", "The sorted paths of the files below a directory on the controller that match a pattern, such as `**/*.tmpl`; they are relative to the directory.", "", fileset},
 		{secret.ValueFunction, "The text of an encrypted secret, as `hlplay secret encrypt` prints it; it is sensitive.", "", opening[secret.ValueFunction]},
-		{secret.FileFunction, "The text of a file of the controller that is encrypted as a whole; it is sensitive. The other functions see such a file as it is.", "", opening[secret.FileFunction]},
-		{"templatefile", "The text of a file of the controller with its ${…} and %{…} filled in from an object of variables.", "", templateFunction(from, read, nil)},
+		{secret.FileFunction, "The text of a file on the controller that is encrypted as a whole; it is sensitive. The other functions see such a file as it is.", "", opening[secret.FileFunction]},
+		{"templatefile", "The text of a file on the controller with its ${…} and %{…} filled in from an object of variables.", "", templateFunction(from, read, nil)},
 	}
 }
 
@@ -142,7 +142,7 @@ func templateFunction(from caller, read *files, under *rendering) function.Funct
 				return cty.NilVal, err
 			}
 			if from.depth >= deepest {
-				return cty.NilVal, fmt.Errorf("%d templates render each other: %s is probably part of a circle", deepest, name)
+				return cty.NilVal, fmt.Errorf("templates render each other %d levels deep: %s is probably part of a cycle", deepest, name)
 			}
 			expr, diags := read.open(name).template()
 			if diags.HasErrors() {

@@ -113,7 +113,7 @@ var cidrSubnetFunc = function.New(&function.Spec{
 		}
 		bits := int(more.Int64())
 		if n.Sign() < 0 || n.Cmp(space(bits)) >= 0 {
-			return cty.NilVal, function.NewArgError(2, fmt.Errorf("%d more bits number the networks from 0 to %s", bits, new(big.Int).Sub(space(bits), big.NewInt(1))))
+			return cty.NilVal, function.NewArgError(2, fmt.Errorf("with %d more bits, the networks are numbered from 0 to %s", bits, new(big.Int).Sub(space(bits), big.NewInt(1))))
 		}
 		addr := offset(p, n.Lsh(n, uint(free-bits)))
 		return cty.StringVal(netip.PrefixFrom(addr, p.Bits()+bits).String()), nil

@@ -68,7 +68,7 @@ var base64DecodeFunc = textFunction(cty.String, func(a []string) (cty.Value, err
 		return cty.NilVal, function.NewArgError(0, errors.New("the string is not Base64"))
 	}
 	if !utf8.Valid(raw) {
-		return cty.NilVal, function.NewArgError(0, errors.New("what the Base64 stands for is not UTF-8 text, and strings hold only text"))
+		return cty.NilVal, function.NewArgError(0, errors.New("the decoded content is not UTF-8 text, and strings hold only text"))
 	}
 	return cty.StringVal(string(raw)), nil
 }, "string")

@@ -15,35 +15,35 @@ import (
 var argumentHabits = map[string]string{
 	"with_items": "loop", "with_list": "loop", "with_dict": "loop", "loop": "loop", "with_fileglob": "loop", "with_sequence": "loop",
 	"name":         `The name is the block's label: task "NAME" { … }.`,
-	"hosts":        "Hosts are chosen for a whole play; a task for some of them has when = contains(groups.NAME, host.name).",
-	"failed_when":  "Write an assert on result.NAME in a task behind this one.",
-	"changed_when": "A module finds out by itself what changes; command has the argument reads.",
-	"check_mode":   "What only reads is done in check mode too: command has the argument reads.",
-	"local_action": `Write delegate_to = "localhost"; the inventory declares it: host "localhost" { connection = "local" }.`,
+	"hosts":        "A play chooses the hosts; for a task on some of them, write when = contains(groups.NAME, host.name).",
+	"failed_when":  "Write an assert on result.NAME in a task after this one.",
+	"changed_when": "A module detects changes itself; for a command that changes nothing, set reads.",
+	"check_mode":   "Tasks that only read also run in check mode; for a command that changes nothing, set reads.",
+	"local_action": `Write delegate_to = "localhost", and declare it in the inventory: host "localhost" { connection = "local" }.`,
 	"listen":       "A task names its handlers in notify.",
 	"no_log":       "Mark the value: sensitive(…), or sensitive = true in its variable.",
-	"gather_facts": "Facts are read when an expression asks for them; leave it out.",
+	"gather_facts": "Remove it: facts are read when an expression uses them.",
 	"remote_user":  "The user is set in the inventory: user = \"NAME\".",
-	"block":        "Tasks that share conditions stand in a group: group \"NAME\" { … }.",
+	"block":        "Put tasks that share conditions into a group: group \"NAME\" { … }.",
 	"tasks":        `Tasks are blocks: task "NAME" { … }.`,
 	"handlers":     `Handlers are blocks: handler "NAME" { … }.`,
 	"roles":        `A role is imported in a play: import "roles/NAME" { vars = { … } }.`,
-	"strategy":     "Leave it out; serial makes batches.",
+	"strategy":     "Remove it; serial makes batches.",
 }
 
 const loopHabit = "Write for_each = LIST; the module reads each.value, and each.key."
 
 var blockHabits = map[string]string{
-	"task":         `A task stands in a play: play "NAME" { hosts = "PATTERN" … }.`,
-	"handler":      `A handler stands in a play: play "NAME" { hosts = "PATTERN" … }.`,
+	"task":         `Put the task into a play: play "NAME" { hosts = "PATTERN" … }.`,
+	"handler":      `Put the handler into a play: play "NAME" { hosts = "PATTERN" … }.`,
 	"tasks":        `Write each task as a block of its own: task "NAME" { … }.`,
 	"handlers":     `Write each handler as a block of its own: handler "NAME" { … }.`,
-	"block":        `Tasks that share conditions stand in a group: group "NAME" { … }.`,
+	"block":        `Put tasks that share conditions into a group: group "NAME" { … }.`,
 	"vars":         "Write locals { NAME = VALUE }, or variable \"NAME\" { default = VALUE } for what can be set with -e.",
-	"host":         "Hosts stand in the inventory, a file of its own that -i names.",
-	"group":        "Groups of hosts stand in the inventory, a file of its own that -i names; groups of tasks stand in a play.",
+	"host":         "Declare hosts in the inventory, a separate file that you pass with -i.",
+	"group":        "Declare groups of hosts in the inventory, a separate file that you pass with -i; groups of tasks belong in a play.",
 	"include":      `Write import "FILE.hcl" {}.`,
-	"include_vars": "Values come from -e @FILE; defaults stand in variable blocks.",
+	"include_vars": "Pass values with -e @FILE; write defaults in variable blocks.",
 	"role":         `Write import "roles/NAME" { vars = { … } }.`,
 }
 
@@ -58,10 +58,10 @@ var nameHabits = map[string]string{
 	"hostvars":             `The variables of another host are hosts["NAME"].vars.`,
 	"group_names":          "The groups of the host are host.groups.",
 	"play_hosts":           "The hosts of the play are play.hosts.",
-	"omit":                 "An argument that is null is as if not given.",
+	"omit":                 "Write null: an argument that is null counts as not set.",
 	"yes":                  "Write true.", "Yes": "Write true.", "on": "Write true.", "True": "Write true.",
 	"no": "Write false.", "No": "Write false.", "off": "Write false.", "False": "Write false.",
-	"None": "Write null.", "none": "Write null.", "lookup": "A file of the controller is read by file(\"PATH\").",
+	"None": "Write null.", "none": "Write null.", "lookup": "To read a file on the controller, write file(\"PATH\").",
 }
 
 // argumentHabit returns advice for an argument name that Ansible users write, or "" if there is none.
@@ -106,7 +106,7 @@ func (l *loader) foreignTemplate(expr hcl.Expression) {
 		if advice == "" {
 			advice = fmt.Sprintf("Write ${%s}.", m[1])
 		}
-		d := fault(literal.Range(), fmt.Sprintf("%s stays as it is", m[0]), "Nothing fills it in: within text, expressions stand in ${…}. "+advice)
+		d := fault(literal.Range(), fmt.Sprintf("%s stays as it is", m[0]), "Nothing replaces it: in strings, expressions are written ${…}. "+advice)
 		d.Severity = hcl.DiagWarning
 		l.report(d)
 		return nil

@@ -39,7 +39,7 @@ func (l *loader) include(path string, from *hcl.Range, tags, trail []string) *so
 	for i, earlier := range trail {
 		if earlier == path {
 			l.report(fault(*from, "import cycle", fmt.Sprintf(
-				"%s would import itself: %s. Take one of these imports out.",
+				"%s would import itself: %s. Remove one of these imports.",
 				path, strings.Join(append(trail[i:len(trail):len(trail)], path), " → "))))
 			return &source{broken: true}
 		}
@@ -91,7 +91,7 @@ func (l *loader) importBlock(block *hclsyntax.Block, dir string, tags, trail []s
 	l.check(block.Body, importShape)
 	if roles.IsAddress(path) {
 		l.report(fault(block.LabelRanges[0], "an address imports a role",
-			"It cannot be that of a file with plays. A role stands in a play: play \"NAME\" { hosts = \"PATTERN\" … import \"ADDRESS\" {} }."))
+			"It cannot import a file with plays. Import the role in a play: play \"NAME\" { hosts = \"PATTERN\" … import \"ADDRESS\" {} }."))
 		return &source{}
 	}
 	// An import is read before any variable has a value, so its tags are constants.

@@ -245,7 +245,7 @@ func readProblem(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		if errors.Is(err, syscall.EISDIR) {
-			return "it is a directory, and a file is wanted; name a file in it"
+			return "it is a directory; name a file in it"
 		}
 		err = path.Err
 	}

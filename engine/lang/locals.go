@@ -53,7 +53,7 @@ func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
 	trail = append(trail[:len(trail):len(trail)], "local."+x.name)
 	if x.busy {
 		l.report(fault(x.at, fmt.Sprintf("local %q depends on itself", x.name),
-			fmt.Sprintf("Its value would be needed to find its value: %s. Break the circle.", strings.Join(trail, " → "))))
+			fmt.Sprintf("Its value depends on itself: %s. Break the cycle.", strings.Join(trail, " → "))))
 		return cty.DynamicVal
 	}
 	x.busy = true

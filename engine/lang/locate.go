@@ -49,7 +49,7 @@ func (l *loader) locate(label string, at hcl.Range, dir, from string) (roleFile,
 	path := importPath(dir, label)
 	if from != "" {
 		if inside, err := filepath.Rel(from, path); filepath.IsAbs(label) || err != nil || !filepath.IsLocal(inside) {
-			l.report(fault(at, "the import leads out of the role's repository", "A role that was fetched can import roles of its own repository by a relative path, and others by their address."))
+			l.report(fault(at, "the import path leaves the role's repository", "A fetched role can import roles of its own repository by relative path, and others by address."))
 			return roleFile{}, false
 		}
 	}
@@ -87,7 +87,7 @@ func (l *loader) locateAddress(label string, at hcl.Range) (roleFile, bool) {
 	file := fileOfRole(filepath.Join(found.dir, filepath.FromSlash(a.Path)))
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		l.report(fault(at, "there is no such role in the repository",
-			fmt.Sprintf("At %s it has no file %s: check what stands behind // in the address.", a.Revision, filepath.ToSlash(strings.TrimPrefix(file, found.dir+string(filepath.Separator))))))
+			fmt.Sprintf("At %s it has no file %s: check the path after // in the address.", a.Revision, filepath.ToSlash(strings.TrimPrefix(file, found.dir+string(filepath.Separator))))))
 		return roleFile{}, false
 	}
 	return roleFile{file, a.Name(), found.dir}, true

@@ -27,7 +27,7 @@ func (l *loader) play(pb playBlock, names map[string]hcl.Range) {
 	}
 	if earlier, ok := names[name]; ok {
 		l.report(fault(pb.block.LabelRanges[0], fmt.Sprintf("there are two plays %q", name),
-			fmt.Sprintf("The other one is at %s. Results are told apart by the names of play and task: rename one.", lineOf(earlier))))
+			fmt.Sprintf("The other one is at %s. Results are identified by the names of play and task: rename one.", lineOf(earlier))))
 	}
 	body := pb.block.Body
 	names[name] = pb.block.DefRange()
@@ -71,7 +71,7 @@ func expression(body *hclsyntax.Body, name string) hcl.Expression {
 // hosts returns the host pattern of a play.
 func (l *loader) hosts(block *hclsyntax.Block, dir string) string {
 	if block.Body.Attributes["hosts"] == nil {
-		l.report(fault(block.DefRange(), "the play does not say on which hosts it runs",
+		l.report(fault(block.DefRange(), "the play does not say which hosts it runs on",
 			`Add hosts = "PATTERN": the name of a host or a group, "all", or several with ":", ":!" and ":&" between them.`))
 		return ""
 	}
@@ -101,7 +101,7 @@ func (l *loader) pattern(body *hclsyntax.Body, dir string) string {
 	}
 	if l.options.Inventory != nil {
 		if _, err := l.options.Inventory.Names(pattern); err != nil {
-			l.report(fault(attr.Expr.Range(), fmt.Sprintf("hosts %q does not fit the inventory", pattern), sentence(err.Error())))
+			l.report(fault(attr.Expr.Range(), fmt.Sprintf("hosts %q does not match the inventory", pattern), sentence(err.Error())))
 		}
 	}
 	return pattern
@@ -139,7 +139,7 @@ func (l *loader) serial(body *hclsyntax.Body, at place) []string {
 		number, percent := strings.CutSuffix(size, "%")
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 1 || percent && n > 100 {
-			l.report(fault(body.Attributes["serial"].Expr.Range(), fmt.Sprintf("%q is not the size of a batch", size),
+			l.report(fault(body.Attributes["serial"].Expr.Range(), fmt.Sprintf("%q is not a batch size", size),
 				`Expected a whole number of at least 1, a percentage such as "30%", or a list of them.`))
 			return nil
 		}

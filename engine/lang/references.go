@@ -259,12 +259,12 @@ func (p place) result(name string, at hcl.Range) *hcl.Diagnostic {
 		return nil
 	}
 	if later, ok := p.registers[p.space.result(name)]; ok {
-		return fault(at, fmt.Sprintf("result %q is not there yet", name),
+		return fault(at, fmt.Sprintf("result %q does not exist yet", name),
 			fmt.Sprintf("It is registered at %s, which runs later. Move that task before this one.", lineOf(later)))
 	}
-	detail := "Give the task whose result is wanted an argument register = " + fmt.Sprintf("%q.", name)
+	detail := fmt.Sprintf("Add register = %q to the task that provides it.", name)
 	if near := suggest.Nearest(name, p.space.ownResults(sortedKeys(p.registers))); near != "" {
-		detail = fmt.Sprintf("Did you mean %q? If not: ", near) + "give" + strings.TrimPrefix(detail, "Give")
+		detail = fmt.Sprintf("Did you mean %q? If not: ", near) + "add" + strings.TrimPrefix(detail, "Add")
 	}
 	return fault(at, fmt.Sprintf("result %q is never registered", name), detail)
 }
@@ -288,9 +288,9 @@ func (l *loader) unknownRoot(root string, traversal hcl.Traversal, p place) *hcl
 	case near != "" && len(traversal) > 1:
 		hint = fmt.Sprintf("Did you mean %q?", near)
 	case len(traversal) == 1:
-		hint = fmt.Sprintf("Text stands in quotes: %q.", root)
+		hint = fmt.Sprintf("Write text in quotes: %q.", root)
 	case len(p.roots) > 0:
-		hint = "Expressions here see " + strings.Join(p.roots, ", ") + "."
+		hint = "Expressions here can use " + strings.Join(p.roots, ", ") + "."
 	default:
 		hint = p.why
 	}

@@ -62,7 +62,7 @@ func (d *playDecoder) imported(block *hclsyntax.Block, parent *Group, tags []str
 	for r := d.space.role; r != nil; r = r.outer.role {
 		trail = append([]string{r.file}, trail...)
 		if r.file == path {
-			d.report(fault(at, "import cycle", fmt.Sprintf("%s would import itself: %s. Take one of these imports out.", path, strings.Join(trail, " → "))))
+			d.report(fault(at, "import cycle", fmt.Sprintf("%s would import itself: %s. Remove one of these imports.", path, strings.Join(trail, " → "))))
 			return nil
 		}
 	}
@@ -96,7 +96,7 @@ func (d *playDecoder) imported(block *hclsyntax.Block, parent *Group, tags []str
 // importRounds returns the items of an import's for_each; known is false if they are not known without an inventory.
 func (d *playDecoder) importRounds(expr hcl.Expression) (all []Item, known bool) {
 	p := d.inventory
-	p.what, p.why = "for_each", "The for_each of an import decides which tasks there are, for all hosts together, so only var, local, hosts, groups and play can be used."
+	p.what, p.why = "for_each", "The for_each of an import decides which tasks exist, once for all hosts, so only var, local, hosts, groups and play can be used."
 	if !d.references(expr, p) {
 		return nil, true
 	}
@@ -120,14 +120,14 @@ func (d *playDecoder) importRounds(expr hcl.Expression) (all []Item, known bool)
 // perHost reports an argument that must be the same on all hosts but depends on something that differs.
 func (l *loader) perHost(expr hcl.Expression, what string) *hcl.Diagnostic {
 	return fault(expr.Range(), fmt.Sprintf("%s depends on the host", what), fmt.Sprintf(
-		"It is the same on all hosts, and what the import at %s gives to the role may differ: give it as another variable, from var, local or a constant.", lineOf(l.space.role.at)))
+		"It must be the same on all hosts, and the variable that the import at %s sets for it may differ: use a variable that is set from var, local or a constant.", lineOf(l.space.role.at)))
 }
 
 // round decodes one round of an import.
 func (d *playDecoder) round(of *Group, body *hclsyntax.Body, from roleFile, block *hclsyntax.Block, name string, each cty.Value) []Node {
 	if earlier, ok := d.roles[name]; ok {
 		d.report(fault(block.LabelRanges[0], fmt.Sprintf("role %q is imported twice in this play", name),
-			fmt.Sprintf("The other import is at %s. Tasks are told apart by the name of their role: give one of the imports another, name = \"…\".", lineOf(earlier))))
+			fmt.Sprintf("The other import is at %s. Tasks are identified by the name of their role: give one of the imports another name, name = \"…\".", lineOf(earlier))))
 		return nil
 	}
 	d.roles[name] = block.DefRange()
@@ -177,7 +177,7 @@ func (l *loader) roleBody(path string, from *hcl.Range) *hclsyntax.Body {
 	}
 	for _, block := range body.Blocks {
 		if block.Type == "play" {
-			l.report(fault(*from, fmt.Sprintf("%s has plays", path), "An import in a play is that of a role, which has tasks and handlers. Import a file with plays outside of them."))
+			l.report(fault(*from, fmt.Sprintf("%s has plays", path), "An import in a play imports a role, which has tasks and handlers. Import a file with plays at the top level."))
 			return nil
 		}
 	}
@@ -270,7 +270,7 @@ func (r *role) bind(given cty.Value) (cty.Value, hcl.Diagnostics) {
 		value := v.Default
 		if x, ok := all[v.Name]; ok {
 			at := r.givenAt(v.Name)
-			converted, d := v.convert(x.WithMarks(marks), at, "what is given here")
+			converted, d := v.convert(x.WithMarks(marks), at, "the value given here")
 			if value = converted; d != nil {
 				d.Subject = r.shownAt(v)
 				d.Detail += fmt.Sprintf(" It is declared at %s.", lineOf(v.Range))

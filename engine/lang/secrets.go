@@ -85,8 +85,8 @@ func (l *loader) tooShort(v cty.Value, at hcl.Range, what string, numbers bool) 
 	if !short {
 		return
 	}
-	d := fault(at, what+" is too short to be hidden", fmt.Sprintf("It is sensitive, but text of less than %d characters, or a number of less than %d digits, "+
-		"stands in too much of the output to be replaced there: it may be seen. Choose a longer one.", shortestSecret, shortestNumber))
+	d := fault(at, what+" is too short to be redacted", fmt.Sprintf("It is sensitive, but text of less than %d characters, or a number of less than %d digits, "+
+		"occurs too often in output to be replaced there, so it may be visible. Choose a longer one.", shortestSecret, shortestNumber))
 	d.Severity = hcl.DiagWarning
 	l.report(d)
 }

@@ -223,7 +223,7 @@ func readsOnly(expr hcl.Expression, roots ...string) bool {
 func (v *validator) settingsFit(t *Task, inside, s Scope) {
 	for _, c := range t.computed {
 		p := v.place(t.space, c.name, t.Dir, inside)
-		p.why = "It holds for the task with all of its items, so it cannot depend on one."
+		p.why = "It applies to the task with all of its items, so it cannot depend on one."
 		if v.references(c.expr, p) {
 			_, diags := t.take(&Settings{}, c, s)
 			v.report(diags...)

@@ -90,7 +90,7 @@ func (d *playDecoder) group(block *hclsyntax.Block, parent *Group, tags []string
 			continue
 		}
 		if parts[part.Type] {
-			d.report(fault(part.TypeRange, fmt.Sprintf("two %s blocks in one group", part.Type), "Join them into one."))
+			d.report(fault(part.TypeRange, fmt.Sprintf("two %s blocks in one group", part.Type), "Merge them into one."))
 			continue
 		}
 		parts[part.Type] = true
@@ -117,7 +117,7 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 	full := d.space.named(name)
 	if earlier, ok := d.names[full]; ok {
 		d.report(fault(block.LabelRanges[0], fmt.Sprintf("there are two tasks %q in this play", name),
-			fmt.Sprintf("The other one is at %s. Results are told apart by the names of tasks and handlers: rename one.", lineOf(earlier))))
+			fmt.Sprintf("The other one is at %s. Results are identified by the names of tasks and handlers: rename one.", lineOf(earlier))))
 	}
 	d.names[full] = block.DefRange()
 	s := taskShape
@@ -164,7 +164,7 @@ func (d *playDecoder) delegate(t *Task, body *hclsyntax.Body) string {
 	}
 	where := body.Attributes["delegate_to"].Expr.Range()
 	if name == "" {
-		d.report(fault(where, "delegate_to is empty", "Name a host of the inventory, or take it out."))
+		d.report(fault(where, "delegate_to is empty", "Name a host of the inventory, or remove delegate_to."))
 		return ""
 	}
 	if d.options.Inventory == nil {
@@ -177,7 +177,7 @@ func (d *playDecoder) delegate(t *Task, body *hclsyntax.Body) string {
 	}
 	if t.becomesApart() && !slices.Contains(d.hosts, name) {
 		d.report(fault(where, fmt.Sprintf("become depends on the host, and %s is not one of the play", name),
-			"So nothing says as whom the task acts there: give it a become of its own that does not depend on the host."))
+			"So the account to use there is not known: give the task its own become that does not depend on the host."))
 	}
 	return name
 }
@@ -230,7 +230,7 @@ func (d *playDecoder) module(t *Task, block *hclsyntax.Block) {
 	}
 	if first == nil {
 		d.report(fault(block.DefRange(), fmt.Sprintf("the %s has no module block", what),
-			"It needs one that says what is desired, such as file { … }. `hlplay doc` lists the modules."))
+			"Add one that describes the desired state, such as file { … }. `hlplay doc` lists the modules."))
 		return
 	}
 	t.ModuleRange, t.Body = first.DefRange(), first.Body
@@ -248,7 +248,7 @@ func (d *playDecoder) unknownModule(name string) string {
 	names := sortedKeys(d.schemas)
 	for _, here := range names {
 		if slices.Contains(d.schemas[here].spec.Aliases, name) {
-			return fmt.Sprintf("What it does in Ansible, %q does here: `hlplay doc %s`.", here, here)
+			return fmt.Sprintf("Use %q for what it does in Ansible: `hlplay doc %s`.", here, here)
 		}
 	}
 	if near := suggest.Nearest(name, names); near != "" {

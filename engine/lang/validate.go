@@ -239,8 +239,8 @@ func (v *validator) notifyCycles(p *Play) {
 	var follow func(h *Task, trail []string)
 	follow = func(h *Task, trail []string) {
 		if i := slices.Index(trail, h.Name); i >= 0 {
-			v.report(fault(h.notifyAt, "handlers notify each other in a circle",
-				strings.Join(append(trail[i:len(trail):len(trail)], h.Name), " → ")+". Take one of these notifications out."))
+			v.report(fault(h.notifyAt, "handlers notify each other in a cycle",
+				strings.Join(append(trail[i:len(trail):len(trail)], h.Name), " → ")+". Remove one of these notifications."))
 			return
 		}
 		if done[h] {
@@ -392,13 +392,13 @@ func (v *validator) body(body *hclsyntax.Body, schema BodySchema, what string, a
 			if b.Body.Label == nil {
 				v.noLabels(block)
 			} else if label, ok := v.label(block, b.Body.Label.Doc); ok && slices.ContainsFunc(there, func(other *hclsyntax.Block) bool { return slices.Equal(other.Labels, block.Labels) }) {
-				v.report(fault(block.LabelRanges[0], fmt.Sprintf("there are two blocks %s %q", b.Name, label), "Join them, or give the other its own name."))
+				v.report(fault(block.LabelRanges[0], fmt.Sprintf("there are two blocks %s %q", b.Name, label), "Merge them, or give one of them another name."))
 			}
 			there = append(there, block)
 			v.body(block.Body, b.Body, what+"."+b.Name, block.DefRange())
 		}
 		if len(there) > 1 && !b.Repeated {
-			v.report(fault(there[1].DefRange(), fmt.Sprintf("two %s blocks", b.Name), "There may be one only: join them, or write a task for each."))
+			v.report(fault(there[1].DefRange(), fmt.Sprintf("two %s blocks", b.Name), "Only one is allowed: merge them, or write a task for each."))
 		}
 		if len(there) == 0 && b.Required {
 			v.report(fault(at, fmt.Sprintf("%s needs a block %q", what, b.Name), fmt.Sprintf("Add %s { … }.", b.Name)))

@@ -52,7 +52,7 @@ func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 		}
 		if len(f.hosts) < len(hosts) {
 			on := *f.Diagnostic
-			on.Detail = strings.TrimSpace(fmt.Sprintf("%s This is so on %s.", on.Detail, few(f.hosts)))
+			on.Detail = strings.TrimSpace(fmt.Sprintf("%s This happens on %s.", on.Detail, few(f.hosts)))
 			f.Diagnostic = &on
 		}
 		v.report(f.Diagnostic)

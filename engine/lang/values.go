@@ -77,7 +77,7 @@ func notConstant(attr *hclsyntax.Attribute, why *hcl.Diagnostic) *hcl.Diagnostic
 		return fault(attr.NameRange, fmt.Sprintf("the value of %q cannot be read", attr.Name), why.Detail)
 	}
 	return fault(attr.NameRange, fmt.Sprintf("the value of %q is not constant", attr.Name),
-		"A file of values can use no variables, and of functions only secret and secret_file: write the value itself, text in quotes.")
+		"A file of values cannot use variables, and of the functions only secret and secret_file: write the value itself, with text in quotes.")
 }
 
 // commandLine returns a range for something that is not in a file.
@@ -90,7 +90,7 @@ func (l *loader) declared(name string, at hcl.Range) (*Variable, bool) {
 	if !ok {
 		detail := "A value is given for it, but the playbook declares no such variable." + didYouMean(name, sortedKeys(l.space.variables))
 		if name == "true" || name == "false" {
-			detail += " (In YAML the words y, n, yes, no, on and off are true and false unless they stand in quotes.)"
+			detail += " (In YAML the words y, n, yes, no, on and off mean true and false unless they are quoted.)"
 		}
 		l.report(fault(at, fmt.Sprintf("there is no variable %q", name), detail))
 	}
@@ -272,7 +272,7 @@ func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, e
 		l.report(fault(at, fmt.Sprintf("%s is empty", path), "Expected an object of variables."))
 		return nil
 	case nesting(src) > deepestData:
-		l.report(fault(at, fmt.Sprintf("%s is nested too deeply", path), "Expected an object of variables, such as a person would write."))
+		l.report(fault(at, fmt.Sprintf("%s is nested too deeply", path), "Expected a simple object of variables."))
 		return nil
 	}
 	value, err := decode(src)
@@ -281,8 +281,8 @@ func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, e
 		return nil
 	}
 	if value.IsNull() || !value.Type().IsObjectType() {
-		l.report(fault(at, fmt.Sprintf("%s does not hold values by name", path),
-			fmt.Sprintf("Expected an object of variables, found %s.", found(value))))
+		l.report(fault(at, fmt.Sprintf("%s is not an object of variables", path),
+			fmt.Sprintf("Expected names with their values, found %s.", found(value))))
 		return nil
 	}
 	values := value.AsValueMap()
@@ -293,7 +293,7 @@ func (l *loader) dataFile(path, format string, decode func([]byte) (cty.Value, e
 			l.report(fault(sealedAt(src, path, values[name], err), fmt.Sprintf("the value of %q cannot be read", name), sentence(err.Error())))
 			value = cty.DynamicVal
 		} else if !value.IsWhollyKnown() {
-			d := fault(at, "secret not opened", fmt.Sprintf("The value of %q is encrypted with Ansible Vault, no password at hand opens it, and it is taken for unknown here. A run needs it.", name))
+			d := fault(at, "secret not opened", fmt.Sprintf("The value of %q is encrypted with Ansible Vault, and none of the given passwords opens it, so it counts as unknown here. A run needs the password.", name))
 			d.Severity = hcl.DiagWarning
 			l.report(d)
 		}

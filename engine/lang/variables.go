@@ -81,7 +81,7 @@ func (l *loader) variable(block *hclsyntax.Block, dir string) {
 		condition, message := b.Body.Attributes["condition"], b.Body.Attributes["error_message"]
 		if condition == nil || message == nil {
 			l.report(fault(b.DefRange(), "incomplete validation",
-				"A validation has a condition, which is true for good values, and an error_message for the others."))
+				"A validation has a condition, which is true for valid values, and an error_message for all others."))
 			continue
 		}
 		v.validations = append(v.validations, validation{condition.Expr, message.Expr, condition.Expr.Range()})
@@ -208,7 +208,7 @@ func (l *loader) validateVariable(v *Variable, check validation) {
 // checkValidation checks the names in a validation.
 func (l *loader) checkValidation(v *Variable, check validation) bool {
 	p := place{what: "condition", roots: []string{"var"},
-		why: "A validation judges values of variables, so only var can be used.", ctx: l.space.context(v.dir, nil)}
+		why: "A validation checks variables, so only var can be used.", ctx: l.space.context(v.dir, nil)}
 	if !l.references(check.condition, p) {
 		return false
 	}
@@ -234,7 +234,7 @@ func (v *Variable) validate(check validation, ctx *hcl.EvalContext) hcl.Diagnost
 	if diags.HasErrors() {
 		return diags
 	}
-	text := "The validation of this variable says no more because its error_message would show a sensitive value."
+	text := "The error_message of this validation is not shown because it contains a sensitive value."
 	if !message.ContainsMarked() {
 		message, err = convert.Convert(message, cty.String)
 		if err != nil || message.IsNull() || !message.IsKnown() {

@@ -108,7 +108,7 @@ locals {
 	}
 }
 
-// A secret that is too short to be hidden is reported with its place when the playbook is read.
+// A secret that is too short to be redacted is reported with its place when the playbook is read.
 func TestTooShortToBeHidden(t *testing.T) {
 	for name, c := range map[string]struct{ files, want string }{
 		"default":          {"variable \"pin\" {\n  default   = \"ab\"\n  sensitive = true\n}\n", "site.hcl:1"},
@@ -131,7 +131,7 @@ func TestTooShortToBeHidden(t *testing.T) {
 			switch {
 			case c.want == "" && len(diags) > 0, strings.Contains(got, `"ab"`), strings.Contains(got, "123"):
 				t.Errorf("Load says:\n%s", got)
-			case c.want != "" && (len(diags) != 1 || diags[0].Severity != hcl.DiagWarning || !strings.Contains(got, "too short to be hidden") || !strings.Contains(got, c.want)):
+			case c.want != "" && (len(diags) != 1 || diags[0].Severity != hcl.DiagWarning || !strings.Contains(got, "too short to be redacted") || !strings.Contains(got, c.want)):
 				t.Errorf("want one warning at %s, got:\n%s", c.want, got)
 			}
 		})

@@ -16,7 +16,7 @@ const mostLinks = 40
 func MayRun(path, name string) error {
 	why, err := Entrusted(path)
 	if err == nil && why != "" {
-		err = fmt.Errorf("%s is not run, because %s: a program must be writable by nobody but you and root", name, why)
+		err = fmt.Errorf("%s is not run, because %s: only you and root may have write access to a program", name, why)
 	}
 	return err
 }
@@ -34,9 +34,9 @@ func Entrusted(path string) (why string, err error) {
 		if why := exchangeable(info); why != "" {
 			switch mode := info.Mode(); {
 			case mode.IsDir():
-				why = fmt.Sprintf("it is below %s, and of that: %s", at, why)
+				why = fmt.Sprintf("the directory %s above it is not safe: %s", at, why)
 			case mode&fs.ModeSymlink != 0:
-				why = fmt.Sprintf("the link %s leads to it, and of that: %s", at, why)
+				why = fmt.Sprintf("the link %s to it is not safe: %s", at, why)
 			}
 			return why, nil
 		}

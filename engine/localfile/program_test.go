@@ -19,8 +19,8 @@ func TestEntrusted(t *testing.T) {
 		"its owner's":            {0o755, 0o755, ""},
 		"of a group":             {0o775, 0o755, "its group can write to it"},
 		"of everybody":           {0o757, 0o755, "every user can write to it"},
-		"in a directory of all":  {0o755, 0o777, "/open, and of that: every user can write to it"},
-		"in a group's directory": {0o755, 0o775, "/open, and of that: its group can write to it"},
+		"in a directory of all":  {0o755, 0o777, "/open above it is not safe: every user can write to it"},
+		"in a group's directory": {0o755, 0o775, "/open above it is not safe: its group can write to it"},
 		"in one such as /tmp":    {0o755, 0o777 | os.ModeSticky, ""},
 		"another's in one such":  {0o777, 0o777 | os.ModeSticky, "every user can write to it"},
 	} {
@@ -84,7 +84,7 @@ func TestEntrustedOnTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	link("../own/program", "open/there") // others can exchange it
-	below := "it is below " + open + ", and of that: every user can write to it (run chmod o-w)"
+	below := "the directory " + open + " above it is not safe: every user can write to it (run chmod o-w)"
 	for path, want := range map[string]string{
 		link("own/program", "relative"):           "",
 		link("own/../own/./program", "dots"):      "",
@@ -115,8 +115,8 @@ func TestEntrustedOnTheWay(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		program: "it is below " + theirs + ", and of that: it belongs to another user",
-		given:   "the link " + given + " leads to it, and of that: it belongs to another user",
+		program: "the directory " + theirs + " above it is not safe: it belongs to another user",
+		given:   "the link " + given + " to it is not safe: it belongs to another user",
 	} {
 		if why, err := localfile.Entrusted(path); err != nil || why != want {
 			t.Errorf("%s: %q (%v), want %q", path, why, err, want)

@@ -143,10 +143,10 @@ func (a *Approval) Approve(p run.Proposal) error {
 	t := a.tasks[at]
 	where := r.String(fmt.Sprintf("%s: task %q (%s)", p.Host, p.Task, p.Line))
 	if a.first != nil {
-		return &DifferenceError{where + " was not started, because the run stops: it is no longer as planned"}
+		return &DifferenceError{where + " was not started, because the run stops: it no longer follows the plan"}
 	}
 	if t == nil {
-		return a.differs("%s would now %s, and the plan has nothing for it there", where, r.String(summaries(p.Steps)))
+		return a.differs("%s would now %s, and the plan has no such task for this host", where, r.String(summaries(p.Steps)))
 	}
 	for _, s := range p.Steps {
 		summary := r.String(s.Summary)
@@ -165,7 +165,7 @@ func (a *Approval) Approve(p run.Proposal) error {
 		if s.Diff != nil {
 			d := Diff{r.String(s.Diff.Subject), r.String(s.Diff.Before), r.String(s.Diff.After)}
 			if !slices.Contains(t.Diffs, d) {
-				return a.differs("%s changed since the plan: %s is not as it was\n%s", where, d.Subject, a.since(t, d))
+				return a.differs("%s has changed since the plan was made: %s is different\n%s", where, d.Subject, a.since(t, d))
 			}
 		}
 		t.done[summary] = true
@@ -229,7 +229,7 @@ func (a *Approval) Left() error {
 		return nil
 	}
 	slices.Sort(left)
-	return &DifferenceError{"not all of the plan was come to:\n  " + strings.Join(left, "\n  ")}
+	return &DifferenceError{"the run did not reach these parts of the plan:\n  " + strings.Join(left, "\n  ")}
 }
 
 func (a *Approval) differs(format string, args ...any) error {

@@ -154,7 +154,7 @@ func Read(path string) (*Plan, error) {
 		return nil, fmt.Errorf("%s is not a plan of hlplay: %w", path, err)
 	}
 	if p.Version != version || p.Run.Playbook == "" {
-		return nil, fmt.Errorf("%s is not a plan that this hlplay knows: make it with hlplay plan PLAYBOOK -o %s", path, path)
+		return nil, fmt.Errorf("%s is not a plan that this version of hlplay can read: make a new one with hlplay plan PLAYBOOK -o %s", path, path)
 	}
 	return p, nil
 }

@@ -48,7 +48,7 @@ func (r *Refusals) Text() string {
 		return ""
 	}
 	slices.Sort(r.refused)
-	return "a run would refuse to begin\n  " + strings.Join(slices.Compact(slices.Clone(r.refused)), "\n  ") + "\n" + r.hint
+	return "a run would refuse to start\n  " + strings.Join(slices.Compact(slices.Clone(r.refused)), "\n  ") + "\n" + r.hint
 }
 
 // Refused returns an error if the plan contains steps that destroy and the allowed classes do not include that.

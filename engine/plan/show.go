@@ -93,7 +93,7 @@ func (p *Plan) Summary() string {
 	}
 	text := fmt.Sprintf("%s on %s: %s.", number(total, "step"), number(len(hosts), "host"), strings.Join(parts, ", "))
 	if uncertain > 0 {
-		text += fmt.Sprintf(" What %s would do cannot be told before the run.", number(uncertain, "task"))
+		text += fmt.Sprintf(" What %s would do is not known before the run.", number(uncertain, "task"))
 	}
 	return strings.Join(append([]string{text}, p.meanings()...), "\n")
 }

@@ -97,7 +97,7 @@ func decode(body *hclsyntax.Body, dir string) (defaults []Default, diags hcl.Dia
 		}
 		value, problems := attr.Expr.Value(nil)
 		if problems.HasErrors() {
-			fault(attr.Expr.Range(), "Not a plain value", "Project defaults are plain values, without references or functions; text stands in quotes.")
+			fault(attr.Expr.Range(), "Not a plain value", "Project defaults are plain values, without references or functions; write text in quotes.")
 			continue
 		}
 		if value.IsNull() {

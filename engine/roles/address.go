@@ -72,7 +72,7 @@ func Parse(label string) (Address, error) {
 	if at := strings.Index(rest[from:], "//"); at >= 0 {
 		a.Repository, a.Path = rest[:from+at], rest[from+at+len("//"):]
 		if !validPath(a.Path) {
-			return Address{}, &gitrepo.Fault{Problem: "what stands behind // is not the path of a role in the repository", Want: "write it as in " + example}
+			return Address{}, &gitrepo.Fault{Problem: "the part after // is not the path of a role in the repository", Want: "write it as in " + example}
 		}
 	}
 	local, isFile := strings.CutPrefix(a.Repository, "file://")
@@ -87,7 +87,7 @@ func Parse(label string) (Address, error) {
 	delete(values, "ref")
 	switch {
 	case err != nil || len(values) > 0:
-		return Address{}, &gitrepo.Fault{Problem: "only ref can stand behind the question mark", Want: "leave everything else out; a password or a token belongs into a credential helper of git"}
+		return Address{}, &gitrepo.Fault{Problem: "only ref is allowed after the question mark", Want: "remove everything else; a password or a token belongs in a credential helper of git"}
 	case len(refs) == 0:
 		return Address{}, &gitrepo.Fault{Problem: "the address names no revision", Want: "add ?ref= and a branch, a tag or a commit, as in " + example}
 	case len(refs) > 1:

@@ -33,13 +33,13 @@ func TestParse(t *testing.T) {
 			"git::git::https://example.org/x?ref=v1", "git:://srv/x?ref=v1",
 		},
 		"a password or a token":       {"git::https://ada:pw@example.org/x?ref=v1", "git::https://token@example.org/x//docker?ref=v1"},
-		"only ref can stand":          {"git::https://example.org/x?ref=v1&token=abc", "git::https://example.org/x?token=abc", "git::https://example.org/x?ref=v1&depth=1", "git::https://example.org/x?ref=%zz"},
+		"only ref is allowed":         {"git::https://example.org/x?ref=v1&token=abc", "git::https://example.org/x?token=abc", "git::https://example.org/x?ref=v1&depth=1", "git::https://example.org/x?ref=%zz"},
 		"may be a token":              {"git::https://example.org/x#abc?ref=v1"},
 		"names no revision":           {"git::https://example.org/x", "git::https://example.org/x?"},
 		"several revisions":           {"git::https://example.org/x?ref=v1&ref=v2"},
 		"is not the name of a branch": {"git::https://example.org/x?ref=", "git::https://example.org/x?ref=--upload-pack", "git::https://example.org/x?ref=HEAD~1", "git::https://example.org/x?ref=a..b", "git::https://example.org/x?ref=a:b"},
 		"over http anybody":           {"git::http://example.org/x?ref=v1"},
-		"what stands behind // is not": {
+		"the part after // is not": {
 			"git::https://example.org/x//?ref=v1", "git::https://example.org/x//../y?ref=v1", "git::https://example.org/x//a/../../y?ref=v1", "git::https://example.org/x//a//b?ref=v1",
 			"git::https://example.org/x///etc?ref=v1", "git::https://example.org/x//.git/hooks?ref=v1", "git::https://example.org/x//a/.GIT?ref=v1", "git::https://example.org/x//a\x1b[2J?ref=v1",
 		},

@@ -52,7 +52,7 @@ func Fetch(ctx context.Context, project string) (*Fetcher, error) {
 	}
 	if err := unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.lock.Close()
-		return nil, fmt.Errorf("another hlplay is fetching roles into %s: wait for its end", dir)
+		return nil, fmt.Errorf("another hlplay is fetching roles into %s: wait until it has finished", dir)
 	}
 	// What one that was killed has left behind.
 	left, err := filepath.Glob(filepath.Join(dir, unfinished+"*"))
@@ -82,11 +82,11 @@ func (f *Fetcher) Locate(a Address) (string, error) {
 		was = f.before[at]
 	}
 	if len(f.settled) == mostRepositories {
-		return "", &Problem{"too many repositories of roles", fmt.Sprintf("More than %d are imported: does a role import others without end?", mostRepositories), false}
+		return "", &Problem{"too many repositories of roles", fmt.Sprintf("More than %d are imported: does a role import others endlessly?", mostRepositories), false}
 	}
 	now, fetched, err := f.settle(a, was)
 	if err != nil {
-		return "", &Problem{"the role cannot be fetched", fmt.Sprintf("Of %s at %s: %v.", a.Repository, a.Revision, err), false}
+		return "", &Problem{"the role cannot be fetched", fmt.Sprintf("%s at %s: %v.", a.Repository, a.Revision, err), false}
 	}
 	f.settled = append(f.settled, now)
 	if f.Tell != nil {
@@ -142,7 +142,7 @@ func (f *Fetcher) settle(a Address, was Pin) (now Pin, fetched bool, err error) 
 		return Pin{}, false, err
 	}
 	if now.Commit == was.Commit && now.SHA256 != was.SHA256 {
-		return Pin{}, false, fmt.Errorf("commit %s has the SHA-256 %s…, and %s names %s…: one of them was tampered with; take the lock file as it is in your version control",
+		return Pin{}, false, fmt.Errorf("commit %s has the SHA-256 %s…, and %s names %s…: one of them was tampered with; restore the lock file from version control",
 			now.Commit[:short], now.SHA256[:short], f.lockFile(), was.SHA256[:short])
 	}
 	if err := ctx.Err(); err != nil {

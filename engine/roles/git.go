@@ -79,7 +79,7 @@ func (g *git) run(ctx context.Context, args ...string) (string, error) {
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
 	if out.full {
-		return "", fmt.Errorf("git prints more than %d MiB: the repository is too large for one of roles", mostListed>>20)
+		return "", fmt.Errorf("git prints more than %d MiB: the repository is too large for a repository of roles", mostListed>>20)
 	}
 	return out.kept.String(), explained(ctx, err, said.kept.String())
 }
@@ -97,9 +97,9 @@ func explained(ctx context.Context, err error, said string) error {
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("git is not installed on this machine")
 	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied ("): // by a server of SSH
-		return fmt.Errorf("you may not read it, and git does not ask for a password here: set up an SSH key, with an agent if it has a passphrase, or a credential helper; git says: %s", said)
+		return fmt.Errorf("access was denied, and git cannot ask for a password here: set up an SSH key, with an agent if it has a passphrase, or a credential helper; git says: %s", said)
 	case strings.Contains(said, "Host key verification failed"):
-		return errors.New("ssh does not know the key of its host: log in there with ssh once, and compare the key")
+		return errors.New("ssh does not know the host key: connect with ssh once, and compare the key")
 	case said != "":
 		return fmt.Errorf("git says: %s", said)
 	}
@@ -173,7 +173,7 @@ func (g *git) fetch(ctx context.Context, repository, commit string) error {
 			return again
 		}
 		if _, missing := g.run(ctx, "--git-dir=repo.git", "cat-file", "-e", commit+"^{commit}"); missing != nil {
-			return fmt.Errorf("it has no commit %s, or does not give it away because no branch has it: %w", commit[:short], err)
+			return fmt.Errorf("it has no commit %s, or does not serve it because no branch contains it: %w", commit[:short], err)
 		}
 	}
 	return nil
@@ -207,13 +207,13 @@ func (g *git) tree(ctx context.Context, commit string) ([]blob, error) {
 			return nil, fmt.Errorf("git lists %q", entry)
 		}
 		if !validPath(name) {
-			return nil, fmt.Errorf("it has a file named %q, which is not a good name for one", name)
+			return nil, fmt.Errorf("it has a file named %q, which is not an acceptable file name", name)
 		}
 		total += size
 		all = append(all, blob{name, fields[0], fields[2], size})
 	}
 	if len(all) > mostFiles || total > mostBytes {
-		return nil, fmt.Errorf("it has %d files with %d MiB, more than the %d and %d MiB that are meant for roles: give the roles a repository of their own",
+		return nil, fmt.Errorf("it has %d files with %d MiB, more than the limits of %d and %d MiB for roles: move the roles to a repository of their own",
 			len(all), total>>20, mostFiles, mostBytes>>20)
 	}
 	return all, nil
@@ -263,7 +263,7 @@ func write(root *os.Root, files []blob, contents *bufio.Reader) error {
 	for _, f := range files {
 		head, err := contents.ReadString('\n')
 		if want := fmt.Sprintf("%s blob %d\n", f.object, f.size); err != nil || head != want {
-			return fmt.Errorf("git does not give %s: it says %q, %w", f.name, strings.TrimSpace(head), cmp.Or(err, io.ErrUnexpectedEOF))
+			return fmt.Errorf("git does not return %s: it says %q, %w", f.name, strings.TrimSpace(head), cmp.Or(err, io.ErrUnexpectedEOF))
 		}
 		content := io.LimitReader(contents, f.size)
 		if f.mode == "120000" {
@@ -276,7 +276,7 @@ func write(root *os.Root, files []blob, contents *bufio.Reader) error {
 			return err
 		}
 		if end, err := contents.ReadByte(); err != nil || end != '\n' {
-			return fmt.Errorf("git does not give all of %s", f.name)
+			return fmt.Errorf("git does not return all of %s", f.name)
 		}
 	}
 	for name, target := range links {
@@ -289,7 +289,7 @@ func write(root *os.Root, files []blob, contents *bufio.Reader) error {
 	}
 	for name, target := range links { // one may lead through another
 		if _, err := root.Stat(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("its symbolic link %s leads to %q, out of the repository or in a circle: a role must not have such a link", name, target)
+			return fmt.Errorf("its symbolic link %s leads to %q, outside the repository or in a loop: remove it from the repository", name, target)
 		}
 	}
 	return nil
@@ -309,7 +309,7 @@ func writeFile(root *os.Root, f blob, content io.Reader) error {
 	}
 	n, err := io.Copy(file, content)
 	if err == nil && n < f.size {
-		err = fmt.Errorf("git does not give all of %s", f.name)
+		err = fmt.Errorf("git does not return all of %s", f.name)
 	}
 	return errors.Join(err, file.Chmod(mode), file.Close())
 }

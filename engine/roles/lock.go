@@ -87,7 +87,7 @@ func readLock(name string) ([]Pin, error) {
 			at := body.Blocks[i].DefRange()
 			return nil, &LockError{name, file, hcl.Diagnostics{{
 				Severity: hcl.DiagError, Summary: "wrong entry in the lock file", Subject: &at,
-				Detail: "Here " + problem + ". Take the entry as it is in your version control, or remove it and run hlplay roles install.",
+				Detail: "Here " + problem + ". Restore the entry from version control, or remove it and run hlplay roles install.",
 			}}}
 		}
 		seen[a] = true

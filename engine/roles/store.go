@@ -72,7 +72,7 @@ func (s Store) Check(pin Pin) (dir string, err error) {
 		err = errors.New("it is not a directory")
 	default:
 		if why := localfile.Foreign(info); why != "" {
-			return "", &Problem{"the fetched role is not used", fmt.Sprintf("Of %s: %s. Start hlplay in a directory of your own.", dir, why), false}
+			return "", &Problem{"the fetched role is not used", fmt.Sprintf("%s: %s. Start hlplay in a directory of your own.", dir, why), false}
 		}
 		sum, err = hashTree(dir)
 	}
@@ -81,7 +81,7 @@ func (s Store) Check(pin Pin) (dir string, err error) {
 	}
 	if sum != pin.SHA256 {
 		return "", &Problem{"the fetched role was changed", fmt.Sprintf(
-			"%s does not have the content that %s names: expected SHA-256 %s…, found %s…. It is fetched again by the command below; changes belong into the repository.", dir, s.lockFile(), pin.SHA256[:short], sum[:short]), true}
+			"%s does not have the content that %s names: expected SHA-256 %s…, found %s…. The command below fetches it again; make changes in the repository instead.", dir, s.lockFile(), pin.SHA256[:short], sum[:short]), true}
 	}
 	return dir, nil
 }

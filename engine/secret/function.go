@@ -78,7 +78,7 @@ func (k *Keyring) Unopened(node hclsyntax.Node, dir string, read func(path strin
 		at := call.Range()
 		return hcl.Diagnostics{{
 			Severity: hcl.DiagWarning, Summary: "secret not opened",
-			Detail:  fmt.Sprintf("%s is encrypted, and its value is taken for unknown here: %s. A run needs it.", what, locked.Reason),
+			Detail:  fmt.Sprintf("%s is encrypted, and its value counts as unknown here: %s. A run needs it.", what, locked.Reason),
 			Subject: &at,
 		}}
 	})
