@@ -17,7 +17,7 @@ import (
 var Spec = modules.Spec{
 	Name:    "compose",
 	Aliases: []string{"docker_compose", "docker_compose_v2", "docker_container"},
-	Summary: "A project of Docker Compose: its files, its containers, their health",
+	Summary: "A Docker Compose project: its files, containers and their health",
 	Doc: `Writes the files of a project into a directory that only root may enter, pulls images that are missing, and has ` + "`docker compose up`" + `
 create, replace and start the containers. The task is done when every container has been running for five seconds without a restart or, if it
 has a health check, is healthy. Each run checks that again. Containers of services that are no longer in the file are removed; volumes
@@ -25,20 +25,20 @@ are kept.
 
 A service is restarted if a file below the directory that it mounts (` + "`volumes`, `configs`, `secrets`" + `) has changed since it was started, because a
 container keeps the file that it was started with. A change that only Compose sees, such as one of networks, is noted in ` + "`.compose-due`" + ` until
-Compose has made it, so that the next run goes on with what one could not finish. A service that is scaled to 0 has no containers.
+Compose has applied it, so that the next run continues what an interrupted one left. A service that is scaled to 0 has no containers.
 
 Every image needs a version: a tag other than latest, or a digest. Write it into the file, not into a variable of Compose. Images that are
 built on the host (` + "`build`" + `), ` + "`include` and `extends`" + ` are not supported.
 
-Mark secrets among the files as sensitive. They are not shown then, and they are neither in a command line nor, unless the file itself
+Mark files with secrets as sensitive. Then they are not shown, and appear neither in a command line nor, unless the file itself
 puts them there, in the environment of a container.
 
 The host needs Compose 2: on Debian 13 the packages docker.io, docker-cli and docker-compose. Debian 12 has only Compose 1; install docker-ce and
 docker-compose-plugin from Docker's own repository there. A host with Proxmox VE is refused unless ` + "`on_proxmox`" + ` is set, because
-Docker's packet filter rules drop forwarded packets, and with them those of guests: run containers in a guest.
+Docker's packet filter rules drop forwarded packets, including those of guests: run containers in a guest.
 
-` + "`state = \"absent\"`" + ` removes the containers and networks of the project, and the listed files. Volumes, images, and whatever else is in the
-directory stay.`,
+` + "`state = \"absent\"`" + ` removes the containers and networks of the project, and the listed files. Volumes, images, and everything else in the
+directory are kept.`,
 	Example: `task "a web server" {
   compose {
     directory = "/srv/web"
@@ -80,9 +80,9 @@ type result struct {
 
 // Project holds the module's arguments.
 type Project struct {
-	Directory string            `hcl:"directory" doc:"Directory of the project: /srv/web. It is made, for root alone."`
-	Name      string            `hcl:"name,optional" doc:"Name of the project: lower-case letters, digits, hyphens and underscores. The default is that of the directory."`
-	Files     map[string]string `hcl:"files,optional" doc:"Files of the project by their paths below the directory, with their content; one of them is compose.yml, compose.yaml, docker-compose.yml or docker-compose.yaml. Files that are no longer listed stay."`
+	Directory string            `hcl:"directory" doc:"Directory of the project: /srv/web. It is created, accessible to root only."`
+	Name      string            `hcl:"name,optional" doc:"Name of the project: lower-case letters, digits, hyphens and underscores. The default is the name of the directory."`
+	Files     map[string]string `hcl:"files,optional" doc:"Files of the project by their paths below the directory, with their content; one of them is compose.yml, compose.yaml, docker-compose.yml or docker-compose.yaml. Files that are no longer listed are kept."`
 	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the project exists."`
 	Timeout   time.Duration     `hcl:"timeout,optional" default:"2m" doc:"How long to wait until all containers run and are healthy."`
 	OnProxmox bool              `hcl:"on_proxmox,optional" default:"false" doc:"Whether a host with Proxmox VE is accepted."`

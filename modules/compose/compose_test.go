@@ -43,8 +43,8 @@ func TestValidate(t *testing.T) {
 		"a tag and a digest":  {image("caddy:latest" + digest), ""},
 		"a registry's port":   {image("registry.example.org:5000/caddy"), `line 3: image "registry.example.org:5000/caddy" of service a has no version`},
 		"no tag":              {image("caddy"), `line 3: image "caddy" of service a has no version`},
-		"latest":              {image("ghcr.io/a/b:latest"), `is whatever is the latest`},
-		"a variable":          {image("caddy:${TAG}"), "depends on a variable of Compose"},
+		"latest":              {image("ghcr.io/a/b:latest"), `refers to whatever is latest`},
+		"a variable":          {image("caddy:${TAG}"), "depends on a Compose variable"},
 		"an alias":            {describe("x-image: &image caddy:2.10.0\nservices:\n  a:\n    image: *image\n"), ""},
 		"an option":           {image("--all"), "is not the name of an image"},
 		"no image":            {describe("services:\n  a:\n    command: x\n"), "line 3: service a has no image"},
@@ -53,9 +53,9 @@ func TestValidate(t *testing.T) {
 		"include":             {describe("include: [b.yml]\nservices: {}\n"), "line 1: include is not supported"},
 		"no services":         {describe("services: {}\n"), "there are no services"},
 		"no YAML":             {describe("services: [\n"), "compose.yml: line"},
-		"another type":        {describe("services:\n  a:\n    image: a:1\n    volumes: data\n"), "service a: line 4: the value is of another type than Compose expects"},
+		"another type":        {describe("services:\n  a:\n    image: a:1\n    volumes: data\n"), "service a: line 4: Compose expects a value of another type"},
 		"a key twice":         {describe("services:\n  a:\n    image: a:1\n    image: a:2\n"), `line 4: mapping key "image" already defined at line 3`},
-		"depending on text":   {describe("services:\n  a:\n    image: a:1\n    depends_on:\n      b: once\n"), "depends_on of service a: line 5: the value is of another type"},
+		"depending on text":   {describe("services:\n  a:\n    image: a:1\n    depends_on:\n      b: once\n"), "depends_on of service a: line 5: Compose expects a value of another type"},
 		"an optional service": {describe("services:\n  a:\n    image: a\n    profiles: [x]\n"), "has no version"},
 		"no compose.yml":      {func(p *Project) { delete(p.Files, "compose.yml") }, "files: has no compose.yml"},
 		"two":                 {func(p *Project) { p.Files["compose.yaml"] = web }, "has both compose.yaml and compose.yml"},
@@ -133,13 +133,13 @@ func TestPlan(t *testing.T) {
 		},
 		"a file that nobody mounts": {
 			change: func(p *Project) { p.Files[".env"] = "A=1\n" }, is: running(nil), more: []observe.Expectation{observe.Files.Expect("/srv/web/.env", observe.File{})},
-			want: []string{"note that the project web is to be brought up to date", "write /srv/web/.env", "bring the containers of web up to date", "remove that note"},
+			want: []string{"note that the project web has changes to apply", "write /srv/web/.env", "bring the containers of web up to date", "remove that note"},
 		},
 		"what Compose reads, where a service mounts all": {
 			change: func(p *Project) {
 				p.Files["compose.yml"] = strings.Replace(web, "./caddy:/etc/caddy", ".:/etc/caddy", 1) + "networks:\n  default:\n    internal: true\n"
 			}, is: running(nil), more: []observe.Expectation{text("/srv/web/compose.yml", strings.Replace(web, "./caddy:/etc/caddy", ".:/etc/caddy", 1))},
-			want: []string{"note that the project web is to be brought up to date", "write /srv/web/compose.yml", "bring the containers of web up to date", "remove that note", "restart caddy of web, whose files have changed"},
+			want: []string{"note that the project web has changes to apply", "write /srv/web/compose.yml", "bring the containers of web up to date", "remove that note", "restart caddy of web, whose files have changed"},
 		},
 		"a file of a stopped service of a profile": {
 			change: func(p *Project) {
@@ -153,7 +153,7 @@ func TestPlan(t *testing.T) {
 				p.Files["compose.yml"] = web + "    env_file: [{path: ./caddy/Caddyfile}]\n"
 				p.Files["caddy/Caddyfile"] = "A=1\n"
 			}, is: running(nil), more: []observe.Expectation{text("/srv/web/compose.yml", web+"    env_file: [{path: ./caddy/Caddyfile}]\n")},
-			want: []string{"note that the project web is to be brought up to date", "write /srv/web/caddy/Caddyfile", "bring the containers of web up to date", "remove that note"},
+			want: []string{"note that the project web has changes to apply", "write /srv/web/caddy/Caddyfile", "bring the containers of web up to date", "remove that note"},
 		},
 		"what an earlier run could not finish": {
 			is: running(nil), more: []observe.Expectation{text("/srv/web/.compose-due", "")},
@@ -239,14 +239,14 @@ func TestRefusals(t *testing.T) {
 	}{
 		"Proxmox VE":       {running(nil), []observe.Expectation{observe.Packages.Expect(proxmox, observe.Package{Status: observe.InstalledStatus})}, "web1 is a host with Proxmox VE"},
 		"no Compose":       {project{Missing: "docker compose"}, []observe.Expectation{observe.Programs.Expect("docker", true)}, "web1 has no docker compose: install"},
-		"another project":  {project{Elsewhere: "/opt/web"}, nil, "has a project web in /opt/web already"},
+		"another project":  {project{Elsewhere: "/opt/web"}, nil, "already has a project web in /opt/web"},
 		"refused":          {project{Refused: "services.caddy Additional property x is not allowed"}, nil, "docker compose refuses /srv/web/compose.yml"},
 		"a user's":         {running(nil), []observe.Expectation{observe.Files.Expect("/srv", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "eve", Group: "eve"})}, "eve could put something else"},
 		"a link":           {running(nil), []observe.Expectation{observe.Files.Expect("/srv/web/compose.yml", observe.File{Type: observe.Symlink, Target: "/etc/passwd", Owner: "root"})}, "is a symbolic link to /etc/passwd"},
 		"a linked project": {running(nil), []observe.Expectation{observe.Files.Expect("/srv/web", observe.File{Type: observe.Symlink, Target: "/opt", Owner: "root"}), observe.Files.Expect("/opt", observe.File{Type: observe.Directory, Owner: "root", Mode: 0o755})}, "expected a directory"},
 		"the system's directory": {running(nil), []observe.Expectation{
 			observe.Files.Expect("/srv/web", observe.File{Type: observe.Directory, Owner: "root", Group: "root", Mode: 0o755}), observe.Files.Expect("/srv/web/compose.yml", observe.File{}),
-		}, "/srv/web on web1 is there already (0755 root:root), without compose.yml: choose a directory of the project's own"},
+		}, "/srv/web on web1 already exists (0755 root:root), without compose.yml: choose a separate directory for the project"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := with(nil)
@@ -272,7 +272,7 @@ func TestParseProject(t *testing.T) {
 		"running": {Services: map[string]containers{"frps": {Current: true}, "caddy": {Current: true}}},
 		"changed": {Services: map[string]containers{"frps": {Current: true}, "caddy": {}}},
 		"failing": {Services: map[string]containers{
-			"bad":  {Current: true, Problem: "is restarted again and again: it has ended 5 times, the last time with exit code 1"},
+			"bad":  {Current: true, Problem: "keeps restarting: it has ended 5 times, the last time with exit code 1"},
 			"ill":  {Current: true, Problem: "is unhealthy: cat: can't open '/none': No such file or directory"},
 			"once": {Current: true, Problem: "is exited (exit code 0)", Stopped: true, End: true},
 		}},

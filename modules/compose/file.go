@@ -110,7 +110,7 @@ func reason(err error) string {
 		said = wrong.Errors[0]
 	}
 	if line, _, ok := strings.Cut(said, ": cannot unmarshal "); ok {
-		return line + ": the value is of another type than Compose expects"
+		return line + ": Compose expects a value of another type"
 	}
 	return said
 }
@@ -230,7 +230,7 @@ func pinned(image string) string {
 	_, tag, tagged := strings.Cut(base, ":")
 	switch {
 	case strings.Contains(image, "$"):
-		return "depends on a variable of Compose"
+		return "depends on a Compose variable"
 	case !imageForm.MatchString(image):
 		return "is not the name of an image"
 	case digestForm.MatchString(image):
@@ -238,7 +238,7 @@ func pinned(image string) string {
 	case !tagged || tag == "":
 		return "has no version"
 	case tag == "latest":
-		return "is whatever is the latest"
+		return "refers to whatever is latest"
 	}
 	return ""
 }

@@ -43,7 +43,7 @@ func (p *Project) check(ctx context.Context, h modules.Host) error {
 func (p *Project) observe(ctx context.Context, h modules.Host) (project, error) {
 	found, err := projects.Observe(ctx, h, p.key())
 	if err == nil && found.Elsewhere != "" {
-		err = &modules.FinalError{Err: fmt.Errorf("name: %s has a project %s in %s already, whose containers would be replaced: give this one another name", h.Name(), p.name(), found.Elsewhere)}
+		err = &modules.FinalError{Err: fmt.Errorf("name: %s already has a project %s in %s, whose containers would be replaced: give this one another name", h.Name(), p.name(), found.Elsewhere)}
 	}
 	return found, err
 }
@@ -118,7 +118,7 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 		}
 	}
 	if due {
-		mark, err := conffile.Write(ctx, h, p.at(dueFile), "", "note that the project "+p.name()+" is to be brought up to date")
+		mark, err := conffile.Write(ctx, h, p.at(dueFile), "", "note that the project "+p.name()+" has changes to apply")
 		if err != nil {
 			return modules.Plan{}, err
 		}
@@ -214,7 +214,7 @@ func (p *Project) place(ctx context.Context, h modules.Host) (steps, written []m
 			if main, err := observe.Files.Observe(ctx, h, p.at(p.main())); err != nil {
 				return nil, nil, nil, err
 			} else if !main.Exists() {
-				return nil, nil, nil, &modules.FinalError{Err: fmt.Errorf("directory: %s on %s is there already (%04o %s:%s), without %s: choose a directory of the project's own, or make this one accessible to root alone (0700) in a task before", dir, h.Name(), now.Mode, now.Owner, now.Group, p.main())}
+				return nil, nil, nil, &modules.FinalError{Err: fmt.Errorf("directory: %s on %s already exists (%04o %s:%s), without %s: choose a separate directory for the project, or make this one accessible to root only (0700) in an earlier task", dir, h.Name(), now.Mode, now.Owner, now.Group, p.main())}
 			}
 			steps = append(steps, modules.Step{
 				Summary: fmt.Sprintf("let only root into %s", dir),
@@ -310,7 +310,7 @@ func (d differences) unmet() string {
 	if len(d.problems) == 0 {
 		return ""
 	}
-	return strings.Join(d.problems, "; ") + "; docker compose logs says more"
+	return strings.Join(d.problems, "; ") + "; see docker compose logs"
 }
 
 // stale returns the running services that mount a file which has changed since they were started.

@@ -81,7 +81,7 @@ fi`
 
 // projects observes projects by site.key.
 var projects = &observe.Kind[project]{
-	Name: "compose", What: "the containers of a project of Docker Compose",
+	Name: "compose", What: "the containers of a Docker Compose project",
 	Ask: func(names []string) []remote.Query {
 		var queries []remote.Query
 		for _, name := range names {
@@ -96,7 +96,7 @@ var projects = &observe.Kind[project]{
 		for _, name := range names {
 			var s site
 			if err := json.Unmarshal([]byte(name), &s); err != nil {
-				tell(name, project{}, fmt.Errorf("the observation %q is not of a project", name))
+				tell(name, project{}, fmt.Errorf("%q does not name a project", name))
 				continue
 			}
 			a := answers[0]
@@ -130,7 +130,7 @@ func refusal(a remote.Answer) error {
 	}
 	said, _, _ := strings.Cut(strings.TrimSpace(string(a.Stderr)), "\n")
 	if strings.Contains(said, "Cannot connect to the Docker daemon") {
-		return fmt.Errorf("docker: %s; start docker.service first (systemctl status docker.service says why it does not run)", said)
+		return fmt.Errorf("docker: %s; start docker.service first (systemctl status docker.service shows why it is not running)", said)
 	}
 	return fmt.Errorf("docker: %s", said)
 }
@@ -209,7 +209,7 @@ func parseProject(s site, text string) (project, error) {
 func (c inspected) problem(now int64) (problem string, stopped bool) {
 	switch status := c.State.Status; {
 	case status == "restarting":
-		return fmt.Sprintf("is restarted again and again: it has ended %d times, the last time with exit code %d", c.Restarts, c.State.ExitCode), false
+		return fmt.Sprintf("keeps restarting: it has ended %d times, the last time with exit code %d", c.Restarts, c.State.ExitCode), false
 	case status != "running":
 		return fmt.Sprintf("is %s (exit code %d)", status, c.State.ExitCode), true
 	case c.State.Health != nil && c.State.Health.Status == "healthy":
@@ -221,7 +221,7 @@ func (c inspected) problem(now int64) (problem string, stopped bool) {
 		}
 		return strings.TrimSuffix("is unhealthy: "+said, ": "), false
 	case c.State.Health != nil:
-		return "has not been found healthy yet", false
+		return "is not healthy yet", false
 	case time.Unix(now, 0).Sub(c.State.StartedAt) < steady:
 		return fmt.Sprintf("has been running for less than %s (%d restarts)", steady, c.Restarts), false
 	}

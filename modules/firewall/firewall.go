@@ -22,11 +22,11 @@ import (
 var Spec = modules.Spec{
 	Name:    "firewall",
 	Aliases: []string{"ufw", "firewalld", "iptables", "nftables"},
-	Summary: "Which ports of a host are open for whom, with nftables",
-	Doc: `Everything that reaches the host itself is dropped, except what an ` + "`allow`" + ` block admits, answers to the host's own
-connections, connections that the kernel tracks already (none, on a host that had no packet filter), the loopback interface, ICMP and
-ICMPv6, and answers of DHCPv6. What the host sends is not filtered.
-The rules are in a table of their own, ` + "`inet hlplay`" + `, loaded in one transaction; rules in it that the task does not name are
+	Summary: "The open ports of a host and who may reach them, with nftables",
+	Doc: `Incoming packets for the host itself are dropped, except those that an ` + "`allow`" + ` block admits, replies to the host's own
+connections, connections that the kernel already tracks (none on a host that had no packet filter), loopback traffic, ICMP and
+ICMPv6, and DHCPv6 replies. Outgoing packets are not filtered.
+The rules are in a table of their own, ` + "`inet hlplay`" + `, loaded in one transaction; rules in it that the task does not contain are
 removed. Other tables are left alone, and a packet must pass all of them.
 
 The change is guarded: before it is made, the host is told to put back the old rules after the rollback time. Then hlplay must log in
@@ -34,16 +34,16 @@ over a new connection; only after that are the rules written to /etc/nftables.d/
 /etc/nftables.conf, and nftables.service is enabled, which loads them at boot. The rest of that file is kept, but must load. Hosts
 are changed one at a time.
 
-Nothing is changed if the rules would not admit a new connection like the one that hlplay is using. The same goes for
+Nothing is changed if the rules would not admit a new connection like the one that hlplay is using. The same applies to
 a host that serves corosync or a QDevice, if no block admits anybody to its port.
 
-Not filtered: packets that the host only passes on, such as those to guests on a bridge. Docker forwards published
-ports of containers as well, so they stay open whatever the task says; publish them on an address such as 127.0.0.1 instead. Docker's own
+Forwarded packets, such as those to guests on a bridge, are not filtered. Docker forwards the published
+ports of containers too, so they stay open whatever the task says; publish them on an address such as 127.0.0.1 instead. Docker's own
 rules are in other tables. Do not restart nftables.service on such a host: Debian's /etc/nftables.conf begins
 with ` + "`flush ruleset`" + `, which also removes Docker's.
 
-A node of Proxmox VE is refused: it has a firewall of its own, which belongs to the whole cluster (Datacenter, Firewall), so a single node cannot
-take a change of it back once the firewall has cut it off from the others.`,
+A Proxmox VE node is refused: it has its own firewall, configured for the whole cluster (Datacenter, Firewall), and a node that this firewall
+has cut off from the others cannot undo the change on its own.`,
 	Example: `task "SSH from the LAN, the website for everybody" {
   firewall {
     allow "ssh" {
@@ -63,8 +63,8 @@ take a change of it back once the firewall has cut it off from the others.`,
 
 // firewall holds the module's arguments.
 type firewall struct {
-	Allow    []allow       `hcl:"allow,block" doc:"What is admitted."`
-	State    string        `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"absent removes the module's table and files, so that nothing is dropped because of them."`
+	Allow    []allow       `hcl:"allow,block" doc:"Packets to admit."`
+	State    string        `hcl:"state,optional" default:"\"present\"" enum:"present,absent" doc:"absent removes the module's table and files, and with them its rules."`
 	Rollback time.Duration `hcl:"rollback,optional" default:"\"90s\"" doc:"Time after which the host puts back the old rules unless hlplay has logged in again."`
 }
 
@@ -112,9 +112,9 @@ func (m *firewall) Validate() error {
 		case a.Ports == nil && a.From == nil:
 			return &modules.ArgumentError{Argument: at, Problem: "it admits everybody to everything", Want: "give ports, from or both"}
 		case a.Ports != nil && len(a.Ports) == 0:
-			return &modules.ArgumentError{Argument: at + ".ports", Problem: "it is empty, so nothing is admitted", Want: "list ports, or leave it out to admit to all"}
+			return &modules.ArgumentError{Argument: at + ".ports", Problem: "it is empty, so nothing is admitted", Want: "list ports, or remove it to admit to all ports"}
 		case a.From != nil && len(a.From) == 0:
-			return &modules.ArgumentError{Argument: at + ".from", Problem: "it is empty, so nobody is admitted", Want: "list addresses, or leave it out to admit everybody"}
+			return &modules.ArgumentError{Argument: at + ".from", Problem: "it is empty, so nobody is admitted", Want: "list addresses, or remove it to admit everybody"}
 		}
 		seen[a.Name] = true
 		for _, text := range a.Ports {
@@ -129,7 +129,7 @@ func (m *firewall) Validate() error {
 		}
 	}
 	if size := len(m.table()); size > mostRules {
-		return &modules.ArgumentError{Argument: "allow", Problem: fmt.Sprintf("its rules take %d KiB; each address is one with each port", size>>10), Want: fmt.Sprintf("at most %d KiB: give networks in place of addresses, or ranges of ports", mostRules>>10)}
+		return &modules.ArgumentError{Argument: "allow", Problem: fmt.Sprintf("its rules take %d KiB; every address makes a rule with every port", size>>10), Want: fmt.Sprintf("at most %d KiB: use networks instead of addresses, or port ranges", mostRules>>10)}
 	}
 	return nil
 }
@@ -177,9 +177,9 @@ func parseSource(text string) (netip.Prefix, error) {
 	case err != nil:
 		return p, fmt.Errorf("%q is not an address or a network", text)
 	case p.Bits() == 0:
-		return p, fmt.Errorf("%q is everybody: leave from out for that", text)
+		return p, fmt.Errorf("%q means everybody: remove from to admit everybody", text)
 	case p.Addr().Is4In6():
-		return p, fmt.Errorf("%q is an IPv4 network in the form of IPv6", text)
+		return p, fmt.Errorf("%q is an IPv4 network in IPv6 notation", text)
 	}
 	return p.Masked(), nil
 }
@@ -215,7 +215,7 @@ func (m *firewall) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 		return modules.Plan{}, err
 	}
 	if node.Installed {
-		return modules.Plan{}, fmt.Errorf("%s runs Proxmox VE, which has a firewall of its own, for the whole cluster: set that up (Datacenter, Firewall), or take the host out of this task", h.Name())
+		return modules.Plan{}, fmt.Errorf("%s runs Proxmox VE, which has its own firewall for the whole cluster: set up that one (Datacenter, Firewall), or take the host out of this task", h.Name())
 	}
 	if err := required.Program(ctx, h, program, "the firewall"); err != nil {
 		return modules.Plan{}, err
@@ -225,7 +225,7 @@ func (m *firewall) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 		return modules.Plan{}, err
 	}
 	if found.Unloadable != "" {
-		return modules.Plan{}, fmt.Errorf("%s on %s does not load, so it would start without a firewall: correct it first; nft -c -f %[1]s says: %[3]s", conf, h.Name(), found.Unloadable)
+		return modules.Plan{}, fmt.Errorf("%s on %s does not load, so the host would boot without a firewall: correct it first; nft -c -f %[1]s says: %[3]s", conf, h.Name(), found.Unloadable)
 	}
 	if want := m.table(); found.Table != want {
 		return m.load(ctx, h, found, want)
@@ -243,7 +243,7 @@ func (m *firewall) load(ctx context.Context, h modules.Host, found ruleset, want
 		return modules.Plan{}, err
 	}
 	if len(found.Table) > mostRules {
-		return modules.Plan{}, fmt.Errorf("the rules in table inet hlplay of %s are too long to be put back if the change fails: they take %d KiB, and %d are possible. Remove them first, with state = \"absent\"", h.Name(), len(found.Table)>>10, mostRules>>10)
+		return modules.Plan{}, fmt.Errorf("the rules in table inet hlplay of %s are too long to be restored if the change fails: they take %d KiB, and the limit is %d. Remove them first, with state = \"absent\"", h.Name(), len(found.Table)>>10, mostRules>>10)
 	}
 	script := []byte(replacing(want))
 	after := found
@@ -262,7 +262,7 @@ func (m *firewall) load(ctx context.Context, h modules.Host, found ruleset, want
 			Action:  modules.Run{Argv: []string{program, "-f", "-"}, Stdin: script, Limit: time.Minute},
 			Diff:    &modules.Diff{Subject: "nftables", Before: found.Table, After: want},
 			Expect:  []observe.Expectation{rulesets.Expect("", after)},
-			Unmet:   "nft succeeded, but lists other rules: see nft list table inet hlplay",
+			Unmet:   "nft succeeded, but lists different rules: see nft list table inet hlplay",
 			Exact:   true,
 		}},
 		Guard:   &modules.Guard{Within: within, Undo: [][]string{{program, replacing(found.Table)}}},

@@ -139,10 +139,10 @@ func TestRefused(t *testing.T) {
 		site site
 		want string
 	}{
-		"Proxmox VE":                {site{node: pve.Node{Name: "web1", Installed: true}}, "web1 runs Proxmox VE, which has a firewall of its own"},
+		"Proxmox VE":                {site{node: pve.Node{Name: "web1", Installed: true}}, "web1 runs Proxmox VE, which has its own firewall"},
 		"the session":               {site{conf: debianConf, session: over("192.168.2.5")}, `the session to web1 comes from 192.168.2.5 to port 22, which no allow block would admit: hlplay could not connect again. Add a block with ports = ["tcp/22"] and from = ["192.168.2.5"], or its network`},
-		"a boot without it":         {site{rules: ruleset{Unloadable: "/etc/nftables.conf:3:1-5: Error: syntax error"}}, "/etc/nftables.conf on web1 does not load, so it would start without a firewall: correct it first; nft -c -f /etc/nftables.conf says: /etc/nftables.conf:3:1-5: Error: syntax error"},
-		"more than can be put back": {site{rules: ruleset{Table: many(200).table() + many(2000).table()}, conf: debianConf, session: over("192.168.1.5")}, "too long to be put back if the change fails: they take 1"},
+		"a boot without it":         {site{rules: ruleset{Unloadable: "/etc/nftables.conf:3:1-5: Error: syntax error"}}, "/etc/nftables.conf on web1 does not load, so the host would boot without a firewall: correct it first; nft -c -f /etc/nftables.conf says: /etc/nftables.conf:3:1-5: Error: syntax error"},
+		"more than can be put back": {site{rules: ruleset{Table: many(200).table() + many(2000).table()}, conf: debianConf, session: over("192.168.1.5")}, "too long to be restored if the change fails: they take 1"},
 		"a QDevice's daemon":        {site{conf: debianConf, running: []string{"corosync-qnetd.service"}}, ""}, // "the others" may reach it
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -235,9 +235,9 @@ func TestValidate(t *testing.T) {
 		{one(allow{Ports: []string{"udp/20-10"}}), "ends before it begins"},
 		{many(2500), "allow: its rules take 14"},
 		{one(allow{From: []string{"pve1"}}), `"pve1" is not an address or a network`},
-		{one(allow{From: []string{"0.0.0.0/0"}}), "is everybody"},
+		{one(allow{From: []string{"0.0.0.0/0"}}), "means everybody"},
 		{one(allow{From: []string{"fe80::1%eth0"}}), "is not an address or a network"},
-		{one(allow{From: []string{"::ffff:192.0.2.0/120"}}), "is an IPv4 network in the form of IPv6"},
+		{one(allow{From: []string{"::ffff:192.0.2.0/120"}}), "is an IPv4 network in IPv6 notation"},
 	} {
 		if err := test.m.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: %v, want %q", test.m, err, test.want)

@@ -56,9 +56,9 @@ func (s site) removable(ctx context.Context, h modules.Host) error {
 		case there && (is.Kind == "" || is.Kind == "veth"):
 			return fmt.Errorf("absent: %s is a network card, which no file can remove; to take its addresses away: interface %q { addresses = [] }", name, name)
 		case !slices.Contains([]string{"", "bond", "bridge", "vlan"}, is.Kind):
-			return fmt.Errorf("absent: %s is of kind %s; only bonds, bridges and VLANs are removed here", name, is.Kind)
+			return fmt.Errorf("absent: %s is of kind %s; absent removes only bonds, bridges and VLANs", name, is.Kind)
 		case there && !declared:
-			return fmt.Errorf("absent: %s is there, but no file of /etc/network declares it: something else made it, and would make it again. Remove it there, or with ip link delete %s", name, name)
+			return fmt.Errorf("absent: %s exists, but no file in /etc/network declares it: something else created it, and would create it again. Remove it there, or with ip link delete %s", name, name)
 		}
 		if uppers := s.after.Uppers(name); len(uppers) > 0 {
 			return fmt.Errorf("absent: %s (%s:%d) needs %s: name it in absent too, or declare it on something else", uppers[0].Name, uppers[0].Path, uppers[0].Line, name)

@@ -127,7 +127,7 @@ func (s site) saysMTU(name string) string {
 	case ok:
 		return "not set in " + i.Path + ", so 1500"
 	}
-	return "set by whatever created it"
+	return "set by the program that created it"
 }
 
 // concerns reports whether the task changes an interface.

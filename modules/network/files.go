@@ -99,7 +99,7 @@ func declaredElsewhere(others []interfaces.Named, wants []want, absent []string)
 		for _, s := range f.Stanzas() {
 			w, ok := find(wants, s.Device())
 			if slices.Contains(absent, s.Device()) {
-				return fmt.Errorf("absent: %s:%d declares %s: take its lines out there, or name the file in a file task with state = \"absent\"", f.Path, s.Line, s.Name)
+				return fmt.Errorf("absent: %s:%d declares %s: remove its lines there, or name the file in a file task with state = \"absent\"", f.Path, s.Line, s.Name)
 			}
 			if !ok {
 				continue
@@ -108,7 +108,7 @@ func declaredElsewhere(others []interfaces.Named, wants []want, absent []string)
 			if strings.Contains(path.Base(f.Path), "cloud-init") {
 				way = "cloud-init writes this file: write `network: {config: disabled}` to /etc/cloud/cloud.cfg.d/99-network.cfg, and remove its lines"
 			}
-			return fmt.Errorf("%s: %s:%d also declares %s, and ifupdown2 merges what several files say about an interface: %s", w.block, f.Path, s.Line, s.Name, way)
+			return fmt.Errorf("%s: %s:%d also declares %s, and ifupdown2 merges the declarations of an interface from several files: %s", w.block, f.Path, s.Line, s.Name, way)
 		}
 	}
 	return nil
@@ -120,13 +120,13 @@ func waiting(ctx context.Context, h modules.Host) error {
 	if err != nil || !f.Exists() {
 		return err
 	}
-	return fmt.Errorf("%s holds changes made in the web interface that are not applied yet: applying them, or restarting the host, would undo this task's. Apply them or discard them: pvesh delete /nodes/%s/network", staged, h.Name())
+	return fmt.Errorf("%s holds changes made in the web interface that are not applied yet: applying them, or restarting the host, would undo the changes of this task. Apply them or discard them: pvesh delete /nodes/%s/network", staged, h.Name())
 }
 
 // managers are units that configure networks too.
 var managers = []struct{ unit, way string }{
 	{"NetworkManager.service", "it takes interfaces away from ifupdown2: systemctl disable --now NetworkManager.service"},
-	{"systemd-networkd.service", "it configures every interface that it has a file for: move its files from /etc/systemd/network to " + interfaces.Path + ", then systemctl disable --now systemd-networkd.service systemd-networkd.socket"},
+	{"systemd-networkd.service", "it configures every interface for which it has a file: move its files from /etc/systemd/network to " + interfaces.Path + ", then systemctl disable --now systemd-networkd.service systemd-networkd.socket"},
 }
 
 // managed returns an error if something other than ifupdown2 configures the network.
@@ -153,7 +153,7 @@ func ready(ctx context.Context, h modules.Host) error {
 	if err != nil || p.Installed() {
 		return err
 	}
-	return fmt.Errorf("ifupdown2 is not installed, and without its ifreload every change takes the whole network down first: install it in an earlier task (apt { packages = [\"ifupdown2\"] }); Proxmox VE brings it along")
+	return fmt.Errorf("ifupdown2 is not installed, and without its ifreload every change takes the whole network down first: install it in an earlier task (apt { packages = [\"ifupdown2\"] }); Proxmox VE includes it")
 }
 
 // blockOf returns the block of the task that declares one of the interfaces, for errors.

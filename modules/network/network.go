@@ -37,14 +37,14 @@ Interfaces named in absent must have been declared in /etc/network/interfaces, w
 network card of a guest, running or not.
 
 Arguments that are left out keep what the file says: an MTU, a gateway, or the addresses of a block that gives none.
-Routes are written as ` + "`up`" + ` commands; a route that is no longer named stays.
+Routes are written as ` + "`up`" + ` commands; a route that is no longer listed is kept.
 
 A task with nothing but ` + "`pin = true`" + ` pins the names of all network cards, and needs no ifupdown2: write it before the task that
-brings another kernel, which may name the cards differently and so leave the host without its network. The names are kept in .link
-files (systemd.link(5)), of which the initramfs images get copies. What somebody else has pinned stays, as with Proxmox VE's installer
-and ` + "`pve-network-interface-pinning`" + `; two cards with the same MAC address are refused. Virtual functions of SR-IOV are left out, and
-so is a card whose MAC address is a random one, that of another interface, or one that somebody has set (addr_assign_type in
-/sys/class/net): a note names them. A name that systemd makes from the MAC address (enx…) needs no pin.`,
+installs a new kernel, which may name the cards differently and so leave the host without network. The names are kept in .link
+files (systemd.link(5)), which are copied into the initramfs images. Names that were pinned by other means stay pinned, as with Proxmox VE's installer
+and ` + "`pve-network-interface-pinning`" + `; two cards with the same MAC address are refused. SR-IOV virtual functions are not pinned, nor are
+cards whose MAC address is random, copied from another interface, or set by an administrator (addr_assign_type in
+/sys/class/net): a note names them. A name that systemd derives from the MAC address (enx…) needs no pin.`,
 	Example: `task "G1.14 G1.15 G1.17 bridge on a bond, jumbo frames" {
   network {
     bond "bond0" {
@@ -84,7 +84,7 @@ type Module struct {
 
 	MTU            int           `hcl:"mtu,optional" doc:"MTU of all named interfaces, including ports and members, unless their block gives one."`
 	Rollback       time.Duration `hcl:"rollback,optional" default:"\"90s\"" doc:"Time after which the host undoes the change unless it was confirmed. It must be long enough for the reload, a new connection and the proofs."`
-	ReachableAt    string        `hcl:"reachable_at,optional" doc:"The IP address to connect to after the change, if it is a new one. Write it into the inventory then."`
+	ReachableAt    string        `hcl:"reachable_at,optional" doc:"The IP address to connect to after the change, if it is a new one. Then update the inventory."`
 	Pin            bool          `hcl:"pin,optional" doc:"Pin the names of the named network cards, including ports and members, to their MAC addresses in /etc/systemd/network/10-NAME.link, so that a new kernel cannot rename them. Without blocks: of all network cards."`
 	CorosyncOnBond bool          `hcl:"corosync_on_bond,optional" doc:"Accept that all of corosync's links are on bonds."`
 }
@@ -104,9 +104,9 @@ type Bond struct {
 	Name     string   `hcl:"name,label" doc:"the name of the bond"`
 	Members  []string `hcl:"members" doc:"The network cards."`
 	Mode     string   `hcl:"mode" enum:"802.3ad,active-backup,balance-xor,balance-rr,balance-tlb,balance-alb,broadcast" doc:"How they share the load. 802.3ad (LACP) must also be configured on the switch."`
-	Hash     string   `hcl:"hash,optional" doc:"What selects the card for a packet, with 802.3ad and balance-xor: layer2, layer2+3 or layer3+4."`
+	Hash     string   `hcl:"hash,optional" doc:"How the card for a packet is selected, with 802.3ad and balance-xor: layer2, layer2+3 or layer3+4."`
 	LACPRate string   `hcl:"lacp_rate,optional" enum:"slow,fast" doc:"How often the switch sends LACP packets, with 802.3ad: every 30 seconds, or every second, which detects a dead link sooner."`
-	Primary  string   `hcl:"primary,optional" doc:"The member that is used whenever it is up, with active-backup."`
+	Primary  string   `hcl:"primary,optional" doc:"The preferred member, used whenever it is up, with active-backup."`
 	// The following are in milliseconds, as in the kernel.
 	MIIMon    *int `hcl:"miimon,optional" doc:"How often the links are checked, in milliseconds; 100 in a new bond."`
 	UpDelay   *int `hcl:"updelay,optional" doc:"How long a link must be up before it is used, in milliseconds: a multiple of miimon."`

@@ -134,7 +134,7 @@ func (m *Module) toPin(s site) (names, notes []string, err error) {
 			continue
 		}
 		if !card.hasMAC() {
-			return nil, nil, fmt.Errorf("%s: %s has no MAC address to pin its name to: leave pin out", w.block, w.name)
+			return nil, nil, fmt.Errorf("%s: %s has no MAC address to pin its name to: remove pin", w.block, w.name)
 		}
 		if err := add(w.name); err != nil {
 			return nil, nil, err
@@ -171,7 +171,7 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 	for _, name := range names {
 		mac := s.links.ByName[name].MAC
 		if other := s.links.twin(name); other != "" && !namedOtherwise(configs, name) {
-			return nil, nil, fmt.Errorf("pin: %s and %s have the same MAC address, %s, so it cannot tell them apart: leave pin out, and pin them by hand, with Path= in a file of %s for each (udevadm info /sys/class/net/%s shows its ID_PATH)",
+			return nil, nil, fmt.Errorf("pin: %s and %s have the same MAC address, %s, so it cannot tell them apart: remove pin, and pin them by hand, with Path= in a file of %s for each (udevadm info /sys/class/net/%s shows its ID_PATH)",
 				name, other, mac, linkDir, name)
 		}
 		pinned, err := pinnedBy(configs, name, mac)
@@ -190,7 +190,7 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 			}
 			steps = append(steps, written...)
 			if len(written) > 0 && kernelName.MatchString(name) {
-				notes = append(notes, fmt.Sprintf("the kernel gives names such as %s itself, so another card may have it before it is pinned; a name such as lan0 is safe", name))
+				notes = append(notes, fmt.Sprintf("the kernel assigns names such as %s itself, so another card may already have it when it is to be pinned; a name such as lan0 is safe", name))
 			}
 			removed, err := removeFormer(ctx, h, configs, names, name, mac)
 			if err != nil {
@@ -200,7 +200,7 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 		} else if pinned.byProxmox() {
 			tool.add(name, pinned)
 		} else if pinned.name != name {
-			notes = append(notes, fmt.Sprintf("%s will be %s from the next boot on, because %s says so: /etc/network/interfaces has to name %s by then", name, pinned.name, pinned.path, pinned.name))
+			notes = append(notes, fmt.Sprintf("%s will be %s from the next boot on, because of %s: /etc/network/interfaces must use the name %s by then", name, pinned.name, pinned.path, pinned.name))
 		}
 		files = append(files, pinned.path)
 	}
@@ -255,7 +255,7 @@ func pinnedBy(configs []linkConfig, name, mac string) (linkConfig, error) {
 			break
 		}
 		if c.name == "" {
-			return c, fmt.Errorf("pin: %s is for %s, %s, and gives it no name. Only the first file that matches a card is used, so one of hlplay's would end what it says: add Name=%s to its [Link], or leave pin out",
+			return c, fmt.Errorf("pin: %s is for %s, %s, and gives it no name. Only the first file that matches a card is used, so a file from hlplay would disable this one: add Name=%s to its [Link], or remove pin",
 				c.path, name, mac, name)
 		}
 		return c, nil
@@ -266,10 +266,10 @@ func pinnedBy(configs []linkConfig, name, mac string) (linkConfig, error) {
 		case c.name == name && len(c.macs) == 0:
 			return c, nil
 		case c.name == name:
-			return c, fmt.Errorf("pin: %s gives the name %s to another card, %s, and two cannot have it: this one is %s. Correct the file or remove it, or leave pin out",
+			return c, fmt.Errorf("pin: %s gives the name %s to another card, %s, and two cannot have it: this one is %s. Correct the file or remove it, or remove pin",
 				c.path, name, strings.Join(c.macs, ", "), mac)
 		case c.path == linkFile(name):
-			return c, fmt.Errorf("pin: %s is where hlplay would pin the name of %s, and somebody else wrote it: give it another name, or leave pin out", c.path, name)
+			return c, fmt.Errorf("pin: hlplay would pin the name of %[2]s in %[1]s, but that file was not written by hlplay: rename it, or remove pin", c.path, name)
 		}
 	}
 	return linkConfig{}, nil

@@ -194,7 +194,7 @@ func (s site) reload(drift []difference) modules.Step {
 			observe.Networks.Expect("", s.predictedNetwork()), allLinks.Expect("", s.predictedLinks()),
 		},
 		Settle: 20 * time.Second, Await: "the interfaces",
-		Unmet: "ifreload succeeded, but had no such effect: see the output of ifreload -a -v and ifquery --check -a",
+		Unmet: "ifreload succeeded, but the changes are not in effect: see the output of ifreload -a -v and ifquery --check -a",
 		Exact: true,
 	}
 	if len(drift) > 0 {

@@ -150,7 +150,7 @@ func TestProofs(t *testing.T) {
 	if diff := cmp.Diff([]string{"1472 192.168.1.1", "1452 2001:db8::1", "8972 192.168.1.65", "1472 192.168.1.66"}, got); diff != "" {
 		t.Errorf("sizes and targets of the pings differ (-want +got):\n%s", diff)
 	}
-	if len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "off could not be asked") {
+	if len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "could not check whether off uses") {
 		t.Errorf("of a host that does not answer the notes say %q", plan.Notes)
 	}
 }
@@ -206,7 +206,7 @@ func TestPinsAlone(t *testing.T) {
 			"Proxmox VE has pinned ens18 as nic0 in /usr/local/lib/systemd/network/, from the next boot on: left as it is"},
 		{"by Proxmox VE's installer, and in effect", []observe.TextFile{by("/usr/local/lib/systemd/network/50-pmx-nic0.link", "MACAddress=52:54:00:00:00:18", "Name=ens18"),
 			by("/usr/local/lib/systemd/network/50-pmx-nic1.link", "MACAddress=52:54:00:00:00:19", "Name=ens19")}, nil, "Proxmox VE has pinned ens18, ens19 in /usr/local/lib/systemd/network/: left as it is"},
-		{"by a person, for a name of the next boot", []observe.TextFile{by(linkDir+"lan.link", "MACAddress=52:54:00:00:00:18", "Name=lan0")}, write[1:], "ens18 will be lan0 from the next boot on, because /etc/systemd/network/lan.link says so"},
+		{"by a person, for a name of the next boot", []observe.TextFile{by(linkDir+"lan.link", "MACAddress=52:54:00:00:00:18", "Name=lan0")}, write[1:], "ens18 will be lan0 from the next boot on, because of /etc/systemd/network/lan.link"},
 		{"by a person, as systemd accepts it", []observe.TextFile{by(linkDir+"lan.link", "PermanentMACAddress=5254.0000.0099 52-54-00-00-00-18", "Name = ens18")}, write[1:], ""},
 		{"by a path", []observe.TextFile{by(linkDir+"lan.link", "Path=pci-0000:00:12.0-*", "Name=ens18")}, write[1:], ""},
 		{"a file that is masked", []observe.TextFile{{Path: linkDir + "lan.link"}, by("/run/systemd/network/lan.link", "MACAddress=52:54:00:00:00:18", "Name=lan0")}, write, ""},
@@ -238,7 +238,7 @@ func TestPinsAlone(t *testing.T) {
 		{"the settings of a person", []observe.TextFile{by(linkDir+"wol.link", "MACAddress=52:54:00:00:00:18", "WakeOnLan=magic")}, false, "add Name=ens18 to its [Link]"},
 		{"a policy of a person", []observe.TextFile{by(linkDir+"wol.link", "MACAddress=52:54:00:00:00:18", "NamePolicy=path\nName=ens18")}, false, "and gives it no name"},
 		{"a name that another card gets", []observe.TextFile{by(linkDir+"lan.link", "MACAddress=52:54:00:00:00:77", "Name=ens18")}, false, "lan.link gives the name ens18 to another card, 52:54:00:00:00:77"},
-		{"the file of somebody else", []observe.TextFile{by(linkFile("ens18"), "Driver=e1000e", "WakeOnLan=magic")}, false, "10-ens18.link is where hlplay would pin the name of ens18, and somebody else wrote it"},
+		{"the file of somebody else", []observe.TextFile{by(linkFile("ens18"), "Driver=e1000e", "WakeOnLan=magic")}, false, "10-ens18.link, but that file was not written by hlplay"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := installedLinks()

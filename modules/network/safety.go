@@ -210,7 +210,7 @@ func (s site) neighbours(ctx context.Context, h modules.Host) (all []neighbour, 
 			if ctx.Err() != nil {
 				return nil, nil, errs[i]
 			}
-			notes = append(notes, fmt.Sprintf("%s could not be asked whether it uses one of these addresses: %v", peer.Name(), errs[i]))
+			notes = append(notes, fmt.Sprintf("could not check whether %s uses one of these addresses: %v", peer.Name(), errs[i]))
 			continue
 		}
 		for _, w := range s.wants {

@@ -44,7 +44,7 @@ func (m *Module) Validate() error {
 	}
 	switch {
 	case m.pinsAll() && m.MTU != 0:
-		return fault("mtu", "add a block interface for each card, or leave mtu out", "without blocks, names are pinned and nothing else is changed")
+		return fault("mtu", "add a block interface for each card, or leave mtu out", "without blocks, the task only pins names")
 	case len(seen) == 0 && len(m.Absent) == 0 && !m.Pin:
 		return fault("bridge", "add a block bond, bridge, vlan or interface, name some in absent, or write pin = true", "no interface is named")
 	}
@@ -57,7 +57,7 @@ func (m *Module) Validate() error {
 		} else if !slices.ContainsFunc(m.wants(), func(w want) bool {
 			return slices.ContainsFunc(w.addresses, func(p netip.Prefix) bool { return p.Addr() == a })
 		}) && m.addressesParse() {
-			return fault("reachable_at", "write one of the addresses that the task gives", "no block has the address %s", a)
+			return fault("reachable_at", "write one of the addresses in this task", "no block has the address %s", a)
 		}
 	}
 	if err := m.validMTU("mtu", m.MTU); err != nil {
@@ -124,15 +124,15 @@ func (m *Module) validBonds() error {
 		case len(b.Members) == 0:
 			return fault(at+"members", "name the network cards", "a bond without members carries nothing")
 		case strings.HasPrefix(b.Hash, "encap") || b.Hash == "vlan+srcmac":
-			return fault(at+"hash", `did you mean "layer3+4"? The choices are `+strings.Join(hashes, ", "), "the kernel has the policy %s, but Proxmox VE does not support it", b.Hash)
+			return fault(at+"hash", `did you mean "layer3+4"? The choices are `+strings.Join(hashes, ", "), "the kernel supports the policy %s, but Proxmox VE does not", b.Hash)
 		case b.Hash != "" && !slices.Contains(hashes, b.Hash):
 			return fault(at+"hash", didYouMean(b.Hash, hashes)+"the choices are "+strings.Join(hashes, ", "), "there is no policy %q", b.Hash)
 		case b.Hash != "" && !hashed:
-			return fault(at+"hash", `leave it out, or write mode = "802.3ad"`, "mode %s does not use a hash", b.Mode)
+			return fault(at+"hash", `remove it, or write mode = "802.3ad"`, "mode %s does not use a hash", b.Mode)
 		case b.LACPRate != "" && !lacp:
-			return fault(at+"lacp_rate", `leave it out, or write mode = "802.3ad"`, "mode %s does not use LACP", b.Mode)
+			return fault(at+"lacp_rate", `remove it, or write mode = "802.3ad"`, "mode %s does not use LACP", b.Mode)
 		case b.Primary != "" && !slices.Contains([]string{"active-backup", "balance-tlb", "balance-alb"}, b.Mode):
-			return fault(at+"primary", `leave it out, or write mode = "active-backup"`, "mode %s has no primary member", b.Mode)
+			return fault(at+"primary", `remove it, or write mode = "active-backup"`, "mode %s has no primary member", b.Mode)
 		case b.Primary != "" && !slices.Contains(b.Members, b.Primary):
 			return fault(at+"primary", "choose one of "+strings.Join(b.Members, ", "), "%s is not a member", b.Primary)
 		}
@@ -181,11 +181,11 @@ func (m *Module) validVLANs() error {
 		parent, id, named := interfaces.CutVLAN(v.Name)
 		switch {
 		case !named && (v.Parent == "" || v.ID == 0):
-			return fault(at, "set parent and id, or use a name such as bond0.20", "the name %s does not tell the VLAN and its parent", v.Name)
+			return fault(at, "set parent and id, or use a name such as bond0.20", "the name %s does not contain the VLAN ID and the parent", v.Name)
 		case named && v.Parent != "" && v.Parent != parent:
-			return fault(at+".parent", "leave it out, or choose a name without a full stop", "ifupdown2 would take %s for a VLAN of %s", v.Name, parent)
+			return fault(at+".parent", "remove it, or choose a name without a dot", "ifupdown2 would take %s for a VLAN of %s", v.Name, parent)
 		case named && v.ID != 0 && v.ID != id:
-			return fault(at+".id", "leave it out, or choose a name without a full stop", "ifupdown2 would take %s for VLAN %d", v.Name, id)
+			return fault(at+".id", "remove it, or choose a name without a dot", "ifupdown2 would take %s for VLAN %d", v.Name, id)
 		case v.ID != 0 && (v.ID < 1 || v.ID > 4094):
 			return fault(at+".id", "write 1 to 4094", "there is no VLAN %d", v.ID)
 		}
@@ -224,7 +224,7 @@ func (m *Module) validAddressing(block string, a Addressing) error {
 			return fault(at+argument, "write the gateway's address alone, as in 192.168.1.1", "%q is not an IP address", g.text)
 		}
 		if ip.Is6() != g.six {
-			return fault(at+argument, "gateway is for IPv4, gateway6 for IPv6", "%s is of the other protocol", ip)
+			return fault(at+argument, "gateway is for IPv4, gateway6 for IPv6", "%s is of the other IP version", ip)
 		}
 	}
 	for _, to := range slices.Sorted(maps.Keys(a.Routes)) {
@@ -252,7 +252,7 @@ func validAddress(argument, text string) error {
 	p, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil && isAddress(text):
-		return fault(argument, fmt.Sprintf("append the prefix length of the subnet: %s/24", text), "%s does not say how large the subnet is", text)
+		return fault(argument, fmt.Sprintf("append the prefix length of the subnet: %s/24", text), "%s has no prefix length", text)
 	case err != nil || p.Addr().Is4In6():
 		return fault(argument, "write it as in 192.168.1.10/24", "%q is not an address with a prefix length", text)
 	case p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsUnspecified() || p.Bits() == 0:

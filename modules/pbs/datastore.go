@@ -18,10 +18,10 @@ import (
 
 // Datastore is a directory that keeps backups.
 type Datastore struct {
-	Name       string `hcl:"name" doc:"Its name."`
-	Path       string `hcl:"path" doc:"Its directory, which is empty or does not exist yet. It cannot be changed later."`
-	GCSchedule string `hcl:"gc_schedule,optional" default:"\"daily\"" doc:"When garbage is collected, as a calendar event: daily, sat 03:00."`
-	VerifyNew  *bool  `hcl:"verify_new,optional" doc:"Whether each backup is verified right after it was made."`
+	Name       string `hcl:"name" doc:"Name of the datastore."`
+	Path       string `hcl:"path" doc:"Directory of the datastore, empty or not existing yet. It cannot be changed later."`
+	GCSchedule string `hcl:"gc_schedule,optional" default:"\"daily\"" doc:"When to collect garbage, as a calendar event: daily, sat 03:00."`
+	VerifyNew  *bool  `hcl:"verify_new,optional" doc:"Whether to verify each backup right after it is made."`
 }
 
 func (d *Datastore) validate() error {

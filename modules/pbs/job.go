@@ -18,7 +18,7 @@ type PruneJob struct {
 	ID        string         `hcl:"id" doc:"The id of the job."`
 	Datastore string         `hcl:"datastore,optional" doc:"The datastore. Needed unless state is absent."`
 	Schedule  string         `hcl:"schedule,optional" default:"\"daily\"" doc:"When it runs, as a calendar event."`
-	Keep      map[string]int `hcl:"keep,optional" doc:"How many backups of each guest are kept: { last = 3, daily = 7, weekly = 4, monthly = 6, yearly = 1 }. Needed unless state is absent; what it does not name is not kept."`
+	Keep      map[string]int `hcl:"keep,optional" doc:"How many backups of each guest to keep: { last = 3, daily = 7, weekly = 4, monthly = 6, yearly = 1 }. Needed unless state is absent; intervals that are not listed keep nothing."`
 	State     string         `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists."`
 }
 
@@ -27,7 +27,7 @@ type VerifyJob struct {
 	ID            string `hcl:"id" doc:"The id of the job."`
 	Datastore     string `hcl:"datastore,optional" doc:"The datastore. Needed unless state is absent."`
 	Schedule      string `hcl:"schedule,optional" default:"\"daily\"" doc:"When it runs, as a calendar event."`
-	OutdatedAfter int    `hcl:"outdated_after,optional" default:"30" doc:"After how many days a backup that was verified is verified again."`
+	OutdatedAfter int    `hcl:"outdated_after,optional" default:"30" doc:"Days after which a verified backup is verified again."`
 	State         string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists."`
 }
 

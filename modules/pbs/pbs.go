@@ -16,8 +16,8 @@ import (
 // Module is one part of the server's configuration.
 type Module struct {
 	Datastore *Datastore `hcl:"datastore,block" doc:"A directory that keeps backups."`
-	Token     *Token     `hcl:"token,block" doc:"A user and a token of it, for what makes backups by itself."`
-	PruneJob  *PruneJob  `hcl:"prune_job,block" doc:"A job that forgets old backups of a datastore."`
+	Token     *Token     `hcl:"token,block" doc:"A user and an API token, for unattended backups."`
+	PruneJob  *PruneJob  `hcl:"prune_job,block" doc:"A job that prunes old backups of a datastore."`
 	VerifyJob *VerifyJob `hcl:"verify_job,block" doc:"A job that reads the backups of a datastore and compares them with their checksums."`
 }
 
@@ -31,22 +31,22 @@ type part interface {
 var Spec = modules.Spec{
 	Name:    "pbs",
 	Summary: "Proxmox Backup Server: a datastore, a token, a prune or verify job",
-	Doc: `A task has one of the blocks. What exists is read in the server's files and compared property by property; properties that the task does
-not name stay as they are. Nothing but a job is ever removed.
+	Doc: `A task has exactly one block. The current state is read from the server's files and compared property by property; properties that the
+task does not set are left alone. Only jobs are ever removed.
 
-A **datastore** is created in a directory that is empty or not there yet. Nothing of a datastore's space becomes free without garbage
-collection, which removes what no backup refers to any more. A note says so if the datastore is on a node of Proxmox VE, whose guests it would keep, or
-on Ceph.
+A **datastore** is created in a directory that is empty or does not exist yet. Only garbage collection frees space in a datastore: it removes
+data that no backup refers to any more. A note warns if the datastore is on a Proxmox VE node, which would lose its guests and their
+backups together, or on Ceph.
 
-A **token** belongs to a user, which is created without a password, and has no more rights than both have. Both get the one role on the one
-datastore; a note names any other right. With the default role, DatastoreBackup, a cluster can make and restore its own backups, but can remove
-none: a job of the server prunes them.
+A **token** belongs to a user, which is created without a password. The server grants the token only rights that the user has too, so both get
+the role on the datastore; a note names any other rights. With the default role, DatastoreBackup, a cluster can make and restore its own
+backups but not remove them: a job on the server prunes them.
 
-The server prints a token's secret once, when it is generated. It is kept on the server's host, in a file below ` + "`/etc/hlplay/pbs-tokens`" + ` that only root
-can read, and is neither shown nor recorded. The module ` + "`pvesm`" + ` reads it there (` + "`backup_server`" + `). A token whose secret is not kept
-fails the task.
+The server prints a token's secret only once, when the token is generated. It is stored on the server's host, in a file below ` + "`/etc/hlplay/pbs-tokens`" + ` that only root
+can read, and is neither shown nor recorded. The module ` + "`pvesm`" + ` reads it there (` + "`backup_server`" + `). If the secret of an
+existing token is not stored there, the task fails.
 
-A **prune job** does not free space by itself, and a **verify job** is what finds damage before a restore does.`,
+A **prune job** does not free space by itself. A **verify job** finds damage before a restore does.`,
 	Example: `task "a datastore" {
   pbs {
     datastore {

@@ -20,8 +20,8 @@ import (
 type Token struct {
 	User      string `hcl:"user" doc:"The user with its realm: pve@pbs. It is created if it does not exist, without a password: nobody can log in with it."`
 	Name      string `hcl:"name" doc:"The name of the token. The whole id is USER!NAME: pve@pbs!cluster."`
-	Datastore string `hcl:"datastore" doc:"The datastore that they may use."`
-	Role      string `hcl:"role,optional" default:"\"DatastoreBackup\"" enum:"DatastoreBackup,DatastorePowerUser,DatastoreReader,DatastoreAudit" doc:"What they may do there. DatastoreBackup makes and restores the user's own backups; DatastorePowerUser also removes them."`
+	Datastore string `hcl:"datastore" doc:"Datastore that the user and the token may use."`
+	Role      string `hcl:"role,optional" default:"\"DatastoreBackup\"" enum:"DatastoreBackup,DatastorePowerUser,DatastoreReader,DatastoreAudit" doc:"Their role on it. DatastoreBackup makes and restores the user's own backups; DatastorePowerUser also removes them."`
 }
 
 // longestID is the limit of the server for the id of a token (Authid of Proxmox Backup Server).
@@ -66,7 +66,7 @@ func (t *Token) plan(ctx context.Context, h modules.Host, have pbs.Server) (modu
 		secret, err := pbs.Secret(ctx, h, t.id())
 		switch {
 		case errors.Is(err, pbs.ErrNoSecret):
-			return modules.Plan{}, fmt.Errorf("%w; the server shows it only when the token is generated: remove the token so that a new one is generated (proxmox-backup-manager user delete-token %s %s), or, if you have the secret, set it as password in pvesm and leave out this task", err, t.User, t.Name)
+			return modules.Plan{}, fmt.Errorf("%w; the server shows it only when the token is generated: remove the token so that a new one is generated (proxmox-backup-manager user delete-token %s %s), or, if you have the secret, set it as password in pvesm and remove this task", err, t.User, t.Name)
 		case err != nil && !observe.IsUnknown(err):
 			return modules.Plan{}, err
 		case err == nil:
@@ -80,7 +80,7 @@ func (t *Token) plan(ctx context.Context, h modules.Host, have pbs.Server) (modu
 		plan.Steps = append(plan.Steps, before...)
 		name := pbs.SecretFile(t.id())
 		step("generate token "+t.id(), t.generate(), func(s *pbs.Server) { s.Accounts[t.id()] = map[string]string{} },
-			append(observe.Placed(h, name, observe.File{Type: observe.Regular, Truncated: true}), observe.Files.Unknown(name, "the secret is known once the token is generated"))...)
+			append(observe.Placed(h, name, observe.File{Type: observe.Regular, Truncated: true}), observe.Files.Unknown(name, "the secret is known only after the token is generated"))...)
 	}
 	path := "/datastore/" + t.Datastore
 	for _, account := range []string{t.User, t.id()} {

@@ -66,21 +66,21 @@ func parse(text string) (map[string][]string, error) {
 		}
 	}
 	if section != "SUMMARY" {
-		return nil, errors.New("pve8to9 ended before its summary: run it on the host, and look at what it says last")
+		return nil, errors.New("pve8to9 ended before its summary: run it on the host, and read the end of its output")
 	}
 	total := len(found["NOTICE"])
 	for level, name := range counted {
 		total += len(found[level])
 		if n, told := counts[name]; !told || n != len(found[level]) {
-			return nil, unknownForm("its summary says %s: %d, and it prints %d of %s", name, n, len(found[level]), level)
+			return nil, unknownForm("its summary says %s: %d, but it prints %d of %s", name, n, len(found[level]), level)
 		}
 	}
 	if n, told := counts["TOTAL"]; !told || n != total {
-		return nil, unknownForm("its summary says TOTAL: %d, and it prints %d", n, total)
+		return nil, unknownForm("its summary says TOTAL: %d, but it prints %d", n, total)
 	}
 	return found, nil
 }
 
 func unknownForm(format string, args ...any) error {
-	return fmt.Errorf("pve8to9 printed something in a form that hlplay does not know (%s): nothing may be concluded from it; read it on the host", fmt.Sprintf(format, args...))
+	return fmt.Errorf("pve8to9 printed output in a format that hlplay does not know (%s), so its result is not usable: run it on the host and read it", fmt.Sprintf(format, args...))
 }

@@ -18,12 +18,12 @@ import (
 // Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "pve8to9",
-	Summary: "A gate: Proxmox VE's own checklist finds nothing that prevents the upgrade from 8 to 9",
+	Summary: "A gate: Proxmox VE's own checklist finds no obstacle to the upgrade from 8 to 9",
 	Doc: `Runs pve8to9, which comes with Proxmox VE since 8.4.2 and only reads. The task fails if it finds a failure (FAIL), and shows warnings
-and notices (WARN, NOTICE) as notes. pve8to9 exits with 0 whatever it finds, so its findings are read and held against the numbers in its
-summary: a form that differs is an error, never a pass.
+and notices (WARN, NOTICE) as notes. pve8to9 exits with 0 whatever it finds, so its findings are parsed and compared with the counts in its
+summary: output in an unknown format is an error, never a pass.
 
-A node that runs Proxmox VE 9 already has nothing to be asked: the task does nothing there.`,
+On a node that already runs Proxmox VE 9, the task does nothing.`,
 	Example: `task "Proxmox VE's checklist has no failure" {
   pve8to9 {}
 }`,
@@ -33,7 +33,7 @@ A node that runs Proxmox VE 9 already has nothing to be asked: the task does not
 
 // Checklist is a run of pve8to9.
 type Checklist struct {
-	Full    bool          `hcl:"full,optional" default:"true" doc:"Make the expensive checks too, such as whether containers can do with cgroup v2."`
+	Full    bool          `hcl:"full,optional" default:"true" doc:"Run the expensive checks too, such as whether containers support cgroup v2."`
 	Timeout time.Duration `hcl:"timeout,optional" default:"10m" doc:"Time limit for the checklist."`
 }
 
@@ -47,7 +47,7 @@ func (c *Checklist) OnlyReads() bool { return true }
 // Validate implements modules.Validator.
 func (c *Checklist) Validate() error {
 	if c.Timeout <= 0 {
-		return &modules.ArgumentError{Argument: "timeout", Problem: c.Timeout.String(), Want: "expected a time above zero"}
+		return &modules.ArgumentError{Argument: "timeout", Problem: c.Timeout.String(), Want: "expected a positive duration"}
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (c *Checklist) Plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	}
 	switch {
 	case answer.Exit == 127:
-		return modules.Plan{}, fmt.Errorf("pve8to9 is not there: Proxmox VE %s is too old, upgrade it to the newest 8.4 first", node.Version)
+		return modules.Plan{}, fmt.Errorf("pve8to9 is missing: Proxmox VE %s is too old, upgrade it to the newest 8.4 first", node.Version)
 	case answer.Exit != 0:
 		return modules.Plan{}, fmt.Errorf("pve8to9: %s: %s", remote.Ending(answer.Exit), observe.LastLine(answer.Stderr))
 	}

@@ -40,10 +40,10 @@ func TestChecklist(t *testing.T) {
 		{"died", eight, remote.Answer{Exit: 255, Stderr: []byte("ipcc_send_rec[1] failed: Connection refused\n")}, nil, "Connection refused"},
 		{"cut off", eight, printed(good), nil, "ended before its summary"},
 		{"nothing at all", eight, printed(""), nil, "ended before its summary"},
-		{"another form", eight, printed("PASS all is well\n"), nil, `a form that hlplay does not know (it begins with "PASS all is well")`},
-		{"another level", eight, printed(strings.Replace(good, "NOTICE:", "ERROR:", 1) + goodSum), nil, "TOTAL: 4, and it prints 3"},
-		{"failures that are not printed", eight, printed(good + strings.Replace(goodSum, "FAILURES: 0", "FAILURES: 1", 1)), nil, "FAILURES: 1, and it prints 0 of FAIL"},
-		{"no number of failures", eight, printed(good + strings.Replace(goodSum, "FAILURES: 0\n", "", 1)), nil, "a form that hlplay does not know"},
+		{"another form", eight, printed("PASS all is well\n"), nil, `a format that hlplay does not know (it begins with "PASS all is well")`},
+		{"another level", eight, printed(strings.Replace(good, "NOTICE:", "ERROR:", 1) + goodSum), nil, "TOTAL: 4, but it prints 3"},
+		{"failures that are not printed", eight, printed(good + strings.Replace(goodSum, "FAILURES: 0", "FAILURES: 1", 1)), nil, "FAILURES: 1, but it prints 0 of FAIL"},
+		{"no number of failures", eight, printed(good + strings.Replace(goodSum, "FAILURES: 0\n", "", 1)), nil, "a format that hlplay does not know"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := modulestest.Decoded(&Checklist{})

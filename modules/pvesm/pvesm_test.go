@@ -135,7 +135,7 @@ func TestPassword(t *testing.T) {
 func TestBackupServer(t *testing.T) {
 	const token, secret = "pve@pbs!cluster", "d63e505a-e3ec-449a-9bc7-1da610d4ccde"
 	kept := observe.Files.Expect(pbs.SecretFile(token), observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Content: []byte("Result: {\n\"tokenid\": \"" + token + "\", \"value\": \"" + secret + "\"}\n")})
-	unread := observe.Files.Unknown(pbs.SecretFile(token), "the secret is known once the token is generated")
+	unread := observe.Files.Unknown(pbs.SecretFile(token), "the secret is known only after the token is generated")
 	gone := observe.Files.Expect(pbs.SecretFile(token), observe.File{})
 	installed := pbs.Servers.Expect("", pbs.Server{Fingerprint: "09:54:ef"})
 	const first = "add storage new (pbs)\nset the password of storage new\nchange storage new: disable"

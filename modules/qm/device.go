@@ -84,7 +84,7 @@ func mappingOf(device string) string { return pve.PropertiesOf(device, "host")["
 
 // waits says that devices are exchanged when the machine is started next.
 func (m *Module) waits(slots []string) string {
-	return fmt.Sprintf("virtual machine %d runs with the raw device until it is started anew: %s changes when it is shut down and started, or rebooted by Proxmox VE (qm reboot %[1]d); a reboot inside the guest is not enough",
+	return fmt.Sprintf("virtual machine %d runs with the raw device until its next cold start: %s changes when it is shut down and started, or rebooted by Proxmox VE (qm reboot %[1]d); a reboot inside the guest is not enough",
 		m.ID, strings.Join(slots, ", "))
 }
 
@@ -141,18 +141,18 @@ func (m *Module) mapStep(h, on modules.Host, have pve.GuestConfig, slots []strin
 		argv = append(argv, "--"+slot, m.Options[slot])
 		text := fmt.Sprintf("%s (%s) by mapping %s", slot, have.Options[slot], mappingOf(m.Options[slot]))
 		if others[slot] != "" {
-			text += fmt.Sprintf(", which is ANOTHER device of %s (%s)", have.Node, others[slot])
+			text += fmt.Sprintf(", which is a DIFFERENT device of %s (%s)", have.Node, others[slot])
 		}
 		switch {
 		case !running:
 			after.Options[slot] = m.Options[slot]
 		case hotplugs(slot, have):
 			after.Options[slot] = m.Options[slot]
-			text += ", at once: it is unplugged for a moment"
+			text += ", immediately: it is unplugged for a moment"
 		default:
 			after.Pending[slot] = m.Options[slot]
 			pending = append(pending, slot)
-			text += ", when it is started next"
+			text += ", at its next start"
 		}
 		what = append(what, text)
 	}

@@ -21,12 +21,12 @@ import (
 // Module is a virtual machine.
 type Module struct {
 	ID      int               `hcl:"id" doc:"VM id, 100 or greater, unique in the cluster."`
-	Node    string            `hcl:"node,optional" doc:"Inventory name of the host to create it on, needed for that only. A later migration is not undone."`
+	Node    string            `hcl:"node,optional" doc:"Inventory name of the host to create it on; not used otherwise. A later migration is not undone."`
 	Name    string            `hcl:"name,optional" doc:"Name of letters, digits, hyphens and dots. Without it the machine must exist."`
 	Memory  *int              `hcl:"memory,optional" doc:"Memory in MiB. 512 for a new machine."`
 	Cores   *int              `hcl:"cores,optional" doc:"CPU cores. 1 for a new machine."`
 	Disks   map[string]string `hcl:"disks,optional" doc:"Disks by slot: scsi0 = \"STORAGE:GIB\" allocates one; anything else is passed to qm(1)."`
-	Move    map[string]string `hcl:"move,optional" doc:"Storages on which disks of a machine that exists are to lie, by slot: scsi0 = \"ha-disks\"."`
+	Move    map[string]string `hcl:"move,optional" doc:"Storages to move disks of an existing machine to, by slot: scsi0 = \"ha-disks\"."`
 	Net     map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"virtio,bridge=vmbr0\"."`
 	Options map[string]string `hcl:"options,optional" doc:"Other options of qm(1), without leading dashes: ostype, scsihw, boot, …."`
 	Start   bool              `hcl:"start,optional" default:"false" doc:"Start the machine after creating it. High availability starts its resources itself."`
@@ -43,16 +43,16 @@ var Spec = modules.Spec{
 	Name:    "qm",
 	Aliases: []string{"proxmox_kvm"},
 	Summary: "A virtual machine, created if its id is free",
-	Doc: `The machine is created on the named host if no guest of the cluster has its id. A machine of that id that exists
-is recognised by its name; a difference in memory, cores or anything else that the task says is a note and is never
-repaired here, because a running guest depends on it; the exceptions follow. A guest of the same id with another name is refused.
+	Doc: `The machine is created on the named host if no guest of the cluster has its id. An existing machine with that id is recognised by its
+name. Differences in memory, cores and other settings are only noted, never changed, because a running guest depends on them; the
+exceptions follow. A guest with the same id and another name is refused.
 
 **options** that give a mapping (` + "`hostpci0 = \"mapping=gpu,pcie=1\"`, `usb0 = \"mapping=stick\"`" + `) replace the raw device that an existing machine has there. A
-running machine keeps it until it is started anew, which a note says on every run until then; a USB device is exchanged at once if the machine's
-hotplug of USB is on. A mapping without a device of the node that the machine is on is refused.
+running machine keeps it until its next cold start, and every run notes that until then; a USB device is exchanged immediately if USB hotplug
+is enabled for the machine. A mapping is refused if it has no device on the machine's node.
 
-**move** moves disks to other storages, on the node that the machine is on, and while it runs. What a disk was copied from stays with the
-machine as an unused disk; a note says how to remove it. A machine that is only moved needs its id and nothing else.
+**move** moves disks to other storages, on the machine's node, even while it runs. The source stays with the machine as an unused disk; a note
+says how to remove it. To move disks only, the id is enough.
 
 Nothing is ever destroyed.`,
 	Example: `task "a virtual machine" {
@@ -123,7 +123,7 @@ func (m *Module) Validate() error {
 		{"disks", m.Disks, diskSlot, "a slot such as scsi0, virtio0, sata0, ide2"},
 		{"move", m.Move, diskSlot, "a slot such as scsi0, virtio0, sata0, ide2"},
 		{"net", m.Net, netSlot, "a slot such as net0"},
-		{"options", m.Options, optionKey, "an option of qm without dashes in front"},
+		{"options", m.Options, optionKey, "an option of qm without leading dashes"},
 	} {
 		for key, value := range group.values {
 			if !group.form.MatchString(key) {
@@ -180,13 +180,13 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return m.existing(ctx, h, have)
 	}
 	if guest, listed := guests[m.ID]; listed {
-		return modules.Plan{}, fmt.Errorf("guest %d is listed on node %s but its configuration cannot be found: the node's configuration may be damaged", m.ID, guest.Node)
+		return modules.Plan{}, fmt.Errorf("guest %d is listed on node %s, but its configuration is missing: the node's configuration may be damaged", m.ID, guest.Node)
 	}
 	switch {
 	case m.Name == "":
 		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task only moves disks of an existing one", m.ID)
 	case m.Node == "":
-		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task does not name the node to create it on", m.ID)
+		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task does not set the node to create it on", m.ID)
 	}
 	return m.create(ctx, h, guests)
 }

@@ -250,7 +250,7 @@ func TestMappingInPlaceOfADevice(t *testing.T) {
 	}{
 		"off":                      {have: raw, want: both, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --usb0 mapping=stick --digest abc"},
 		"running":                  {running: true, have: raw, want: both, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --usb0 mapping=stick --digest abc", note: "hostpci0, usb0 changes when"},
-		"running, with hotplug":    {running: true, have: linux, want: both, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --usb0 mapping=stick --digest abc", note: "device until it is started anew: hostpci0 changes when", risk: modules.Restarts},
+		"running, with hotplug":    {running: true, have: linux, want: both, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --usb0 mapping=stick --digest abc", note: "device until its next cold start: hostpci0 changes when", risk: modules.Restarts},
 		"pending":                  {running: true, have: raw, pending: both, want: both, note: "hostpci0, usb0 changes when"},
 		"another change is there":  {running: true, have: raw, pending: map[string]string{"hostpci0": "mapping=old"}, want: map[string]string{"hostpci0": "mapping=gpu,pcie=1"}, command: "qm set 100 --hostpci0 mapping=gpu,pcie=1 --digest abc", note: "hostpci0 changes when"},
 		"mapped already":           {have: both, want: both},
