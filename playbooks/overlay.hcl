@@ -1,5 +1,5 @@
 # A network of their own between hosts that reach each other over the internet or over different sites: WireGuard, each host a peer of every
-# other one. A cluster can be put on it afterwards, if it is fast enough for one.
+# other one, or Nebula, in which each host has a certificate. A cluster can be put on it afterwards, if it is fast enough for one.
 #
 #   hlplay rehearse playbooks/overlay.hcl -i inventory
 #   hlplay run playbooks/overlay.hcl -i inventory --check --diff
@@ -11,6 +11,20 @@
 #
 # and overlay_endpoint, if the other hosts reach it under another address than the controller does; "" is for a host behind NAT. Each
 # firewall on the way lets the port in, by UDP. The keys are made on the hosts and stay there.
+#
+# For Nebula, make an authority, whose key is kept encrypted, and give both on each run, for which it is decrypted in memory. Run the
+# playbook at least every three months (overlay_renew_before): certificates that end by then are renewed.
+#
+#   nebula-cert ca -name NAME -duration 87600h && hlplay secret encrypt ca.key
+#   hlplay run playbooks/overlay.hcl -i inventory -e overlay=nebula -e @nebula.hcl
+#
+# where nebula.hcl holds the text of ca.crt and names ca.key:
+#
+#   nebula_ca     = <<PEM
+#   -----BEGIN NEBULA CERTIFICATE-----
+#   …
+#   PEM
+#   nebula_ca_key = secret_file("ca.key")
 
 host_variable "overlay_address" {
   description = "The host's address in the overlay network, with the prefix length: 10.42.0.1/24."
@@ -30,28 +44,76 @@ variable "overlay_hosts" {
   default     = "pve"
 }
 
-variable "overlay_interface" {
-  description = "Name of its interface."
+variable "overlay" {
+  description = "What makes the network: wireguard or nebula."
   type        = string
-  default     = "wg0"
+  default     = "wireguard"
+  validation {
+    condition     = contains(["wireguard", "nebula"], var.overlay)
+    error_message = "wireguard or nebula."
+  }
+}
+
+variable "overlay_interface" {
+  description = "Name of its interface; by default wg0, or nebula1 with Nebula."
+  type        = string
+  default     = null
 }
 
 variable "overlay_port" {
-  description = "The UDP port, the same on all hosts."
+  description = "The UDP port, the same on all hosts; by default 51820, or 4242 with Nebula."
   type        = number
-  default     = 51820
+  default     = null
 }
 
 variable "overlay_mtu" {
-  description = "The largest packet within the network, in bytes: 80 less than what fits on the way between the hosts."
+  description = "The largest packet within the network, in bytes: 80 less than what fits on the way between the hosts; by default 1420, or 1300 with Nebula."
   type        = number
-  default     = 1420
+  default     = null
+}
+
+variable "overlay_lighthouses" {
+  description = "With Nebula, hosts that tell the others where a host behind NAT can be reached; by default all that can be reached themselves."
+  type        = list(string)
+  default     = null
+}
+
+variable "overlay_lifetime" {
+  description = "With Nebula, how long a certificate lasts: a year."
+  type        = string
+  default     = "8760h"
+}
+
+variable "overlay_renew_before" {
+  description = "With Nebula, a certificate is renewed when less than this is left of its life: three months."
+  type        = string
+  default     = "2160h"
+}
+
+variable "nebula_ca" {
+  description = "With Nebula, the certificate of the authority, or several."
+  type        = string
+  default     = ""
+}
+
+variable "nebula_ca_key" {
+  description = "With Nebula, the private key of the authority."
+  type        = string
+  default     = ""
+  sensitive   = true
 }
 
 variable "overlay_latency" {
   description = "The longest round trip between two hosts, in milliseconds. Corosync, and with it a cluster, asks for less than 5; a network that no cluster is put on may be slower."
   type        = number
   default     = 5
+}
+
+locals {
+  nebula    = var.overlay == "nebula"
+  interface = coalesce(var.overlay_interface, local.nebula ? "nebula1" : "wg0")
+  port      = coalesce(var.overlay_port, local.nebula ? 4242 : 51820)
+  mtu       = coalesce(var.overlay_mtu, local.nebula ? 1300 : 1420)
 }
 
 play "overlay network" {
@@ -64,32 +126,58 @@ play "overlay network" {
     others    = { for name in play.hosts : name => split("/", hosts[name].vars.overlay_address)[0] if name != host.name }
   }
 
-  task "G2.3 install WireGuard" {
+  task "G2.3 install WireGuard or Nebula" {
     apt {
-      packages = ["wireguard-tools"]
+      packages = [local.nebula ? "nebula" : "wireguard-tools"]
     }
   }
 
   task "G2.3 make each host's key" {
+    when = !local.nebula
     wireguard {
-      interface = var.overlay_interface
+      interface = local.interface
     }
   }
 
   task "G2.3 connect every host with every other one" {
+    when = !local.nebula
     wireguard {
-      interface = var.overlay_interface
+      interface = local.interface
       addresses = vars.addresses
       endpoints = { for name, at in vars.endpoints : name => at if at != "" }
-      port      = var.overlay_port
-      mtu       = var.overlay_mtu
+      port      = local.port
+      mtu       = local.mtu
       before    = ["corosync.service", "pve-cluster.service", "ceph.target"]
+    }
+  }
+
+  task "G2.3 make each host's key for Nebula" {
+    when = local.nebula
+    nebula {
+      interface = local.interface
+    }
+  }
+
+  task "G2.3 sign each host's certificate, and connect the hosts by Nebula" {
+    when = local.nebula
+    nebula {
+      interface    = local.interface
+      addresses    = vars.addresses
+      endpoints    = { for name, at in vars.endpoints : name => at if at != "" }
+      lighthouses  = coalesce(var.overlay_lighthouses, [for name, at in vars.endpoints : name if at != ""])
+      port         = local.port
+      mtu          = local.mtu
+      ca           = var.nebula_ca
+      ca_key       = var.nebula_ca_key
+      lifetime     = var.overlay_lifetime
+      renew_before = var.overlay_renew_before
+      before       = ["corosync.service", "pve-cluster.service", "ceph.target"]
     }
   }
 
   task "G2.3 start the network, now and at boot" {
     service {
-      name          = "wg-quick@${var.overlay_interface}"
+      name          = "${local.nebula ? "nebula" : "wg-quick"}@${local.interface}"
       enabled       = true
       state         = "started"
       daemon_reload = true
@@ -101,7 +189,7 @@ play "overlay network" {
   task "G2.3 reach every other host" {
     for_each = vars.others
     command {
-      argv  = ["ping", "-n", "-q", "-c", "10", "-i", "0.2", "-W", "2", "-M", "do", "-s", tostring(var.overlay_mtu - (length(split(":", each.value)) > 1 ? 48 : 28)), each.value]
+      argv  = ["ping", "-n", "-q", "-c", "10", "-i", "0.2", "-W", "2", "-M", "do", "-s", tostring(local.mtu - (length(split(":", each.value)) > 1 ? 48 : 28)), each.value]
       reads = true
     }
     retries  = 5

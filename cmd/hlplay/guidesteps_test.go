@@ -67,7 +67,7 @@ var guideSteps = []guideStep{
 	{id: "G1.63", does: "Datastore, backup jobs, test restore", differs: "The guide ends here, unfinished. The cluster may make and restore backups, and the server alone removes them", tests: []string{"test_restore"}},
 	{id: "G2.1", does: "The same version of Proxmox VE on all nodes", differs: "One node at a time", left: "Ceph is brought to squid by a person before the upgrade from Proxmox VE 8 to 9"},
 	{id: "G2.2", does: "Move the guests off a node that is repartitioned"},
-	{id: "G2.3", does: "Overlay network between the servers", differs: "WireGuard in place of Nebula: no authority whose key could be lost; a network too slow for corosync is refused", left: "Nebula: not yet; firewalls on the way are a person's"},
+	{id: "G2.3", does: "Overlay network between the servers", differs: "WireGuard by default, which has no authority whose key could be lost; Nebula if told so, with that key encrypted; a network too slow for corosync is refused", left: "Firewalls on the way are a person's"},
 	{id: "G2.4", does: "Install Ceph"},
 	{id: "G2.5", does: "Edit `ceph.conf` later", tests: []string{"ceph_conf"}, left: "Daemons are restarted by a person"},
 	{id: "G2.6", does: "Monitors and managers on all three nodes", tests: []string{"clusters"}},

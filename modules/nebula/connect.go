@@ -41,7 +41,7 @@ func (m *nebula) connect(ctx context.Context, h modules.Host, own node) (modules
 	if err != nil {
 		return plan, err
 	}
-	if len(steps)+len(configure) > 0 {
+	if len(steps)+len(configure) > 0 || own.Up && !own.Loaded {
 		steps = append(steps, m.check(config))
 	}
 	steps = append(steps, configure...)

@@ -162,7 +162,7 @@ func TestPlan(t *testing.T) {
 		"another MTU":    {run(func(s *state) { s.own.MTU = 1280 }), "restart nebula1"},
 		"other address":  {run(func(s *state) { s.own.Addresses = []string{"10.42.0.9/24"} }), "restart nebula1"},
 		"interface gone": {run(func(s *state) { s.own = made().own }), "restart nebula1"},
-		"interrupted":    {run(func(s *state) { s.own.Loaded = false }), "reload nebula1"},
+		"interrupted":    {run(func(s *state) { s.own.Loaded = false }), "let nebula test the configuration\nreload nebula1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := modulestest.Converges(t, network(t), test.host)

@@ -215,6 +215,7 @@ func debianExtras() []Package {
 		add(Package{Name: "git", Version: version("1:2.39.5-0+deb12u2", "1:2.47.3-0+deb13u1"), Programs: map[string]Program{"git": unsupported}})
 		add(wireguardTools(version("1.0.20210914-1+b1", "1.0.20210914-3")))
 		add(caddyPackage(version("2.6.2-5", "2.6.2-12")))
+		add(nebulaPackage(version("1.6.1+dfsg-3+b4", "1.9.3+dfsg-6+b2")))
 		add(iperfPackage(version("3.12-1+deb12u2", "3.18-2+deb13u1")))
 		for _, p := range dockerPackages(codename) {
 			add(p)

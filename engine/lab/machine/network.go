@@ -91,6 +91,9 @@ func (m *Machine) Reach(name string) (*Machine, bool) {
 		if to, ok := m.beyond(a); ok {
 			return to, true
 		}
+		if to, ok := m.beyondNebula(a); ok {
+			return to, true
+		}
 	}
 	return nil, false
 }

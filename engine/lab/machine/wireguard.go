@@ -16,13 +16,14 @@ import (
 	"github.com/spf13/afero"
 )
 
-// tunnel is a WireGuard interface in the kernel. It is never changed, only replaced.
+// tunnel is an interface of WireGuard or Nebula. It is never changed, only replaced.
 type tunnel struct {
 	name      string
 	private   string
 	port, mtu int
 	addresses []netip.Prefix
 	peers     []tunnelPeer
+	nebula    *nebulaNode // nil for WireGuard
 }
 
 type tunnelPeer struct{ public, allowed, endpoint string }
@@ -88,7 +89,7 @@ func (m *Machine) beyond(to netip.Addr) (*Machine, bool) {
 	others := slices.Clone(m.network.machines)
 	m.network.mu.RUnlock()
 	for _, t := range m.tunnels() {
-		own, _ := publicKey(t.private)
+		own, _ := publicKey(t.private) // Nebula's have none, and no peers
 		for _, p := range t.peers {
 			for _, other := range others {
 				for _, theirs := range other.tunnels() {
