@@ -109,8 +109,9 @@ func endpoint(at string, port int) string {
 	return at + ":" + strconv.Itoa(port)
 }
 
-// renderDropIn returns the drop-in of the unit. The unit of Debian 12 counts as started before the interface is there, and gives up
-// after five failures. The service notes below /run what it has loaded, as it does not tell.
+// renderDropIn returns the drop-in of the unit. The unit of Debian 12 and 13 starts Nebula in a shell, which the signal of a reload
+// ends; it counts as started before the interface is there; and it gives up after five failures. What has been loaded is noted below
+// /run, as Nebula does not tell.
 func (m *nebula) renderDropIn() string {
 	text := "# Kept by hlplay.\n[Unit]\n"
 	if len(m.Before) > 0 {
@@ -122,6 +123,8 @@ func (m *nebula) renderDropIn() string {
 [Service]
 RestartSec=2
 RuntimeDirectory=nebula-%i
+ExecStart=
+ExecStart=/usr/bin/nebula -config /etc/nebula/%i.yml
 ExecStartPre=/bin/cp /etc/nebula/%i.yml /run/nebula-%i/started
 ExecStartPre=` + note + `ExecStartPost=/bin/sh -c 'n=0; until ip -br addr show dev "$$0" 2>/dev/null | grep -q "[0-9]/"; do n=$$((n + 1)); [ "$$n" -lt 300 ] || exit 1; sleep 0.1; done' %i
 ExecReload=` + note

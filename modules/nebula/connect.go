@@ -45,7 +45,7 @@ func (m *nebula) connect(ctx context.Context, h modules.Host, own node) (modules
 		steps = append(steps, m.check(config))
 	}
 	steps = append(steps, configure...)
-	ordered, err := conffile.Write(ctx, h, m.dropIn(), m.renderDropIn(), "order "+m.unit()+", and note what it has loaded")
+	ordered, err := conffile.Write(ctx, h, m.dropIn(), m.renderDropIn(), "order "+m.unit()+", and let it reload")
 	if err != nil {
 		return plan, err
 	}

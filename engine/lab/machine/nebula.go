@@ -232,19 +232,23 @@ func nebulaUnit(name string) Unit {
 		m.setTunnel(name, &tunnel{name: name, port: n.config.Listen.Port, mtu: n.config.Tun.MTU, addresses: n.certificate.Networks(), nebula: &n})
 		return nil
 	}
-	added := func(m *Machine, directive string) error {
+	commands := func(m *Machine, directive string) (all []string) {
 		files, _ := afero.Glob(m.FS(), "/etc/systemd/system/nebula@"+name+".service.d/*.conf")
 		for _, file := range files {
 			text, _ := afero.ReadFile(m.FS(), file)
 			for line := range strings.Lines(string(text)) {
-				value, ok := strings.CutPrefix(strings.TrimSpace(line), directive+"=")
-				if !ok {
-					continue
+				if value, ok := strings.CutPrefix(strings.TrimSpace(line), directive+"="); ok && value != "" {
+					all = append(all, strings.ReplaceAll(value, "%i", name))
 				}
-				var said bytes.Buffer
-				if code := m.Console(context.Background(), &said, &said, words(strings.ReplaceAll(value, "%i", name))...); code != 0 {
-					return saying("%s", strings.TrimSpace(said.String()))
-				}
+			}
+		}
+		return all
+	}
+	added := func(m *Machine, directive string) error {
+		for _, command := range commands(m, directive) {
+			var said bytes.Buffer
+			if code := m.Console(context.Background(), &said, &said, words(command)...); code != 0 {
+				return saying("%s", strings.TrimSpace(said.String()))
 			}
 		}
 		return nil
@@ -255,21 +259,26 @@ func nebulaUnit(name string) Unit {
 		_ = m.tree.drop(runtime) // there is none before the first start
 		m.tree.mu.Unlock()
 	}
+	start := func(m *Machine) error {
+		clear(m)
+		m.tree.mu.Lock()
+		m.tree.mkdirAll(runtime, 0o755)
+		m.tree.mu.Unlock()
+		if err := added(m, "ExecStartPre"); err != nil {
+			return err
+		}
+		return load(m)
+	}
 	return Unit{
-		Name: "nebula@" + name,
-		Start: func(m *Machine) error {
-			clear(m)
-			m.tree.mu.Lock()
-			m.tree.mkdirAll(runtime, 0o755)
-			m.tree.mu.Unlock()
-			if err := added(m, "ExecStartPre"); err != nil {
-				return err
-			}
-			return load(m)
-		},
-		Stop: clear,
+		Name:  "nebula@" + name,
+		Start: start,
+		Stop:  clear,
 		Reload: func(m *Machine) {
-			_ = load(m) // one that it cannot load leaves it as it is
+			if len(commands(m, "ExecStart")) == 0 { // the signal ends the shell of the launcher, and systemd starts another one
+				_ = start(m)
+			} else {
+				_ = load(m) // what it cannot load leaves it as it is
+			}
 			_ = added(m, "ExecReload")
 		},
 	}
