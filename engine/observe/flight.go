@@ -24,13 +24,16 @@ func (h *Host) flushLocked() {
 	for _, e := range batch {
 		e.sent = true
 	}
-	go h.fly(batch)
+	go h.fly(batch, h.forgotten)
 }
 
-// fly fetches a batch and delivers the results.
-func (h *Host) fly(batch []*entry) {
-	results, err := h.fetch(batch)
+// fly fetches a batch and delivers the results. forgotten is Host.forgotten when it left.
+func (h *Host) fly(batch []*entry, forgotten int) {
+	requests, results, err := h.fetch(batch)
 	h.mu.Lock()
+	if h.forgotten == forgotten {
+		h.keepLocked(requests)
+	}
 	var woken []*waiter
 	for _, e := range batch {
 		o, told := results[e]
@@ -75,14 +78,15 @@ type result struct {
 	said  *said
 }
 
-// fetch queries everything in a batch, kind by kind, and returns the results. A panic becomes an error of the flight.
-func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
+// fetch queries everything in a batch, kind by kind, and returns the requests and the results. A panic becomes an error of the
+// flight.
+func (h *Host) fetch(batch []*entry) (requests []*request, results map[*entry]result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = defect.Recovered("observing "+h.hostName, p)
 		}
 	}()
-	requests := requestsFor(batch)
+	requests = requestsFor(batch)
 	var queries []remote.Query
 	for _, r := range requests {
 		queries = append(queries, r.queries...)
@@ -90,10 +94,10 @@ func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 	answers, asked, err := h.send(queries)
 	answered := h.now()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(answers) != len(queries) {
-		return nil, fmt.Errorf("%s answered %d of %d queries", h.hostName, len(answers), len(queries))
+		return nil, nil, fmt.Errorf("%s answered %d of %d queries", h.hostName, len(answers), len(queries))
 	}
 	results = make(map[*entry]result, len(batch))
 	for _, r := range requests {
@@ -101,7 +105,7 @@ func (h *Host) fetch(batch []*entry) (results map[*entry]result, err error) {
 		r.tell(answers[:len(r.queries)], results)
 		answers = answers[len(r.queries):]
 	}
-	return results, nil
+	return requests, results, nil
 }
 
 // request is the part of a batch that belongs to one kind.
@@ -111,6 +115,7 @@ type request struct {
 	entries map[string]*entry
 	queries []remote.Query
 	defect  error // set if the kind panicked
+	from    *said // once it was answered
 	// asked and answered are when the flight left and came back.
 	asked, answered time.Time
 }
@@ -167,10 +172,10 @@ func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
 
 func (r *request) parse(answers []remote.Answer, results map[*entry]result) {
 	defer r.catch()
-	from := &said{r.queries, answers}
+	r.from = &said{r.queries, answers}
 	r.kind.parse(r.names, answers, r.asked, r.answered, func(name string, value any, err error) {
 		if e := r.entries[name]; e != nil {
-			results[e] = result{value, err, from}
+			results[e] = result{value, err, r.from}
 		}
 	})
 }

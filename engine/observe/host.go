@@ -25,6 +25,7 @@ type Host struct {
 	memory    map[Key]*entry
 	predicted map[Key]prediction
 	vague     []Expectation // the expectations with Match
+	common    []*said       // the answers of kinds that are Common
 	pending   []*entry
 	running   int // number of this host's planners that are not waiting
 	flying    bool

@@ -67,6 +67,7 @@ func (h *Host) forgetLocked(lasting bool) {
 
 func (h *Host) forgetWhere(stale func(Key, *entry) bool) {
 	h.forgotten++
+	h.common = nil
 	for key, e := range h.memory {
 		if e.sent && stale(key, e) { // what has not been sent yet will be read after the step
 			delete(h.memory, key)
@@ -93,11 +94,59 @@ func (h *Host) entryLocked(k kind, name string) *entry {
 	if !ok {
 		e = &entry{key: key, kind: k, waiters: map[*waiter]struct{}{}}
 		h.memory[key] = e
-		if k.probes() {
+		switch {
+		case k.probes():
 			h.probeLocked(e)
-		} else {
+		case k.common() && h.answeredLocked(e):
+		default:
 			h.pending = append(h.pending, e)
 		}
 	}
 	return e
+}
+
+// keepLocked keeps the answers to the requests of kinds that are Common.
+func (h *Host) keepLocked(requests []*request) {
+	for _, r := range requests {
+		if r.kind.common() && r.from != nil {
+			h.common = append(h.common, r.from)
+		}
+	}
+}
+
+// answeredLocked settles a new entry from answers that were kept, if they include those to all its queries.
+func (h *Host) answeredLocked(e *entry) bool {
+	if len(h.common) == 0 {
+		return false
+	}
+	r := requestsFor([]*entry{e})[0]
+	var answers []remote.Answer
+	for _, q := range r.queries {
+		answer, ok := answerTo(q, h.common)
+		if !ok {
+			return false
+		}
+		answers = append(answers, answer)
+	}
+	if r.defect != nil || len(answers) == 0 {
+		return false
+	}
+	results := map[*entry]result{}
+	r.tell(answers, results)
+	o, told := results[e]
+	h.settleLocked(e, o, told)
+	e.sent = true
+	return true
+}
+
+// answerTo returns the answer to a query, if it was asked.
+func answerTo(q remote.Query, all []*said) (remote.Answer, bool) {
+	for _, s := range all {
+		for i, asked := range s.queries {
+			if asked.Same(q) {
+				return s.answers[i], true
+			}
+		}
+	}
+	return remote.Answer{}, false
 }

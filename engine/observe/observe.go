@@ -55,6 +55,9 @@ type Kind[T any] struct {
 	// Shared reports whether a step on another host can change what is observed under a name, because it belongs to
 	// the cluster or the network rather than to the host. Nil means that none can.
 	Shared func(name string) bool
+	// Common is set if other kinds ask the same queries, whatever the names. The answers are kept as long as observations are
+	// remembered, and serve those kinds without asking again. It is not for Timed kinds.
+	Common bool
 	// Complete fills in, from the value found after a step, what the step did not claim when it expected a value,
 	// because nobody can know it beforehand (the id of a new account). The result and the value found must then be
 	// equal; an empty slice or map equals nil. Complete modifies neither argument. Nil means that the whole value is
@@ -143,6 +146,7 @@ func (k *Kind[T]) Unknown(name, because string) Expectation {
 }
 
 func (k *Kind[T]) name() string                      { return k.Name }
+func (k *Kind[T]) common() bool                      { return k.Common }
 func (k *Kind[T]) lasting() bool                     { return k.Lasting }
 func (k *Kind[T]) shared(name string) bool           { return k.Shared != nil && k.Shared(name) }
 func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
@@ -163,6 +167,7 @@ func (k *Kind[T]) parse(names []string, answers []remote.Answer, asked, answered
 // kind is a Kind without its type parameter.
 type kind interface {
 	name() string
+	common() bool
 	lasting() bool
 	shared(name string) bool
 	words(name string) string

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"hlplay/engine/defect"
+	"hlplay/engine/remote"
 )
 
 func TestPlannersTravelTogether(t *testing.T) {
@@ -214,5 +215,58 @@ func TestOvertakenPlansReadTogether(t *testing.T) {
 			reads(t, w.host, "2", "3", "5")(ctx)
 		})
 		wantFlights(t, w, "1", "2", "3", "4", "1 2 3 4", "2 3 4", "5")
+	})
+}
+
+// The answers of a kind that asks what another one asks serve that one too, until something may have changed.
+func TestCommonAnswers(t *testing.T) {
+	asked := func([]string) []remote.Query { return []remote.Query{{Script: "all", Args: []string{"all"}}} }
+	these := &Kind[string]{Name: "this", Common: true, Ask: asked, Parse: words.Parse}
+	those := &Kind[string]{Name: "that", Common: true, Ask: asked, Parse: words.Parse}
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		want := func(k *Kind[string], name, flight string) func(context.Context) {
+			return func(ctx context.Context) {
+				if got, err := k.Observe(ctx, w.host, name); err != nil || got != name+" "+flight {
+					t.Errorf("%s %s: %q, %v, want that of flight %s", k.Name, name, got, err, flight)
+				}
+			}
+		}
+		planners(t.Context(), w.host, func(ctx context.Context) {
+			want(these, "1", "1")(ctx)
+			want(those, "1", "1")(ctx)
+			want(those, "2", "1")(ctx)
+			if _, err := those.Observe(ctx, w.host, "bad"); err == nil || err.Error() != "bad word" {
+				t.Errorf("an error of one: %v", err)
+			}
+			if _, err := those.Observe(ctx, w.host, "broken"); err == nil || !strings.Contains(err.Error(), "out of its depth") {
+				t.Errorf("a panic of one: %v", err)
+			}
+			if _, err := those.Observe(ctx, w.host, "untold"); err == nil || !strings.Contains(err.Error(), "does not mention it") {
+				t.Errorf("one that is left out: %v", err)
+			}
+			w.host.Forget()
+			want(those, "1", "2")(ctx)
+			w.host.ForgetShared()
+			want(these, "3", "3")(ctx)
+		})
+		readback := w.host.Readback([]Read{{these, "1"}}, everything)
+		readback.Arrive(arrival(readback, "behind the step"))
+		planners(t.Context(), w.host, want(those, "4", "behind the step"))
+		wantFlights(t, w, "all", "all", "all")
+		hold := make(chan struct{}) // what was asked before a change says nothing about the time after it
+		w.host.Forget()
+		w.mu.Lock()
+		w.hold = hold
+		w.mu.Unlock()
+		w.host.Go(t.Context(), want(these, "1", "4"))
+		synctest.Wait()
+		w.host.Forget()
+		w.mu.Lock()
+		w.hold = nil
+		w.mu.Unlock()
+		close(hold)
+		synctest.Wait()
+		planners(t.Context(), w.host, want(those, "1", "5"))
 	})
 }

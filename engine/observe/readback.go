@@ -84,6 +84,9 @@ func (r *Readback) land(results map[*entry]result) (woken []*waiter) {
 	if !fresh {
 		return nil
 	}
+	if len(results) > 0 {
+		h.keepLocked(r.requests)
+	}
 	for e, o := range results {
 		if wanted := h.memory[e.key]; wanted != nil {
 			if wanted.sent {

@@ -123,14 +123,7 @@ func (t *Tracker) heard(e *entry) {
 func (t *Tracker) answer(q remote.Query) (remote.Answer, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range t.said {
-		for i, asked := range s.queries {
-			if asked.Same(q) {
-				return s.answers[i], true
-			}
-		}
-	}
-	return remote.Answer{}, false
+	return answerTo(q, t.said)
 }
 
 // found records the files and checksums that a plan is based on, as they were observed.

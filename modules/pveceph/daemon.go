@@ -48,6 +48,9 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: run a task with pveceph { init { … } } first", h.Name())
 	}
 	name := s.node.Name
+	if !s.local.Mon { // for its address
+		observe.Networks.Want(h, "")
+	}
 	mon, err := ceph.Monitors.Observe(ctx, h, name)
 	if err != nil {
 		return modules.Plan{}, err

@@ -261,9 +261,13 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, s.otherCluster()
 	case cluster.Name != "":
 		return s.member(ctx)
-	case founder == h:
+	}
+	observe.Networks.Want(h, "")
+	observe.Resolves.Want(h, node.Name)
+	if founder == h {
 		return s.create(ctx)
 	}
+	pve.Trusts.Want(h, "")
 	return s.join(ctx)
 }
 

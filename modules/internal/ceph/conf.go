@@ -92,6 +92,7 @@ var Confs = &observe.Kind[Conf]{
 	Name: "ceph-conf", What: "Ceph's configuration",
 	Shared: observe.Always,
 	Ask:    pve.AskFiles,
+	Common: true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Conf, error)) {
 		cluster := pve.ParseFiles(answers[0])
 		content, exists, err := cluster.Read(pve.CephConfFile)

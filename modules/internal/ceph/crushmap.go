@@ -73,6 +73,7 @@ var CrushMaps = &observe.Kind[CrushMap]{
 	Name: "ceph-crushmap", What: "the CRUSH map",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseOnly(parseCrushMap),
 }
 

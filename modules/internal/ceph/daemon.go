@@ -21,6 +21,7 @@ var Monitors = &observe.Kind[Monitor]{
 	Name: "ceph-mon", What: "monitor %s",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseEach(parseMonitors),
 }
 
@@ -32,6 +33,7 @@ var Managers = &observe.Kind[Manager]{
 	Name: "ceph-mgr", What: "manager %s",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseEach(parseManagers),
 }
 
@@ -44,6 +46,7 @@ var MetadataServers = &observe.Kind[MetadataServer]{
 	Name: "ceph-mds", What: "metadata server %s",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseEach(parseMetadataServers),
 }
 
@@ -58,6 +61,7 @@ var FileSystems = &observe.Kind[map[string]FileSystem]{
 	Name: "ceph-fs", What: "the CephFS file systems",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseWhole(parseFileSystems),
 }
 

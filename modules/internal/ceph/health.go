@@ -50,6 +50,7 @@ var Healths = &observe.Kind[Health]{
 	Name: "ceph-health", What: "Ceph's health",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseOnly(parseHealth),
 }
 

@@ -13,6 +13,7 @@ var MonitorMaps = &observe.Kind[map[string]Monitor]{
 	Name: "ceph-mons", What: "the monitors",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseWhole(parseMonitors),
 }
 
@@ -21,6 +22,7 @@ var MetadataServerMaps = &observe.Kind[map[string]MetadataServer]{
 	Name: "ceph-mdss", What: "the metadata servers",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseWhole(parseMetadataServers),
 }
 
@@ -29,6 +31,7 @@ var OSDMaps = &observe.Kind[map[string][]OSD]{
 	Name: "ceph-osds", What: "the OSDs",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseWhole(parseOSDs),
 }
 
@@ -37,6 +40,7 @@ var CrushHosts = &observe.Kind[bool]{
 	Name: "ceph-host", What: "whether the CRUSH map has host %s",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse: parseEach(func(s monitorsAnswer) (map[string]bool, error) {
 		var report osdReport
 		err := readReport(s, &report)
@@ -64,6 +68,7 @@ var Spreads = &observe.Kind[map[string]Spread]{
 	Name: "ceph-spreads", What: "the CRUSH rules",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse: parseWhole(func(s monitorsAnswer) (map[string]Spread, error) {
 		dump, err := parseRuleDump(s)
 		spreads := map[string]Spread{}

@@ -33,6 +33,7 @@ var OSDs = &observe.Kind[[]OSD]{
 	Name:     "ceph-osd", What: "the OSDs of node %s",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseEach(parseOSDs),
 }
 

@@ -41,6 +41,7 @@ var Pools = &observe.Kind[map[string]Pool]{
 	Name:     "ceph-pools", What: "Ceph's pools",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseWhole(parsePools),
 }
 
@@ -148,6 +149,7 @@ var CrushRules = &observe.Kind[map[string]CrushRule]{
 	Name: "ceph-rules", What: "the CRUSH rules",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseWhole(parseCrushRules),
 }
 

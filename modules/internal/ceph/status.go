@@ -29,6 +29,7 @@ var Statuses = &observe.Kind[Status]{
 	Name: "ceph-status", What: "the state of the placement groups",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseOnly(parseStatus),
 }
 

@@ -48,6 +48,7 @@ var Distributions = &observe.Kind[Distribution]{
 	Name: "ceph-weights", What: "the weights of the OSDs",
 	Shared: observe.Always,
 	Ask:    askMonitors,
+	Common: true,
 	Parse:  parseOnly(parseDistribution),
 }
 

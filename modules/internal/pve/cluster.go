@@ -105,6 +105,7 @@ var Clusters = &observe.Kind[Cluster]{
 	Name: "pve-cluster", What: "the membership in the cluster",
 	Shared: observe.Always,
 	Ask:    AskFiles,
+	Common: true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Cluster, error)) {
 		c, err := parseCluster(ParseFiles(answers[0]))
 		for _, name := range names {

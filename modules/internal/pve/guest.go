@@ -40,6 +40,7 @@ var GuestLists = &observe.Kind[map[int]Guest]{
 	Name: "pve-guests", What: "the guests of the cluster",
 	Shared: observe.Always,
 	Ask:    AskFiles,
+	Common: true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[int]Guest, error)) {
 		content, _, err := ParseFiles(answers[0]).Read(guestsFile)
 		var guests map[int]Guest

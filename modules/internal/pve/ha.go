@@ -126,6 +126,7 @@ var HAs = &observe.Kind[HA]{
 	Name: "pve-ha", What: "high availability",
 	Shared: observe.Always,
 	Ask:    AskFiles,
+	Common: true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, HA, error)) {
 		ha, err := parseHA(ParseFiles(answers[0]))
 		for _, name := range names {

@@ -30,6 +30,7 @@ var Storages = &observe.Kind[map[string]Storage]{
 	Name: "pve-storages", What: "the storages of the cluster",
 	Shared: observe.Always,
 	Ask:    AskFiles,
+	Common: true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Storage, error)) {
 		files := ParseFiles(answers[0])
 		content, _, err := files.Read(StorageFile)
