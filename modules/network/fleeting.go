@@ -25,16 +25,18 @@ const (
 var origins = map[string]fleeting{"0": "", "1": random, "2": stolen, "3": given}
 
 // readOrigins reads where the kernel has the MAC addresses of network cards from: lines with the path and the content of
-// addr_assign_type, and the paths of the links from virtual functions to their card. built are the cards that do not use the address
+// addr_assign_type, and the paths of the links from virtual functions to their card and from wireless cards to their radio. built are the cards that do not use the address
 // that they were built with, and have one.
 func (l *links) readOrigins(out string, built map[string]bool) {
-	is := map[string]fleeting{}
+	is, wireless := map[string]fleeting{}, map[string]bool{}
 	for line := range strings.Lines(out) {
 		name, file, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "/sys/class/net/")), "/")
 		file, value, _ := strings.Cut(file, ":")
 		switch path.Base(file) {
 		case "physfn":
 			is[name] = virtual
+		case "phy80211":
+			wireless[name] = true
 		case "addr_assign_type":
 			if origin, known := origins[value]; known && is[name] != virtual {
 				is[name] = origin
@@ -52,7 +54,7 @@ func (l *links) readOrigins(out string, built map[string]bool) {
 		case origin == given && (built[name] || !card.local() || l.ByName[card.Master].Kind == "bond"):
 			origin = "" // a bond sets the address of its members, and ip shows the one that a card was built with only if it differs
 		}
-		card.Fleeting = origin
+		card.Fleeting, card.WLAN = origin, wireless[name]
 		l.ByName[name] = card
 	}
 }

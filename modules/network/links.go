@@ -33,6 +33,8 @@ type link struct {
 	MAC string
 	// Fleeting says why the MAC address of a network card does not identify it; "" if it does.
 	Fleeting fleeting
+	// WLAN marks a wireless network card.
+	WLAN bool
 	// MostMTU is the largest MTU that the driver supports; 0 if it reports none.
 	MostMTU int
 	// VLANAware belongs to a bridge. The rest belongs to a bond, with the delays in milliseconds.
@@ -58,7 +60,7 @@ var allLinks = &observe.Kind[links]{
 		expected.ByName = maps.Clone(expected.ByName)
 		for name, is := range found.ByName {
 			if l, ok := expected.ByName[name]; ok {
-				l.MAC, l.MostMTU, l.Fleeting = is.MAC, is.MostMTU, is.Fleeting
+				l.MAC, l.MostMTU, l.Fleeting, l.WLAN = is.MAC, is.MostMTU, is.Fleeting, is.WLAN
 				if l.Kind == "bond" { // the kernel chooses what is not given
 					l.Hash, l.Rate, l.Primary = or(l.Hash, is.Hash), or(l.Rate, is.Rate), or(l.Primary, is.Primary)
 				}
@@ -73,7 +75,7 @@ var allLinks = &observe.Kind[links]{
 			{Script: `ip -j -d link show`, Inline: true},
 			{Script: `ip -j route show && ip -j -6 route show`, Inline: true},
 			session.Query,
-			{Script: `grep -sH . /sys/class/net/*/addr_assign_type; ls -d /sys/class/net/*/device/physfn 2>/dev/null; :`, Inline: true},
+			{Script: `grep -sH . /sys/class/net/*/addr_assign_type; ls -d /sys/class/net/*/device/physfn /sys/class/net/*/phy80211 2>/dev/null; :`, Inline: true},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, links, error)) {

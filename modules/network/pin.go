@@ -180,7 +180,11 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 		}
 		if pinned.path == "" {
 			pinned.path = linkFile(name)
-			text := fmt.Sprintf("%s[Match]\nMACAddress=%s\nType=ether\n\n[Link]\nName=%s\n", ours, mac, name)
+			kind := "ether" // not a VLAN, a bond or a bridge with the address of the card
+			if s.links.ByName[name].WLAN {
+				kind = "wlan"
+			}
+			text := fmt.Sprintf("%s[Match]\nMACAddress=%s\nType=%s\n\n[Link]\nName=%s\n", ours, mac, kind, name)
 			written, err := conffile.Write(ctx, h, pinned.path, text, "pin the name of "+name+", "+mac)
 			if err != nil {
 				return nil, nil, err

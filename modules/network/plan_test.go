@@ -173,9 +173,16 @@ func TestPins(t *testing.T) {
 	if diff := cmp.Diff([]string{"pin the name of ens19, 52:54:00:00:00:19", "rebuild the initramfs images of all kernels"}, summaries(plan)); diff != "" || !plan.Partial || plan.Guard != nil {
 		t.Errorf("the steps that pin differ, or are guarded (-want +got):\n%s", diff)
 	}
-	if got := string(plan.Steps[0].Action.(modules.WriteFile).Content); !strings.Contains(got, "MACAddress=52:54:00:00:00:19\nType=ether\n\n[Link]\nName=ens19\n") {
-		t.Errorf("the link file is %q", got)
+	written := func(plan modules.Plan, kind string) {
+		t.Helper()
+		if got := string(plan.Steps[0].Action.(modules.WriteFile).Content); !strings.Contains(got, "MACAddress=52:54:00:00:00:19\nType="+kind+"\n\n[Link]\nName=ens19\n") {
+			t.Errorf("the link file is %q", got)
+		}
 	}
+	written(plan, "ether")
+	l := installedLinks()
+	l.ByName["ens19"] = link{MAC: "52:54:00:00:00:19", WLAN: true}
+	written(modulestest.Converges(t, m, host(installed, append(linkDirectory(), allLinks.Expect("", l))...)), "wlan") // udev's type of it is not ether
 }
 
 // TestPinsAlone pins the names of all cards of a host without ifupdown2: of no bond or bridge, and of no guest.
@@ -316,7 +323,7 @@ func TestOrigins(t *testing.T) {
 		types += "/sys/class/net/" + name + "/addr_assign_type:" + value + "\n"
 	}
 	answer := func(out string) remote.Answer { return remote.Answer{Stdout: []byte(out)} }
-	all, err := parseLinks([]remote.Answer{answer(shown), answer("[]\n[]"), answer(""), answer(types + "/sys/class/net/vf/device/physfn\n")})
+	all, err := parseLinks([]remote.Answer{answer(shown), answer("[]\n[]"), answer(""), answer(types + "/sys/class/net/vf/device/physfn\n/sys/class/net/random/phy80211\n")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,6 +331,9 @@ func TestOrigins(t *testing.T) {
 	for name, card := range all.ByName {
 		if card.Fleeting != "" {
 			got[name] = card.Fleeting
+		}
+		if card.WLAN != (name == "random") {
+			t.Errorf("%s is wireless: %v", name, card.WLAN)
 		}
 	}
 	if diff := cmp.Diff(map[string]fleeting{"random": random, "stolen": stolen, "unread": unread, "vf": virtual, "set": given}, got); diff != "" {
