@@ -26,7 +26,7 @@ func (m *Module) mapDevices(ctx context.Context, h modules.Host, have pve.GuestC
 	for _, slot := range slices.Sorted(maps.Keys(m.Options)) {
 		switch {
 		case !m.replaces(slot, have):
-		case have.Pending[slot] != "" && !differs(slot, have.Pending[slot], m.Options[slot]):
+		case have.Pending[slot] != "" && !form.Differs(slot, have.Pending[slot], m.Options[slot]):
 			waiting = append(waiting, slot)
 		default:
 			slots = append(slots, slot)
@@ -166,7 +166,7 @@ func (m *Module) mapStep(h, on modules.Host, have pve.GuestConfig, slots []strin
 		Settle: 20 * time.Second,
 		Await:  fmt.Sprintf("%s of virtual machine %d in /etc/pve", strings.Join(slots, ", "), m.ID),
 		Wide:   true,
-		On:     elsewhere(h, on),
+		On:     pve.Elsewhere(h, on),
 	}
 	if running && len(pending) < len(slots) {
 		step.Risk = modules.Restarts

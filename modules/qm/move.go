@@ -68,7 +68,7 @@ func (m *Module) moveDisk(h, on modules.Host, slot, disk string, after pve.Guest
 		Settle: 20 * time.Second,
 		Await:  fmt.Sprintf("%s of virtual machine %d on %s", slot, m.ID, m.Move[slot]),
 		Wide:   true,
-		On:     elsewhere(h, on),
+		On:     pve.Elsewhere(h, on),
 	}
 }
 

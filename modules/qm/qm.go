@@ -80,7 +80,6 @@ var (
 	diskSlot  = regexp.MustCompile(`^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|ide[0-3]|efidisk0|tpmstate0)$`)
 	netSlot   = regexp.MustCompile(`^net([0-9]|[12][0-9]|3[01])$`)
 	optionKey = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
-	newVolume = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9._-]*):([0-9]+(\.[0-9]+)?)(,.*)?$`)
 )
 
 // Scope implements modules.Scoped. IDs are unique in the cluster.
@@ -166,21 +165,12 @@ func (m *Module) wanted() map[string]string {
 
 // Plan creates the machine if its ID is free.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	id := strconv.Itoa(m.ID)
-	pve.GuestLists.Want(h, "")
-	have, err := pve.GuestConfigs.Observe(ctx, h, id)
-	if err != nil {
-		return modules.Plan{}, err
-	}
-	guests, err := pve.GuestLists.Observe(ctx, h, "")
+	have, guests, err := pve.FindGuest(ctx, h, m.ID)
 	if err != nil {
 		return modules.Plan{}, err
 	}
 	if have.Exists {
 		return m.existing(ctx, h, have)
-	}
-	if guest, listed := guests[m.ID]; listed {
-		return modules.Plan{}, fmt.Errorf("guest %d is listed on node %s, but its configuration is missing: the node's configuration may be damaged", m.ID, guest.Node)
 	}
 	switch {
 	case m.Name == "":
@@ -271,17 +261,10 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 			Settle:  20 * time.Second,
 			Await:   fmt.Sprintf("virtual machine %d in /etc/pve", m.ID),
 			Wide:    true,
-			On:      elsewhere(h, target),
+			On:      pve.Elsewhere(h, target),
 		}},
 		Data: data(m.ID, node.Name),
 	}, nil
-}
-
-func elsewhere(h, target modules.Host) modules.Host {
-	if target == h {
-		return nil
-	}
-	return target
 }
 
 func (m *Module) diskText() string {
@@ -295,32 +278,17 @@ func (m *Module) diskText() string {
 // checkStorages rejects disks on storages that do not exist, are not on that node or do not hold disks.
 func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string) error {
 	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
-		parts := newVolume.FindStringSubmatch(m.Disks[slot])
-		if parts == nil {
+		storage, _, ok := pve.NewDisk(m.Disks[slot])
+		if !ok {
 			continue // an existing volume, an image, or none
 		}
-		if err := checkStorage(ctx, h, "disks."+slot, parts[1], node); err != nil {
+		if err := checkStorage(ctx, h, "disks."+slot, storage, node); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkStorage rejects a storage that does not exist, is not on that node or does not hold disks.
 func checkStorage(ctx context.Context, h modules.Host, argument, name, node string) error {
-	storages, err := pve.Storages.Observe(ctx, h, "")
-	if err != nil {
-		return err
-	}
-	storage, ok := storages[name]
-	if !ok {
-		return fmt.Errorf("%s: there is no storage %s; the cluster has: %s", argument, name, strings.Join(slices.Sorted(maps.Keys(storages)), ", "))
-	}
-	if nodes := storage.Options["nodes"]; nodes != "" && !pve.List(nodes)[node] {
-		return fmt.Errorf("%s: storage %s is not available on node %s (it is on %s)", argument, name, node, nodes)
-	}
-	if content := storage.Options["content"]; content != "" && !pve.List(content)["images"] {
-		return fmt.Errorf("%s: storage %s does not accept disks of virtual machines (content %s)", argument, name, content)
-	}
-	return nil
+	return pve.CheckStorage(ctx, h, argument, name, node, "images", "disks of virtual machines")
 }

@@ -138,7 +138,7 @@ func TestDiffers(t *testing.T) {
 		{"ostype", "", "other", false},
 		{"ostype", "l26", "win11", true},
 	} {
-		if got := differs(test.key, test.have, test.want); got != test.differs {
+		if got := form.Differs(test.key, test.have, test.want); got != test.differs {
 			t.Errorf("%s is %q, the task specifies %q: differs %v, want %v", test.key, test.have, test.want, got, test.differs)
 		}
 	}

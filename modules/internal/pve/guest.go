@@ -180,6 +180,21 @@ func (g GuestConfig) Title() string {
 	return g.Options["name"]
 }
 
+// FindGuest returns the configuration of the guest with an id, if there is one, and all guests of the cluster.
+func FindGuest(ctx context.Context, h modules.Host, id int) (have GuestConfig, guests map[int]Guest, err error) {
+	GuestLists.Want(h, "")
+	if have, err = GuestConfigs.Observe(ctx, h, strconv.Itoa(id)); err != nil {
+		return have, nil, err
+	}
+	if guests, err = GuestLists.Observe(ctx, h, ""); err != nil {
+		return have, nil, err
+	}
+	if guest, listed := guests[id]; listed && !have.Exists {
+		err = fmt.Errorf("guest %d is listed on node %s, but its configuration is missing: the node's configuration may be damaged", id, guest.Node)
+	}
+	return have, guests, err
+}
+
 // GuestsOn returns the name of a host in its cluster and the configurations of the guests on it, by id in decimal; none without
 // Proxmox VE.
 func GuestsOn(ctx context.Context, h modules.Host) (node string, configs map[string]GuestConfig, err error) {

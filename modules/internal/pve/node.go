@@ -70,6 +70,14 @@ func HostOf(ctx context.Context, h *observe.Host, node string) (*observe.Host, e
 	return host, nil
 }
 
+// Elsewhere returns the On of a step that a task of h carries out on target: nil if that is the same host.
+func Elsewhere(h, target *observe.Host) *observe.Host {
+	if target == h {
+		return nil
+	}
+	return target
+}
+
 func parseNode(a remote.Answer) (Node, error) {
 	found, err := ParseFindings(a)
 	n := Node{Name: found["name"], Codename: found["codename"]}

@@ -57,8 +57,12 @@ func splitProperty(line string) (key, value string, bare bool) {
 // List returns a comma-separated property as a set: Proxmox VE writes such lists in any order.
 func List(text string) map[string]bool {
 	set := map[string]bool{}
-	for _, item := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(",; \t", r) }) {
+	for _, item := range items(text) {
 		set[item] = true
 	}
 	return set
+}
+
+func items(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(",; \t", r) })
 }
