@@ -293,19 +293,6 @@ func qmGuestCommand(c *Command, a arguments) int {
 	})
 }
 
-func ctOptions(more ...string) map[string]check {
-	options := map[string]check{"tags": anyText, "onboot": boolean, "protection": boolean, "hostname": anyText, "memory": anyText, "description": anyText, "delete": anyText, "hookscript": anyText, "rootfs": anyText}
-	for i := range 8 {
-		for _, kind := range []string{"net", "mp", "dev"} {
-			options[kind+strconv.Itoa(i)] = anyText
-		}
-	}
-	for _, name := range more {
-		options[name] = anyText
-	}
-	return options
-}
-
 func pctDestroy(c *Command, a arguments) int {
 	return c.change(func(v *view, db *Database) error {
 		g, err := c.own(db, a)

@@ -3,6 +3,7 @@ package proxmox
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 )
@@ -56,22 +57,39 @@ func parseGuest(config string) map[string]string {
 	return keys
 }
 
-// pendingHead begins the section of changes that take effect when the guest is started next.
-const pendingHead = "[PENDING]"
+// pendingHeads begin the section of changes that take effect when a guest is started next, by its kind.
+var pendingHeads = map[string]string{"qemu": "[PENDING]", "lxc": "[pve:pending]"}
 
-// pendingOf returns the changes that take effect when the guest is started next.
-func pendingOf(config string) map[string]string {
-	_, section, _ := strings.Cut(config, "\n"+pendingHead+"\n")
+// pending returns the changes that take effect when the guest is started next. Under "delete" it lists options.
+func (g guest) pending() map[string]string {
+	_, section, _ := strings.Cut(g.config, "\n"+pendingHeads[g.kind]+"\n")
 	return parseGuest(section)
 }
 
-// withPending formats a configuration with such changes.
-func withPending(keys, pending map[string]string) string {
+// with formats a configuration of the guest with such changes.
+func (g guest) with(keys, pending map[string]string) []byte {
 	text := formatGuest(keys)
 	if len(pending) > 0 {
-		text += "\n" + pendingHead + "\n" + formatGuest(pending)
+		text += "\n" + pendingHeads[g.kind] + "\n" + formatGuest(pending)
 	}
-	return text
+	return []byte(text)
+}
+
+// applied returns the guest's configuration once what is pending is applied.
+func (g guest) applied() map[string]string {
+	keys, pending := parseGuest(g.config), g.pending()
+	gone := splitList(pending["delete"])
+	delete(pending, "delete")
+	maps.Copy(keys, pending)
+	for _, key := range gone {
+		delete(keys, key)
+	}
+	return keys
+}
+
+// word is the guest's kind in messages: VM or CT.
+func (g guest) word() string {
+	return map[string]string{"qemu": "VM", "lxc": "CT"}[g.kind]
 }
 
 // unplugged reports whether a change of an option has to wait until a running guest is started next: a PCI device is never exchanged
@@ -85,9 +103,9 @@ func unplugged(key string, keys map[string]string) bool {
 var hotUSB = map[string]bool{"l26": true, "win8": true, "win10": true, "win11": true}
 
 // unlocked returns an error for what a lock forbids.
-func unlocked(keys map[string]string) error {
-	if lock := keys["lock"]; lock != "" {
-		return failed(exitDie, "VM is locked (%s)", lock)
+func (g guest) unlocked() error {
+	if lock := parseGuest(g.config)["lock"]; lock != "" {
+		return failed(exitDie, "%s is locked (%s)", g.word(), lock)
 	}
 	return nil
 }
@@ -109,7 +127,7 @@ var (
 	netKey     = regexp.MustCompile(`^net\d+$`)
 	bareCard   = regexp.MustCompile(`^(model=)?(virtio|vmxnet3|rtl8139|e1000e?)(,|$)`)
 	deviceKey  = regexp.MustCompile(`^(net|scsi|virtio|sata|ide|hostpci|usb)\d+$`)
-	guestFlags = map[string]bool{"onboot": true, "numa": true, "tablet": true, "protection": true, "acpi": true, "kvm": true, "freeze": true, "reboot": true, "autostart": true}
+	guestFlags = map[string]bool{"onboot": true, "numa": true, "tablet": true, "protection": true, "acpi": true, "kvm": true, "freeze": true, "reboot": true, "autostart": true, "unprivileged": true, "console": true, "debug": true}
 	// guestNumbers are the other keys that the API returns as numbers.
 	guestNumbers = map[string]bool{"cores": true, "sockets": true, "vcpus": true, "balloon": true, "shares": true}
 )

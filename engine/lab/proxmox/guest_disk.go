@@ -113,7 +113,7 @@ func (c *Command) disk(db *Database, a arguments) (g guest, keys map[string]stri
 		return g, nil, d, err
 	}
 	keys = parseGuest(g.config)
-	if err = unlocked(keys); err != nil {
+	if err = g.unlocked(); err != nil {
 		return g, keys, d, err
 	}
 	if a.has("digest") && a.get("digest") != digest(g.config) {
@@ -199,7 +199,7 @@ func (c *Command) moveDisk(a arguments, from, to drive, running bool, out io.Wri
 			keys["unused"+strconv.Itoa(n)] = from.id()
 			fmt.Fprintf(out, "adding source volume '%s' as 'unused%d' to config\n", from.id(), n)
 		}
-		db.Write(g.path(), []byte(withPending(keys, pendingOf(g.config))), v.now)
+		db.Write(g.path(), g.with(keys, g.pending()), v.now)
 	})
 	if err == nil && a.bool("delete") {
 		fmt.Fprintf(out, "removing source volume '%s' after successful copy\n", from.id())
@@ -247,7 +247,7 @@ func qmDiskResize(c *Command, a arguments) int {
 		slices.Sort(options)
 		d.options = strings.Join(options, ",")
 		keys[a.get("disk")] = d.String()
-		db.Write(g.path(), []byte(withPending(keys, pendingOf(g.config))), v.now)
+		db.Write(g.path(), g.with(keys, g.pending()), v.now)
 		if all := db.storages(); section(all, d.storage) >= 0 && all[section(all, d.storage)].Type == "dir" {
 			c.printf("Image resized.\n")
 		} else {

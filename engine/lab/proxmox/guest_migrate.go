@@ -12,8 +12,6 @@ import (
 
 // Command: qm migrate, which moves a virtual machine to another node.
 
-var containerVolume = regexp.MustCompile(`^(rootfs|mp\d+)$`)
-
 var passedThrough = regexp.MustCompile(`^(hostpci|usb)\d+$`)
 
 func qmMigrateCommand(vmid map[string]check) perlCommand {
@@ -62,7 +60,7 @@ func qmMigrate(c *Command, a arguments) int {
 			return err
 		}
 		keys := parseGuest(g.config)
-		if err := unlocked(keys); err != nil {
+		if err := g.unlocked(); err != nil {
 			return err
 		}
 		m.id, m.target, m.running, m.address = g.id, a.get("target"), db.guestState(g.id).Running, v.nodeState(a.get("target")).IP
@@ -104,7 +102,7 @@ func (m *migration) storages(db *Database, keys map[string]string) error {
 	all := db.storages()
 	for _, key := range sortedKeys(keys) {
 		d, ok := parseDrive(keys[key])
-		if !ok || !diskKey.MatchString(key) && !containerVolume.MatchString(key) && !strings.HasPrefix(key, "unused") {
+		if !ok || !diskKey.MatchString(key) && !ctDevice.MatchString(key) && !strings.HasPrefix(key, "unused") {
 			continue
 		}
 		i := section(all, d.storage)
@@ -144,6 +142,15 @@ func (m *migration) blocked(v *view, db *Database, keys map[string]string, a arg
 			mapped = append(mapped, key)
 		}
 	}
+	for _, key := range sortedKeys(keys) {
+		kind := "bind"
+		if strings.HasPrefix(keys[key], "/dev/") {
+			kind = "device"
+		}
+		if ctDevice.MatchString(key) && strings.HasPrefix(keys[key], "/") && properties(keys[key])["shared"] != "1" {
+			return fmt.Sprintf("cannot migrate local %s mount point '%s'", kind, key)
+		}
+	}
 	switch {
 	case len(bound) > 0 && (m.running || !a.bool("force")):
 		return "can't migrate VM which uses local devices: " + strings.Join(bound, ", ")
@@ -165,7 +172,13 @@ func (c *Command) migrate(m migration, out io.Writer) error {
 	log := func(format string, args ...any) {
 		fmt.Fprintf(out, c.World.clock.Now().UTC().Format(time.DateTime)+" "+format+"\n", args...)
 	}
-	log("starting migration of %s %s to node '%s' (%s)", m.kind, m.id, m.target, m.address)
+	restarts := m.kind == "CT" && m.running
+	if restarts && m.blocker == "" {
+		log("shutdown CT %s", m.id)
+	}
+	if m.kind == "VM" || m.blocker == "" {
+		log("starting migration of %s %s to node '%s' (%s)", m.kind, m.id, m.target, m.address)
+	}
 	if m.blocker != "" {
 		log("ERROR: migration aborted (duration 00:00:00): %s", m.blocker)
 		return errors.New("migration aborted")
@@ -195,6 +208,12 @@ func (c *Command) migrate(m migration, out io.Writer) error {
 	if !moved {
 		log("ERROR: migration finished with problems (duration %s)", clockText(c.World.clock.Now().Sub(start)))
 		return errors.New("migration problems")
+	}
+	if m.kind == "CT" {
+		log("start final cleanup")
+	}
+	if restarts {
+		log("start container on target node")
 	}
 	log("migration finished successfully (duration %s)", clockText(c.World.clock.Now().Sub(start)))
 	return nil

@@ -26,21 +26,6 @@ func (v *view) makeGuest(db *Database, node, id, kind string) {
 	db.Write("nodes/"+node+"/qemu-server/"+id+".conf", []byte("boot: \nmemory: 512\nname: vm"+id+"\n"), v.now)
 }
 
-func pctCommands() []perlCommand {
-	return []perlCommand{
-		{name: "list", run: pctList},
-		{name: "config", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"current": boolean}, run: guestConfig},
-		{name: "status", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"verbose": boolean}, run: guestStatus},
-		{name: "unlock", args: []string{"vmid"}, usage: "<vmid>", run: guestUnlock},
-		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("start", true)},
-		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", run: guestPower("stop", false)},
-		{name: "set", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: ctOptions(), run: qmSet},
-		{name: "restore", args: []string{"vmid", "ostemplate"}, usage: "<vmid> <ostemplate> [OPTIONS]", options: ctOptions("storage", "unique"), run: pctRestore},
-		{name: "destroy", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"purge": boolean, "force": boolean}, run: pctDestroy},
-		pctMigrateCommand(),
-	}
-}
-
 func qmCommands() []perlCommand {
 	options := map[string]check{"name": anyText, "memory": anyText, "cores": anyText, "sockets": anyText, "hotplug": anyText, "cpu": anyText, "ostype": anyText, "machine": anyText,
 		"bios": anyText, "boot": anyText, "scsihw": anyText, "onboot": boolean, "agent": anyText, "tags": anyText, "description": anyText, "efidisk0": anyText,
@@ -136,9 +121,9 @@ func guestConfig(c *Command, a arguments) int {
 	var text string
 	code := c.read(func(_ *view, db *Database) error {
 		g, err := c.own(db, a)
-		keys := parseGuest(g.config)
-		if !a.bool("current") {
-			maps.Copy(keys, pendingOf(g.config))
+		keys := g.applied()
+		if a.bool("current") {
+			keys = parseGuest(g.config)
 		}
 		text = shownGuest(keys)
 		return err
@@ -176,8 +161,8 @@ func qmSet(c *Command, a arguments) int {
 		if err != nil {
 			return err
 		}
-		keys, pending := parseGuest(g.config), pendingOf(g.config)
-		if err := unlocked(keys); err != nil {
+		keys, pending := parseGuest(g.config), g.pending()
+		if err := g.unlocked(); err != nil {
 			return err
 		}
 		if a.has("digest") && a.get("digest") != digest(g.config) {
@@ -206,10 +191,10 @@ func qmSet(c *Command, a arguments) int {
 		if err := v.allocate(db, g.id, keys, c.Stdout); err != nil {
 			return err
 		}
-		db.Write(g.path(), []byte(withPending(keys, pending)), v.now)
+		db.Write(g.path(), g.with(keys, pending), v.now)
 		return nil
 	})
-	if code == 0 && c.Argv[0] == "qm" {
+	if code == 0 {
 		c.printf("update VM %s: %s\n", a.get("vmid"), strings.Join(changes, " "))
 	}
 	return code
@@ -231,15 +216,18 @@ func guestPower(verb string, on bool) func(*Command, arguments) int {
 				v.writeResources(db, all)
 				return nil
 			}
-			if err := unlocked(parseGuest(g.config)); err != nil && !a.bool("skiplock") {
+			if err := g.unlocked(); err != nil && !a.bool("skiplock") {
 				return err
 			}
 			state := db.guestState(g.id)
 			if on && state.Running {
-				return failed(exitDie, "VM %s already running", g.id)
+				return failed(exitDie, "%s %s already running", g.word(), g.id)
 			}
-			if verb == "shutdown" && !state.Running {
-				return failed(exitDie, "VM %s not running", g.id)
+			if (verb == "shutdown" || g.kind == "lxc") && !on && !state.Running {
+				return failed(exitDie, "%s %s not running", g.word(), g.id)
+			}
+			if template := parseGuest(g.config)["template"]; template == "1" && on && g.kind == "lxc" {
+				return failed(exitDie, "you can't start a CT if it's a template")
 			}
 			v.switchGuest(db, g, on)
 			return nil
@@ -288,10 +276,8 @@ func qmDestroy(c *Command, a arguments) int {
 // switchGuest switches a guest on or off. What is pending takes effect when it is started.
 func (v *view) switchGuest(db *Database, g guest, on bool) {
 	state := db.guestState(g.id)
-	if pending := pendingOf(g.config); on && !state.Running && len(pending) > 0 {
-		keys := parseGuest(g.config)
-		maps.Copy(keys, pending)
-		db.Write(g.path(), []byte(formatGuest(keys)), v.now)
+	if on && !state.Running && len(g.pending()) > 0 {
+		db.Write(g.path(), []byte(formatGuest(g.applied())), v.now)
 	}
 	v.power(state, on)
 }
@@ -325,24 +311,6 @@ func qmList(c *Command, _ arguments) int {
 				size, _ = strconv.ParseFloat(m[1], 64)
 			}
 			fmt.Fprintf(&b, "%10s %-20s %-10s %-10s %12.2f %-10d\n", g.id, or(keys["name"], "VM "+g.id), power(state.Running), or(keys["memory"], "512"), size, state.PID)
-		}
-		return nil
-	})
-	c.printf("%s", b.String())
-	return code
-}
-
-func pctList(c *Command, _ arguments) int {
-	var b strings.Builder
-	code := c.read(func(_ *view, db *Database) error {
-		for _, g := range sorted(db.guests()) {
-			if g.node != c.Node.Name() || g.kind != "lxc" {
-				continue
-			}
-			if b.Len() == 0 {
-				fmt.Fprintf(&b, "%-10s %-10s %-12s %-20s\n", "VMID", "Status", "Lock", "Name")
-			}
-			fmt.Fprintf(&b, "%-10s %-10s %-12s %-20s\n", g.id, power(db.guestState(g.id).Running), "", parseGuest(g.config)["hostname"])
 		}
 		return nil
 	})
