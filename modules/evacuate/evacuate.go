@@ -115,14 +115,9 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 }
 
 // managed reports whether the HA manager moves the guest.
-func (s *scene) managed(id int) bool {
-	resource, ok := s.ha.Resources[s.sid(id)]
-	return ok && resource.State != "ignored"
-}
+func (s *scene) managed(id int) bool { return s.ha.Manages(s.sid(id)) }
 
-func (s *scene) sid(id int) string {
-	return map[string]string{"qemu": "vm", "lxc": "ct"}[s.guests[id].Type] + ":" + strconv.Itoa(id)
-}
+func (s *scene) sid(id int) string { return s.guests[id].SID(id) }
 
 // Plan implements modules.Module.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -173,13 +168,7 @@ func (s *scene) moves(id int) bool {
 }
 
 // title describes a guest for people.
-func (s *scene) title(id int) string {
-	kind := map[string]string{"qemu": "virtual machine", "lxc": "container"}[s.guests[id].Type]
-	if name := s.configs[strconv.Itoa(id)].Title(); name != "" {
-		return fmt.Sprintf("%s %d (%s)", kind, id, name)
-	}
-	return fmt.Sprintf("%s %d", kind, id)
-}
+func (s *scene) title(id int) string { return s.configs[strconv.Itoa(id)].Label(id) }
 
 func (s *scene) list(ids []int) string {
 	var all []string

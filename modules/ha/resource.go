@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
@@ -40,10 +39,6 @@ func (r *Resource) validate() error {
 	return nil
 }
 
-// settleService limits how long a service may take to reach its state: the manager and the nodes act every ten seconds, and
-// the first resource of a cluster waits for a master.
-const settleService = 2 * time.Minute
-
 func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 	guest, err := r.guest(ctx, s)
 	if err != nil {
@@ -64,7 +59,7 @@ func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
 		return modules.Plan{}, r.inError(ctx, s)
 	}
 	want := r.wanted(have, exists)
-	after := r.expected(s, want, guest)
+	after := s.ha.With(r.SID, want, guest.Node, s.cluster.Online())
 	if exists {
 		changes := r.changes(have, want)
 		if len(changes) == 0 {
@@ -178,23 +173,4 @@ func (r *Resource) options(have, want pve.Resource) []string {
 		args = append(args, "--delete", strings.Join(gone, ","))
 	}
 	return args
-}
-
-// expected returns the HA state once the manager has acted.
-func (r *Resource) expected(s *scene, want pve.Resource, guest pve.Guest) pve.HA {
-	after := s.ha.Clone()
-	after.Resources[r.SID] = want
-	for _, name := range s.cluster.Online() {
-		if after.Nodes[name] == "" {
-			after.Nodes[name] = "online"
-		}
-	}
-	service := after.Services[r.SID]
-	if service.Node == "" {
-		service.Node = guest.Node
-	}
-	service.State = map[string]string{"started": "started", "stopped": "stopped", "disabled": "stopped", "ignored": "ignored"}[want.State]
-	service.Running, service.Failed = want.State == "started", nil
-	after.Services[r.SID] = service
-	return after
 }

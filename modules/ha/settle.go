@@ -3,7 +3,6 @@ package ha
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,8 +13,8 @@ import (
 // finish adds to a step what it causes.
 func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Step {
 	step.Expect = pve.Everywhere(s.host, pve.HAs.Expect("", after))
-	step.Settle = settleService
-	step.Await = fmt.Sprintf("%s %s (ha-manager status; now %s)", r.SID, r.goal(), shown(s.ha.Services[r.SID]))
+	step.Settle = pve.SettleService
+	step.Await = fmt.Sprintf("%s %s (ha-manager status; now %s)", r.SID, r.goal(), s.ha.Services[r.SID])
 	step.Wide = true
 	return step
 }
@@ -31,33 +30,10 @@ func (r *Resource) goal() string {
 	return r.State
 }
 
-// shown formats a service's state as ha-manager status does.
-func shown(service pve.Service) string {
-	switch {
-	case service.State == "":
-		return "not known to the manager yet"
-	case service.State == "started" && !service.Running:
-		return "starting"
-	}
-	return service.State
-}
-
-// arrived reports whether a service is in the requested state.
-func (r *Resource) arrived(service pve.Service) bool {
-	switch r.State {
-	case "ignored":
-		return true
-	case "started":
-		// While a service is being moved, or stopped for maintenance, the manager is in charge.
-		return service.State == "started" && service.Running || slices.Contains([]string{"migrate", "relocate", "freeze"}, service.State)
-	}
-	return service.State == "stopped"
-}
-
 // settled waits for a resource whose configuration is right and whose service is on its way.
 func (r *Resource) settled(ctx context.Context, s *scene, after pve.HA) (modules.Plan, error) {
 	service := s.ha.Services[r.SID]
-	if r.arrived(service) {
+	if service.Arrived(r.State) {
 		return s.plan(), nil
 	}
 	if r.State == "started" {
@@ -70,7 +46,7 @@ func (r *Resource) settled(ctx context.Context, s *scene, after pve.HA) (modules
 		}
 	}
 	return s.plan(r.finish(s, after, modules.Step{
-		Summary: fmt.Sprintf("wait for %s: %s, wanted %s", r.SID, shown(service), r.State),
+		Summary: fmt.Sprintf("wait for %s: %s, wanted %s", r.SID, service, r.State),
 		Action:  modules.Wait{},
 		Refresh: true,
 	})), nil

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -76,7 +75,6 @@ Nothing is ever destroyed.`,
 }
 
 var (
-	guestName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
 	diskSlot  = regexp.MustCompile(`^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|ide[0-3]|efidisk0|tpmstate0)$`)
 	netSlot   = regexp.MustCompile(`^net([0-9]|[12][0-9]|3[01])$`)
 	optionKey = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
@@ -93,8 +91,10 @@ func (m *Module) Validate() error {
 	if m.Name == "" && (m.Node != "" || m.Memory != nil || m.Cores != nil || len(m.Disks)+len(m.Net)+len(m.Options) > 0 || m.Start || len(m.Move) == 0) {
 		return &modules.ArgumentError{Argument: "name", Problem: "not given", Want: "expected the name of the machine, unless the task only moves disks"}
 	}
-	if m.Name != "" && !guestName.MatchString(m.Name) {
-		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not valid", m.Name), Want: "expected a DNS name: letters, digits, hyphens and dots"}
+	if m.Name != "" {
+		if err := pve.CheckGuestName("name", m.Name); err != nil {
+			return err
+		}
 	}
 	if m.Node == "" && m.Name != "" && len(m.Move) == 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Options)), m.maps) {
 		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "expected the inventory name of a host"}
@@ -211,18 +211,11 @@ func data(id int, node string) cty.Value {
 
 // create plans the creation on the named host.
 func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.Guest) (modules.Plan, error) {
-	target, err := h.Peer(m.Node)
-	if err != nil {
-		return modules.Plan{}, fmt.Errorf("node: %w", err)
-	}
-	node, err := pve.Nodes.Observe(ctx, target, "")
+	target, node, err := pve.CreateOn(ctx, h, m.Node)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if err := pve.Writable(ctx, target); err != nil {
-		return modules.Plan{}, fmt.Errorf("node: %w", err)
-	}
-	if err := m.checkStorages(ctx, h, node.Name); err != nil {
+	if err := m.checkStorages(ctx, h, node); err != nil {
 		return modules.Plan{}, err
 	}
 	want := m.wanted()
@@ -243,28 +236,9 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	if m.Start {
 		argv = append(argv, "--start", "1")
 	}
-	guest := pve.Guest{Node: node.Name, Type: "qemu"}
-	all := maps.Clone(guests)
-	all[m.ID] = guest
-	// Proxmox VE names the volumes, so only their storage is compared.
-	config := pve.GuestConfig{Exists: true, Guest: guest, Options: want}
-	run := modules.Run{
-		Argv: argv, Dir: "/root", Limit: 10 * time.Minute, Long: true,
-		Retry: []string{"got lock request timeout", "can't lock file"}, Patience: time.Minute,
-		Explain: pve.Explain,
-	}
-	return modules.Plan{
-		Steps: []modules.Step{{
-			Summary: fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %s%s", m.ID, m.Name, node.Name, memory, plural.Of(cores, "core"), m.diskText()),
-			Action:  run,
-			Expect:  pve.Everywhere(h, pve.GuestLists.Expect("", all), pve.GuestConfigs.Expect(strconv.Itoa(m.ID), config)),
-			Settle:  20 * time.Second,
-			Await:   fmt.Sprintf("virtual machine %d in /etc/pve", m.ID),
-			Wide:    true,
-			On:      pve.Elsewhere(h, target),
-		}},
-		Data: data(m.ID, node.Name),
-	}, nil
+	summary := fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %s%s", m.ID, m.Name, node, memory, plural.Of(cores, "core"), m.diskText())
+	config := pve.GuestConfig{Guest: pve.Guest{Node: node, Type: "qemu"}, Options: want}
+	return modules.Plan{Steps: []modules.Step{pve.Create(summary, h, target, m.ID, config, guests, argv)}, Data: data(m.ID, node)}, nil
 }
 
 func (m *Module) diskText() string {

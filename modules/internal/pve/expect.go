@@ -53,6 +53,7 @@ func InstalledExpectations(ctx context.Context, h *observe.Host, more ...Content
 		ContentOf(GuestLists, map[int]Guest{}),
 		ContentOf(Storages, map[string]Storage{"local": implicitLocal()}),
 		ContentOf(HAs, emptyHA()),
+		ContentOf(Running, map[int]bool{}),
 	}, more...)
 	for _, c := range contents {
 		if kept {

@@ -81,8 +81,8 @@ type GuestConfig struct {
 	// Options holds the current configuration, without snapshots. The lines that begin with # are
 	// the description, which is decoded.
 	Options map[string]string
-	// Pending holds options that get another value when the guest is started next; a deletion is not among them. An expectation
-	// without any claims none.
+	// Pending holds options that get another value when the guest is started next, an empty one if they are deleted then. An
+	// expectation without any claims none.
 	Pending map[string]string
 	// File is where the configuration was found, and Digest its version (see Versioned). An expectation claims
 	// neither.
@@ -146,18 +146,13 @@ func parseGuestConfig(output []byte) GuestConfig {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, " \t\r\n")
 		if strings.HasPrefix(line, "[") {
-			if pending = line == "[PENDING]"; !pending {
+			if pending = slices.Contains(pendingHeads, strings.ToLower(line)); !pending {
 				break // snapshots and the like come last
 			}
 			continue
 		}
 		if pending {
-			if key, value, ok := strings.Cut(line, ":"); ok && key != "delete" && !strings.HasPrefix(line, "#") {
-				if g.Pending == nil {
-					g.Pending = map[string]string{}
-				}
-				g.Pending[key] = strings.TrimSpace(value)
-			}
+			g.wait(line)
 			continue
 		}
 		if remark, ok := strings.CutPrefix(line, "#"); ok {
@@ -171,6 +166,62 @@ func parseGuestConfig(output []byte) GuestConfig {
 	}
 	return g
 }
+
+// pendingHeads begin the section of what is pending: of a virtual machine (PVE::QemuServer), and of a container (PVE::LXC::Config).
+var pendingHeads = []string{"[pending]", "[pve:pending]"}
+
+// wait adds a line of that section. "delete" lists options, those that are deleted by force with an exclamation mark in front.
+func (g *GuestConfig) wait(line string) {
+	key, value, ok := strings.Cut(line, ":")
+	remark, isRemark := strings.CutPrefix(line, "#")
+	if !ok && !isRemark {
+		return
+	}
+	if g.Pending == nil {
+		g.Pending = map[string]string{}
+	}
+	switch {
+	case isRemark:
+		g.Pending["description"] += decodeText(remark) + "\n"
+	case key == "delete":
+		for _, gone := range items(value) {
+			g.Pending[strings.TrimPrefix(gone, "!")] = ""
+		}
+	default:
+		g.Pending[key] = strings.TrimSpace(value)
+	}
+}
+
+// Started returns the configuration once the guest has been started, which applies what is pending.
+func (g GuestConfig) Started() GuestConfig {
+	if len(g.Pending) == 0 {
+		return g
+	}
+	options := maps.Clone(g.Options)
+	for key, value := range g.Pending {
+		if options[key] = value; value == "" {
+			delete(options, key)
+		}
+	}
+	g.Options, g.Pending, g.Digest = options, nil, ""
+	return g
+}
+
+// kinds are the types of guests for people, and in service ids of high availability.
+var kinds = map[string]struct{ kind, service, program string }{
+	"qemu": {"virtual machine", "vm:", "qm"}, "lxc": {"container", "ct:", "pct"},
+}
+
+// Label describes the guest for people: "container 101 (dns)".
+func (g GuestConfig) Label(id int) string {
+	if name := g.Title(); name != "" {
+		return fmt.Sprintf("%s %d (%s)", kinds[g.Type].kind, id, name)
+	}
+	return fmt.Sprintf("%s %d", kinds[g.Type].kind, id)
+}
+
+// SID returns the guest's service id in high availability.
+func (g Guest) SID(id int) string { return kinds[g.Type].service + strconv.Itoa(id) }
 
 // Title returns the guest's name: the name of a virtual machine, the host name of a container.
 func (g GuestConfig) Title() string {
@@ -226,6 +277,9 @@ func completeGuest(expected, found GuestConfig) GuestConfig {
 		if m := newDisk.FindStringSubmatch(value); m != nil && strings.HasPrefix(is, m[1]) || bearsOut(is, value) {
 			continue
 		}
+		if name == "tags" && Fold.Same(is, value) || slices.Equal(items(is), items(value)) { // a list is written in one way
+			continue
+		}
 		if options == nil {
 			options = map[string]string{}
 		}
@@ -242,7 +296,7 @@ func completeGuest(expected, found GuestConfig) GuestConfig {
 func pendingWith(expected, found map[string]string) map[string]string {
 	pending := maps.Clone(found)
 	for name, value := range expected {
-		if !bearsOut(found[name], value) {
+		if is, waits := found[name]; !waits || !bearsOut(is, value) {
 			if pending == nil {
 				pending = map[string]string{}
 			}

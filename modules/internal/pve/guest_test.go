@@ -32,7 +32,7 @@ func TestABrokenPackageDatabaseIsNoMissingPackage(t *testing.T) {
 // A configuration as PVE::QemuServer::write_vm_config writes it, with a change that is pending and a snapshot.
 func TestPendingOptions(t *testing.T) {
 	got := parseGuestConfig([]byte("/etc/pve/nodes/pve1/qemu-server/100.conf\n#a note\nhostpci0: 0000:01:00.0\nname: sso\n\n[PENDING]\n#another note\ndelete: usb1\nhostpci0: mapping=gpu,pcie=1\n\n[before]\nhostpci0: 0000:02:00.0\nmemory: 512\n"))
-	if diff := cmp.Diff(map[string]string{"hostpci0": "mapping=gpu,pcie=1"}, got.Pending); diff != "" {
+	if diff := cmp.Diff(map[string]string{"hostpci0": "mapping=gpu,pcie=1", "usb1": "", "description": "another note\n"}, got.Pending); diff != "" {
 		t.Errorf("pending (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]string{"hostpci0": "0000:01:00.0", "name": "sso", "description": "a note"}, got.Options); diff != "" {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
+	"slices"
 	"strconv"
+	"time"
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
@@ -72,6 +74,58 @@ type Service struct {
 	Running bool
 	// Failed lists the nodes on which it could not be started.
 	Failed []string
+}
+
+// SettleService limits how long a service may take to reach its state: the manager and the nodes act every ten seconds, and
+// the first resource of a cluster waits for a master.
+const SettleService = 2 * time.Minute
+
+// String returns the state as ha-manager status shows it.
+func (s Service) String() string {
+	switch {
+	case s.State == "":
+		return "not known to the manager yet"
+	case s.State == "started" && !s.Running:
+		return "starting"
+	}
+	return s.State
+}
+
+// Arrived reports whether the service is in the state that was requested of it: started, stopped, disabled or ignored.
+func (s Service) Arrived(requested string) bool {
+	switch requested {
+	case "ignored":
+		return true
+	case "started":
+		// While a service is being moved, or stopped for maintenance, the manager is in charge.
+		return s.State == "started" && s.Running || slices.Contains([]string{"migrate", "relocate", "freeze"}, s.State)
+	}
+	return s.State == "stopped"
+}
+
+// Manages reports whether the manager decides whether and where a guest runs, by its service id.
+func (ha HA) Manages(sid string) bool {
+	resource, ok := ha.Resources[sid]
+	return ok && resource.State != "ignored"
+}
+
+// With returns the HA once the manager has acted on a resource of a guest on that node; online are the nodes that it knows then.
+func (ha HA) With(sid string, want Resource, node string, online []string) HA {
+	after := ha.Clone()
+	after.Resources[sid] = want
+	for _, name := range online {
+		if after.Nodes[name] == "" {
+			after.Nodes[name] = "online"
+		}
+	}
+	service := after.Services[sid]
+	if service.Node == "" {
+		service.Node = node
+	}
+	service.State = map[string]string{"started": "started", "stopped": "stopped", "disabled": "stopped", "ignored": "ignored"}[want.State]
+	service.Running, service.Failed = want.State == "started", nil
+	after.Services[sid] = service
+	return after
 }
 
 // UnmarshalJSON decodes an entry of service_status. Perl writes a number as it was last used: 1 or "1".

@@ -13,6 +13,7 @@ var (
 	nodeName  = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
 	configID  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]+$`)
 	storageID = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]$`)
+	guestName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
 	serviceID = regexp.MustCompile(`^(vm|ct):([1-9][0-9]{2,8})$`)
 )
 
@@ -29,6 +30,11 @@ func CheckConfigID(argument, id string) error {
 // CheckStorageID checks the id of a storage.
 func CheckStorageID(argument, id string) error {
 	return CheckForm(storageID, argument, id, "a letter, then letters, digits, - _ or ., ending in a letter or digit")
+}
+
+// CheckGuestName checks the name of a virtual machine or the host name of a container.
+func CheckGuestName(argument, name string) error {
+	return CheckForm(guestName, argument, name, "a DNS name: letters, digits, hyphens and dots")
 }
 
 // CheckServiceID checks an HA service id.

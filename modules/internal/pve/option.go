@@ -98,6 +98,26 @@ func (f *GuestForm) diskDiffers(key, have, want string) bool {
 	return lacks(is, shall)
 }
 
+// Grown returns the size in GiB that is wanted of a disk if it is on the same storage and smaller.
+func (f *GuestForm) Grown(key, have, want string) (gib float64, larger bool) {
+	is := volumeOf(have)
+	storage, gib, ok := NewDisk(want)
+	now, _, _ := strings.Cut(is["file"], ":")
+	size, err := strconv.ParseFloat(is["size"], 64)
+	return gib, ok && err == nil && now == storage && size < gib*(1<<30) && !slices.Contains(f.Unsized, key)
+}
+
+// Resized returns the value of a disk with another size.
+func Resized(disk, size string) string {
+	parts := strings.Split(disk, ",")
+	for i, part := range parts {
+		if strings.HasPrefix(part, "size=") {
+			parts[i] = "size=" + size
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
 // Drift lists how a guest differs from the options that are wanted.
 func (f *GuestForm) Drift(have GuestConfig, want map[string]string) []string {
 	var drift []string

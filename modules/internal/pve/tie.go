@@ -71,6 +71,7 @@ func TieOf(config GuestConfig, storages map[string]Storage, mappings map[string]
 				bind(false, "%s is a device of %s", key, config.Node)
 			}
 		case !guestVolume.MatchString(key), strings.HasPrefix(key, "unused"), first == "none", strings.Contains(first, "cloudinit"):
+		case strings.HasPrefix(first, "/") && truth(PropertiesOf(rest, "")["shared"]): // a mount point of a container, which a person vouches for
 		case strings.HasPrefix(first, "/"), first == "cdrom":
 			bind(false, "%s is %s of %s", key, first, config.Node)
 		default:
