@@ -72,6 +72,7 @@ var exact = map[string]struct {
 	"pve.Create":                  {false, "disks are made on storages"},
 	"pve.Power.Plan":              {false, "a guest starts or stops"},
 	"pve.Power.managed":           {false, "guests start, stop and move"},
+	"pct.change.step":             {false, "a volume of a storage grows, and what runs in the container sees it"},
 	"pveceph.crushEdit.step":      {false, "the whole of Ceph sees it"},
 	"pveceph.FS.plan#2":           {false, "the whole of Ceph sees it"},
 	"pveceph.Init.existing":       {false, "the whole of Ceph sees it"},

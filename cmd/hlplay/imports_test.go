@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	"modules/throughput":        {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/modprobe"},
 	"modules/pbs":               {"engine/observe", "modules", "modules/internal/pbs", "modules/internal/pve", "modules/internal/required"},
+	"modules/pct":               {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/pve8to9":           {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/pveceph":           {"engine/observe", "engine/plural", "engine/suggest", "modules", "modules/apt", "modules/internal/blank", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvecm":             {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},

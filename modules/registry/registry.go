@@ -35,6 +35,7 @@ import (
 	"hlplay/modules/partition"
 	"hlplay/modules/passthrough"
 	"hlplay/modules/pbs"
+	"hlplay/modules/pct"
 	"hlplay/modules/preflight"
 	"hlplay/modules/pve8to9"
 	"hlplay/modules/pveceph"
@@ -83,6 +84,7 @@ var all = []modules.Spec{
 	partition.Spec,
 	passthrough.Spec,
 	pbs.Spec,
+	pct.Spec,
 	preflight.Spec,
 	pve8to9.Spec,
 	pveceph.Spec,
