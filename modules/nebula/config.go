@@ -33,6 +33,7 @@ func (m *nebula) render(host string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Kept by hlplay. The private key is in %s.\n# A restart applies: %s\npki:\n  ca: %s\n  cert: %s\n  key: %s\n",
 		m.file("key"), m.fixed(host), m.file("ca"), m.file("crt"), m.file("key"))
+	b.WriteString("  disconnect_invalid: true\n") // a connection ends with its certificate
 	list(&b, "  blocklist:", "    ", slices.Sorted(slices.Values(m.Blocklist)))
 	b.WriteString("static_host_map:")
 	var known []string

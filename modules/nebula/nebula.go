@@ -35,7 +35,8 @@ valid from an hour before it was signed, so that hosts whose clocks are slow acc
 
 **Changes**: the new configuration is written only after ` + "`nebula -test`" + ` has accepted it. Certificates, hosts, lighthouses and rules are then reloaded
 without an interruption; an address, port or MTU, or that the host becomes a lighthouse, needs a restart. A host that is removed from ` + "`addresses`" + `
-can connect until its certificate ends, unless the fingerprint of that is in ` + "`blocklist`" + `.
+can connect until its certificate ends, unless the fingerprint of that is in ` + "`blocklist`" + `. Connections end with the certificate.
+New groups of a host count for connections that are opened from then on.
 
 **Firewall**: without ` + "`allow`" + `, all hosts of the network may open connections to this one. With it, only those that a block names; pings are always
 answered. What this host itself opens is not restricted.

@@ -253,6 +253,7 @@ pki:
   ca: /etc/nebula/nebula1.ca
   cert: /etc/nebula/nebula1.crt
   key: /etc/nebula/nebula1.key
+  disconnect_invalid: true
   blocklist: []
 static_host_map:
   "10.42.0.2": ["[2001:db8::2]:4242"] # pve2

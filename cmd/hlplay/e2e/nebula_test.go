@@ -81,6 +81,28 @@ func TestNebula(t *testing.T) {
 	pings(second, "10.42.0.3")
 	run("node1,node2,node3").wantCode(t, "all lighthouses", exitOK)
 
+	// Rules are enforced by Nebula, and a certificate on the blocklist is worth nothing.
+	before = process(first)
+	reaches := func(from *nspawn.Node, want string) {
+		t.Helper()
+		wantOn(t, from, "timeout 5 bash -c 'read -r hello </dev/tcp/10.42.0.1/22 && echo ${hello%%-*}' 2>/dev/null || echo no", want)
+	}
+	reaches(third, "SSH")
+	r.run(t, "nebula.hcl", flags[4:]...).wantCode(t, "rules", exitOK)
+	r.run(t, "nebula.hcl", flags[4:]...).wantUnchanged(t, "the same rules")
+	reaches(second, "SSH")
+	reaches(third, "no")
+	pings(third, "10.42.0.1")
+	print := shell(t, third, "nebula-cert print -json -path /etc/nebula/nebula1.crt | grep -o '\"fingerprint\":\"[0-9a-f]*' | cut -d'\"' -f4")
+	r.run(t, "nebula.hcl", append([]string{"-e", fmt.Sprintf("blocklist=[%q]", print)}, flags[4:]...)...).wantCode(t, "a blocklist", exitOK)
+	wantOn(t, third, "timeout 60 sh -c 'while ping -n -q -c 1 -W 1 10.42.0.1 >&2; do sleep 1; done' && echo cut off", "cut off")
+	pings(second, "10.42.0.1")
+	run("node1,node2,node3").wantCode(t, "no rules", exitOK)
+	pings(third, "10.42.0.1")
+	if after := process(first); after != before {
+		t.Errorf("Nebula was restarted for rules: process %s, then %s", before, after)
+	}
+
 	// A boot brings the network back, before the units that need it.
 	boot, err := third.BootID(t.Context())
 	if err != nil {
