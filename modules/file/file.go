@@ -31,7 +31,7 @@ type File struct {
 	Group    string      `hcl:"group,optional" doc:"Name of the group, as with owner."`
 
 	// Checker is named after its purpose, because its argument's name is taken by the method of Validator.
-	Checker []string `hcl:"validate,optional" doc:"A command that gets the new content on standard input; unless it exits with 0, nothing is written: [\"visudo\", \"-cf\", \"-\"]."`
+	Checker []string `hcl:"validate,optional" doc:"A command that gets the new content on standard input; unless it exits with 0, nothing is written. It must change nothing, because check mode runs it too: [\"visudo\", \"-cf\", \"-\"]."`
 
 	MakeParents bool `hcl:"make_parents,optional" doc:"Create missing parent directories (0755)."`
 	Recursive   bool `hcl:"recursive,optional" doc:"With state absent: remove a directory and everything in it."`

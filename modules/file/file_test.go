@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/internal/modulestest"
 )
@@ -31,6 +32,7 @@ func host(more ...observe.Expectation) modules.Host {
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
 		observe.Programs.Expect("visudo", true),
 		observe.Programs.Expect("no-such-checker", false),
+		looks("bye\n", remote.Answer{}),
 		observe.Files.Expect("/etc", dir()),
 		observe.Files.Expect("/etc/motd", regular("hello\n")),
 		observe.Files.Expect("/etc/new", observe.File{}),
@@ -50,6 +52,12 @@ func host(more ...observe.Expectation) modules.Host {
 		observe.Users.Expect("ops", observe.User{Name: "ops"}), observe.Users.Expect("nobody9", observe.User{}),
 		observe.Groups.Expect("adm", observe.Group{Name: "adm", GID: 4}), observe.Groups.Expect("none9", observe.Group{}),
 	}, more...)...)
+}
+
+// looks is what visudo says of content on its standard input.
+func looks(content string, says remote.Answer) observe.Expectation {
+	ask := observe.Reading{Argv: []string{"visudo", "-cf", "-"}, Stdin: content, Limit: checkLimit}
+	return observe.AuthorCommands.Expect(ask.Key(), says)
 }
 
 func TestPlans(t *testing.T) {
@@ -226,6 +234,20 @@ func TestRefusedContentSaysWhoRefusedIt(t *testing.T) {
 	want := "visudo -cf - rejected the new content of /etc/motd (exit code 1): stdin:1:5: syntax error; nothing was written"
 	if got == nil || got.Error() != want {
 		t.Errorf("the error is %q, expected %q", got, want)
+	}
+}
+
+// Check mode says what the run would refuse, unless an earlier change may have the program say something else.
+func TestContentIsCheckedBeforehand(t *testing.T) {
+	f := File{Path: "/etc/motd", Content: text("bye\n"), Checker: []string{"visudo", "-cf", "-"}}
+	h := host(looks("bye\n", remote.Answer{Exit: 1, Stderr: []byte("stdin:1:5: syntax error\n")}))
+	if plan, err := f.Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "visudo -cf - rejected the new content of /etc/motd (exit code 1): stdin:1:5: syntax error; nothing was written") || len(plan.Steps) > 0 {
+		t.Errorf("%d steps, %v", len(plan.Steps), err)
+	}
+	ask := observe.Reading{Argv: f.Checker, Stdin: "bye\n", Limit: checkLimit}
+	h = host(observe.AuthorCommands.Unknown(ask.Key(), "its answer may depend on an earlier change"))
+	if plan, err := f.Plan(t.Context(), h); err != nil || len(plan.Steps) != 2 {
+		t.Errorf("after a change: %d steps, %v", len(plan.Steps), err)
 	}
 }
 

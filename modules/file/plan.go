@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"hlplay/engine/observe"
@@ -250,6 +251,9 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 		verb = "write"
 	}
 	if f.Checker != nil {
+		if err := f.foresee(ctx, h, at, w.content); err != nil {
+			return nil, err
+		}
 		steps = append([]modules.Step{f.check(at, w.content)}, steps...)
 	}
 	return append(steps, modules.Step{
@@ -266,13 +270,46 @@ func (f *File) check(at string, content []byte) modules.Step {
 		Summary: fmt.Sprintf("let %s check the new %s", f.Checker[0], at),
 		Exact:   true,
 		Action: modules.Run{Argv: f.Checker, Stdin: content, Explain: func(exit int, stdout, stderr []byte) error {
-			said := strings.TrimSpace(string(stderr) + string(stdout))
-			if said == "" {
-				said = "it printed no message"
-			}
-			return fmt.Errorf("%s rejected the new content of %s (exit code %d): %s; nothing was written", strings.Join(f.Checker, " "), at, exit, said)
+			return f.rejected(at, exit, stdout, stderr)
 		}},
 	}
+}
+
+// rejected is the error for content that the program does not accept.
+func (f *File) rejected(at string, exit int, stdout, stderr []byte) error {
+	said := strings.TrimSpace(string(stderr) + string(stdout))
+	if said == "" {
+		said = "it printed no message"
+	}
+	return fmt.Errorf("%s rejected the new content of %s (exit code %d): %s; nothing was written", strings.Join(f.Checker, " "), at, exit, said)
+}
+
+// checkLimit bounds the program that checks the content, as the step that runs it is bounded.
+const checkLimit = 10 * time.Minute
+
+// foresee has the program check the content while the plan is made, so that check mode does not promise what the run would
+// refuse. The answer cannot be known if an earlier change may have an effect on it: then the step finds out.
+func (f *File) foresee(ctx context.Context, h modules.Host, at string, content []byte) error {
+	if err := required.Program(ctx, h, f.Checker[0], "the new "+f.Path); err != nil {
+		return err
+	}
+	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 { // a Reading is text
+		return nil
+	}
+	ask := observe.Reading{
+		Argv: f.Checker, Stdin: string(content), Limit: checkLimit,
+		User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, nil),
+	}
+	answer, err := observe.AuthorCommands.Observe(ctx, h, ask.Key())
+	switch {
+	case observe.IsUnknown(err):
+		return nil
+	case err != nil:
+		return err
+	case answer.Exit != 0:
+		return f.rejected(at, answer.Exit, answer.Stdout, answer.Stderr)
+	}
+	return nil
 }
 
 // written returns where content is to be written and what is there now, following symbolic links unless they are to be
