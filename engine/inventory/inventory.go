@@ -112,7 +112,7 @@ type Rehearsal struct {
 // Rename is another name that a network card of a simulated node gets when a kernel boots, unless a .link file gives it one.
 type Rename struct {
 	Card   string // its name as installed: "ens18"
-	Kernel string // a pattern of releases: "6.14.*", "*-pve"
+	Kernel string // a pattern of releases: "6.14.*", "*-amd64"
 	To     string // "enp6s18"
 }
 

@@ -4,19 +4,19 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 )
 
-var (
-	renameNames = []string{"kernel", "to"}
-	// cardName matches names of network cards; the kernel accepts others too.
-	cardName = regexp.MustCompile(`^[a-z][a-z0-9]{0,14}$`)
-	// installedCard matches the names of a simulated node's network cards before any kernel changes them.
-	installedCard = regexp.MustCompile(`^ens(1[89]|[2-9][0-9])$`)
-)
+// installedCard reports whether a simulated node has a network card of that name before any kernel changes it: ens18 to ens99.
+func installedCard(name string) bool {
+	n, err := strconv.Atoi(strings.TrimPrefix(name, "ens"))
+	return err == nil && n >= 18 && n <= 99 && name == "ens"+strconv.Itoa(n)
+}
 
 // rename decodes a block that says what a kernel names a network card. before are those of the block that precede it.
 func (d *decoder) rename(block *hclsyntax.Block, before []Rename) (Rename, bool) {
@@ -24,7 +24,7 @@ func (d *decoder) rename(block *hclsyntax.Block, before []Rename) (Rename, bool)
 	if !ok {
 		return Rename{}, false
 	}
-	if !installedCard.MatchString(card) {
+	if !installedCard(card) {
 		d.errorf(block.LabelRanges[0], "Invalid network card", "%q is not a network card of a simulated node: its address is on ens18, and those of addresses are on ens19, ens20 and so on.", card)
 		return Rename{}, false
 	}
@@ -34,13 +34,13 @@ func (d *decoder) rename(block *hclsyntax.Block, before []Rename) (Rename, bool)
 		case "kernel":
 			set(&r.Kernel, d.nonEmpty(attr))
 			if _, err := path.Match(r.Kernel, ""); err != nil {
-				d.errorf(attr.Expr.Range(), "Invalid kernel", "%q is not a pattern of kernel releases, such as \"6.14.*\" or \"*-pve\".", r.Kernel)
+				d.errorf(attr.Expr.Range(), "Invalid kernel", "%q is not a pattern of kernel releases, such as \"6.14.*\" or \"*-amd64\".", r.Kernel)
 				return Rename{}, false
 			}
 		case "to":
-			set(&r.To, d.matching(attr, cardName, "enp6s18"))
+			set(&r.To, d.matching(attr, regexp.MustCompile(`^[a-z][a-z0-9]{0,14}$`), "enp6s18")) // the kernel accepts others too
 		default:
-			d.unknownAttribute(attr, "A rename block", renameNames)
+			d.unknownAttribute(attr, "A rename block", []string{"kernel", "to"})
 		}
 	}
 	for _, inner := range block.Body.Blocks {

@@ -11,16 +11,48 @@ import (
 	"github.com/spf13/afero"
 )
 
-// pciClasses and pciVendors are names in pci.ids; of devices the lab has none, so that lspci prints their numbers.
-var (
-	pciClasses = map[string]string{"0100": "SCSI storage controller", "0104": "RAID bus controller", "0106": "SATA controller", "0107": "Serial Attached SCSI controller",
-		"0108": "Non-Volatile memory controller", "0200": "Ethernet controller", "0300": "VGA compatible controller", "0302": "3D controller", "0380": "Display controller",
-		"0403": "Audio device", "0600": "Host bridge", "0601": "ISA bridge", "0604": "PCI bridge", "0c03": "USB controller", "0c04": "Fibre Channel", "0c05": "SMBus",
-		"1200": "Processing accelerators"}
-	pciVendors = map[string]string{"1000": "Broadcom / LSI", "1002": "Advanced Micro Devices, Inc. [AMD/ATI]", "1022": "Advanced Micro Devices, Inc. [AMD]", "10de": "NVIDIA Corporation",
-		"10ec": "Realtek Semiconductor Co., Ltd.", "144d": "Samsung Electronics Co Ltd", "14e4": "Broadcom Inc. and subsidiaries", "15b3": "Mellanox Technologies",
-		"1af4": "Red Hat, Inc.", "1b36": "Red Hat, Inc.", "8086": "Intel Corporation"}
+// pciClasses and pciVendors are names in pci.ids, one a line; of devices the lab has none, so that lspci prints their numbers.
+const (
+	pciClasses = `
+0100 SCSI storage controller
+0104 RAID bus controller
+0106 SATA controller
+0107 Serial Attached SCSI controller
+0108 Non-Volatile memory controller
+0200 Ethernet controller
+0300 VGA compatible controller
+0302 3D controller
+0380 Display controller
+0403 Audio device
+0600 Host bridge
+0601 ISA bridge
+0604 PCI bridge
+0c03 USB controller
+0c04 Fibre Channel
+0c05 SMBus
+1200 Processing accelerators
+`
+	pciVendors = `
+1000 Broadcom / LSI
+1002 Advanced Micro Devices, Inc. [AMD/ATI]
+1022 Advanced Micro Devices, Inc. [AMD]
+10de NVIDIA Corporation
+10ec Realtek Semiconductor Co., Ltd.
+144d Samsung Electronics Co Ltd
+14e4 Broadcom Inc. and subsidiaries
+15b3 Mellanox Technologies
+1af4 Red Hat, Inc.
+1b36 Red Hat, Inc.
+8086 Intel Corporation
+`
 )
+
+// pciName returns the name of a class or a vendor.
+func pciName(list, number string) (string, bool) {
+	_, rest, known := strings.Cut(list, "\n"+number+" ")
+	name, _, _ := strings.Cut(rest, "\n")
+	return name, known
+}
 
 // lspci lists the PCI devices as that of pciutils 3.9.0 does.
 func lspci(_ context.Context, c *Call) int {
@@ -64,8 +96,8 @@ func lspci(_ context.Context, c *Call) int {
 // describe returns the class and the name of a device: in words, as numbers (-n), or as both (-nn).
 func (d PCIDevice) describe(numbers int) string {
 	vendor, device, _ := strings.Cut(d.ID, ":")
-	class, known := pciClasses[d.Class]
-	name, ours := pciVendors[vendor]
+	class, known := pciName(pciClasses, d.Class)
+	name, ours := pciName(pciVendors, vendor)
 	switch numbers {
 	case 0:
 		if !known {
