@@ -331,7 +331,7 @@ func TestFarTooManyRules(t *testing.T) {
 	for port := range 40 {
 		m.Allow[0].Ports = append(m.Allow[0].Ports, fmt.Sprintf("tcp/%d", 1000+port))
 	}
-	if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "each address is one with each port") {
+	if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "every address makes a rule with every port") {
 		t.Errorf("%v", err)
 	}
 }
