@@ -32,8 +32,8 @@ func TestAdvice(t *testing.T) {
 		{"the host's own suite", suite("http://download.appliance.example/debian", "trixie"), release, nil},
 		{"another release of a domain that ends alike", suite("http://notappliance.example/debian", "bookworm"), release, nil},
 		{"another release of others", suite("http://deb.example.org/debian", "bookworm"), release, nil},
-		{"the source without a subscription", Module{Repositories: []Repository{{Name: "pve-install-repo", State: "absent", Enabled: &on}}}, release, []string{modules.AdviceNoSource}},
-		{"the source without a subscription, disabled", Module{Repositories: []Repository{{Name: "proxmox", Enabled: &off}}}, release, []string{modules.AdviceNoSource}},
+		{"the no-subscription source", Module{Repositories: []Repository{{Name: "pve-install-repo", State: "absent", Enabled: &on}}}, release, []string{modules.AdviceNoSource}},
+		{"the no-subscription source, disabled", Module{Repositories: []Repository{{Name: "proxmox", Enabled: &off}}}, release, []string{modules.AdviceNoSource}},
 		{"the source with one", Module{Repositories: []Repository{{Name: "pve-enterprise", Enabled: &off}}}, release, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -109,9 +109,9 @@ func TestAllThatCannotMoveIsListed(t *testing.T) {
 		want   string
 	}{
 		"a raw device":                  {guest: machine{options: mib(512, "usb0", "host=1-2")}, want: "virtual machine 100: usb0 is a device of pve1"},
-		"a local disk":                  {guest: machine{options: mib(512, "scsi1", "local:d")}, want: "scsi1 lies on local of pve1, which other nodes do not reach; local_disks = true copies it"},
-		"an ISO even so":                {module: Module{LocalDisks: true}, guest: machine{options: mib(512, "ide2", "local:iso/a.iso,media=cdrom")}, want: "ide2 lies on local of pve1"},
-		"a highly available local disk": {module: Module{LocalDisks: true}, guest: machine{options: mib(512, "scsi1", "local:d"), state: "started"}, want: "scsi1 lies on local of pve1"},
+		"a local disk":                  {guest: machine{options: mib(512, "scsi1", "local:d")}, want: "scsi1 is on local of pve1, which other nodes cannot reach; local_disks = true copies it"},
+		"an ISO even so":                {module: Module{LocalDisks: true}, guest: machine{options: mib(512, "ide2", "local:iso/a.iso,media=cdrom")}, want: "ide2 is on local of pve1"},
+		"a highly available local disk": {module: Module{LocalDisks: true}, guest: machine{options: mib(512, "scsi1", "local:d"), state: "started"}, want: "scsi1 is on local of pve1"},
 		"a lock":                        {guest: machine{options: mib(512, "lock", "backup")}, want: "it is locked (backup)"},
 		"a mapped device in use":        {guest: machine{options: mib(512, "hostpci0", "mapping=gpu")}, want: "it cannot be migrated live with mapped devices (hostpci0)"},
 		"memory":                        {guest: machine{options: mib(20480)}, want: "it needs 20480 MiB, and no node has that much memory free: pve2 8192 MiB, pve3 16384 MiB"},

@@ -116,7 +116,7 @@ func (m *mount) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		return modules.Plan{}, err
 	}
 	if table.Truncated {
-		return modules.Plan{}, fmt.Errorf("%s is larger than %d bytes: expected a short configuration file", at, observe.FileLimit)
+		return modules.Plan{}, fmt.Errorf("%s is larger than %d bytes, the limit for a configuration file", at, observe.FileLimit)
 	}
 	if err := m.plain(ctx, h); err != nil {
 		return modules.Plan{}, err

@@ -77,7 +77,7 @@ func (l link) unpinnable(name string) (string, error) {
 	case "":
 		return "", nil
 	case unread:
-		return "", fmt.Errorf("pin: where %s has its MAC address from could not be read from /sys/class/net/%s/addr_assign_type: has it just gone? Run it again, or leave pin out", name, name)
+		return "", fmt.Errorf("pin: the origin of the MAC address of %s could not be read from /sys/class/net/%s/addr_assign_type: has it just disappeared? Run again, or remove pin", name, name)
 	case virtual:
 		return name + " is " + string(virtual), nil
 	}

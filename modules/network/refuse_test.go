@@ -82,7 +82,7 @@ func TestRefusals(t *testing.T) {
 		{"changes in the web interface", bonded(), host(installed, observe.Files.Expect(staged, text("auto lo\n"))), "pvesh delete /nodes/pve1/network"},
 		{"NetworkManager", bonded(), host(installed, observe.Units.Expect("NetworkManager.service", observe.Unit{LoadState: "loaded", ActiveState: "active"})), "systemctl disable --now NetworkManager.service"},
 		{"high availability", bonded(), host(installed, active, pve.HAs.Expect("", pve.HA{Resources: started}), pve.Nodes.Expect("", pve.Node{Name: "pve1", Installed: true, Version: "9.1.2"})),
-			"high availability is armed (vm:100): a node that is cut off for a minute is reset by its watchdog. Disarm it first: `ha-manager crm-command disarm-ha freeze`"},
+			"high availability is armed (vm:100): the watchdog resets a node that is cut off for a minute. Disarm it first: `ha-manager crm-command disarm-ha freeze`"},
 		{"high availability of Proxmox VE 8", bonded(), host(installed, active, pve.HAs.Expect("", pve.HA{Resources: started}), pve.Nodes.Expect("", pve.Node{Name: "pve1", Installed: true, Version: "8.4.1"})),
 			"stop the agents on all nodes (systemctl stop pve-ha-lrm), then the managers"},
 		{"corosync on bonds alone", bonded(), host(installed, member("192.168.1.64")), "all links of corosync on pve1 (1) would be on bonds"},

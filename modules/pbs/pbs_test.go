@@ -127,9 +127,9 @@ func TestRefused(t *testing.T) {
 		"exchangeable": {datastore("second", "/srv/new"), host(nil, loose), "datastore.path: the group staff can replace /srv/new on pbs, and the server would change its owner to the user backup"},
 		"not there":    {datastore("second", "/srv/new"), host(nil, sticky), "every user can create /srv/new on pbs before the server does"},
 		"no datastore": {&Module{Token: &Token{User: "pve@pbs", Name: "cluster", Datastore: "other"}}, host(nil), "pbs has no datastore other; it has: main"},
-		"secret lost":  {token(), host(nil, gone), "its secret is not kept on the host: there is no /etc/hlplay/pbs-tokens/pve@pbs!cluster"},
+		"secret lost":  {token(), host(nil, gone), "its secret is not stored on the host: there is no /etc/hlplay/pbs-tokens/pve@pbs!cluster"},
 		"secret open":  {token(), host(nil, open), "expected a regular file that only root can read"},
-		"half written": {token(), host(nil, half), "does not hold what proxmox-backup-manager prints"},
+		"half written": {token(), host(nil, half), "is not in the format that proxmox-backup-manager prints"},
 		"no server":    {token(), host(nil, observe.Files.Expect(pbs.Program, observe.File{})), "install package proxmox-backup-server first"},
 	} {
 		plan, err := modulestest.Decoded(test.m).Plan(context.Background(), test.host)

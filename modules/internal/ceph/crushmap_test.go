@@ -116,8 +116,8 @@ func TestExactWeight(t *testing.T) {
 func TestParseCrushTextRefuses(t *testing.T) {
 	text := recordedMap(t).Text()
 	for name, test := range map[string]struct{ old, new, want string }{
-		"an unknown word":           {"# types", "shelf a { }", `line 19: "shelf" where a definition is expected`},
-		"a bucket without end":      {"}\n\n# rules", "\n# rules", `"rule" where an item or } is expected`},
+		"an unknown word":           {"# types", "shelf a { }", `line 19: found "shelf", expected a definition`},
+		"a bucket without end":      {"}\n\n# rules", "\n# rules", `found "rule", expected an item or }`},
 		"a rule without end":        {"\tstep emit\n}\n", "\tstep emit\n", "the text ends in the middle"},
 		"no OSD":                    {"item osd.5 ", "item osd.9 ", "line 56: item osd.9 of pve3 is not defined"},
 		"no weight":                 {"item osd.5 weight 0.90970", "item osd.5", "item osd.5 has no weight: that of an OSD is its capacity in TiB"},
@@ -126,14 +126,14 @@ func TestParseCrushTextRefuses(t *testing.T) {
 		"nothing to take":           {"take default", "take elsewhere", "rule replicated_rule takes elsewhere, which is not defined"},
 		"no device of the class":    {"take default", "take default class nvme", "rule replicated_rule takes class nvme, which no device has"},
 		"a bucket in itself":        {"item pve1 ", "item default ", "default contains itself"},
-		"an ID twice":               {"id -6 class", "id -5 class", "bucket pve2: the ID -5 is there twice"},
+		"an ID twice":               {"id -6 class", "id -5 class", "bucket pve2: the ID -5 is used twice"},
 		"a device twice":            {"device 5", "device 4", "device 4 is there twice"},
 		"a name twice":              {"host pve2", "host pve1", "pve1 is there twice"},
-		"a step that is not known":  {"step emit", "step bogus", "hlplay does not know a step bogus"},
-		"a tunable not known":       {"choose_total_tries", "choose_more", "line 4: hlplay does not know a tunable choose_more"},
+		"a step that is not known":  {"step emit", "step bogus", "hlplay does not know the step bogus"},
+		"a tunable not known":       {"choose_total_tries", "choose_more", "line 4: hlplay does not know the tunable choose_more"},
 		"weight sets":               {"# end crush map", "choose_args 0 { }", "hlplay does not set weight sets"},
 		"a bucket of no such kind":  {"alg straw2", "alg heap", `"heap" where uniform or list or tree or straw or straw2 is expected`},
-		"an end where none is open": {"# end crush map", "}", `"}" where a definition is expected`},
+		"an end where none is open": {"# end crush map", "}", `found "}", expected a definition`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !strings.Contains(text, test.old) {
@@ -189,11 +189,11 @@ func TestCrushTrial(t *testing.T) {
 		t.Errorf("refusal %q", refused.Refusal)
 	}
 	for said, answer := range map[string]remote.Answer{
-		"tells no version":           text("version \ncompiled\ndone\n"),
-		"is not complete":            text("version 16\ncompiled\nuse old 0 3\n"),
-		"hlplay does not understand": text("version 16\ncompiled\nuse old 0 3\nCRUSH rule 0 x 0 [1,a]\ndone\n"),
-		"tells 0 places":             text("version 16\ncompiled\nuse old 0 3\nuse new 0 3\ndone\n"),
-		"trying the CRUSH map":       {Exit: 1},
+		"expected the version of the map": text("version \ncompiled\ndone\n"),
+		"is not complete":                 text("version 16\ncompiled\nuse old 0 3\n"),
+		"hlplay does not understand":      text("version 16\ncompiled\nuse old 0 3\nCRUSH rule 0 x 0 [1,a]\ndone\n"),
+		"printed 0 placements":            text("version 16\ncompiled\nuse old 0 3\nuse new 0 3\ndone\n"),
+		"trying the CRUSH map":            {Exit: 1},
 	} {
 		CrushTrials.Parse([]string{name}, []remote.Answer{answer}, func(_ string, _ CrushResult, err error) {
 			if err == nil || !strings.Contains(err.Error(), said) {

@@ -152,7 +152,7 @@ func (p *crushParser) section() {
 		case slices.Contains(crushTunables, name.text):
 			p.m.Tunables[name.text] = value
 		case !known:
-			p.fail(name.line, "hlplay does not know a tunable %s", name.text)
+			p.fail(name.line, "hlplay does not know the tunable %s", name.text)
 		case value != usual:
 			p.fail(name.line, "hlplay does not set the tunable %s", name.text)
 		}
@@ -179,7 +179,7 @@ func (p *crushParser) section() {
 		p.fail(w.line, "hlplay does not set weight sets (choose_args), which the balancer's mode crush-compat makes")
 	default:
 		if !slices.Contains(slices.Collect(maps.Values(p.m.Types)), w.text) {
-			p.fail(w.line, "%q where a definition is expected: tunable, device, type, rule, or a type of buckets that is defined above", w.text)
+			p.fail(w.line, "found %q, expected a definition: tunable, device, type, rule, or a bucket type that is defined above", w.text)
 		}
 		p.bucket(w)
 	}
@@ -203,7 +203,7 @@ func (p *crushParser) bucket(kind crushWord) {
 	}
 	for w := p.next(); w.text != "}"; w = p.next() {
 		if w.text != "item" {
-			p.fail(w.line, "%q where an item or } is expected", w.text)
+			p.fail(w.line, "found %q, expected an item or }", w.text)
 		}
 		item := textItem{name: p.name(), line: w.line}
 		if p.maybe("weight") {
@@ -264,7 +264,7 @@ func (p *crushParser) step() string {
 		return fmt.Sprintf("%s %s %d type %s", w.text, mode, n, p.name())
 	default:
 		if !slices.Contains(crushSettings, w.text) {
-			p.fail(w.line, "hlplay does not know a step %s: take, choose, chooseleaf, emit, %s", w.text, strings.Join(crushSettings, ", "))
+			p.fail(w.line, "hlplay does not know the step %s: take, choose, chooseleaf, emit, %s", w.text, strings.Join(crushSettings, ", "))
 		}
 		return fmt.Sprintf("%s %d", w.text, p.number(0, most))
 	}
@@ -289,7 +289,7 @@ func (p *crushParser) check() {
 		define(b.line, b.Name)
 		for _, id := range append(slices.Collect(maps.Values(b.Shadows)), b.id) {
 			if id != 0 && ids[id] {
-				p.fail(b.line, "bucket %s: the ID %d is there twice", b.Name, id)
+				p.fail(b.line, "bucket %s: the ID %d is used twice", b.Name, id)
 			}
 			ids[id] = true
 		}

@@ -152,12 +152,12 @@ func parseTrial(name string, a remote.Answer) (CrushResult, error) {
 	version, ok := bytes.CutPrefix(first, []byte("version "))
 	number, err := strconv.Atoi(string(version))
 	if !ok || err != nil {
-		return r, fmt.Errorf("ceph osd getcrushmap tells no version of the map, but %q", first)
+		return r, fmt.Errorf("ceph osd getcrushmap printed %q, expected the version of the map", first)
 	}
 	r.Version = number
 	if refusal, refused := bytes.CutPrefix(rest, []byte("refused\n")); refused {
 		if r.Refusal = strings.TrimSpace(string(refusal)); r.Refusal == "" {
-			r.Refusal = "crushtool has compiled nothing, and says nothing"
+			r.Refusal = "crushtool compiled nothing, and printed no error"
 		}
 		return r, nil
 	}
@@ -191,7 +191,7 @@ func parseTrial(name string, a remote.Answer) (CrushResult, error) {
 		key := fmt.Sprintf(" %d %d", u.Rule, u.Size)
 		before, after := mappings["old"+key], mappings["new"+key]
 		if len(after) == 0 || !u.New && len(before) != len(after) {
-			return r, fmt.Errorf("crushtool --test of rule %d tells %d places in the map that is set, and %d in the other one", u.Rule, len(before), len(after))
+			return r, fmt.Errorf("crushtool --test of rule %d printed %d placements for the current map, and %d for the new one", u.Rule, len(before), len(after))
 		}
 		r.Moves[u] = compareMappings(before, after, u)
 	}

@@ -115,7 +115,7 @@ func parseHealth(s monitorsAnswer) (Health, error) {
 		return Health{}, err
 	}
 	if report.Health.Status == "" || report.Map.Flags == nil {
-		return Health{}, fmt.Errorf("ceph report: it has no health, or no flags of the OSD map")
+		return Health{}, fmt.Errorf("ceph report contains no health, or no flags of the OSD map")
 	}
 	var osds osdReport
 	if err := readReport(s, &osds); err != nil {

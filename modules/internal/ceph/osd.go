@@ -139,4 +139,4 @@ func (r osdReport) hosts() map[int]string {
 }
 
 // ErrNoCeph is returned if a plan needs a running Ceph cluster and there is none.
-var ErrNoCeph = errors.New("there is no Ceph cluster yet: pveceph { init { … } } and a first monitor come before")
+var ErrNoCeph = errors.New("there is no Ceph cluster yet: create it first, with pveceph { init { … } } and a first monitor")

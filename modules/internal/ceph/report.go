@@ -77,7 +77,7 @@ func parseMonitorsAnswer(a remote.Answer) (monitorsAnswer, error) {
 	case words[0] == "listing":
 		return monitorsAnswer{}, noConf(a, string(body))
 	case words[0] != "asked" || len(words) != 3:
-		return monitorsAnswer{}, fmt.Errorf("whether there is a Ceph cluster could not be asked: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+		return monitorsAnswer{}, fmt.Errorf("could not find out whether there is a Ceph cluster: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
 	_, monitors, _ := strings.Cut(words[2], "=")
 	asked := fmt.Sprintf("ceph report: %s asked the monitors at %s", words[1], strings.TrimSpace(monitors))

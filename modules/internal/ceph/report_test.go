@@ -75,8 +75,8 @@ func TestErrors(t *testing.T) {
 		"/etc/pve is empty":   {text("listing\n"), "cluster file system does not answer"},
 		"/etc/pve is broken":  {remote.Answer{Stdout: []byte("listing\n"), Stderr: []byte("ls: cannot open directory '/etc/pve': Transport endpoint is not connected\n"), Exit: 2}, "cluster file system does not answer"},
 		"ceph.conf came back": {remote.Answer{Stdout: []byte("listing\n.members\nceph.conf\nlocal\n"), Stderr: []byte("grep: /etc/pve/ceph.conf: No such file or directory\n")}, "cannot read /etc/pve/ceph.conf"},
-		"nothing is said":     {text(""), "could not be asked"},
-		"no grep":             {remote.Answer{Exit: 127, Stderr: []byte("timeout: failed to run command 'grep'\n")}, "could not be asked: command not found"},
+		"nothing is said":     {text(""), "could not find out whether there is a Ceph cluster"},
+		"no grep":             {remote.Answer{Exit: 127, Stderr: []byte("timeout: failed to run command 'grep'\n")}, "could not find out whether there is a Ceph cluster: command not found"},
 
 		"not JSON":            {askedOf("{"), "ceph report"},
 		"asked, no answer":    {askedOf(""), "10.10.10.12: no answer"},

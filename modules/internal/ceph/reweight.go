@@ -90,7 +90,7 @@ func parseReweighting(plan, balancer remote.Answer) (Reweighting, error) {
 		return r, fmt.Errorf("the dry run of the reweighting: %w", err)
 	}
 	if answer.Utilization == nil {
-		return r, fmt.Errorf("the dry run of the reweighting does not say what moves")
+		return r, fmt.Errorf("the dry run of the reweighting does not show what moves")
 	}
 	for _, w := range answer.Weights {
 		r.Weights[w.OSD] = w.New

@@ -43,7 +43,7 @@ var Units = &observe.Kind[map[string]string]{
 
 func parseUnits(a remote.Answer) (map[string]string, error) {
 	if a.Exit != 0 {
-		return nil, fmt.Errorf("which of Ceph's daemons run, systemctl show does not tell: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+		return nil, fmt.Errorf("systemctl show does not tell which of Ceph's daemons run: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
 	units := map[string]string{}
 	id, state := "", ""

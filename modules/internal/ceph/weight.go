@@ -88,7 +88,7 @@ func parseDistribution(s monitorsAnswer) (Distribution, error) {
 		return Distribution{}, err
 	}
 	if report.Map.Nearfull == nil {
-		return Distribution{}, errors.New("ceph report does not say its nearfull_ratio")
+		return Distribution{}, errors.New("ceph report contains no nearfull_ratio")
 	}
 	d := Distribution{Weights: map[int]OSDWeight{}, Usages: map[string]Usage{}, Nearfull: *report.Map.Nearfull}
 	reweight, class := map[int]float64{}, map[int]string{}

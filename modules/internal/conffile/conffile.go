@@ -32,7 +32,7 @@ func WriteMode(ctx context.Context, h modules.Host, name, content, summary strin
 	case before.Exists() && before.Type != observe.Regular:
 		return nil, fmt.Errorf("%s is a %s: expected a regular file; move it away", at, before.Type)
 	case before.Truncated:
-		return nil, fmt.Errorf("%s is larger than %d bytes: expected a short configuration file", at, observe.FileLimit)
+		return nil, fmt.Errorf("%s is larger than %d bytes, the limit for a configuration file", at, observe.FileLimit)
 	case before.Exists() && string(before.Content) == content:
 		return nil, nil
 	}

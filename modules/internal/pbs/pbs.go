@@ -134,7 +134,7 @@ func parseGrants(text string) (map[Grant]bool, error) {
 		}
 		f := strings.Split(line, ":")
 		if len(f) != 5 || f[0] != "acl" {
-			return nil, fmt.Errorf("line %d: %q is no access control entry", number, line)
+			return nil, fmt.Errorf("line %d: %q is not an access control entry", number, line)
 		}
 		for account := range strings.SplitSeq(f[3], ",") {
 			for role := range strings.SplitSeq(f[4], ",") {
@@ -181,7 +181,7 @@ var (
 func SecretFile(token string) string { return SecretDir + "/" + token }
 
 // ErrNoSecret means that nothing is kept for a token.
-var ErrNoSecret = errors.New("its secret is not kept on the host")
+var ErrNoSecret = errors.New("its secret is not stored on the host")
 
 // Secret reads the secret of a token on the server's host.
 func Secret(ctx context.Context, h *observe.Host, token string) (string, error) {
@@ -193,7 +193,7 @@ func Secret(ctx context.Context, h *observe.Host, token string) (string, error) 
 	case !f.Exists():
 		return "", fmt.Errorf("token %s of %s: %w: there is no %s", token, h.Name(), ErrNoSecret, name)
 	case f.Type != observe.Regular || f.Owner != "root" || f.Mode&0o077 != 0:
-		return "", fmt.Errorf("%s on %s is a %s with mode %04o and owner %s, expected a regular file that only root can read: others may know the secret; see who changed it, and generate the token anew",
+		return "", fmt.Errorf("%s on %s is a %s with mode %04o and owner %s, expected a regular file that only root can read: others may know the secret; find out who changed it, and generate a new token",
 			name, h.Name(), f.Type, f.Mode, f.Owner)
 	}
 	var printed struct {
@@ -202,7 +202,7 @@ func Secret(ctx context.Context, h *observe.Host, token string) (string, error) 
 	}
 	text := bytes.TrimPrefix(bytes.TrimSpace(f.Content), []byte("Result:"))
 	if err := json.Unmarshal(text, &printed); err != nil || printed.TokenID != token || printed.Value == "" {
-		return "", fmt.Errorf("%s on %s does not hold what proxmox-backup-manager prints of token %s: remove the file and the token (proxmox-backup-manager user delete-token), so that it is generated anew", name, h.Name(), token)
+		return "", fmt.Errorf("%s on %s is not in the format that proxmox-backup-manager prints for token %s: remove the file and the token (proxmox-backup-manager user delete-token), so that a new one is generated", name, h.Name(), token)
 	}
 	return printed.Value, nil
 }

@@ -50,10 +50,10 @@ func TestParseErrors(t *testing.T) {
 	denied := answer(nil)
 	denied.Stderr = []byte("grep: /etc/proxmox-backup/user.cfg: Permission denied\n")
 	for want, a := range map[string]remote.Answer{
-		"Permission denied":          denied,
-		"is no access control entry": answer(map[string]string{grantFile: "acl:1:/\n"}),
-		"holds no certificate":       answer(map[string]string{certificateFile: "nothing\n"}),
-		"is no section header":       answer(map[string]string{pruneFile: "daily\n"}),
+		"Permission denied":              denied,
+		"is not an access control entry": answer(map[string]string{grantFile: "acl:1:/\n"}),
+		"holds no certificate":           answer(map[string]string{certificateFile: "nothing\n"}),
+		"is not a section header":        answer(map[string]string{pruneFile: "daily\n"}),
 	} {
 		if _, err := parse(a); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)

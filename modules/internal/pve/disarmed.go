@@ -36,5 +36,5 @@ func Disarmed(ctx context.Context, h modules.Host) error {
 	if major, err := Major(ctx, h); err == nil && major >= 9 {
 		way = "`ha-manager crm-command disarm-ha freeze`, wait until `ha-manager status` says disarmed, and `ha-manager crm-command arm-ha` afterwards"
 	}
-	return fmt.Errorf("high availability is armed (%s): a node that is cut off for a minute is reset by its watchdog. Disarm it first: %s", strings.Join(active, ", "), way)
+	return fmt.Errorf("high availability is armed (%s): the watchdog resets a node that is cut off for a minute. Disarm it first: %s", strings.Join(active, ", "), way)
 }

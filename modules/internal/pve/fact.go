@@ -33,7 +33,7 @@ const kernelFlavour = "-pve"
 
 // BootFact supplies facts.boot.loader if proxmox-boot-tool(8) has a list of partitions.
 var BootFact = observe.FactSpec{
-	FactDoc: observe.FactDoc{Name: "boot.loader", Type: cty.String, Doc: "The loader is `proxmox-boot-tool` where that keeps the partitions that the host boots from."},
+	FactDoc: observe.FactDoc{Name: "boot.loader", Type: cty.String, Doc: "The loader is `proxmox-boot-tool` if that manages the boot partitions."},
 	Read: func(ctx context.Context, h *observe.Host) (cty.Value, error) {
 		const partitions = "/etc/kernel/proxmox-boot-uuids"
 		exists, err := observe.Exists(ctx, h, partitions)

@@ -111,7 +111,7 @@ var GuestConfigs = &observe.Kind[GuestConfig]{
 away
 for f in /etc/pve/nodes/*/qemu-server/"$1".conf /etc/pve/nodes/*/lxc/"$1".conf; do
 	if [ -f "$f" ]; then printf '%s\n' "$f"; timeout 10 cat -- "$f"; exit; fi
-	case $f in /etc/pve/nodes/\*/*) ;; *) echo "$f was moved while it was looked for; run again" >&2; exit 1 ;; esac
+	case $f in /etc/pve/nodes/\*/*) ;; *) echo "$f was moved during the search; run again" >&2; exit 1 ;; esac
 done
 away`,
 				Args: []string{id},

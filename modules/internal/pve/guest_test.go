@@ -17,7 +17,7 @@ func TestAGuestThatIsMovedAwayExists(t *testing.T) {
 		"/etc/pve/nodes/pve1/qemu-server/100.conf": "-> ../../pve2/qemu-server/100.conf", // seen by the glob, and gone when it is opened
 	})
 	_, err := modulestest.FetchBelow(t, GuestConfigs, root, []string{"/etc/pve", PmxcfsProgram}, "100")
-	if err == nil || !strings.Contains(err.Error(), "was moved while it was looked for") {
+	if err == nil || !strings.Contains(err.Error(), "was moved during the search") {
 		t.Errorf("error %v, want that the guest was moved", err)
 	}
 }

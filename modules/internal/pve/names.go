@@ -57,7 +57,7 @@ func CheckText(argument, text string) error {
 	case strings.ContainsAny(text, "\n\r\x00"):
 		return &modules.ArgumentError{Argument: argument, Problem: "has a line break", Want: "one line"}
 	case strings.TrimSpace(text) != text:
-		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q begins or ends with a blank, which Proxmox VE strips", text), Want: "leave it out, with trimspace() if it is computed"}
+		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q begins or ends with a blank, which Proxmox VE strips", text), Want: "remove it, with trimspace() if the value is computed"}
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func parseNode(a remote.Answer) (Node, error) {
 	case err != nil:
 		return n, err
 	case n.Name == "":
-		return n, fmt.Errorf("/proc/sys/kernel/hostname holds no name: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+		return n, fmt.Errorf("/proc/sys/kernel/hostname contains no name: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
 	n.Version, n.Installed = found.Version("pve-manager")
 	return n, nil

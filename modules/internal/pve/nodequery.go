@@ -23,7 +23,7 @@ type Findings map[string]string
 // ParseFindings parses the answer of such a script. dpkg-query exits with status 1 if it does not know a package.
 func ParseFindings(a remote.Answer) (Findings, error) {
 	if a.Exit > 1 {
-		return nil, fmt.Errorf("dpkg-query, asked which packages are installed: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+		return nil, fmt.Errorf("listing the installed packages with dpkg-query: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 	}
 	f := Findings{}
 	for line := range strings.Lines(string(a.Stdout)) {

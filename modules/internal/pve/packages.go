@@ -14,7 +14,7 @@ const notLoopback = "pve-cluster does not start unless the host's name resolves 
 const Archive = "proxmox.com"
 
 // fullUpgrade is the reason why Proxmox VE is upgraded with full-upgrade (G1.5).
-const fullUpgrade = "Proxmox VE needs a full upgrade: a safe one removes nothing and holds packages back, so that the installed ones may no longer fit together"
+const fullUpgrade = "Proxmox VE needs a full upgrade: a safe upgrade removes nothing and holds packages back, so the installed ones may become incompatible"
 
 // Packages returns the packages of Proxmox VE 8 and 9, according to their control files and pve-manager's postinst.
 // The tests of package registry compare their units with a recording. more is what other packages read in /etc/pve.
@@ -29,7 +29,7 @@ func Packages(more ...Content) []modules.Package {
 			DependsFrom13: []string{"proxmox-archive-keyring"},
 			Protection: &modules.Protection{
 				By: "Proxmox's own apt hook", Mark: "(pve-apt-hook)",
-				Advice: "if a node really is to stop being one, remove it by hand",
+				Advice: "if the node should no longer be one, remove it by hand",
 				Cause:  "look for a repository of the wrong Debian release, or a package that conflicts with Proxmox VE",
 			},
 		},

@@ -33,7 +33,7 @@ timeout 10 corosync-quorumtool -s 2>/dev/null
 		device := parseQDevice(string(a.Stdout))
 		var err error
 		if a.Exit != 0 {
-			err = fmt.Errorf("corosync cannot be asked for the QDevice: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+			err = fmt.Errorf("asking corosync for the QDevice: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
 		}
 		for _, name := range names {
 			tell(name, device, err)

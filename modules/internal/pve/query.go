@@ -19,7 +19,7 @@ if [ -L "$1" ] && [ -e ` + PmxcfsProgram + ` ] && ! timeout 10 test -L ` + Local
 }
 
 // ErrNotMounted means that no daemon is serving /etc/pve at the moment.
-var ErrNotMounted = errors.New("the cluster file system does not answer: see why (systemctl status pve-cluster.service), start it (systemctl start pve-cluster.service), and run again")
+var ErrNotMounted = errors.New("the cluster file system does not answer: find out why (systemctl status pve-cluster.service), start it (systemctl start pve-cluster.service), and run again")
 
 // fileContent parses the answer to readFile. A missing file is not an error.
 func fileContent(path string, a remote.Answer) (content []byte, exists bool, err error) {

@@ -25,7 +25,7 @@ func (e *Refusal) Hint() string {
 		hint  string
 		texts []string
 	}{
-		{"bring the members back that are missing (pvecm status on the host lists them), then run again: without a quorum nobody can write to /etc/pve, " +
+		{"bring the missing members back (pvecm status on the host lists them), then run again: without quorum, nobody can write to /etc/pve, " +
 			"and part of the step may be done", noQuorum},
 		{"start pve-cluster.service on the host (systemctl start pve-cluster.service), which serves /etc/pve, then run again", noCluster},
 	} {
@@ -36,7 +36,7 @@ func (e *Refusal) Hint() string {
 		}
 	}
 	if strings.Contains(e.text, "/etc/pve") && (strings.Contains(e.text, "Permission denied") || strings.Contains(e.text, "Read-only file system")) {
-		return "see whether the cluster has quorum (pvecm status on the host): without one nobody can write to /etc/pve"
+		return "check whether the cluster has quorum (pvecm status on the host): without it, nobody can write to /etc/pve"
 	}
 	return ""
 }

@@ -36,7 +36,7 @@ func ParseSections(content []byte) ([]Section, error) {
 			kind, id, ok := strings.Cut(line, ":")
 			id = strings.TrimSpace(id)
 			if !ok || kind == "" || id == "" {
-				return nil, fmt.Errorf("line %d: %q is no section header (TYPE: ID)", number+1, line)
+				return nil, fmt.Errorf("line %d: %q is not a section header (TYPE: ID)", number+1, line)
 			}
 			sections = append(sections, Section{Type: kind, ID: id, Options: map[string]string{}})
 			open = true

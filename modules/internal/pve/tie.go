@@ -78,7 +78,7 @@ func TieOf(config GuestConfig, storages map[string]Storage, mappings map[string]
 			id, _, _ := strings.Cut(first, ":")
 			storage := storages[id]
 			if !slices.Contains(networked, storage.Type) && storage.Options["shared"] != "1" {
-				bind(!strings.Contains(rest, "media=cdrom"), "%s lies on %s of %s, which other nodes do not reach", key, id, config.Node)
+				bind(!strings.Contains(rest, "media=cdrom"), "%s is on %s of %s, which other nodes cannot reach", key, id, config.Node)
 			}
 			if nodes := List(storage.Options["nodes"]); len(nodes) > 0 {
 				narrow(slices.Collect(maps.Keys(nodes)))

@@ -23,11 +23,11 @@ var everywhere = []form{
 	{modules.AdviceHashPolicy, regexp.MustCompile(`\bencap(2\+3|3\+4)\b`),
 		"encap2+3 and encap3+4 are hash policies for tunnels, which Proxmox VE does not offer", `Write layer3+4 or layer2+3, as in network { bond "bond0" { mode = "802.3ad" hash = "layer3+4" … } }`},
 	{modules.AdviceMTU, regexp.MustCompile(`\bip\s+(-\S+\s+)*l(i|ink)?\s+s(et)?\b[^\n;|&]*\bmtu\s+["']?[\d$]|\bifconfig\s[^\n;|&]*\bmtu\s+["']?[\d$]|(>|\btee\s)\s*["']?/sys/class/net/[^\s/]+/mtu\b`),
-		"an MTU set by a command is gone after a reboot or ifreload, and nothing checks the way", `Use the module network, which keeps it and proves it by full-size pings: network { mtu = 9000 … }`},
+		"an MTU set by a command is lost at the next reboot or ifreload, and nothing verifies the path", `Use the module network, which makes it persistent and verifies it with full-size pings: network { mtu = 9000 … }`},
 	{modules.AdviceVirqfd, regexp.MustCompile(`\bvfio[_-]virqfd\b`),
-		"vfio_virqfd is part of vfio since kernel 6.2, and fails to load there", `Leave it out: passthrough { devices = […] } loads what the running kernel has`},
+		"vfio_virqfd has been part of vfio since kernel 6.2, and fails to load there", `Remove it: passthrough { devices = […] } loads the modules that the running kernel has`},
 	{modules.AdviceBlacklistGlob, regexp.MustCompile(`(?m)\bblacklist(\s+|=(\S*,)?)[A-Za-z0-9_-]*[*?\[]`),
-		"a blacklist knows no patterns: it has no effect", `Write each name of its own, such as nvidia, nvidia_drm, nvidia_modeset and nvidiafb; or use passthrough { devices = ["10de:*"] }`},
+		"a blacklist does not support patterns, so this has no effect", `List each name, such as nvidia, nvidia_drm, nvidia_modeset and nvidiafb; or use passthrough { devices = ["10de:*"] }`},
 }
 
 // scripts lists forms that are wrong in a command, and in a file that contains commands.
@@ -40,17 +40,17 @@ var scripts = []form{
 // commands lists forms that are wrong only in a command.
 var commands = []form{
 	{modules.AdviceAppend, regexp.MustCompile(`>>`),
-		"a line that is appended by >> is there once more after each run", `Use file { path = "/etc/…" line { line = "…" } }, which adds it once`},
+		"every run appends the line again with >>", `Use file { path = "/etc/…" line { line = "…" } }, which adds it once`},
 	{modules.AdviceNoSource, regexp.MustCompile(`\b(rm|unlink|mv)\b[^\n;|&]*/sources\.list\.d/(pve-install-repo|proxmox|pve-no-subscription)\.(list|sources)\b`), sourceProblem, sourceWant},
 }
 
 const (
-	networkingProblem = "a restart or stop of networking takes all interfaces down: guests lose their bridge, and the session to the host its way"
-	networkingWant    = "Use the module network, which reloads what has changed (ifreload -a) and undoes it unless hlplay can connect anew"
+	networkingProblem = "restarting or stopping networking takes all interfaces down: guests lose their bridge, and the session to the host is lost"
+	networkingWant    = "Use the module network, which reloads what has changed (ifreload -a) and undoes it unless hlplay can reconnect"
 	hostProblem       = "nothing reads /etc/host"
 	hostWant          = "Write /etc/hosts"
-	sourceProblem     = "this is the source without a subscription: without it the host gets no updates of Proxmox VE"
-	sourceWant        = `Disable the source that needs a subscription instead: apt { disable_uris = ["https://enterprise.proxmox.com"] }`
+	sourceProblem     = "this is the no-subscription source: without it the host gets no Proxmox VE updates"
+	sourceWant        = `Disable the enterprise source instead: apt { disable_uris = ["https://enterprise.proxmox.com"] }`
 )
 
 // Command returns advice on the text of a command or shell script.
