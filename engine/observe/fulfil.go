@@ -28,7 +28,7 @@ func (u Unfulfilled) String() string {
 	return fmt.Sprintf("%s on %s: %s", u.Key, u.Host, u.Difference)
 }
 
-// Fulfil observes anew what expectations claim, each on its own host or else on h, and returns the mismatches sorted
+// Fulfil observes again what expectations claim, each on its own host or else on h, and returns the mismatches sorted
 // by host and key. If several expectations name the same key, the last one counts, as in a prediction. Unknown values
 // and patterns claim nothing. What the hosts remember is neither used nor changed.
 func (h *Host) Fulfil(ctx context.Context, expectations []Expectation) []Unfulfilled {

@@ -17,7 +17,7 @@ type Readback struct {
 }
 
 // Readback prepares to read observations along with the next step. Observations with a query that pass rejects are
-// left out; they are fetched when somebody asks for them.
+// left out; they are fetched when a planner asks for them.
 func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	readback := &Readback{host: h}
 	h.mu.Lock()

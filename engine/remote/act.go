@@ -255,7 +255,7 @@ func (r *running) ended(i int, a Answer) {
 	}
 }
 
-// await returns the running command if it may be waited for although the context has ended: see Choice. No later command is
+// await returns the running command if waiting for it is allowed although the context has ended: see Choice. No later command is
 // then started.
 func (r *running) await(ctx context.Context) *Command {
 	r.mu.Lock()

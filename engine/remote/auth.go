@@ -94,7 +94,7 @@ func (p *prompter) ask(ctx context.Context, key, prompt string) (string, error) 
 	return value.(string), nil
 }
 
-// attempts is how many times a passphrase is asked for.
+// attempts is how many times the user is asked for a passphrase.
 const attempts = 3
 
 // decrypt decrypts a key, asking for its passphrase once.

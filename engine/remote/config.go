@@ -218,7 +218,7 @@ func refuseUnsupported(set *sshconfig.Settings, host string) error {
 func (r *resolver) trust(e *endpoint, checking sshconfig.Setting) error {
 	note := "%s: StrictHostKeyChecking %s: the key of a host that is seen for the first time is trusted and recorded"
 	switch value := strings.ToLower(checking.Value()); value {
-	case "", "yes", "true", "ask": // hlplay does not ask during a run: somebody has to look at the key
+	case "", "yes", "true", "ask": // hlplay does not ask during a run: a person has to check the key
 		return nil
 	case "accept-new":
 	case "no", "false", "off":

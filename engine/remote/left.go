@@ -41,7 +41,7 @@ const (
 	Stop                // they are stopped, like other commands
 )
 
-// Interruption is the cause of a context that a person has ended, and who may be asked for a Choice. Until it is made, the
+// Interruption is the cause of a context that a person has ended, and provides that person's Choice. Until it is made, the
 // commands keep running and are waited for. With another cause they are left running.
 type Interruption interface {
 	error

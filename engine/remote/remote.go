@@ -33,7 +33,7 @@ type Query struct {
 	// sets no limit, and `$limited` is empty.
 	Limit time.Duration
 	// Most is how many bytes are kept of each stream; if there are more, the first and the last half are kept: see
-	// Answer.Cut. It is meant for commands that somebody else wrote. Zero keeps everything; more than 256 MiB are then an
+	// Answer.Cut. It is meant for commands that the playbook's author wrote. Zero keeps everything; more than 256 MiB are then an
 	// exit code that no process has, in place of an answer.
 	Most int
 	// User is the user that the query runs as; empty means the session's own.

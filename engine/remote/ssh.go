@@ -79,7 +79,7 @@ func (t *sshTransport) done() <-chan struct{} { return t.gone }
 
 func (t *sshTransport) stats() Stats { return t.count.stats() }
 
-// missable is how many signs of life may be missing before a connection counts as lost.
+// missable is how many keep-alive replies may be missing before a connection counts as lost.
 const missable = 3
 
 // keepAlive asks a silent host for a sign of life. Any byte counts as one, since the reply may queue behind megabytes of

@@ -34,7 +34,7 @@ const LongestPause = 2 * time.Second
 // watching defines the function that waits in a watching shell.
 var watching = script("watch")
 
-// Watch asks the host to ask itself. It returns the answers as soon as they are not the known ones, or once the limit has
+// Watch makes the host repeat queries itself. It returns the answers as soon as they differ from the known ones, or once the limit has
 // passed; they may have changed back in the meantime. Other queries are answered meanwhile.
 func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	for _, q := range w.Queries {

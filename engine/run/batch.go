@@ -143,7 +143,7 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	return came
 }
 
-// everywhere is what the hosts of a task share while it runs.
+// everywhere is the state that the hosts of a task share while it runs.
 type everywhere struct {
 	throttle throttle
 	gate     *gate
@@ -315,7 +315,7 @@ func (b *batch) bounded(begun time.Time, timeout time.Duration) (context.Context
 	return withTimeout(b.ctx, b.clock, timeout-b.clock.Now().Sub(begun), fmt.Errorf("the task timed out after %s", timeout))
 }
 
-// judge decides after a task whether the play goes on.
+// judge decides after a task whether the play continues.
 func (b *batch) judge(t *task, before, after []*host) {
 	rest := inRun
 	if b.rescuable > 0 { // a lost host is not rescued

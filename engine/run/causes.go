@@ -105,7 +105,7 @@ func (c *causes) anything(by cause, on *observe.Host, all []*observe.Host, wide 
 	}
 }
 
-// anythingShared adds a task of which only the author of the playbook knows what it would change, if anything.
+// anythingShared adds a task whose changes, if any, only the author of the playbook knows.
 func (c *causes) anythingShared(by cause) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -232,7 +232,7 @@ func (e *execution) behind(d *decision, saw ...*observe.Tracker) causeList {
 	return found
 }
 
-// errSatisfied reports that a host is as an item wants it.
+// errSatisfied reports that a host is already in the state that an item requires.
 var errSatisfied = errors.New("nothing to do")
 
 // obscured returns, in check mode, why it is uncertain that an item has nothing to do: an earlier command of the playbook's

@@ -20,7 +20,7 @@ type connection struct {
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)
 	// reader is the user that reads; empty means the login user.
 	reader string
-	// busy is called with what is being waited for, and with an empty text afterwards. It may be nil.
+	// busy is called with a description of what the run waits for, and with an empty text afterwards. It may be nil.
 	busy func(what string)
 
 	mu     sync.Mutex

@@ -32,7 +32,7 @@ type asking struct {
 	all bool       // from now on without asking
 }
 
-// put asks whether to carry out proposals. asked is set if somebody was waited for. The error is errLeft after a no.
+// put asks whether to carry out proposals. asked is set if it waited for an answer. The error is errLeft after a no.
 func (a *asking) put(ctx context.Context, proposals []Proposal) (asked bool, err error) {
 	if a == nil {
 		return false, nil
@@ -111,7 +111,7 @@ func (e *execution) consents(ctx context.Context, d *decision, c *consent, order
 	var shown Proposal
 	for {
 		now := e.proposal(d.items, true)
-		if covers(shown, now) || e.approve != nil && e.approve(now) != nil { // what is not allowed fails, and nobody need be asked
+		if covers(shown, now) || e.approve != nil && e.approve(now) != nil { // what is not allowed fails without a question
 			return d, nil
 		}
 		if c == nil {

@@ -72,7 +72,7 @@ func (c *copies) of(step modules.Step, module modules.Spec) []string {
 }
 
 // copy has the archive keep the vital files that the steps may change: on the host that carries them out and, for steps that
-// change what others observe, on all hosts. If that fails, the run says so and goes on.
+// change what others observe, on all hosts. If that fails, the run says so and continues.
 func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 	c := e.copies
 	if c.archive == nil || e.check {
@@ -179,7 +179,7 @@ func (c *copies) ask(ctx context.Context, h *host, names []string, tell func(str
 	return nil
 }
 
-// left tells the archive what the run has left of the files that it has copies of.
+// left tells the archive the final content of the files that it has copies of.
 func (c *conductor) left() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 10*time.Second)
 	defer cancel()

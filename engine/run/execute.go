@@ -44,7 +44,7 @@ type execution struct {
 	*executor
 	task *task
 	host *host
-	// agreed is set once somebody has agreed to the task here. shown is what propose has asked about.
+	// agreed is set once the user has agreed to the task here. shown is what propose has asked about.
 	agreed bool
 	shown  Proposal
 }

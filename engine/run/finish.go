@@ -66,7 +66,7 @@ func share(t *task, leader *host, others []*host) {
 	}
 }
 
-// largestRecorded is the size limit, in bytes, of a result that is kept for a later run that goes on with this one.
+// largestRecorded is the size limit, in bytes, of a result that is kept for a later run that resumes this one.
 const largestRecorded = 64 << 10
 
 // recordable returns a result as JSON with its type, or nil if it is sensitive or too large.

@@ -176,7 +176,7 @@ func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 	return waited, err
 }
 
-// outdated drops what was planned from a host before it was waited for.
+// outdated drops plans that were made from a host before the run waited for it.
 func (b *batch) outdated(h *host) {
 	h.planner.invalidate()
 	for _, reader := range b.hosts.all() {

@@ -250,7 +250,7 @@ func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) 
 	return nil, errors.New("it has no record of the change any more")
 }
 
-// undoneError reports that a host is as it was before a change that went wrong.
+// undoneError reports that a failed change was undone on a host.
 type undoneError struct {
 	why    error
 	failed string // what went wrong while undoing

@@ -66,7 +66,7 @@ func (k *keeper) look(ctx context.Context) error {
 	if errors.As(err, &lost) || ctx.Err() != nil {
 		return err
 	}
-	if err != nil { // nothing is kept on such a host, and everything else goes on
+	if err != nil { // nothing is kept on such a host, and everything else continues
 		state = nodestate.State{Refused: err.Error()}
 	}
 	k.mu.Lock()
@@ -220,7 +220,7 @@ func (k *keeper) locked() error {
 	return nil
 }
 
-// lookAgain reads again who holds the lock and what the node will undo.
+// lookAgain reads again which run holds the lock and what the node will undo.
 func (k *keeper) lookAgain(ctx context.Context) error {
 	state, err := nodestate.Look(ctx, k.connection)
 	if err != nil {
@@ -294,7 +294,7 @@ func (k *keeper) prevented(err error) error {
 	return &lockedError{k.connection.host.Name, *by}
 }
 
-// clear marks handlers as no longer due. The node is told with the next thing that is sent to it.
+// clear marks handlers as no longer due. The node learns it with the next message.
 func (k *keeper) clear(ids ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -345,7 +345,7 @@ func (k *keeper) told(ids []string) {
 	}
 }
 
-// flush sends the node what it was not told yet, and makes it forget what the run tells the user.
+// flush sends the node what it does not know yet, and makes it forget what the run reports to the user.
 func (k *keeper) flush(ctx context.Context) error {
 	var queries []remote.Query
 	q, ids := k.clearing()

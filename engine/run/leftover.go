@@ -12,7 +12,7 @@ import (
 	"hlplay/engine/report"
 )
 
-// flushKept tells the nodes what was not sent along with anything else.
+// flushKept sends the nodes the records that did not travel with anything else.
 func (c *conductor) flushKept() {
 	if c.check {
 		return

@@ -14,7 +14,7 @@ type notice int
 
 const (
 	// missed: the task failed and yet may have made its change. The handler is not run, but the next run may find the task
-	// done and not notify, so the user is told. So he is of a handler that somebody has left out.
+	// done and not notify, so the user is told. The same applies to a handler that a person has left out.
 	missed notice = 1 + iota
 	// doubtful: check mode cannot know whether the task changes anything.
 	doubtful

@@ -295,7 +295,7 @@ func failure(h *host, err error) outcome {
 	return o
 }
 
-// leftOut returns the outcome of a task that somebody has left out.
+// leftOut returns the outcome of a task that a person has left out.
 func leftOut() outcome { return outcome{status: report.Skipped, message: errLeft.Error(), left: true} }
 
 // uncertain returns the outcome of a task in check mode that depends on something unknown.

@@ -21,7 +21,7 @@ func (e *execution) predict(on *host, step modules.Step) {
 	e.changed(step)
 }
 
-// obscure records in check mode that nobody can tell what a task would do, if anything.
+// obscure records in check mode that it is unknown what a task would do, if anything.
 func (e *execution) obscure() {
 	module := e.task.Foresee(e.expressions.foreseen(e.host, e.task))
 	if reads(module) {

@@ -10,7 +10,7 @@ import (
 	"hlplay/modules"
 )
 
-// mostStale is how often a task is planned again because somebody else has changed what it replaces.
+// mostStale limits how often a task is planned again because something it replaces has changed.
 const mostStale = 5
 
 // sight is what the steps of a plan replace: what the plan saw, unless an earlier step has changed it.
@@ -55,7 +55,7 @@ func (v *sight) over(on *host, action modules.Action) remote.Seen {
 	return seen
 }
 
-// restlessError reports that somebody changes a file whenever it is about to be replaced.
+// restlessError reports that a file changes every time it is about to be replaced.
 type restlessError struct{ error }
 
 func (e *restlessError) Unwrap() error { return e.error }

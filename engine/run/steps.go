@@ -15,7 +15,7 @@ import (
 // failed.
 //
 // Steps that are one command each share a flight, and the last of them travels with the reads that follow: those that verify
-// the steps, and those of the next items and tasks. The host decides by exit codes whether it goes on with the next command.
+// the steps, and those of the next items and tasks. The host decides by exit codes whether it continues with the next command.
 // A command whose exit code is not enough travels alone.
 func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
 	plan := it.plan
