@@ -49,6 +49,9 @@ func (r *Resource) warn(ctx context.Context, s *scene) error {
 		if ok && known && !slices.Contains(sharedTypes, storage.Type) && storage.Options["shared"] != "1" {
 			s.note("%s has %s on storage %s, which is available on one node only: it cannot be recovered on another node", r.SID, key, name)
 		}
+		if mount := pve.PropertiesOf(config.Options[key], ""); strings.HasPrefix(key, "mp") && strings.HasPrefix(config.Options[key], "/") && mount["shared"] != "1" {
+			s.note("%s mounts %s of its node (%s): it cannot be recovered on another node", r.SID, mount[""], key)
+		}
 	}
 	return nil
 }

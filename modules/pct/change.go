@@ -72,7 +72,7 @@ func (m *Module) differences(have pve.GuestConfig) (set []string, grow map[strin
 	return set, grow, form.Drift(have, notes)
 }
 
-// waiting lists the options that get what the task wants when the container is started next.
+// waiting lists the options that get what the task wants at the next start.
 func (m *Module) waiting(have pve.GuestConfig) []string {
 	var waiting []string
 	want := m.wanted()
@@ -84,11 +84,11 @@ func (m *Module) waiting(have pve.GuestConfig) []string {
 	return waiting
 }
 
-// waits says what a running container gets when it is started anew.
+// waits returns a note for each option that a running container gets at its next start.
 func (m *Module) waits(have pve.GuestConfig, keys []string) []string {
 	var notes []string
 	for _, key := range keys {
-		notes = append(notes, fmt.Sprintf("%s: %s changes when it is started anew (pct reboot %d); until then it has %q", have.Label(m.ID), key, m.ID, have.Options[key]))
+		notes = append(notes, fmt.Sprintf("%s: %s takes effect at its next start (pct reboot %d); until then it is %q", have.Label(m.ID), key, m.ID, have.Options[key]))
 	}
 	return notes
 }
@@ -103,7 +103,7 @@ type change struct {
 	off bool
 }
 
-// plan returns the steps, and the options that a running container gets when it is started anew.
+// plan returns the steps, and the options that a running container gets at its next start.
 func (c *change) plan(ctx context.Context, set []string, grow map[string]float64) (steps []modules.Step, later []string, err error) {
 	if len(set) == 0 && len(grow) == 0 {
 		return nil, nil, nil
@@ -154,7 +154,7 @@ func (c *change) set(keys []string, running bool) (step modules.Step, later []st
 		case running && !c.hot(key, before):
 			after.Pending[key] = want[key]
 			later = append(later, key)
-			text += ", when it is started next"
+			text += ", at its next start"
 		case want[key] == "":
 			delete(after.Options, key)
 		default:

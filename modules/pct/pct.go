@@ -19,7 +19,7 @@ import (
 type Module struct {
 	ID          int               `hcl:"id" doc:"Container id, 100 or greater, unique in the cluster."`
 	Hostname    string            `hcl:"hostname,optional" doc:"Host name, by which a container that exists is recognised."`
-	Node        string            `hcl:"node,optional" doc:"Inventory name of the host to create it on, needed for that only. A later migration is not undone."`
+	Node        string            `hcl:"node,optional" doc:"Inventory name of the host to create it on; not used otherwise. A later migration is not undone."`
 	Template    string            `hcl:"template,optional" doc:"Template to create it from: local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst. Without it the container must exist."`
 	Memory      *int              `hcl:"memory,optional" doc:"Memory in MiB. 512 for a new container."`
 	Swap        *int              `hcl:"swap,optional" doc:"Swap in MiB, in addition to the memory. 512 for a new container."`
@@ -31,8 +31,8 @@ type Module struct {
 	Net         map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"name=eth0,bridge=vmbr0,ip=dhcp\"."`
 	SSHKeys     string            `hcl:"ssh_keys,optional" doc:"File of the node with the public keys that may log in to a new container as root."`
 	Options     map[string]string `hcl:"options,optional" doc:"Other options of pct(1), without leading dashes: features, nameserver, startup, …. An empty value deletes one."`
-	State       string            `hcl:"state,optional" enum:"started,stopped" doc:"Whether it runs. Without it, nothing starts or stops it."`
-	Timeout     time.Duration     `hcl:"timeout,optional" default:"\"3m\"" doc:"How long it may take to shut down. If it takes longer, the task fails and the container keeps running."`
+	State       string            `hcl:"state,optional" enum:"started,stopped" doc:"Whether it runs. Without it, the state is left alone."`
+	Timeout     time.Duration     `hcl:"timeout,optional" default:"\"3m\"" doc:"How long it may take to shut down. After that the task fails; the container is not killed."`
 }
 
 // result is the registered result.
@@ -46,16 +46,16 @@ var Spec = modules.Spec{
 	Name:    "pct",
 	Aliases: []string{"proxmox", "lxc"},
 	Summary: "A container: created if its id is free, changed, started and stopped",
-	Doc: `The container is created on the named host if no guest of the cluster has its id and the task names a template. It is
-unprivileged unless options.unprivileged says otherwise. Root has no password: use ssh_keys, because a password would be visible in the process list. A container of
-that id that exists is recognised by its host name; a guest of the same id with another name is refused.
+	Doc: `The container is created on the named host if no guest of the cluster has its id and the task names a template. It is unprivileged unless
+options.unprivileged = "0" is set. Root gets no password, because it would be visible in the process list: use ssh_keys. An existing container with
+that id is recognised by its host name. A guest with the same id and another name is refused.
 
-What differs is changed where Proxmox VE does that without harm: memory, swap, cores, description, onboot, tags and options. What a running
-container takes over at once is in force at once; the rest is pending until it is started anew, and a note says so on every run until then. The module never
-restarts it for that. A volume that is smaller than the task says is grown. Everything else that differs is a note: the network, volumes that
-are elsewhere, larger or mounted in another way, and what is settled at creation (arch, ostype, unprivileged).
+Differences in memory, swap, cores, description, onboot, tags and options are changed. Most of them take effect in a running container
+immediately; the others are pending until its next start, and every run notes that until then. The module never restarts the container for that.
+A volume that is smaller than the task says is grown, also while the container runs. Other differences are only noted, never changed: the network; volumes
+that are larger, on another storage or mounted elsewhere; arch, ostype and unprivileged.
 
-**state** starts the container, or shuts it down without killing it. A container that is highly available is switched by the HA manager, as with the module ha.
+**state** starts the container, or shuts it down cleanly. If it is highly available, the HA manager does so.
 
 Nothing is ever destroyed.`,
 	Example: `task "a container" {
@@ -167,7 +167,7 @@ func (m *Module) validateOptions(fault func(argument, problem, want string) erro
 	}{
 		{"disks", m.Disks, isDisk, "rootfs, or a mount point such as mp0"},
 		{"net", m.Net, func(key string) bool { return numbered(key, "net") }, "a slot such as net0"},
-		{"options", m.Options, isOption, "an option of pct without dashes in front"},
+		{"options", m.Options, isOption, "an option of pct without leading dashes"},
 	} {
 		for _, key := range slices.Sorted(maps.Keys(group.values)) {
 			argument := group.argument + "." + key
@@ -233,7 +233,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	case have.Exists:
 		return m.existing(ctx, h, have)
 	case m.Template == "":
-		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task does not say what to create it from (template, node, hostname, disks.rootfs)", m.ID)
+		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task does not set what to create it from (template, node, hostname, disks.rootfs)", m.ID)
 	}
 	return m.create(ctx, h, guests)
 }

@@ -97,12 +97,12 @@ func TestChanges(t *testing.T) {
 			want: "pct set 101 --cores 2 --description first\nsecond --memory 1024 --onboot 1 --tags web --digest abc"},
 		"less memory, running": {m: Module{Memory: ptr(256)}, running: true, want: "pct set 101 --memory 256 --digest abc", risk: modules.Restarts},
 		"less memory, off":     {m: Module{Memory: ptr(256)}, want: "pct set 101 --memory 256 --digest abc"},
-		"later, running":       {m: Module{Options: map[string]string{"features": "nesting=1"}}, running: true, want: "pct set 101 --features nesting=1 --digest abc", note: `container 101 (dns): features changes when it is started anew (pct reboot 101); until then it has ""`},
+		"later, running":       {m: Module{Options: map[string]string{"features": "nesting=1"}}, running: true, want: "pct set 101 --features nesting=1 --digest abc", note: `container 101 (dns): features takes effect at its next start (pct reboot 101); until then it is ""`},
 		"later, off":           {m: Module{Options: map[string]string{"features": "nesting=1"}}, want: "pct set 101 --features nesting=1 --digest abc"},
-		"waiting already":      {m: Module{Options: map[string]string{"features": "nesting=1"}}, pending: map[string]string{"features": "nesting=1"}, running: true, note: "features changes when"},
+		"waiting already":      {m: Module{Options: map[string]string{"features": "nesting=1"}}, pending: map[string]string{"features": "nesting=1"}, running: true, note: "features takes effect at"},
 		"taken back":           {m: Module{Options: map[string]string{"nameserver": "1.1.1.1 8.8.8.8"}}, pending: map[string]string{"nameserver": "9.9.9.9"}, running: true, want: "pct set 101 --nameserver 1.1.1.1 8.8.8.8 --digest abc"},
-		"deleted, running":     {m: Module{Options: map[string]string{"nameserver": ""}}, running: true, want: "pct set 101 --delete nameserver --digest abc", note: "nameserver changes when"},
-		"deleted, waiting":     {m: Module{Options: map[string]string{"nameserver": ""}}, pending: map[string]string{"nameserver": ""}, running: true, note: "nameserver changes when"},
+		"deleted, running":     {m: Module{Options: map[string]string{"nameserver": ""}}, running: true, want: "pct set 101 --delete nameserver --digest abc", note: "nameserver takes effect at"},
+		"deleted, waiting":     {m: Module{Options: map[string]string{"nameserver": ""}}, pending: map[string]string{"nameserver": ""}, running: true, note: "nameserver takes effect at"},
 		"deleted, off":         {m: Module{Options: map[string]string{"nameserver": ""}, Description: ptr("")}, have: map[string]string{"description": "x"}, want: "pct set 101 --delete description,nameserver --digest abc"},
 		"grown":                {m: Module{Disks: map[string]string{"rootfs": "vm-disks:16", "mp0": "vm-disks:4.5,mp=/srv"}}, running: true, want: "pct resize 101 mp0 4.5G --digest abc\npct resize 101 rootfs 16G"},
 		"set and grown":        {m: Module{Memory: ptr(1024), Disks: map[string]string{"rootfs": "vm-disks:16"}}, want: "pct set 101 --memory 1024 --digest abc\npct resize 101 rootfs 16G"},
@@ -118,7 +118,7 @@ func TestChanges(t *testing.T) {
 		"a template, stopped": {m: Module{State: "stopped"}, have: map[string]string{"template": "1"}},
 		"locked, as it is":    {m: Module{State: "started", Memory: ptr(512)}, have: map[string]string{"lock": "backup"}, running: true},
 		"a device, running":   {m: Module{Options: map[string]string{"dev0": "/dev/ttyUSB0"}}, running: true, want: "pct set 101 --dev0 /dev/ttyUSB0 --digest abc"},
-		"a device, exchanged": {m: Module{Options: map[string]string{"dev0": "/dev/ttyUSB1"}}, have: map[string]string{"dev0": "/dev/ttyUSB0"}, running: true, want: "pct set 101 --dev0 /dev/ttyUSB1 --digest abc", note: "dev0 changes when"},
+		"a device, exchanged": {m: Module{Options: map[string]string{"dev0": "/dev/ttyUSB1"}}, have: map[string]string{"dev0": "/dev/ttyUSB0"}, running: true, want: "pct set 101 --dev0 /dev/ttyUSB1 --digest abc", note: "dev0 takes effect at"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.m.ID = 101
@@ -204,7 +204,7 @@ func TestCreation(t *testing.T) {
 		"pveam download local none.tar.zst":                                                  func(m *Module) { m.Template = "local:vztmpl/none.tar.zst" },
 		"ssh_keys: pve2 has no file /root/none":                                              func(m *Module) { m.SSHKeys = "/root/none" },
 		"node: no host pve9":                                                                 func(m *Module) { m.Node = "pve9" },
-		"there is no guest 101, and the task does not say what to create it from":            func(m *Module) { m.Template = "" },
+		"there is no guest 101, and the task does not set what to create it from":            func(m *Module) { m.Template = "" },
 	} {
 		other := *m
 		change(&other)

@@ -38,6 +38,13 @@ func TestPendingOptions(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"hostpci0": "0000:01:00.0", "name": "sso", "description": "a note"}, got.Options); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
+	container := parseGuestConfig([]byte("/etc/pve/nodes/pve1/lxc/101.conf\nhostname: dns\nnameserver: 1.1.1.1\n\n[pve:pending]\ndelete: nameserver\nfeatures: nesting=1\n\n[before]\nhostname: old\n"))
+	if diff := cmp.Diff(map[string]string{"nameserver": "", "features": "nesting=1"}, container.Pending); diff != "" {
+		t.Errorf("pending of a container (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"hostname": "dns", "features": "nesting=1"}, container.Started().Options); diff != "" {
+		t.Errorf("a container once it has been started (-want +got):\n%s", diff)
+	}
 	want := GuestConfig{Exists: true, Pending: map[string]string{"hostpci0": "mapping=gpu"}}
 	if completed := completeGuest(want, got); completed.Pending["hostpci0"] != "mapping=gpu,pcie=1" {
 		t.Errorf("expected and found: %v", completed.Pending)

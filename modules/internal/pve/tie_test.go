@@ -27,6 +27,8 @@ func TestTied(t *testing.T) {
 		{"an empty drive", map[string]string{"ide2": "none,media=cdrom"}, "", nil},
 		{"cloud-init is made anew", map[string]string{"ide2": "local:vm-100-cloudinit,media=cdrom"}, "", nil},
 		{"a raw disk", map[string]string{"scsi1": "/dev/disk/by-id/x,size=1T"}, "scsi1 is /dev/disk/by-id/x of pve1", nil},
+		{"a directory of the host", map[string]string{"mp0": "/srv/data,mp=/data"}, "mp0 is /srv/data of pve1", nil},
+		{"a directory that all hosts have", map[string]string{"mp0": "/srv/data,mp=/data,shared=1"}, "", nil},
 		{"a storage of some nodes", map[string]string{"scsi0": "nfs:100/d.qcow2"}, "", []string{"pve1", "pve2"}},
 		{"a raw device", map[string]string{"hostpci0": "0000:01:00,pcie=1"}, "hostpci0 is a device of pve1", nil},
 		{"a mapped device", map[string]string{"hostpci0": "mapping=gpu,pcie=1"}, "", []string{"pve1", "pve3"}},
