@@ -115,6 +115,9 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	slices.Sort(p.removed)
 	p.removed = slices.Compact(p.removed)
 	names := slices.Sorted(maps.Keys(p.versions))
+	if slices.ContainsFunc(p.removed, func(name string) bool { return kernelRelease(name) != "" }) {
+		observe.InstalledKernels.Want(p.host, "")
+	}
 	before, err := observe.Packages.ObserveAll(ctx, p.host, append(slices.Clone(names), p.removed...))
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ type bay struct {
 // openBay reads them, also on a host without Ceph.
 func openBay(ctx context.Context, h modules.Host, wipe wiping) (*bay, error) {
 	observe.Disks.Want(h, "")
+	ceph.OSDs.Want(h, h.Name())
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err

@@ -63,6 +63,10 @@ Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
 func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	pve.Nodes.Want(h, "")
 	observe.Packages.Want(h, packages...)
+	for _, major := range []int{8, 9} {
+		path, _ := i.source(major)
+		observe.Files.Want(h, path)
+	}
 	local, err := ceph.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err

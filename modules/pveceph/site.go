@@ -37,6 +37,7 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 	ceph.Nodes.Want(h, "")
 	ceph.Confs.Want(h, "")
 	ceph.Units.Want(h, "")
+	ceph.Monitors.Want(h, h.Name()) // what they say serves all that is read of them
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
