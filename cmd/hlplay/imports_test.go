@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"engine/lab/proxmox/onnode": {"engine/lab/...", "engine/observe"}, // it reads real nodes
 	"engine/lab/machine":        {},
 	"modules":                   {"engine/observe", "engine/remote"},
-	"modules/...":               {"engine/localfile", "engine/observe", "engine/plural", "engine/remote", "engine/suggest", "modules", "modules/internal/accounts", "modules/internal/blank", "modules/internal/conffile", "modules/internal/required", "modules/internal/uuid", "modules/internal/wrongform"},
+	"modules/...":               {"engine/localfile", "engine/observe", "engine/plural", "engine/remote", "engine/suggest", "modules", "modules/internal/accounts", "modules/internal/blank", "modules/internal/bytesize", "modules/internal/conffile", "modules/internal/required", "modules/internal/uuid", "modules/internal/wrongform"},
 	"modules/backup_job":        {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/drill":             {"modules", "modules/internal/ceph", "modules/internal/pve", "modules/survival", "modules/survival/living"},
 	"modules/evacuate":          {"modules", "modules/internal/pve"},

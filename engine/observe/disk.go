@@ -177,7 +177,7 @@ func ChangeDevices(devices []BlockDevice, match func(BlockDevice) bool, change f
 func (d BlockDevice) ByID() []string {
 	return slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool {
 		name, ok := strings.CutPrefix(link, byID)
-		return !ok || strings.HasPrefix(name, "lvm-pv-uuid-")
+		return !ok || strings.HasPrefix(name, pvLink)
 	})
 }
 
@@ -189,8 +189,8 @@ func (d BlockDevice) Walk(fn func(BlockDevice)) {
 	}
 }
 
-// FindDevice returns the device with the given path ("/dev/sdb"), kernel name, link, or name of a link in
-// /dev/disk/by-id.
+// FindDevice returns the device with the given path ("/dev/sdb", "/dev/mapper/vg-lv", "/dev/vg/lv"), kernel name, link, or
+// name of a link in /dev/disk/by-id.
 func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
 	var found BlockDevice
 	var ok bool
@@ -200,7 +200,7 @@ func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
 				return
 			}
 			if name == d.Path || name == d.Name || name == "/dev/"+d.Name ||
-				slices.Contains(d.Links, name) || slices.Contains(d.Links, byID+name) {
+				slices.Contains(d.Links, name) || slices.Contains(d.Links, byID+name) || d.called(name) {
 				found, ok = d, true
 			}
 		})
@@ -208,7 +208,11 @@ func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
 	return found, ok
 }
 
-const byID = "/dev/disk/by-id/"
+const (
+	byID = "/dev/disk/by-id/"
+	// pvLink is how the name of a link in byID to an LVM physical volume begins; its UUID follows.
+	pvLink = "lvm-pv-uuid-"
+)
 
 // Disks observes the block devices of a host, under the empty name. The top level holds the disks, sorted by name.
 // Floppy drives, loop devices, RAM disks, optical drives and devices without a medium are left out.
@@ -252,21 +256,31 @@ func parseDeviceLinks(out []byte) map[string][]string {
 
 // completeDevices leaves unclaimed what is not known beforehand. For a device that is to become an LVM physical volume
 // this is the UUID, which is generated then, its logical volumes, and the partition type, which some tools change and
-// others do not. For an array it is the size, because the array reserves part of its members for itself, and any names
+// others do not. Of logical volumes it is the kernel's names and the physical volumes that they are on. For an array it is the size, because the array reserves part of its members for itself, and any names
 // that udev adds to the expected ones.
 func completeDevices(expected, found []BlockDevice) []BlockDevice {
+	return completeBelow(expected, found, sameVolumes(logicalVolumes(expected), logicalVolumes(found)))
+}
+
+// completeBelow is completeDevices for the devices at one level. sameVolumes says that the whole tree has the same logical
+// volumes.
+func completeBelow(expected, found []BlockDevice, sameVolumes bool) []BlockDevice {
 	all := slices.Clone(expected)
 	for i, e := range all {
 		at := slices.IndexFunc(found, func(f BlockDevice) bool { return f.Name == e.Name })
 		switch {
 		case at < 0:
-		case e.Filesystem == "LVM2_member" && len(e.Children) == 0:
+		case e.Filesystem == "LVM2_member" && (len(e.Children) == 0 || sameVolumes):
 			all[i].Children = found[at].Children
 		default:
-			all[i].Children = completeDevices(e.Children, found[at].Children)
+			all[i].Children = completeBelow(e.Children, found[at].Children, sameVolumes)
 		}
 		if at >= 0 && e.Filesystem == "LVM2_member" && e.UUID == "" {
 			all[i].UUID, all[i].PartitionType = found[at].UUID, found[at].PartitionType
+			if named := byID + pvLink + found[at].UUID; slices.Contains(found[at].Links, named) && !slices.Contains(e.Links, named) {
+				all[i].Links = append(slices.Clone(e.Links), named)
+				slices.Sort(all[i].Links)
+			}
 		}
 		if at >= 0 && strings.HasPrefix(e.Type, "raid") && e.Type == found[at].Type {
 			all[i].Size = found[at].Size

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"hlplay/engine/observe"
@@ -120,7 +121,7 @@ func (m *filesystem) Plan(ctx context.Context, h modules.Host) (modules.Plan, er
 // make returns the step that creates the file system.
 func (m *filesystem) make(h modules.Host, target blank.Target, devices []observe.BlockDevice) modules.Step {
 	kind, d := kinds[m.Type], target.Device
-	id := uuid.Derived("filesystem", h.Name(), target.Serial, d.Name, m.Type)
+	id := uuid.Derived("filesystem", h.Name(), target.Serial, lasting(d), m.Type)
 	argv := append([]string{kind.program}, kind.uuid...)
 	if m.Type == "xfs" {
 		argv = append(argv, "uuid="+id)
@@ -140,4 +141,18 @@ func (m *filesystem) make(h modules.Host, target blank.Target, devices []observe
 		Settle: blank.Settle,
 		Exact:  true,
 	}
+}
+
+// lasting returns a name of the device by which no other device goes later. The kernel numbers volumes and arrays in the order
+// in which they are started, so that two of them may have had the same name when a file system was made on each.
+func lasting(d observe.BlockDevice) string {
+	if d.Type == "lvm" {
+		return d.Path
+	}
+	for _, link := range d.Links {
+		if strings.HasPrefix(link, "/dev/md/") {
+			return link
+		}
+	}
+	return d.Name
 }

@@ -99,6 +99,30 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The kernel numbers volumes and arrays as they are started: what once had a number has given it to another since, and
+// a UUID that was derived from it would be there twice.
+func TestUUIDsAreNotDerivedFromNumbers(t *testing.T) {
+	uuid := func(d observe.BlockDevice) string {
+		plan := modulestest.Converges(t, &filesystem{Device: d.Path, Type: "ext4"}, host(d))
+		argv := plan.Steps[0].Action.(modules.Run).Argv
+		return argv[len(argv)-2]
+	}
+	volume := func(number, name string) string {
+		return uuid(observe.BlockDevice{Name: "dm-" + number, Path: "/dev/mapper/data-" + name, Type: "lvm", Size: 1e9})
+	}
+	array := func(number, name string) string {
+		return uuid(observe.BlockDevice{Name: "md" + number, Path: "/dev/md" + number, Type: "raid1", Size: 1e9, Links: []string{"/dev/md/" + name}})
+	}
+	for what, of := range map[string]func(number, name string) string{"volume": volume, "array": array} {
+		if of("0", "a") == of("0", "b") {
+			t.Errorf("two file systems, on one %s after the other with the same number, have the same UUID", what)
+		}
+		if of("0", "a") != of("1", "a") {
+			t.Errorf("the UUID depends on the number of the %s", what)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for _, test := range []struct {
 		m  filesystem

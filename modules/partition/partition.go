@@ -4,7 +4,6 @@ package partition
 import (
 	"context"
 	"fmt"
-	"math/big"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/bytesize"
 	"hlplay/modules/internal/uuid"
 )
 
@@ -60,31 +60,11 @@ func (m *partition) Validate() error {
 			Want: "at most 36 letters, digits, dots, underscores and hyphens, as in osd-a"}
 	}
 	if m.Size != "" {
-		if _, err := parseSize(m.Size); err != nil {
+		if _, err := bytesize.Parse(m.Size); err != nil {
 			return &modules.ArgumentError{Argument: "size", Problem: err.Error(), Want: "expected at least 1MiB, as in 1TiB or 500GB"}
 		}
 	}
 	return nil
-}
-
-// units are the units of sizes: powers of 1000, as disks are sold, and powers of 1024.
-var units = map[string]int64{"MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
-
-var sizeForm = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)$`)
-
-// parseSize parses a size and returns it in bytes.
-func parseSize(text string) (int64, error) {
-	parts := sizeForm.FindStringSubmatch(text)
-	if parts == nil || units[strings.ToUpper(parts[2])] == 0 {
-		return 0, fmt.Errorf("%q is not a size with one of the units MB, GB, TB, MiB, GiB and TiB", text)
-	}
-	number, _ := new(big.Rat).SetString(parts[1]) // the pattern matches only valid numbers
-	number.Mul(number, new(big.Rat).SetInt64(units[strings.ToUpper(parts[2])]))
-	bytes := new(big.Int).Quo(number.Num(), number.Denom())
-	if !bytes.IsInt64() || bytes.Int64() < 1<<20 {
-		return 0, fmt.Errorf("%q is not the size of a partition", text)
-	}
-	return bytes.Int64(), nil
 }
 
 // Want implements modules.Announcer.
@@ -161,7 +141,7 @@ func (m *partition) named(devices []observe.BlockDevice, disk observe.BlockDevic
 
 // compare says how the existing partition differs from the desired one.
 func (m *partition) compare(part observe.BlockDevice) []string {
-	want, err := parseSize(m.Size)
+	want, err := bytesize.Parse(m.Size)
 	if m.Size == "" || err != nil || part.Size == want>>20<<20 || part.Size == want {
 		return nil
 	}
@@ -207,7 +187,7 @@ func (m *partition) place(h modules.Host, d observe.BlockDevice, table observe.P
 	}
 	var want int64
 	if m.Size != "" {
-		bytes, err := parseSize(m.Size)
+		bytes, err := bytesize.Parse(m.Size)
 		if err != nil {
 			return observe.Partition{}, err
 		}

@@ -109,8 +109,8 @@ func TestValidate(t *testing.T) {
 		"is not the path of a disk":             {Disk: "sda", Name: "a"},
 		"cannot be the name of a partition":     {Disk: "/dev/sda", Name: "a,b"},
 		"is not a size with one of the units":   {Disk: "/dev/sda", Name: "a", Size: "100"},
-		"is not the size of a partition":        {Disk: "/dev/sda", Name: "a", Size: "0.5MiB"},
-		`"999999999TiB" is not the size of a p`: {Disk: "/dev/sda", Name: "a", Size: "999999999TiB"},
+		"is less than 1 MiB, or too large":      {Disk: "/dev/sda", Name: "a", Size: "0.5MiB"},
+		`"999999999TiB" is less than 1 MiB, or`: {Disk: "/dev/sda", Name: "a", Size: "999999999TiB"},
 	} {
 		if err := m.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q", m, err, want)

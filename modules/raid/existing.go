@@ -145,15 +145,15 @@ func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []
 	for _, t := range disks {
 		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: a.freeSlot()})
 	}
-	s.manage(plan, fmt.Sprintf("add %s to %s, in place of a missing disk", names(disks), device(s.Name)), md, a, disks,
-		append([]string{"mdadm", "--manage", s.node, "--add"}, paths(disks)...)...)
+	s.manage(plan, fmt.Sprintf("add %s to %s, in place of a missing disk", blank.Names(disks), device(s.Name)), md, a, disks,
+		append([]string{"mdadm", "--manage", s.node, "--add"}, blank.Paths(disks)...)...)
 }
 
 // exchange replaces healthy members by new disks.
 func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r roll) {
 	a.Members = slices.Clone(a.Members)
 	argv := []string{"mdadm", "--manage", s.node, "--add"}
-	argv = append(argv, paths(r.fresh)...)
+	argv = append(argv, blank.Paths(r.fresh)...)
 	var leaving []string
 	fresh := r.fresh
 	for i, m := range a.Members {
@@ -166,7 +166,7 @@ func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r r
 		leaving = append(leaving, m.Device)
 		fresh = fresh[1:]
 	}
-	s.manage(plan, fmt.Sprintf("have %s take over from %s in %s", names(r.fresh), strings.Join(leaving, ", "), device(s.Name)), md, a, r.fresh, argv...)
+	s.manage(plan, fmt.Sprintf("have %s take over from %s in %s", blank.Names(r.fresh), strings.Join(leaving, ", "), device(s.Name)), md, a, r.fresh, argv...)
 }
 
 // grow reshapes the array over more disks.
@@ -176,8 +176,8 @@ func (s *site) grow(plan *modules.Plan, md observe.BlockDevice, a array, disks [
 		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: a.Disks + i})
 	}
 	a.Disks += len(disks)
-	s.manage(plan, fmt.Sprintf("grow %s to %d disks: %s", device(s.Name), a.Disks, names(disks)), md, a, disks,
-		append([]string{"mdadm", "--grow", s.node, "--raid-devices=" + strconv.Itoa(a.Disks), "--add"}, paths(disks)...)...)
+	s.manage(plan, fmt.Sprintf("grow %s to %d disks: %s", device(s.Name), a.Disks, blank.Names(disks)), md, a, disks,
+		append([]string{"mdadm", "--grow", s.node, "--raid-devices=" + strconv.Itoa(a.Disks), "--add"}, blank.Paths(disks)...)...)
 }
 
 // manage adds a step after which disks are members of the array.
@@ -241,12 +241,4 @@ func (s *site) members(a array) string {
 		all = append(all, text)
 	}
 	return strings.Join(all, ", ")
-}
-
-func paths(disks []blank.Target) []string {
-	var all []string
-	for _, t := range disks {
-		all = append(all, t.Path())
-	}
-	return all
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -91,19 +90,7 @@ func (m *raid) Validate() error {
 	case m.Mail != "" && !mailForm.MatchString(m.Mail):
 		return &modules.ArgumentError{Argument: "mail", Problem: fmt.Sprintf("%q is not an address", m.Mail), Want: "write it as in admin@example.org, or root"}
 	}
-	seen := map[string]bool{}
-	for _, name := range m.Disks {
-		if strings.HasPrefix(name, "/") {
-			if err := blank.CheckDevice("disks", name); err != nil {
-				return err
-			}
-		}
-		if seen[name] || name == "" {
-			return &modules.ArgumentError{Argument: "disks", Problem: fmt.Sprintf("%q is empty or given twice", name), Want: "expected each disk once"}
-		}
-		seen[name] = true
-	}
-	return nil
+	return blank.CheckNames("disks", m.Disks)
 }
 
 // device returns the path of the array of that name.

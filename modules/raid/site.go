@@ -32,7 +32,7 @@ type site struct {
 
 // plan returns the steps on the disks.
 func (s *site) plan() (modules.Plan, error) {
-	disks, missing, err := s.disks()
+	disks, missing, err := blank.Find(s.host, s.devices, s.Disks, "disk", "part")
 	if err != nil {
 		return modules.Plan{}, err
 	}
@@ -53,34 +53,6 @@ func (s *site) plan() (modules.Plan, error) {
 		return s.assemble(disks), nil
 	}
 	return s.create(disks)
-}
-
-// disks returns the devices that the argument names, and the names that match none.
-func (s *site) disks() (found []blank.Target, missing []string, err error) {
-	names := map[string]string{}
-	for _, name := range s.Disks {
-		d, ok := observe.FindDevice(s.devices, name)
-		for _, top := range s.devices {
-			if !ok && top.Serial == name {
-				d, ok = top, true
-			} else if ok && top.Serial == name && top.Name != d.Name {
-				return nil, nil, fmt.Errorf("%s on %s is the serial number of both %s and %s: use its name in /dev/disk/by-id", name, s.host.Name(), d.Path, top.Path)
-			}
-		}
-		if !ok {
-			missing = append(missing, name)
-			continue
-		}
-		if other := names[d.Name]; other != "" {
-			return nil, nil, fmt.Errorf("%s and %s are the same disk of %s, %s", other, name, s.host.Name(), d.Path)
-		}
-		if d.Type != "disk" && d.Type != "part" {
-			return nil, nil, fmt.Errorf("%s on %s is a %s: expected a disk or a partition", name, s.host.Name(), d.Type)
-		}
-		names[d.Name] = name
-		found = append(found, blank.Target{Name: name, Device: d, Serial: observe.Above(s.devices, d).Serial})
-	}
-	return found, missing, nil
 }
 
 // find returns the array: the one with the right name, or one whose members have the UUID that mdadm.conf lists or that it
@@ -160,7 +132,7 @@ func (s *site) create(disks []blank.Target) (modules.Plan, error) {
 	}
 	md := observe.BlockDevice{Name: a.Name, Path: "/dev/" + a.Name, Type: a.Level, Size: s.capacity(smallest, len(disks)), Rotational: rotates, Links: []string{device(s.Name)}}
 	return modules.Plan{Steps: append(steps, modules.Step{
-		Summary: fmt.Sprintf("create RAID %s %s of %d disks: %s", s.Level, device(s.Name), len(disks), names(disks)),
+		Summary: fmt.Sprintf("create RAID %s %s of %d disks: %s", s.Level, device(s.Name), len(disks), blank.Names(disks)),
 		Action:  modules.Run{Argv: blank.Guarded(disks, argv...), Limit: 5 * time.Minute},
 		Expect:  s.expect(a, s.joined(s.devices, md, disks)),
 		Settle:  blank.Settle,
@@ -179,7 +151,7 @@ func (s *site) assemble(disks []blank.Target) modules.Plan {
 		smallest = min(smallest, t.Device.Size)
 	}
 	return modules.Plan{Partial: true, Steps: []modules.Step{{
-		Summary: fmt.Sprintf("start the existing RAID on %s as %s", names(disks), device(s.Name)),
+		Summary: fmt.Sprintf("start the existing RAID on %s as %s", blank.Names(disks), device(s.Name)),
 		Action:  modules.Run{Argv: argv, Limit: 5 * time.Minute},
 		Expect: append(s.expect(a, nil), observe.Expectation{
 			Match: func(k observe.Key) bool { return k == observe.Disks.Key("") }, Unknown: "what is on " + device(s.Name) + " shows when it is started",
@@ -242,17 +214,4 @@ func (s *site) expect(a array, devices []observe.BlockDevice) []observe.Expectat
 		expect = append(expect, observe.Disks.Expect("", devices))
 	}
 	return expect
-}
-
-// names lists the disks with their serials.
-func names(disks []blank.Target) string {
-	var all []string
-	for _, t := range disks {
-		name := t.Device.Path
-		if t.Serial != "" {
-			name += " (" + t.Serial + ")"
-		}
-		all = append(all, name)
-	}
-	return strings.Join(all, ", ")
 }

@@ -27,6 +27,7 @@ import (
 	"hlplay/modules/hostname"
 	"hlplay/modules/http"
 	"hlplay/modules/locale"
+	"hlplay/modules/lvm"
 	"hlplay/modules/mapping"
 	"hlplay/modules/modprobe"
 	"hlplay/modules/mount"
@@ -76,6 +77,7 @@ var all = []modules.Spec{
 	hostname.Spec,
 	http.Spec,
 	locale.Spec,
+	lvm.Spec,
 	mapping.Spec,
 	modprobe.Spec,
 	mount.Spec,

@@ -90,7 +90,7 @@ func (b block) value(column string, bytes bool) (any, bool) {
 		if bytes {
 			return d.Size, true
 		}
-		return human(d.Size), true
+		return strings.Replace(human(d.Size), ".0", "", 1), true
 	case "RO", "RM", "HOTPLUG":
 		return false, true
 	case "ROTA":

@@ -221,6 +221,7 @@ func debianExtras() []Package {
 			add(p)
 		}
 		add(mdadmPackage(codename, version("4.2-5", "4.4-11+deb13u1")))
+		add(lvmPackage(version("2.03.16-2", "2.03.31-2")))
 		for _, name := range []string{"intel-microcode", "amd64-microcode"} {
 			add(Package{Name: name, Version: "1.0-1+deb" + r.version, Component: "non-free-firmware"})
 		}
@@ -232,7 +233,7 @@ func debianExtras() []Package {
 }
 
 // extras are packages of which only the name and the state matter; their versions are made up.
-var extras = []string{"gnupg", "htop", "jq", "lvm2", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "rsync", "python3", "lm-sensors",
+var extras = []string{"gnupg", "htop", "jq", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "rsync", "python3", "lm-sensors",
 	"linux-cpupower", "numactl", "unattended-upgrades", "software-properties-common", "apt-transport-https", "net-tools", "bridge-utils", "vlan", "fio", "nfs-common"}
 
 // debianUpgrades returns newer versions of packages of a fresh installation.

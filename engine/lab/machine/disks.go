@@ -50,6 +50,9 @@ func (m *Machine) diskNamed(name string) *Disk {
 	if r := m.raidNamed(name); r != nil {
 		return &r.disk
 	}
+	if v := m.mappedVolume(name); v != nil {
+		return &v.disk
+	}
 	return nil
 }
 
@@ -76,7 +79,7 @@ func (m *Machine) ChangeDisk(device string, change func(d *Disk)) error {
 func (m *Machine) detach(gone *Disk) error {
 	m.mu.Lock()
 	all := append([]Disk{*gone}, gone.Partitions...)
-	if slices.ContainsFunc(all, func(d Disk) bool { return d.Mountpoint != "" || len(d.Volumes) > 0 }) {
+	if slices.ContainsFunc(all, func(d Disk) bool { return d.Mountpoint != "" || len(d.Volumes) > 0 || len(m.above(d.Name)) > 0 }) {
 		m.mu.Unlock()
 		return syscall.EOPNOTSUPP // what becomes of a file system whose disk is gone is not simulated
 	}
@@ -160,6 +163,7 @@ func (m *Machine) linkDisks() {
 		}
 	}
 	m.linkRaids()
+	m.linkVolumes()
 }
 
 // mappedNumbers returns the device numbers of logical volumes by name. A volume keeps its number for as long as it
@@ -178,6 +182,14 @@ func (m *Machine) mappedNumbers() map[string]string {
 					fresh = append(fresh, v.Name)
 				}
 			}
+		}
+	}
+	for _, name := range m.mapperNames() {
+		if number, known := m.mapped[name]; known {
+			numbers[name] = number
+			taken[number] = true
+		} else {
+			fresh = append(fresh, name)
 		}
 	}
 	for _, name := range fresh {

@@ -22,6 +22,11 @@ func (m *Machine) mountedDisks() []Disk {
 	for _, r := range m.raids {
 		disks = append(disks, &r.disk)
 	}
+	for _, g := range m.volumeGroups {
+		for _, v := range g.volumes {
+			disks = append(disks, &v.disk)
+		}
+	}
 	for _, d := range disks {
 		for _, each := range append([]Disk{*d}, d.Partitions...) {
 			if strings.HasPrefix(each.Mountpoint, "/") && each.Mountpoint != "/" {
@@ -63,7 +68,7 @@ func (m *Machine) source(field string) (string, bool) {
 // mountAtBoot mounts what fstab lists, and nothing else.
 func (m *Machine) mountAtBoot() {
 	for _, d := range m.mountedDisks() {
-		_ = m.ChangeDisk("/dev/"+d.Name, func(d *Disk) { d.Mountpoint = "" })
+		_ = m.ChangeDisk(m.devicePath(d), func(d *Disk) { d.Mountpoint = "" })
 	}
 	for _, f := range m.listed() {
 		if strings.Contains(f[3], "noauto") || f[1] == "/" || !strings.HasPrefix(f[1], "/") {
@@ -137,7 +142,7 @@ func (c *Call) mountListed() int {
 			if named, found := c.Machine.Disk(c.Path(o.rest[0])); d.Mountpoint != dir || len(o.rest) == 2 && (!found || named.Name != d.Name) {
 				continue
 			}
-			if err := c.Machine.ChangeDisk("/dev/"+d.Name, func(d *Disk) {
+			if err := c.Machine.ChangeDisk(c.Machine.devicePath(d), func(d *Disk) {
 				d.ReadOnly, d.mountFlags = readOnly(o.value("o", "options"), d.ReadOnly), mountFlags(o.value("o", "options"), d.mountFlags)
 			}); err != nil {
 				return c.Errorf("%v", err)
@@ -163,10 +168,10 @@ func (c *Call) mountListed() int {
 			c.Errorf("%s: mount point does not exist.\n       dmesg(1) may have more information after failed mount system call.", dir)
 			return 32
 		case d.Use != f[2] && f[2] != "auto":
-			c.Errorf("%s: wrong fs type, bad option, bad superblock on /dev/%s, missing codepage or helper program, or other error.\n       dmesg(1) may have more information after failed mount system call.", dir, d.Name)
+			c.Errorf("%s: wrong fs type, bad option, bad superblock on %s, missing codepage or helper program, or other error.\n       dmesg(1) may have more information after failed mount system call.", dir, c.Machine.devicePath(d))
 			return 32
 		case d.Mountpoint == dir:
-			c.Errorf("%s: /dev/%s already mounted on %s.\n       dmesg(1) may have more information after failed mount system call.", dir, d.Name, dir)
+			c.Errorf("%s: %s already mounted on %s.\n       dmesg(1) may have more information after failed mount system call.", dir, c.Machine.devicePath(d), dir)
 			return 32
 		}
 		if err := c.Machine.ChangeDisk(device, func(d *Disk) {
@@ -174,7 +179,7 @@ func (c *Call) mountListed() int {
 		}); err != nil {
 			return c.Errorf("%v", err)
 		}
-		c.Machine.Record("mount", "mount /dev/"+d.Name+" at "+dir)
+		c.Machine.Record("mount", "mount "+c.Machine.devicePath(d)+" at "+dir)
 		return 0
 	}
 	return c.Errorf("%s: can't find in /etc/fstab.", dir)
@@ -193,7 +198,7 @@ func umountProgram(_ context.Context, c *Call) int {
 			c.Errorf("%s: must be superuser to unmount.", dir)
 			return 32
 		}
-		if err := c.Machine.ChangeDisk("/dev/"+d.Name, func(d *Disk) { d.Mountpoint = "" }); err != nil {
+		if err := c.Machine.ChangeDisk(c.Machine.devicePath(d), func(d *Disk) { d.Mountpoint = "" }); err != nil {
 			return c.Errorf("%v", err)
 		}
 		c.Machine.Record("umount", "unmount "+dir)

@@ -42,8 +42,14 @@ func lsblk(_ context.Context, c *Call) int {
 	mapped := m.mappedNumbers()
 	children := func(b block) []block {
 		var all []block
-		if b.volume != nil || b.array != nil || o.has("d", "nodeps") {
+		if o.has("d", "nodeps") {
 			return nil
+		}
+		for _, d := range m.above(b.self().Name) {
+			all = append(all, block{disk: b.disk, part: b.part, volume: d, number: mapped[d.Name]})
+		}
+		if b.volume != nil || b.array != nil {
+			return all
 		}
 		if b.part == nil {
 			for i := range b.disk.Partitions {
@@ -64,11 +70,18 @@ func lsblk(_ context.Context, c *Call) int {
 		for _, name := range o.rest {
 			resolved, info, err := view{m: m}.resolve(c.Path(name), true)
 			found := false
+			var look func(b block)
+			look = func(b block) {
+				if kernel, _ := b.value("KNAME", bytes); !found && fmt.Sprint("/dev/", kernel) == resolved {
+					chosen, found = append(chosen, b), true
+				}
+				for _, child := range children(b) {
+					look(child)
+				}
+			}
 			for _, root := range roots {
-				for _, b := range append([]block{root}, children(root)...) {
-					if err == nil && info != nil && "/dev/"+b.self().Name == resolved {
-						chosen, found = append(chosen, b), true
-					}
+				if err == nil && info != nil {
+					look(root)
 				}
 			}
 			if !found {
@@ -143,19 +156,25 @@ func lsblk(_ context.Context, c *Call) int {
 		}
 		rows = append(rows, row)
 	}
+	flat := o.has("l", "list", "r", "raw") || columns[0] != "NAME"
+	var below func(b block, indent string)
+	below = func(b block, indent string) {
+		all := children(b)
+		for i, child := range all {
+			branch, deeper := "├─", "│ "
+			if i == len(all)-1 {
+				branch, deeper = "└─", "  "
+			}
+			if flat {
+				branch, deeper = "", ""
+			}
+			add(child, indent+branch)
+			below(child, indent+deeper)
+		}
+	}
 	for _, b := range roots {
 		add(b, "")
-		below := children(b)
-		for i, child := range below {
-			prefix := "├─"
-			if i == len(below)-1 {
-				prefix = "└─"
-			}
-			if o.has("l", "list", "r", "raw") || columns[0] != "NAME" {
-				prefix = ""
-			}
-			add(child, prefix)
-		}
+		below(b, "")
 	}
 	widths := make([]int, len(columns))
 	for _, row := range rows {

@@ -56,16 +56,18 @@ type Machine struct {
 	// cards are the names of the network cards, in the order of addresses.
 	cards []string
 	// espCmdline is the command line that proxmox-boot-tool has written for systemd-boot.
-	espCmdline string
-	installed  map[string]Program // by path
-	disks      []*Disk
-	raids      []*raid
-	stopped    []*raid           // arrays whose members are there, and that do not run
-	mapped     map[string]string // device numbers of logical volumes, by name
-	writes     []Write
-	modules    map[string]bool
-	debconf    map[string]string
-	values     map[any]any
+	espCmdline   string
+	installed    map[string]Program // by path
+	disks        []*Disk
+	raids        []*raid
+	stopped      []*raid // arrays whose members are there, and that do not run
+	volumeGroups []*volumeGroup
+	groupDirs    []string          // directories of volume groups below /dev
+	mapped       map[string]string // device numbers of logical volumes, by name
+	writes       []Write
+	modules      map[string]bool
+	debconf      map[string]string
+	values       map[any]any
 }
 
 // New returns a machine with a bare Debian, which is up. It accepts SSH connections after Listen.

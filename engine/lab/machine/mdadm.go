@@ -119,7 +119,9 @@ func (m *Machine) inUse(d Disk) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := append([]Disk{d}, d.Partitions...)
-	return slices.ContainsFunc(all, func(d Disk) bool { return d.Mountpoint != "" || len(d.Volumes) > 0 || m.raidOf(d.Name) != nil })
+	return slices.ContainsFunc(all, func(d Disk) bool {
+		return d.Mountpoint != "" || len(d.Volumes) > 0 || len(m.above(d.Name)) > 0 || m.raidOf(d.Name) != nil
+	})
 }
 
 func (m mdadmCall) create() int {

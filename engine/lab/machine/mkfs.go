@@ -52,7 +52,7 @@ func mkfs(kind string) Program {
 		if err := c.Machine.ChangeDisk(c.Path(device), func(d *Disk) { d.Use, d.UUID, d.Partitions = kind, uuid, nil }); err != nil {
 			return c.Errorf("%v", err)
 		}
-		c.Machine.Record("mkfs", "make "+kind+" on /dev/"+d.Name)
+		c.Machine.Record("mkfs", "make "+kind+" on "+c.Machine.devicePath(d))
 		return 0
 	}
 }

@@ -21,6 +21,75 @@ type Target struct {
 	Serial string
 }
 
+// Find returns the devices that names stand for: serial numbers of disks, paths, or names in /dev/disk/by-id. missing are the
+// names that match none. It is an error if two names stand for the same device, if a serial number is that of several disks,
+// or if a device is not of one of the types, which are those of lsblk(8).
+func Find(h modules.Host, devices []observe.BlockDevice, names []string, types ...string) (found []Target, missing []string, err error) {
+	named := map[string]string{}
+	for _, name := range names {
+		d, ok := observe.FindDevice(devices, name)
+		for _, top := range devices {
+			if !ok && top.Serial == name {
+				d, ok = top, true
+			} else if ok && top.Serial == name && top.Name != d.Name {
+				return nil, nil, fmt.Errorf("%s on %s is the serial number of both %s and %s: use its name in /dev/disk/by-id", name, h.Name(), d.Path, top.Path)
+			}
+		}
+		if !ok {
+			missing = append(missing, name)
+			continue
+		}
+		if other := named[d.Name]; other != "" {
+			return nil, nil, fmt.Errorf("%s and %s are the same disk of %s, %s", other, name, h.Name(), d.Path)
+		}
+		if !slices.Contains(types, d.Type) {
+			return nil, nil, fmt.Errorf("%s on %s is a %s: expected a disk or a partition", name, h.Name(), d.Type)
+		}
+		named[d.Name] = name
+		found = append(found, Target{Name: name, Device: d, Serial: observe.Above(devices, d).Serial})
+	}
+	return found, missing, nil
+}
+
+// Names lists targets by their paths, with the serials of the disks.
+func Names(targets []Target) string {
+	var all []string
+	for _, t := range targets {
+		name := t.Device.Path
+		if t.Serial != "" {
+			name += " (" + t.Serial + ")"
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ", ")
+}
+
+// Paths returns the names of targets to pass to programs.
+func Paths(targets []Target) []string {
+	var all []string
+	for _, t := range targets {
+		all = append(all, t.Path())
+	}
+	return all
+}
+
+// CheckNames returns an error unless each name can be one of those that Find takes, and none is there twice.
+func CheckNames(argument string, names []string) error {
+	seen := map[string]bool{}
+	for _, name := range names {
+		if strings.HasPrefix(name, "/") {
+			if err := CheckDevice(argument, name); err != nil {
+				return err
+			}
+		}
+		if seen[name] || name == "" {
+			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is empty or given twice", name), Want: "expected each disk once"}
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
 // Settle bounds the time until udev notices what is on a device.
 const Settle = 15 * time.Second
 
@@ -71,6 +140,7 @@ func (t Target) Wipe(devices []observe.BlockDevice) (modules.Step, []observe.Blo
 		argv = append(argv, Target{Device: child}.Path())
 	}
 	devices = observe.ChangeDevices(devices, Named(t.Device.Name), func(d *observe.BlockDevice) {
+		d.Links = slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool { return link == "/dev/disk/by-id/lvm-pv-uuid-"+d.UUID })
 		d.Filesystem, d.UUID, d.Children = "", "", nil
 		if d.Type != "part" {
 			d.PartitionTable = ""
