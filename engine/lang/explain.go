@@ -78,8 +78,12 @@ func (p *Playbook) Explain(t *Task) string {
 	if t.RunOnce {
 		row("runs", "once, on one host on behalf of all")
 	}
-	if t.Delegate != "" {
-		row("acts", "on "+t.Delegate+", for one of its hosts at a time")
+	if t.Delegated() {
+		on := t.delegate.same
+		if on == "" {
+			on = p.text(t.delegate.at)
+		}
+		row("acts", "on "+on+", for one of its hosts at a time")
 	}
 	if len(t.Tags) > 0 {
 		row("tags", strings.Join(t.Tags, ", "))

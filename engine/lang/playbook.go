@@ -113,19 +113,17 @@ type Task struct {
 	Allow map[string]string
 	// RunOnce is set for a task that runs on one host on behalf of all.
 	RunOnce bool
-	// Delegate is the host of the inventory on which the task is carried out for each of its hosts; empty means on the host
-	// itself.
-	Delegate string
 	// Dir is the directory of the file that contains the task; relative paths are relative to it.
 	Dir   string
 	Range hcl.Range
 
-	space   *namespace
-	play    *Play
-	group   *Group
-	handler bool
-	schema  *ModuleSchema
-	become  becoming
+	space    *namespace
+	play     *Play
+	delegate delegating
+	group    *Group
+	handler  bool
+	schema   *ModuleSchema
+	become   becoming
 	// known holds the settings that are the same on all hosts, computed the others.
 	known    Settings
 	computed []computed

@@ -147,39 +147,13 @@ func (d *playDecoder) task(block *hclsyntax.Block, parent *Group, tags []string)
 		become:      d.becoming(body, d.inventory, d.hosts),
 	}
 	t.Allow = d.allow(body)
-	t.Delegate = d.delegate(t, body)
+	t.delegate = d.delegating(t, body)
 	d.settings(t, body)
 	if attr := body.Attributes["notify"]; attr != nil {
 		t.notifyAt = attr.Expr.Range()
 	}
 	d.module(t, block)
 	return t
-}
-
-// delegate returns the name of the host that a task is delegated to.
-func (d *playDecoder) delegate(t *Task, body *hclsyntax.Body) string {
-	name, ok := d.text(body, "delegate_to", d.inventory)
-	if !ok {
-		return ""
-	}
-	where := body.Attributes["delegate_to"].Expr.Range()
-	if name == "" {
-		d.report(fault(where, "delegate_to is empty", "Name a host of the inventory, or remove delegate_to."))
-		return ""
-	}
-	if d.options.Inventory == nil {
-		return name
-	}
-	if names := attributeNames(d.options.Inventory.HostsValue()); !slices.Contains(names, name) {
-		d.report(fault(where, fmt.Sprintf("there is no host %q to delegate to", name), "It must be the name of one host of the inventory"+
-			Suggestion(name, names, `the controller is one if it is declared: host "localhost" { connection = "local" }.`)))
-		return ""
-	}
-	if t.becomesApart() && !slices.Contains(d.hosts, name) {
-		d.report(fault(where, fmt.Sprintf("become depends on the host, and %s is not one of the play", name),
-			"So the account to use there is not known: give the task its own become that does not depend on the host."))
-	}
-	return name
 }
 
 // notified returns the full names of the handlers that a task notifies.

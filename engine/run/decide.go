@@ -199,7 +199,7 @@ func (p *planner) evaluate(t *task, scope lang.Scope) *decision {
 
 // announce makes the observations that a task needs travel with the facts that its expressions wait for.
 func (p *planner) announce(t *task) {
-	if t.Delegate != "" || !t.references.AllFacts && len(t.references.Facts) == 0 || t.RunOnce && !p.hosts.leads(p.host) {
+	if t.Delegated() || !t.references.AllFacts && len(t.references.Facts) == 0 || t.RunOnce && !p.hosts.leads(p.host) {
 		return
 	}
 	if module, ok := t.Foresee(p.expressions.foreseen(p.host, t)).(modules.Announcer); ok {

@@ -19,19 +19,23 @@ type delegation struct {
 
 // delegate returns the host on which a task of h is carried out, or nil if that is h.
 func (a *hosts) delegate(t *task, h *host) *host {
-	if t.Delegate == "" || t.Delegate == h.Name {
+	name := t.Delegate(h.Name)
+	if name == "" || name == h.Name {
 		return nil
 	}
-	return a.get(a.inventory.Host(t.Delegate)) // Run has checked that there is one
+	return a.get(a.inventory.Host(name)) // Run has checked that there is one
 }
 
-// delegate makes a decision about a task with delegate_to one about the delegate. The task's hosts take turns, since they
-// would change the same host.
+// delegate makes a decision about a task with delegate_to one about the delegate. The task's hosts take turns, since some of
+// them may change the same host.
 func (p *planner) delegate(t *task, d *decision) {
-	if t.Delegate == "" {
+	if !t.Delegated() {
 		return
 	}
 	if d.scope != modules.EachHost {
+		if t.Delegate(p.host.Name) == "" {
+			return
+		}
 		d.items, d.err = nil, &undelegableError{fmt.Sprintf("%s changes a cluster, or must not run on two hosts at once, and decides itself where it acts: leave delegate_to out", t.Module.Name)}
 		return
 	}
@@ -92,8 +96,10 @@ func (e *undelegableError) Error() string { return "delegate_to: " + e.why }
 // missingDelegate returns an error if a task names a host that the inventory does not have.
 func (c *conductor) missingDelegate(play *lang.Play) error {
 	for _, t := range play.AllTasks() {
-		if t.Delegate != "" && c.hosts.inventory.Host(t.Delegate) == nil {
-			return fmt.Errorf("%s: task %q: delegate_to: no host %q in the inventory %s", t.Range, t.Name, t.Delegate, c.hosts.inventory.Path)
+		for _, name := range t.Delegates() {
+			if c.hosts.inventory.Host(name) == nil {
+				return fmt.Errorf("%s: task %q: delegate_to: no host %q in the inventory %s", t.Range, t.Name, name, c.hosts.inventory.Path)
+			}
 		}
 	}
 	return nil

@@ -32,6 +32,22 @@ func TestDelegation(t *testing.T) {
 			[]string{"b: set a 1", "b: set b 1"}, []string{"a t: changed", "b t: changed"}, "",
 		},
 		{
+			"each host elsewhere", `delegate_to = host.name == "a" ? "z" : "y"; setting { name = host.name; value = "1" }`,
+			[]string{"z: set a 1", "y: set b 1"}, []string{"a t: changed", "b t: changed"}, "",
+		},
+		{
+			"each other", `delegate_to = host.name == "a" ? "b" : "a"; setting { name = host.name; value = "1" }`,
+			[]string{"b: set a 1", "a: set b 1"}, []string{"a t: changed", "b t: changed"}, "",
+		},
+		{
+			"one host itself", `delegate_to = host.name == "a" ? "b" : null; ` + set("x", "1"),
+			[]string{"b: set x 1"}, []string{"a t: changed", "b t: ok"}, "",
+		},
+		{
+			"a cluster, on one host itself", `delegate_to = host.name == "a" ? null : "z"; ` + set("x", "1", `scope = "cluster"`),
+			[]string{"a: set x 1"}, []string{"a t: changed", "b t: failed"}, "",
+		},
+		{
 			"what takes time to show", `delegate_to = "z"; run_once = true; ` + set("x", "1", "settles = 1"),
 			[]string{"z: settle-1 x 1"}, []string{"a t: changed"}, "",
 		},
@@ -61,9 +77,9 @@ func TestDelegation(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStage("a", "b", "z")
+			s := newStage("a", "b", "y", "z")
 			source := lines(`play "p" { hosts = "a:b"; task "t" { ` + test.task + ` } }`)
-			limit := func(o *run.Options) { o.Limit = "a:b:z" }
+			limit := func(o *run.Options) { o.Limit = "a:b:y:z" }
 			r := s.play(t, source, limit)
 			if diff := cmp.Diff(test.outcomes, outcomes(r)); diff != "" {
 				t.Errorf("(-want +got):\n%s\n%s", diff, r.Results()[0].Message)
@@ -85,6 +101,22 @@ func TestDelegation(t *testing.T) {
 				t.Errorf("the second run does %v; %v", s.acts[before:], outcomes(r))
 			}
 		})
+	}
+}
+
+// What one host's task does on a delegate is seen by another host's next task there, also if that was planned ahead.
+func TestDelegatesAreReadAgain(t *testing.T) {
+	for _, check := range []bool{true, false} {
+		s := newStage("a", "b", "z")
+		source := lines(`play "p" { hosts = "a:b"
+			task "t" { delegate_to = host.name == "a" ? "z" : null; ` + set("x", "1") + ` }
+			task "u" { delegate_to = host.name == "b" ? "z" : null; ` + set("y", "1", `needs = "x"`) + ` }
+			task "v" { delegate_to = host.name == "a" ? "b" : "z"; ` + set("y", "1") + ` } }`)
+		r := s.play(t, source, func(o *run.Options) { o.Check, o.Limit = check, "a:b:z" })
+		want := []string{"a t: changed", "a u: failed", "b t: changed", "b u: changed", "b v: ok"}
+		if diff := cmp.Diff(want, outcomes(r)); diff != "" {
+			t.Errorf("check %v (-want +got):\n%s", check, diff)
+		}
 	}
 }
 

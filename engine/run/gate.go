@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,10 +17,11 @@ import (
 type gate struct {
 	batch *batch
 	hosts []*host
-	// delegate is a further host that the task changes, or nil: see delegation.
-	delegate *host
-	arrived  sync.WaitGroup
-	once     sync.Once
+	task  *task
+	// delegates are further hosts that the task changes: see delegation.
+	delegates []*host
+	arrived   sync.WaitGroup
+	once      sync.Once
 	// locked are the hosts that another run holds. waited says that a lock was waited for.
 	locked map[*host]error
 	waited bool
@@ -32,9 +32,11 @@ func (b *batch) gate(t *task, hosts []*host) *gate {
 	if b.check {
 		return nil
 	}
-	g := &gate{batch: b, hosts: hosts, locked: map[*host]error{}}
-	if to := b.hosts.delegate(t, hosts[0]); to != nil && !slices.Contains(hosts, to) {
-		g.delegate = to
+	g := &gate{batch: b, task: t, hosts: hosts, locked: map[*host]error{}}
+	for _, h := range hosts {
+		if to := b.hosts.delegate(t, h); to != nil && !slices.Contains(g.changed(), to) {
+			g.delegates = append(g.delegates, to)
+		}
 	}
 	if !slices.ContainsFunc(g.changed(), func(h *host) bool { return !h.admitted }) {
 		return nil
@@ -44,12 +46,7 @@ func (b *batch) gate(t *task, hosts []*host) *gate {
 }
 
 // changed returns the hosts that the task may change.
-func (g *gate) changed() []*host {
-	if g.delegate == nil {
-		return g.hosts
-	}
-	return append(slices.Clone(g.hosts), g.delegate)
-}
+func (g *gate) changed() []*host { return slices.Concat(g.hosts, g.delegates) }
 
 // arrive returns the function to call once a host has done its first reads, or is lost.
 func (g *gate) arrive() func() {
@@ -102,12 +99,10 @@ func (g *gate) shut() string {
 	if g == nil || len(g.locked) == 0 {
 		return ""
 	}
-	failed := slices.Collect(maps.Keys(g.locked))
-	if g.locked[g.delegate] != nil { // they act through it
-		failed = g.hosts
-	}
-	for _, h := range failed {
-		h.fail()
+	for _, h := range g.hosts {
+		if to := g.batch.hosts.delegate(g.task, h); g.locked[h] != nil || to != nil && g.locked[to] != nil {
+			h.fail()
+		}
 	}
 	return (&shutError{g.locked}).Error()
 }

@@ -285,11 +285,10 @@ func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 			continue // reported by Run
 		}
 		for _, t := range play.AllTasks() {
-			on := hosts
-			if to := inv.Host(t.Delegate); to != nil {
-				on = []*inventory.Host{to}
-			}
-			for _, h := range on {
+			for _, h := range hosts {
+				if to := inv.Host(t.Delegate(h.Name)); to != nil {
+					h = to
+				}
 				if b := t.Become(h.Name); b != nil && b.Enabled && users[h.Name] != "root" {
 					users[h.Name] = becomeUser(b.User)
 				}
