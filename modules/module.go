@@ -150,6 +150,9 @@ type Guard struct {
 	Files []string
 	// Undo lists the commands that put the old files into effect again.
 	Undo [][]string
+	// Outlives is set if what Undo takes back outlives a restart of the host without being one of the files, such as what a
+	// cluster shares: Undo is then run a minute after the restart as well.
+	Outlives bool
 	// Address is where the host can be reached after the steps; empty means the same address as now.
 	Address string
 	// Proofs are run on the host over the new connection. They are tried again until the time is nearly over.

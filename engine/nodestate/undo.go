@@ -31,6 +31,9 @@ type Undo struct {
 	// Commands are run in order once the files are restored. After a restart of the node they are not run, since the files
 	// are restored before the network starts.
 	Commands [][]string `json:"commands"`
+	// Outlives is set if what the commands take back is kept elsewhere, such as in a cluster. Then a restart of the node does not
+	// undo the change: it does so a minute after, as if the time were up then.
+	Outlives bool `json:"outlives,omitempty"`
 
 	// Left is the time left when the State was read; zero once undoing has started.
 	Left time.Duration `json:"-"`
@@ -67,8 +70,11 @@ func (u Undo) unit() string { return "hlplay-undo-" + u.ID }
 // but cannot be renamed, nobody can disarm the change either, and it is undone.
 func (u Undo) script() (string, error) {
 	var s strings.Builder
-	fmt.Fprintf(&s, `cd %[1]s/undo || exit 1
-d=%[2]s.undone
+	fmt.Fprintf(&s, "cd %s/undo || exit 1\n", Dir)
+	if u.Outlives { // it was restarted halfway through
+		fmt.Fprintf(&s, "if [ \"${1-}\" = late ] && [ -d %[1]s.undone ] && [ ! -e %[1]s.undone/end ]; then mv -T %[1]s.undone %[1]s; fi\n", u.ID)
+	}
+	fmt.Fprintf(&s, `d=%[2]s.undone
 if ! mv -T %[2]s $d 2>/dev/null; then
 	if [ -d %[2]s ]; then
 		d=%[2]s
@@ -102,6 +108,28 @@ put() {
 	}
 	fmt.Fprintf(&s, "fi\n%sprintf '%%s\\n' $ok >$d/end\n", u.unhook())
 	return s.String(), nil
+}
+
+// late is how long after a restart a change is undone that outlives it, in seconds.
+const late = 60
+
+// atBoot returns the unit that undoes the change after a restart: before the network starts, or, without holding anything up, late.
+func (u Undo) atBoot() string {
+	kind, network, run := "oneshot", "Before=network-pre.target sysinit.target shutdown.target\nWants=network-pre.target\n", "exec /bin/sh $$d/script boot"
+	if u.Outlives {
+		kind, network = "simple", "Before=shutdown.target\n"
+		run = fmt.Sprintf(`{ read -r s x </proc/uptime; echo $$(($${s%%%%.*} + %d)) >$$d/until; sleep %[1]d; exec /bin/sh $$d/script late; }`, late)
+	}
+	return fmt.Sprintf(`[Unit]
+Description=Undo changes by hlplay that were not confirmed before the restart
+DefaultDependencies=no
+After=local-fs.target
+%sConflicts=shutdown.target
+
+[Service]
+Type=%s
+ExecStart=-/bin/sh -c 'cd %s/undo && for d in %[4]s %[4]s.undone; do [ ! -e $$d/script ] || %[5]s; done'
+`, network, kind, Dir, u.ID, run)
 }
 
 // stop returns the shell code that stops the timer, or the process that waits in its place. dir is the directory's current
@@ -182,20 +210,8 @@ func (u Undo) Arm() (remote.Query, error) {
 	if err != nil {
 		return remote.Query{}, err
 	}
-	atBoot := fmt.Sprintf(`[Unit]
-Description=Undo changes by hlplay that were not confirmed before the restart
-DefaultDependencies=no
-After=local-fs.target
-Before=network-pre.target sysinit.target shutdown.target
-Wants=network-pre.target
-Conflicts=shutdown.target
-
-[Service]
-Type=oneshot
-ExecStart=-/bin/sh -c 'cd %s/undo && for d in %[2]s %[2]s.undone; do [ ! -e $$d/script ] || exec /bin/sh $$d/script boot; done'
-`, Dir, u.ID)
 	seconds := max(1, int(u.Within.Round(time.Second)/time.Second))
-	args := append([]string{u.ID, strconv.Itoa(seconds), ascii(b), script, atBoot}, u.Files...)
+	args := append([]string{u.ID, strconv.Itoa(seconds), ascii(b), script, u.atBoot()}, u.Files...)
 	return remote.Query{Script: arming, Args: args}, nil
 }
 

@@ -225,6 +225,30 @@ func TestUndoneAtBoot(t *testing.T) {
 	}
 }
 
+// What outlives a restart is undone a while after it, also if the node was restarted halfway through: with its commands.
+func TestUndoneAfterBoot(t *testing.T) {
+	for _, halfway := range []bool{false, true} {
+		c := newChange(t, time.Hour)
+		c.Outlives = true
+		c.arm()
+		c.make()
+		c.reap()
+		dir := filepath.Join(c.node.dir, "undo", c.ID)
+		if halfway {
+			if err := os.Rename(dir, dir+".undone"); err != nil {
+				t.Fatal(err)
+			}
+			dir += ".undone"
+		}
+		if _, err := c.node.Run(t.Context(), remote.Command{Argv: []string{"sh", filepath.Join(dir, "script"), "late"}}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(asBefore, c.files()); diff != "" {
+			t.Errorf("halfway %v: the files (-want +got):\n%s", halfway, diff)
+		}
+	}
+}
+
 // A node that is restarted while it undoes a change starts over.
 func TestUndoneAtBootAfterAll(t *testing.T) {
 	c := newChange(t, time.Hour)

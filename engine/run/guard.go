@@ -76,7 +76,7 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 	u = nodestate.Undo{
 		ID: rand.Text(), Task: e.task.Name, File: filepath.ToSlash(e.task.Range.Filename), Line: e.task.Range.Start.Line,
 		Playbook: e.playbook.Path, Run: e.holder.Run, By: e.holder.By, Since: e.clock.Now().UTC().Truncate(time.Second),
-		Within: guard.Within, Files: guard.Files, Commands: guard.Undo,
+		Within: guard.Within, Files: guard.Files, Commands: guard.Undo, Outlives: guard.Outlives,
 	}
 	q, err := u.Arm()
 	if err != nil {

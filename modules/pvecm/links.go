@@ -448,7 +448,7 @@ func (l *linkage) carryOut(ctx context.Context, changes []change) ([]modules.Ste
 	for _, s := range stages {
 		undo = append(undo, trimmed(s.text))
 	}
-	guard := &modules.Guard{Within: l.m.Rollback, Undo: [][]string{undo}}
+	guard := &modules.Guard{Within: l.m.Rollback, Undo: [][]string{undo}, Outlives: true}
 	for _, name := range l.cluster.Names() {
 		argv := []string{"sh", "-c", proven, "sh", strconv.Itoa(stages[len(stages)-1].version), strconv.Itoa(len(l.cluster.Members) - 1)}
 		for _, link := range fresh {
@@ -569,18 +569,26 @@ done`
 
 // putBack puts the links back as they were, by a version above the present one: pmxcfs does not hand out a lower one. If an address
 // was changed, the link has to go first. It needs a quorum, which the link that stays keeps; without one it tries for two minutes,
-// and then leaves the file as it is, as it also does with what somebody else has written since. Its arguments are the file as it
-// was, the same as it is written, what is loaded before it (nothing if empty), and the versions that the change wrote.
+// and then leaves the file as it is, as it also does with what somebody else has written since. It may be broken off and run again.
+// Its arguments are the file as it was, the same as it is written, what is loaded before it (nothing if empty), and what the change
+// wrote; their versions do not matter.
 const putBack = loaded + `f=/etc/pve/corosync.conf was=$1 old=$2 between=$3
 shift 3
-now=$(cat $f) || exit 1
-[ "$now" != "$was" ] || exit 0
+n=0
+until now=$(cat $f); do
+	n=$((n + 1))
+	[ $n -lt 60 ] || { echo "$f cannot be read: it stays as it is" >&2; exit 1; }
+	sleep 2
+done
+v=$(printf '%s\n' "$now" | sed -n 's/^  config_version: //p')
+plain() { printf '%s\n' "$1" | sed '/^ *config_version: /d'; }
+is=$(plain "$now")
+[ "$is" != "$(plain "$was")" ] && [ "$is" != "$(plain "$old")" ] || exit 0
 ours=
 for wrote; do
-	[ "$now" != "$wrote" ] || ours=yes
+	[ "$is" != "$(plain "$wrote")" ] || ours=yes
 done
 [ -n "$ours" ] || { echo "$f was changed by somebody else since: it is left as it is" >&2; exit 1; }
-v=$(printf '%s\n' "$now" | sed -n 's/^  config_version: //p')
 put() {
 	v=$((v + 1)) n=0
 	until printf '%s\n\n' "$1" | sed "s/^  config_version: .*/  config_version: $v/" >$f.new && mv $f.new $f; do

@@ -257,11 +257,13 @@ func TestLinksArePutBack(t *testing.T) {
 		want    int // the version; 0 if the file is left alone
 		loaded  string
 		problem string
+		undone  bool
 	}{
 		{name: "a new link", m: added, done: 1, want: 5, loaded: "5\n"},
 		{name: "another address", m: moved, done: 2, want: 7, loaded: "6\n7\n"},
 		{name: "broken off while the link was out", m: moved, done: 1, want: 6, loaded: "5\n6\n"},
 		{name: "broken off before anything was written", m: moved},
+		{name: "undone already, in a version above", m: added, undone: true},
 		{name: "changed by somebody else", m: added, done: 1, edit: "# mine\n", problem: "was changed by somebody else since: it is left as it is"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -278,6 +280,9 @@ func TestLinksArePutBack(t *testing.T) {
 				}
 			}
 			text += test.edit
+			if test.undone {
+				text = strings.Replace(text, "config_version: 3", "config_version: 9", 1)
+			}
 			for name, content := range map[string]string{file: text, filepath.Join(dir, "loaded"): ""} {
 				if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 					t.Fatal(err)

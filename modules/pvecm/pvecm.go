@@ -76,7 +76,8 @@ The change is guarded: unless every node has loaded it, has a quorum and reaches
 that made it puts the old links back, in a version above. It refuses: a cluster without quorum or with a node offline; a node without an address on the link, or
 with one that is not its own; the only link; a change while no other link connects all nodes; and, where a link goes, even for a moment, high
 availability that is armed. Adding a link needs no disarming: it takes nothing away. Comments in corosync.conf are lost, as with any command
-of Proxmox VE that writes it. If the node that makes the change restarts meanwhile, the change stays; run the task again.
+of Proxmox VE that writes it. Putting the old links back needs a quorum as well; without one the node tries for two minutes, and leaves the file as it
+is. It does so even if it is restarted meanwhile, a minute after. What somebody else has written since is left alone.
 
 **remove** deletes a node that is switched off for good, from a member that remains, and then what Proxmox VE leaves of it:
 its folder below /etc/pve/nodes, root's keys, and its empty bucket in the CRUSH map. It refuses, with what to do and in which
