@@ -3,10 +3,13 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"strings"
 	"testing"
+	"time"
 
 	"hlplay/engine/lab/nspawn"
+	"hlplay/engine/nodestate"
 )
 
 // TestGuard locks everybody out of real sshd: the node lets them in again by itself, by systemd's timer, and when it is restarted
@@ -42,4 +45,34 @@ func TestGuard(t *testing.T) {
 		t.Errorf("the node was not restarted: its boot id is %s as before (%v)", id, err)
 	}
 	r.run(t, "guard.hcl", "-e", "users=root").wantUnchanged(t, "the run after that")
+}
+
+// TestGuardOutlivesRestart restarts a node that is to undo what outlives that, such as a change of what a cluster shares. The node does
+// so by a timer that begins anew, once what it needs is there.
+func TestGuardOutlivesRestart(t *testing.T) {
+	n := startNodes(t, "node1")
+	node := n.List[0]
+	u := nodestate.Undo{ID: rand.Text(), Task: "links", Within: time.Hour, Outlives: true, Commands: [][]string{{"sh", "-c", "systemctl is-active multi-user.target >/root/undone"}}}
+	q, err := u.Arm()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := node.Exec(t.Context(), append([]string{"sh", "-c", q.Script, "sh"}, q.Args...)...); err != nil {
+		t.Fatalf("arming: %v\n%s", err, out)
+	}
+	before, err := node.BootID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = node.Exec(t.Context(), "systemctl", "reboot") // it may end what asks for it
+	for id := before; id == before || id == ""; {        // bounded by the test's own deadline
+		time.Sleep(time.Second)
+		id, _ = node.BootID(t.Context())
+	}
+	wantOn(t, node, "cd "+nodestate.Dir+"/undo/"+u.ID+" && echo armed; ls /root/undone 2>&1", "armed\nls: cannot access '/root/undone': No such file or directory")
+	for done := ""; done == ""; {
+		time.Sleep(time.Second)
+		done, _ = node.Exec(t.Context(), "cat", "/root/undone")
+	}
+	wantOn(t, node, "cat /root/undone; ls /etc/systemd/system /etc/systemd/system/*.wants | grep hlplay", "active")
 }
