@@ -252,36 +252,11 @@ func (m *Module) existing(ctx context.Context, h modules.Host, have pve.GuestCon
 	if len(drift) > 0 {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("%s: %s; not changed", have.Label(m.ID), strings.Join(drift, "; ")))
 	}
-	later := m.waiting(have)
-	if len(set) == 0 && len(grow) == 0 && m.State == "" {
-		plan.Notes = append(plan.Notes, m.waits(have, later)...)
-		return plan, nil
-	}
-	on, err := pve.HostOf(ctx, h, have.Node)
-	if err != nil {
-		return modules.Plan{}, fmt.Errorf("%s is on %s, where it has to be changed: %w", have.Label(m.ID), have.Node, err)
-	}
-	power := pve.Power{ID: m.ID, On: m.State == "started", Timeout: m.Timeout}
-	var off []modules.Step
-	if m.State == "stopped" { // first, so that nothing has to wait
-		if off, err = power.Plan(ctx, h, on, have); err != nil {
-			return modules.Plan{}, err
-		}
-	}
-	change := change{m: m, h: h, on: on, after: have, off: m.State == "stopped"}
-	steps, pending, err := change.plan(ctx, set, grow)
+	change := pve.GuestChange{ID: m.ID, Form: &form, Want: m.wanted(), Hot: isHot, Host: h, After: have}
+	steps, notes, err := change.Switched(ctx, set, grow, m.State, m.Timeout)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	var start []modules.Step
-	if m.State == "started" {
-		if start, err = power.Plan(ctx, h, on, change.after); err != nil {
-			return modules.Plan{}, err
-		}
-	}
-	plan.Steps = slices.Concat(off, steps, start)
-	if len(start) == 0 { // which is what they wait for
-		plan.Notes = append(plan.Notes, m.waits(have, append(later, pending...))...)
-	}
+	plan.Steps, plan.Notes = steps, append(plan.Notes, notes...)
 	return plan, nil
 }

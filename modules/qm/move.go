@@ -14,15 +14,15 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// moveDisks plans to move disks of an existing machine.
-func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestConfig) ([]modules.Step, error) {
+// moveDisks plans to move disks of an existing machine. It returns the machine's configuration after that, too.
+func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestConfig) ([]modules.Step, pve.GuestConfig, error) {
 	var steps []modules.Step
 	config := have
 	for _, slot := range slices.Sorted(maps.Keys(m.Move)) {
 		target := m.Move[slot]
 		disk, ok := have.Options[slot]
 		if !ok {
-			return nil, fmt.Errorf("move.%s: virtual machine %d has no such disk; it has: %s", slot, m.ID, strings.Join(disksOf(have), ", "))
+			return nil, have, fmt.Errorf("move.%s: virtual machine %d has no such disk; it has: %s", slot, m.ID, strings.Join(disksOf(have), ", "))
 		}
 		parts := pve.PropertiesOf(disk, "file")
 		storage, _, onStorage := strings.Cut(parts["file"], ":")
@@ -30,28 +30,28 @@ func (m *Module) moveDisks(ctx context.Context, h modules.Host, have pve.GuestCo
 		case onStorage && storage == target:
 			continue
 		case parts["media"] == "cdrom":
-			return nil, fmt.Errorf("move.%s: it is a CD drive of virtual machine %d (%s), which cannot be moved", slot, m.ID, disk)
+			return nil, have, fmt.Errorf("move.%s: it is a CD drive of virtual machine %d (%s), which cannot be moved", slot, m.ID, disk)
 		case !onStorage || strings.HasPrefix(parts["file"], "/"):
-			return nil, fmt.Errorf("move.%s: virtual machine %d has a device of %s there (%s), which is not on a storage", slot, m.ID, have.Node, disk)
+			return nil, have, fmt.Errorf("move.%s: virtual machine %d has a device of %s there (%s), which is not on a storage", slot, m.ID, have.Node, disk)
 		case have.Options["lock"] != "":
-			return nil, fmt.Errorf("virtual machine %d is locked (%s): wait for the operation to finish, or resolve the lock by hand, and run again", m.ID, have.Options["lock"])
+			return nil, have, fmt.Errorf("virtual machine %d is locked (%s): wait for the operation to finish, or resolve the lock by hand, and run again", m.ID, have.Options["lock"])
 		}
 		if err := checkStorage(ctx, h, "move."+slot, target, have.Node); err != nil {
-			return nil, err
+			return nil, have, err
 		}
 		on, err := pve.HostOf(ctx, h, have.Node)
 		if err != nil {
-			return nil, fmt.Errorf("virtual machine %d is on %s, where its disks must be moved: %w", m.ID, have.Node, err)
+			return nil, have, fmt.Errorf("virtual machine %d is on %s, where its disks must be moved: %w", m.ID, have.Node, err)
 		}
 		if err := pve.Writable(ctx, on); err != nil {
-			return nil, err
+			return nil, have, err
 		}
 		config.Options = maps.Clone(config.Options)
 		config.Options[slot] = moved(disk, target)
 		steps = append(steps, m.moveDisk(h, on, slot, disk, config))
 		config.Digest = "" // a different one from now on
 	}
-	return steps, nil
+	return steps, config, nil
 }
 
 // moveDisk returns the step that moves one disk. The source remains as an unused disk of the machine, in case the copy turns

@@ -72,7 +72,7 @@ func TestMoveRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&Module{ID: 100, Move: map[string]string{"scsi0": "vm-disks"}}).Plan(t.Context(), host("pve1", pve.GuestConfig{})); err == nil || !strings.Contains(err.Error(), "there is no guest 100, and the task only moves disks of an existing one") {
+	if _, err := (&Module{ID: 100, Move: map[string]string{"scsi0": "vm-disks"}}).Plan(t.Context(), host("pve1", pve.GuestConfig{})); err == nil || !strings.Contains(err.Error(), "there is no guest 100, and the task only changes an existing one") {
 		t.Errorf("a machine that is not there: error %v", err)
 	}
 }

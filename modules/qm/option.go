@@ -1,7 +1,6 @@
 package qm
 
 import (
-	"maps"
 	"regexp"
 	"strings"
 
@@ -44,11 +43,4 @@ func cardOf(text string) map[string]string {
 		card["macaddr"] = strings.ToUpper(mac)
 	}
 	return card
-}
-
-// drift lists how a machine differs from the task, but for the devices that the task replaces by mappings.
-func (m *Module) drift(have pve.GuestConfig) []string {
-	want := m.wanted()
-	maps.DeleteFunc(want, func(key, _ string) bool { return m.replaces(key, have) })
-	return form.Drift(have, want)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -29,6 +30,8 @@ type Module struct {
 	Net     map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"virtio,bridge=vmbr0\"."`
 	Options map[string]string `hcl:"options,optional" doc:"Other options of qm(1), without leading dashes: ostype, scsihw, boot, …."`
 	Start   bool              `hcl:"start,optional" default:"false" doc:"Start the machine after creating it. High availability starts its resources itself."`
+	State   string            `hcl:"state,optional" enum:"started,stopped" doc:"Whether it runs. Without it, the state is left alone."`
+	Timeout time.Duration     `hcl:"timeout,optional" default:"\"3m\"" doc:"How long it may take to shut down. After that the task fails; the machine is not killed."`
 }
 
 // result is the registered result.
@@ -43,8 +46,13 @@ var Spec = modules.Spec{
 	Aliases: []string{"proxmox_kvm"},
 	Summary: "A virtual machine, created if its id is free",
 	Doc: `The machine is created on the named host if no guest of the cluster has its id. An existing machine with that id is recognised by its
-name. Differences in memory, cores and other settings are only noted, never changed, because a running guest depends on them; the
-exceptions follow. A guest with the same id and another name is refused.
+name. A guest with the same id and another name is refused.
+
+Differences in memory, cores, sockets, onboot, startup, protection, description and tags are changed. A running machine gets memory, cores and
+sockets at its next start, and every run notes that until then; the module never restarts the machine for that. A disk that is smaller than the task
+says is grown, also while the machine runs; the file system in it is not. Other differences are only noted, because the machine depends on
+them: the network, other options, disks that are larger or on another storage, and memory and processors that are plugged in while it runs (hotplug).
+Exceptions follow.
 
 **options** that give a mapping (` + "`hostpci0 = \"mapping=gpu,pcie=1\"`, `usb0 = \"mapping=stick\"`" + `) replace the raw device that an existing machine has there. A
 running machine keeps it until its next cold start, and every run notes that until then; a USB device is exchanged immediately if USB hotplug
@@ -52,6 +60,8 @@ is enabled for the machine. A mapping is refused if it has no device on the mach
 
 **move** moves disks to other storages, on the machine's node, even while it runs. The source stays with the machine as an unused disk; a note
 says how to remove it. To move disks only, the id is enough.
+
+**state** starts the machine, or shuts it down cleanly. If it is highly available, the HA manager does so.
 
 Nothing is ever destroyed.`,
 	Example: `task "a virtual machine" {
@@ -88,16 +98,22 @@ func (m *Module) Validate() error {
 	if m.ID < 100 || m.ID > 999999999 {
 		return &modules.ArgumentError{Argument: "id", Problem: strconv.Itoa(m.ID), Want: "100 to 999999999"}
 	}
-	if m.Name == "" && (m.Node != "" || m.Memory != nil || m.Cores != nil || len(m.Disks)+len(m.Net)+len(m.Options) > 0 || m.Start || len(m.Move) == 0) {
-		return &modules.ArgumentError{Argument: "name", Problem: "not given", Want: "expected the name of the machine, unless the task only moves disks"}
+	if m.Name == "" && (m.Node != "" || m.Memory != nil || m.Cores != nil || len(m.Disks)+len(m.Net)+len(m.Options) > 0 || m.Start || len(m.Move) == 0 && m.State == "") {
+		return &modules.ArgumentError{Argument: "name", Problem: "not given", Want: "expected the name of the machine, unless the task only moves disks or sets the state"}
 	}
 	if m.Name != "" {
 		if err := pve.CheckGuestName("name", m.Name); err != nil {
 			return err
 		}
 	}
-	if m.Node == "" && m.Name != "" && len(m.Move) == 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Options)), m.maps) {
+	if m.Node == "" && m.Name != "" && len(m.Move) == 0 && m.State == "" && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Options)), m.maps) {
 		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "expected the inventory name of a host"}
+	}
+	if m.Timeout < 0 {
+		return &modules.ArgumentError{Argument: "timeout", Problem: "negative", Want: "expected a duration such as \"3m\""}
+	}
+	if m.Start && m.State == "stopped" {
+		return &modules.ArgumentError{Argument: "start", Problem: "the task also sets the state to stopped", Want: "give only one of them"}
 	}
 	if m.Memory != nil && *m.Memory < 16 {
 		return &modules.ArgumentError{Argument: "memory", Problem: strconv.Itoa(*m.Memory), Want: "at least 16 MiB"}
@@ -174,7 +190,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	switch {
 	case m.Name == "":
-		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task only moves disks of an existing one", m.ID)
+		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task only changes an existing one", m.ID)
 	case m.Node == "":
 		return modules.Plan{}, fmt.Errorf("there is no guest %d, and the task does not set the node to create it on", m.ID)
 	}
@@ -194,14 +210,21 @@ func (m *Module) existing(ctx context.Context, h modules.Host, have pve.GuestCon
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	moved, err := m.moveDisks(ctx, h, after)
+	moved, after, err := m.moveDisks(ctx, h, after)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	plan := modules.Plan{Data: data(m.ID, have.Node), Steps: append(mapped, moved...), Notes: append(notes, m.leftBehind(have)...)}
-	if drift := m.drift(have); len(drift) > 0 {
+	plan := modules.Plan{Data: data(m.ID, have.Node), Notes: append(notes, m.leftBehind(have)...)}
+	set, grow, drift := m.differences(have)
+	if len(drift) > 0 {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("virtual machine %d: %s; not changed", m.ID, strings.Join(drift, "; ")))
 	}
+	change := pve.GuestChange{ID: m.ID, Form: &form, Want: m.changes(), Hot: isHot, Host: h, After: after}
+	steps, waits, err := change.Switched(ctx, set, grow, m.State, m.Timeout)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan.Steps, plan.Notes = slices.Concat(mapped, moved, steps), append(plan.Notes, waits...)
 	return plan, nil
 }
 
@@ -238,7 +261,16 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	}
 	summary := fmt.Sprintf("create virtual machine %d (%s) on %s: %d MiB, %s%s", m.ID, m.Name, node, memory, plural.Of(cores, "core"), m.diskText())
 	config := pve.GuestConfig{Guest: pve.Guest{Node: node, Type: "qemu"}, Options: want}
-	return modules.Plan{Steps: []modules.Step{pve.Create(summary, h, target, m.ID, config, guests, argv)}, Data: data(m.ID, node)}, nil
+	plan := modules.Plan{Steps: []modules.Step{pve.Create(summary, h, target, m.ID, config, guests, argv)}, Data: data(m.ID, node)}
+	if m.State == "started" && !m.Start {
+		config.Exists = true
+		start, err := pve.Power{ID: m.ID, On: true}.Plan(ctx, h, target, config)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		plan.Steps = append(plan.Steps, start...)
+	}
+	return plan, nil
 }
 
 func (m *Module) diskText() string {

@@ -75,10 +75,10 @@ func TestExisting(t *testing.T) {
 		t.Errorf("the machine is there, wherever it runs now: %v, notes %v, %v", modulestest.Summaries(plan), plan.Notes, err)
 	}
 	m := module()
-	*m.Memory = 4096
+	m.Net = map[string]string{"net0": "virtio,bridge=vmbr1"}
 	m.Disks = map[string]string{"scsi0": "local:32"}
 	plan, err = m.Plan(context.Background(), host("pve1", existing("sso")))
-	if err != nil || len(plan.Steps) != 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "memory") || !strings.Contains(plan.Notes[0], "scsi0") {
+	if err != nil || len(plan.Steps) != 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "net0") || !strings.Contains(plan.Notes[0], "scsi0") {
 		t.Errorf("drift is a note, not a step: %v, notes %v, %v", modulestest.Summaries(plan), plan.Notes, err)
 	}
 }

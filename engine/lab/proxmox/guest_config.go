@@ -93,8 +93,15 @@ func (g guest) word() string {
 }
 
 // unplugged reports whether a change of an option has to wait until a running guest is started next: a PCI device is never exchanged
-// while the guest runs, a USB device if its hotplug is on (PVE::QemuServer, vmconfig_hotplug_pending).
+// while the guest runs, nor the number of its processors, a USB device and memory only if their hotplug is on (PVE::QemuServer,
+// vmconfig_hotplug_pending). Of other options the lab does not know it.
 func unplugged(key string, keys map[string]string) bool {
+	switch key {
+	case "cores", "sockets":
+		return true
+	case "memory":
+		return !strings.Contains(keys["hotplug"], "memory")
+	}
 	usb := strings.HasPrefix(key, "usb") && strings.Contains(or(keys["hotplug"], "network,disk,usb"), "usb") && hotUSB[keys["ostype"]]
 	return passedThrough.MatchString(key) && !usb
 }

@@ -49,7 +49,7 @@ func qmCommands() []perlCommand {
 		{name: "start", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("start", true)},
 		{name: "stop", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"skiplock": boolean}, checks: vmid, run: guestPower("stop", false)},
 		{name: "guest cmd", args: []string{"vmid", "command"}, usage: "<vmid> <command>", checks: map[string]check{"vmid": vmid["vmid"], "command": oneOf("ping")}, run: qmGuestCommand},
-		{name: "shutdown", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", checks: vmid, run: guestPower("shutdown", false)},
+		{name: "shutdown", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"timeout": integer(0, 0), "forceStop": boolean, "keepActive": boolean, "skiplock": boolean}, checks: vmid, run: guestPower("shutdown", false)},
 		{name: "destroy", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"purge": boolean, "skiplock": boolean, "destroy-unreferenced-disks": boolean}, checks: vmid, run: qmDestroy},
 	}...)
 }
