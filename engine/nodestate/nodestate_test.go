@@ -46,7 +46,11 @@ func (n *node) here(q remote.Query) remote.Query {
 func (n *node) again() {
 	n.t.Helper()
 	n.Conn.Close()
-	for n.Conn = remote.Local("node"); n.state().Lock != nil && n.state().Lock.Alive; { // bounded by the test's own deadline
+	n.Conn = remote.Local("node")
+	for { // bounded by the test's own deadline
+		if lock := n.state().Lock; lock == nil || !lock.Alive {
+			return
+		}
 		time.Sleep(time.Millisecond)
 	}
 }
