@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"engine/lsp":       {"engine/hclfile", "engine/inventory", "engine/lang", "engine/observe", "engine/project", "engine/secret", "modules"},
 	"engine/nodestate": {"engine/observe", "engine/remote"},
 	"engine/observe":   {"engine/defect", "engine/remote", "engine/suggest"},
+	"engine/pattern":   {},
 	"engine/plan":      {"engine/journal", "engine/localfile", "engine/report", "engine/run", "modules"},
 	"engine/plural":    {},
 	"engine/project":   {"engine/hclfile", "engine/localfile", "engine/suggest"},
@@ -134,6 +135,9 @@ func TestImportsPointOneWay(t *testing.T) {
 				continue
 			}
 			checked++
+			if own == "engine/pattern" { // it stands in for package regexp, for everybody
+				continue
+			}
 			if !slices.ContainsFunc(may, func(pattern string) bool { return fits(own, pattern) }) {
 				t.Errorf("%s imports %s; %s may import %s", name, own, folder, strings.Join(may, ", "))
 			}

@@ -128,7 +128,7 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 	for _, h := range found.Hosts {
 		at := lineRange(h.File, h.Line)
 		switch {
-		case !hostName().MatchString(h.Name):
+		case !hostName.MatchString(h.Name):
 			d.errorf(at, "Invalid host name", "%q is not a host name. Host names consist of letters, digits, \".\", \"_\" and \"-\", and begin with a letter, a digit or \"_\".", h.Name)
 			continue
 		case slices.ContainsFunc(d.hosts, func(o *hostDecl) bool { return o.name == h.Name }):

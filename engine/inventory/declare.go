@@ -2,12 +2,12 @@ package inventory
 
 import (
 	"maps"
-	"regexp"
 	"slices"
-	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/engine/pattern"
 )
 
 // The groups that exist without being declared.
@@ -94,14 +94,14 @@ func (d *declarations) addDefaults(block *hclsyntax.Block) {
 }
 
 // hostName matches names that can be used in patterns and cannot be mistaken for an option of a program.
-var hostName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\pL\pN_][\pL\pN\pM_.-]*$`) })
+var hostName = pattern.New(`^[\pL\pN_][\pL\pN\pM_.-]*$`)
 
 func (d *declarations) addHost(block *hclsyntax.Block) (member, bool) {
 	name, ok := d.label(block, "host")
 	if !ok {
 		return member{}, false
 	}
-	if !hostName().MatchString(name) {
+	if !hostName.MatchString(name) {
 		d.errorf(block.LabelRanges[0], "Invalid host name", "%q is not a host name. Host names consist of letters, digits, \".\", \"_\" and \"-\", and begin with a letter, a digit or \"_\".", name)
 		return member{}, false
 	}

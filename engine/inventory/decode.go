@@ -7,13 +7,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/gocty"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/secret"
 )
 
@@ -212,7 +212,7 @@ func (d *decoder) login(attr *hclsyntax.Attribute) *string {
 }
 
 // hostLabel matches a label of a DNS name, with underscores as RFC 2181 permits.
-var hostLabel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`) })
+var hostLabel = pattern.New(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
 
 func (d *decoder) address(attr *hclsyntax.Attribute) *string {
 	s := d.nonEmpty(attr)
@@ -245,7 +245,7 @@ func addressProblem(s string) string {
 	}
 	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
 	for _, label := range labels {
-		if !hostLabel().MatchString(label) {
+		if !hostLabel.MatchString(label) {
 			return "the labels of a name consist of letters, digits and hyphens"
 		}
 	}

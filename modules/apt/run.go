@@ -3,12 +3,11 @@ package apt
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
@@ -76,21 +75,16 @@ func (m *Module) run(sources []observe.TextFile, argv []string) modules.Run {
 }
 
 var (
-	lockHolder   = lazy(`Could not get lock (\S+?)\.? It is held by process (\d+)(?: \(([^)]*)\))?`)
-	lockPath     = lazy(`(?:Could not get lock|Unable to lock directory) (\S+)`)
-	lockRefused  = lazy(`Unable to acquire the dpkg frontend lock \((\S+)\)`)
-	unauthorized = lazy(`(?:Failed to fetch|Err:\d+) (https?://\S+)[^\n]*\s401\s+Unauthorized`)
-	conflict     = lazy(`Conflicting values set for option Signed-By regarding source (\S+) (\S+):`)
-	dpkgLock     = lazy(`dpkg: error: (.* lock) (?:is|was) locked by another process with pid (\d+)`)
-	noKey        = lazy(`NO_PUBKEY ([0-9A-F]+)`)
-	unresolved   = lazy(`(?:Could not resolve|Temporary failure resolving) '([^']+)'`)
-	unconfigured = lazy(`(?m)^dpkg: error processing package (\S+) \(--configure\)`)
+	lockHolder   = pattern.New(`Could not get lock (\S+?)\.? It is held by process (\d+)(?: \(([^)]*)\))?`)
+	lockPath     = pattern.New(`(?:Could not get lock|Unable to lock directory) (\S+)`)
+	lockRefused  = pattern.New(`Unable to acquire the dpkg frontend lock \((\S+)\)`)
+	unauthorized = pattern.New(`(?:Failed to fetch|Err:\d+) (https?://\S+)[^\n]*\s401\s+Unauthorized`)
+	conflict     = pattern.New(`Conflicting values set for option Signed-By regarding source (\S+) (\S+):`)
+	dpkgLock     = pattern.New(`dpkg: error: (.* lock) (?:is|was) locked by another process with pid (\d+)`)
+	noKey        = pattern.New(`NO_PUBKEY ([0-9A-F]+)`)
+	unresolved   = pattern.New(`(?:Could not resolve|Temporary failure resolving) '([^']+)'`)
+	unconfigured = pattern.New(`(?m)^dpkg: error processing package (\S+) \(--configure\)`)
 )
-
-// lazy returns a pattern that is compiled when it is first needed: most runs see none of these messages.
-func lazy(pattern string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
-}
 
 // explain translates apt's messages into what is wrong and what to do. It returns nil if there is nothing to add to
 // the usual report.
@@ -98,48 +92,48 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 	text := string(stderr)
 	problem := problemOf(stdout, stderr)
 	locked := text
-	if lockRefused().MatchString(text) {
+	if lockRefused.MatchString(text) {
 		// An apt that waits for the lock says on standard output who holds it, and does not repeat that at the end.
 		locked += string(stdout)
 	}
 	switch {
-	case lockHolder().MatchString(locked):
-		all := lockHolder().FindAllStringSubmatch(locked, -1)
+	case lockHolder.MatchString(locked):
+		all := lockHolder.FindAllStringSubmatch(locked, -1)
 		f := all[len(all)-1]
 		holder := "process " + f[2]
 		if f[3] != "" {
 			holder += " (" + f[3] + ")"
 		}
 		return fmt.Errorf("the package manager is in use: %s held %s for more than %s; wait for it to finish, or increase lock_timeout", holder, f[1], waited)
-	case lockPath().MatchString(text):
-		return fmt.Errorf("the package manager is in use: another process held %s for more than %s; find it with `fuser -v %[1]s`, or increase lock_timeout", lockPath().FindStringSubmatch(text)[1], waited)
-	case lockRefused().MatchString(text):
-		return fmt.Errorf("the package manager is in use: another process held %s for more than %s; find it with `fuser -v %[1]s`, or increase lock_timeout", lockRefused().FindStringSubmatch(text)[1], waited)
-	case dpkgLock().MatchString(text):
-		f := dpkgLock().FindStringSubmatch(text)
+	case lockPath.MatchString(text):
+		return fmt.Errorf("the package manager is in use: another process held %s for more than %s; find it with `fuser -v %[1]s`, or increase lock_timeout", lockPath.FindStringSubmatch(text)[1], waited)
+	case lockRefused.MatchString(text):
+		return fmt.Errorf("the package manager is in use: another process held %s for more than %s; find it with `fuser -v %[1]s`, or increase lock_timeout", lockRefused.FindStringSubmatch(text)[1], waited)
+	case dpkgLock.MatchString(text):
+		f := dpkgLock.FindStringSubmatch(text)
 		return fmt.Errorf("the package manager is in use: process %s held the %s for more than %s; wait for it to finish, or increase lock_timeout", f[2], f[1], waited)
 	case strings.Contains(text, "No space left on device"), strings.Contains(text, "You don't have enough free space"):
 		return fmt.Errorf("a file system is full (see `df -h / /boot /var`): free some space, for example with `apt-get clean`, and run again; apt reported: %s", first(text, "No space left on device", "enough free space"))
 	case protectedIn(text) != nil:
 		p := protectedIn(text)
 		return fmt.Errorf("apt would have removed %s, and %s prevented it: nothing was done; %s, and leave the hook in place; apt reported: %s", p.Name, p.Protection.By, p.Protection.Cause, first(text, p.Protection.Mark))
-	case unauthorized().MatchString(text):
-		uri := unauthorized().FindStringSubmatch(text)[1]
+	case unauthorized.MatchString(text):
+		uri := unauthorized.FindStringSubmatch(text)[1]
 		where := "the file in /etc/apt/sources.list.d that lists it"
 		if f := fileOf(sources, uri); f != "" {
 			where = f
 		}
 		return fmt.Errorf("%s answers 401 Unauthorized: an enterprise repository needs a subscription; disable %s: repository { name = %q, enabled = false }", host(uri), where, stem(where))
-	case conflict().MatchString(text):
-		f := conflict().FindStringSubmatch(text)
+	case conflict.MatchString(text):
+		f := conflict.FindStringSubmatch(text)
 		return signedTwice(f[1], f[2], sources)
-	case noKey().MatchString(text):
-		return fmt.Errorf("a repository is signed with key %s, which this host does not have: add it with key { … } and set signed_by to its path; apt reported: %s", noKey().FindStringSubmatch(text)[1], oneLine(problem))
+	case noKey.MatchString(text):
+		return fmt.Errorf("a repository is signed with key %s, which this host does not have: add it with key { … } and set signed_by to its path; apt reported: %s", noKey.FindStringSubmatch(text)[1], oneLine(problem))
 	case strings.Contains(text, "dpkg was interrupted"):
 		return fmt.Errorf("an earlier run of dpkg was interrupted: run `dpkg --configure -a` on the host, resolve any errors that it reports, and run again")
-	case unresolved().MatchString(text):
-		return fmt.Errorf("the host cannot resolve %s: check /etc/resolv.conf and the network, then run again", unresolved().FindStringSubmatch(text)[1])
-	case unconfigured().MatchString(text + "\n" + string(stdout)):
+	case unresolved.MatchString(text):
+		return fmt.Errorf("the host cannot resolve %s: check /etc/resolv.conf and the network, then run again", unresolved.FindStringSubmatch(text)[1])
+	case unconfigured.MatchString(text + "\n" + string(stdout)):
 		return unconfiguredError(text+"\n"+string(stdout), problem)
 	case strings.Contains(text, heldChanged):
 		return fmt.Errorf("a package is on hold on this host: see `apt-mark showhold`, and release it with `apt-mark unhold` if the hold is not intended")
@@ -158,7 +152,7 @@ func signedTwice(uri, suite string, sources []observe.TextFile) error {
 // explained adds to the error of a query the files that define the repository that apt complains about: apt itself
 // names a file only if it cannot parse a line of it.
 func explained(ctx context.Context, h modules.Host, err error) error {
-	f := conflict().FindStringSubmatch(fmt.Sprint(err))
+	f := conflict.FindStringSubmatch(fmt.Sprint(err))
 	if err == nil || f == nil {
 		return err
 	}
@@ -183,7 +177,7 @@ func protectedIn(text string) *modules.Package {
 // advice is known.
 func unconfiguredError(text, problem string) error {
 	var names []string
-	for _, f := range unconfigured().FindAllStringSubmatch(text, -1) {
+	for _, f := range unconfigured.FindAllStringSubmatch(text, -1) {
 		names = append(names, f[1])
 	}
 	hint := "see `journalctl -b` for the cause"

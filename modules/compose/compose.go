@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
@@ -91,9 +91,9 @@ type Project struct {
 const absent = "absent"
 
 var (
-	nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	nameForm = pattern.New(`^[a-z0-9][a-z0-9_-]*$`)
 	// overrideForm is a file that Compose adds to the main one if it looks for both itself.
-	overrideForm = regexp.MustCompile(`^(docker-)?compose\.override\.ya?ml$`)
+	overrideForm = pattern.New(`^(docker-)?compose\.override\.ya?ml$`)
 	// mainFiles are the names under which Compose looks for a project's file.
 	mainFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}
 )

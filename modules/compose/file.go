@@ -6,11 +6,12 @@ import (
 	"maps"
 	"path"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"hlplay/engine/pattern"
 )
 
 // file is what the module knows of a project's file.
@@ -220,8 +221,8 @@ func within(paths []string, directory, file string) bool {
 func (s service) same(other service) bool { return reflect.DeepEqual(s.raw, other.raw) }
 
 var (
-	imageForm  = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$`)
-	digestForm = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
+	imageForm  = pattern.New(`^[a-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$`)
+	digestForm = pattern.New(`@sha256:[0-9a-f]{64}$`)
 )
 
 // pinned returns why a reference to an image does not always name the same version; empty if it does.

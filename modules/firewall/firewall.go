@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/pve"
@@ -88,7 +88,7 @@ const (
 )
 
 // nameForm is what a comment of nft may contain without being quoted itself.
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$`)
+var nameForm = pattern.New(`^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$`)
 
 // Validate implements modules.Validator.
 func (m *firewall) Validate() error {

@@ -3,10 +3,10 @@ package firewall
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/session"
@@ -78,7 +78,7 @@ var sessions = &observe.Kind[session.Session]{
 func replacing(table string) string { return "table inet hlplay\ndelete table inet hlplay\n" + table }
 
 // includeLine matches a line that includes files, which may be given by a pattern.
-var includeLine = regexp.MustCompile(`^\s*include\s+["']([^"']+)["']\s*;?\s*(?:#.*)?$`)
+var includeLine = pattern.New(`^\s*include\s+["']([^"']+)["']\s*;?\s*(?:#.*)?$`)
 
 const include = `include "` + rules + `"`
 

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
@@ -108,10 +108,10 @@ type rule struct {
 }
 
 var (
-	interfaceForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$`) // also the name of a unit's instance and of files
-	endpointForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)        // a host name; addresses are parsed
-	wordForm        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]*$`)
-	fingerprintForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	interfaceForm   = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$`) // also the name of a unit's instance and of files
+	endpointForm    = pattern.New(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)        // a host name; addresses are parsed
+	wordForm        = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9_.:-]*$`)
+	fingerprintForm = pattern.New(`^[0-9a-f]{64}$`)
 )
 
 // bad returns the error of an argument.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/network/interfaces"
 )
@@ -57,7 +57,7 @@ func readOthers(ctx context.Context, h modules.Host, text string) ([]interfaces.
 }
 
 // directoryName matches the names of the files that source-directory includes.
-var directoryName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var directoryName = pattern.New(`^[A-Za-z0-9_-]+$`)
 
 // matches returns the files that a source line includes.
 func matches(ctx context.Context, h modules.Host, s interfaces.Source) ([]string, error) {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/network/interfaces"
@@ -48,7 +48,7 @@ type linkConfig struct {
 }
 
 // macPattern matches a MAC address without its separators.
-var macPattern = regexp.MustCompile(`^[0-9a-f]{12}$`)
+var macPattern = pattern.New(`^[0-9a-f]{12}$`)
 
 // parseLinkFile parses a .link file.
 func parseLinkFile(f observe.TextFile) linkConfig {
@@ -231,7 +231,7 @@ func removeFormer(ctx context.Context, h modules.Host, configs []linkConfig, nam
 }
 
 // kernelName matches the names that the kernel gives to network cards, which systemd.link(5) warns of.
-var kernelName = regexp.MustCompile(`^eth[0-9]+$`)
+var kernelName = pattern.New(`^eth[0-9]+$`)
 
 // namedOtherwise reports whether a file gives a card its name by something else than a MAC address, by Path for example.
 func namedOtherwise(configs []linkConfig, name string) bool {

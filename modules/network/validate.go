@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/suggest"
 	"hlplay/modules"
 	"hlplay/modules/network/interfaces"
@@ -18,7 +18,7 @@ import (
 const longestName = 15
 
 // namePattern matches the interface names that the kernel, ifupdown2 and Proxmox VE all accept.
-var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
+var namePattern = pattern.New(`^[A-Za-z][A-Za-z0-9_.-]*$`)
 
 // reserved are the prefixes of the names that Proxmox VE gives to the interfaces of guests.
 var reserved = []string{"tap", "veth", "fwbr", "fwln", "fwpr"}
@@ -160,7 +160,7 @@ func didYouMean(name string, candidates []string) string {
 }
 
 // vidsPattern matches a list of VLAN IDs and ranges.
-var vidsPattern = regexp.MustCompile(`^[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?( [1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?)*$`)
+var vidsPattern = pattern.New(`^[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?( [1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?)*$`)
 
 func (m *Module) validBridges() error {
 	for _, b := range m.Bridges {

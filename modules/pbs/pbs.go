@@ -4,10 +4,10 @@ package pbs
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/pbs"
 	"hlplay/modules/internal/pve"
@@ -165,7 +165,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 }
 
 // names are those of datastores and jobs (PROXMOX_SAFE_ID_FORMAT).
-var names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{2,31}$`)
+var names = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{2,31}$`)
 
 func checkName(argument, name string) error {
 	return pve.CheckForm(names, argument, name, "3 to 32 letters, digits, dots, hyphens and underscores")

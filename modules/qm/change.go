@@ -2,9 +2,9 @@ package qm
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules/internal/pve"
 )
 
@@ -16,7 +16,7 @@ var hot = []string{"onboot", "startup", "protection", "description", "tags"}
 
 func isHot(key string, _ pve.GuestConfig) bool { return slices.Contains(hot, key) }
 
-var plugged = regexp.MustCompile(`\b(cpu|memory)\b`)
+var plugged = pattern.New(`\b(cpu|memory)\b`)
 
 // differences returns the options to set, the disks to grow with their new size in GiB, and what differs and is not changed. Where memory
 // and processors are plugged into the running machine, they are left to whoever set that up. Raw devices that the task replaces by

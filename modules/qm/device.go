@@ -4,17 +4,17 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 )
 
-var deviceSlot = regexp.MustCompile(`^(hostpci|usb)[0-9]+$`)
+var deviceSlot = pattern.New(`^(hostpci|usb)[0-9]+$`)
 
 // mapDevices plans to replace the raw devices of an existing machine by the mappings that the task names. It returns the machine's
 // configuration after that, and notes.

@@ -1,9 +1,9 @@
 package qm
 
 import (
-	"regexp"
 	"strings"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules/internal/pve"
 )
 
@@ -26,7 +26,7 @@ var form = pve.GuestForm{
 }
 
 // cardForm matches the model of a network device, which becomes a key if a MAC address follows it.
-var cardForm = regexp.MustCompile(`^(virtio|vmxnet3|rtl8139|pcnet|ne2k_(isa|pci)|i8255[0-9a-z]+|e1000[0-9a-z-]*)(=|$)`)
+var cardForm = pattern.New(`^(virtio|vmxnet3|rtl8139|pcnet|ne2k_(isa|pci)|i8255[0-9a-z]+|e1000[0-9a-z-]*)(=|$)`)
 
 func cardOf(text string) map[string]string {
 	card := pve.PropertiesOf(text, "model")

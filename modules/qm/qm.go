@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/plural"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
@@ -85,9 +85,9 @@ Nothing is ever destroyed.`,
 }
 
 var (
-	diskSlot  = regexp.MustCompile(`^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|ide[0-3]|efidisk0|tpmstate0)$`)
-	netSlot   = regexp.MustCompile(`^net([0-9]|[12][0-9]|3[01])$`)
-	optionKey = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	diskSlot  = pattern.New(`^(scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|ide[0-3]|efidisk0|tpmstate0)$`)
+	netSlot   = pattern.New(`^net([0-9]|[12][0-9]|3[01])$`)
+	optionKey = pattern.New(`^[a-z][a-z0-9_-]*$`)
 )
 
 // Scope implements modules.Scoped. IDs are unique in the cluster.
@@ -132,7 +132,7 @@ func (m *Module) Validate() error {
 	for _, group := range []struct {
 		argument string
 		values   map[string]string
-		form     *regexp.Regexp
+		form     *pattern.Regexp
 		want     string
 	}{
 		{"disks", m.Disks, diskSlot, "a slot such as scsi0, virtio0, sata0, ide2"},

@@ -3,12 +3,12 @@ package raid
 import (
 	"cmp"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -65,7 +65,7 @@ var arrays = &observe.Kind[[]array]{
 	Complete: complete,
 }
 
-var attributeForm = regexp.MustCompile(`^/sys/block/([^/:]+)/md/(?:dev-([^/:]+)/)?([a-z_]+):(.*)$`)
+var attributeForm = pattern.New(`^/sys/block/([^/:]+)/md/(?:dev-([^/:]+)/)?([a-z_]+):(.*)$`)
 
 // parseArrays parses lines of a path in /sys, a colon, and the file's content.
 func parseArrays(text string) []array {

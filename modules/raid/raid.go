@@ -4,12 +4,12 @@ package raid
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/blank"
 	"hlplay/modules/internal/conffile"
@@ -75,8 +75,8 @@ type raid struct {
 }
 
 var (
-	nameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,31}$`)
-	mailForm = regexp.MustCompile(`^[^\s#"]+$`)
+	nameForm = pattern.New(`^[A-Za-z][A-Za-z0-9_.-]{0,31}$`)
+	mailForm = pattern.New(`^[^\s#"]+$`)
 	// fewest is the smallest number of disks of each level.
 	fewest = map[string]int{"1": 2, "5": 3, "6": 4, "10": 2}
 )

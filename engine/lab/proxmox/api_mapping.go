@@ -2,33 +2,34 @@ package proxmox
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 // mappingKind is a kind of resource mapping: /cluster/mapping/KIND, stored in mapping/FILE.
 type mappingKind struct {
 	name, file string
 	// required and optional are the properties of a map, each with the format of its value.
-	required, optional map[string]*regexp.Regexp
+	required, optional map[string]*pattern.Regexp
 }
 
 var (
-	anyValue    = regexp.MustCompile(`.`)
-	deviceID    = regexp.MustCompile(`^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$`)
-	pciPath     = regexp.MustCompile(`^[a-fA-F0-9]{4,}:[a-fA-F0-9]{2}:[a-fA-F0-9]{2}(\.[a-fA-F0-9])?(;[a-fA-F0-9]{4,}:[a-fA-F0-9]{2}:[a-fA-F0-9]{2}(\.[a-fA-F0-9])?)*$`)
-	usbPath     = regexp.MustCompile(`^\d+-\d+(\.\d+)*$`)
-	wholeNumber = regexp.MustCompile(`^-?\d+$`)
-	configID    = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]+$`)
+	anyValue    = pattern.New(`.`)
+	deviceID    = pattern.New(`^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$`)
+	pciPath     = pattern.New(`^[a-fA-F0-9]{4,}:[a-fA-F0-9]{2}:[a-fA-F0-9]{2}(\.[a-fA-F0-9])?(;[a-fA-F0-9]{4,}:[a-fA-F0-9]{2}:[a-fA-F0-9]{2}(\.[a-fA-F0-9])?)*$`)
+	usbPath     = pattern.New(`^\d+-\d+(\.\d+)*$`)
+	wholeNumber = pattern.New(`^-?\d+$`)
+	configID    = pattern.New(`^[a-zA-Z][a-zA-Z0-9_-]+$`)
 )
 
 var mappingKinds = []mappingKind{
-	{name: "pci", file: "mapping/pci.cfg", required: map[string]*regexp.Regexp{"id": deviceID, "node": nodeName, "path": pciPath},
-		optional: map[string]*regexp.Regexp{"subsystem-id": deviceID, "iommugroup": wholeNumber, "description": anyValue}},
-	{name: "usb", file: "mapping/usb.cfg", required: map[string]*regexp.Regexp{"id": deviceID, "node": nodeName},
-		optional: map[string]*regexp.Regexp{"path": usbPath, "description": anyValue}},
-	{name: "dir", file: "mapping/directory.cfg", required: map[string]*regexp.Regexp{"node": nodeName, "path": anyValue}},
+	{name: "pci", file: "mapping/pci.cfg", required: map[string]*pattern.Regexp{"id": deviceID, "node": nodeName, "path": pciPath},
+		optional: map[string]*pattern.Regexp{"subsystem-id": deviceID, "iommugroup": wholeNumber, "description": anyValue}},
+	{name: "usb", file: "mapping/usb.cfg", required: map[string]*pattern.Regexp{"id": deviceID, "node": nodeName},
+		optional: map[string]*pattern.Regexp{"path": usbPath, "description": anyValue}},
+	{name: "dir", file: "mapping/directory.cfg", required: map[string]*pattern.Regexp{"node": nodeName, "path": anyValue}},
 }
 
 // mappingEndpoints are the API paths below /cluster/mapping.

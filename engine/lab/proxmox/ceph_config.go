@@ -2,8 +2,9 @@ package proxmox
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
+
+	"hlplay/engine/pattern"
 )
 
 // configOptions are the options that the monitors know, with their defaults; others are rejected.
@@ -14,7 +15,7 @@ var configOptions = map[string]string{
 	"public_network": "", "cluster_network": "", "mds_cache_memory_limit": "4294967296", "mgr/balancer/active": "true", "mgr/balancer/mode": "upmap", "osd_mclock_profile": "balanced", "mon_warn_on_pool_no_redundancy": "true",
 }
 
-var configTarget = regexp.MustCompile(`^(global|mon|mgr|osd|mds|client)(\..+)?$|^mon\.$`)
+var configTarget = pattern.New(`^(global|mon|mgr|osd|mds|client)(\..+)?$|^mon\.$`)
 
 func configCommands() []cephCommand {
 	return []cephCommand{

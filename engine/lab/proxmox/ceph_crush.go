@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 const createReplicatedUsage = "osd crush rule create-replicated <name> <root> <type> [<class>] :  create crush rule <name> for replicated pool to start from <root>, replicate across buckets of type <type>, use devices of type <class> (ssd or hdd)"
@@ -112,7 +114,7 @@ func ruleDump(_ *view, c *Ceph, args []string) reply {
 	return reply{value: all}
 }
 
-var goodName = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
+var goodName = pattern.New(`^[A-Za-z0-9._-]*$`)
 
 func ruleCreate(v *view, c *Ceph, args []string) reply {
 	names := []string{"name(<string(goodchars [A-Za-z0-9-_.])>)", "root(<string(goodchars [A-Za-z0-9-_.])>)", "type(<string(goodchars [A-Za-z0-9-_.])>)"}

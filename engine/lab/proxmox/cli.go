@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hlplay/engine/pattern"
 )
 
 // Command is one execution of a simulated program on a node.
@@ -202,7 +204,7 @@ func oneOf(values ...string) check {
 	}
 }
 
-var nodeName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
+var nodeName = pattern.New(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
 
 // Format problems end in a newline of their own, so an empty line follows them.
 func isNodeName(value string) string {
@@ -322,7 +324,7 @@ func findCommand(all []perlCommand, args []string, debian string) (perlCommand, 
 	return perlCommand{}, nil, false
 }
 
-var linkOption = regexp.MustCompile(`^link[0-7]$`)
+var linkOption = pattern.New(`^link[0-7]$`)
 
 func (p perlCommand) option(name string) (check, bool) {
 	if chk, ok := p.options[name]; ok {

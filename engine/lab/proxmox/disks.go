@@ -3,14 +3,15 @@ package proxmox
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 var (
-	diskKey    = regexp.MustCompile(`^(scsi|virtio|sata|ide|efidisk|tpmstate)\d+$`)
-	allocation = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9\-_.]*):(\d+)((?:,.*)?)$`)
+	diskKey    = pattern.New(`^(scsi|virtio|sata|ide|efidisk|tpmstate)\d+$`)
+	allocation = pattern.New(`^([a-zA-Z][a-zA-Z0-9\-_.]*):(\d+)((?:,.*)?)$`)
 )
 
 // allocate replaces "STORAGE:GIGABYTES" in a guest's options by new volumes, as qm create and qm set do.

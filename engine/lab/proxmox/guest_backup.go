@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"hlplay/engine/pattern"
 )
 
 // Backups in a directory of a node: vzdump, their list, and what restores them. An archive is the guest's configuration between two
@@ -23,8 +24,8 @@ const (
 )
 
 var (
-	archiveName = regexp.MustCompile(`/dump/(vzdump-(qemu|lxc)-(\d+)-[^/]+)$`)
-	ctDevice    = regexp.MustCompile(`^(rootfs|mp\d+)$`)
+	archiveName = pattern.New(`/dump/(vzdump-(qemu|lxc)-(\d+)-[^/]+)$`)
+	ctDevice    = pattern.New(`^(rootfs|mp\d+)$`)
 )
 
 // dumpFolder returns the directory of a storage's backups on a node.
@@ -263,7 +264,7 @@ func (c *Command) restoreFrom(kind string, a arguments, out io.Writer) error {
 }
 
 // macAddress matches the MAC address of a network card behind its model.
-var macAddress = regexp.MustCompile(`^(virtio|vmxnet3|rtl8139|e1000e?)=[0-9A-Fa-f:]+`)
+var macAddress = pattern.New(`^(virtio|vmxnet3|rtl8139|e1000e?)=[0-9A-Fa-f:]+`)
 
 // restoreVolume gives a device of a guest that is being restored a new volume.
 func (v *view) restoreVolume(db *Database, keys map[string]string, key string, d drive, a arguments) error {

@@ -4,8 +4,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 // formatGuest formats a guest's configuration file: the lines of the description as comments, then everything else.
@@ -131,9 +132,9 @@ func guestUnlock(c *Command, a arguments) int {
 }
 
 var (
-	netKey     = regexp.MustCompile(`^net\d+$`)
-	bareCard   = regexp.MustCompile(`^(model=)?(virtio|vmxnet3|rtl8139|e1000e?)(,|$)`)
-	deviceKey  = regexp.MustCompile(`^(net|scsi|virtio|sata|ide|hostpci|usb)\d+$`)
+	netKey     = pattern.New(`^net\d+$`)
+	bareCard   = pattern.New(`^(model=)?(virtio|vmxnet3|rtl8139|e1000e?)(,|$)`)
+	deviceKey  = pattern.New(`^(net|scsi|virtio|sata|ide|hostpci|usb)\d+$`)
 	guestFlags = map[string]bool{"onboot": true, "numa": true, "tablet": true, "protection": true, "acpi": true, "kvm": true, "freeze": true, "reboot": true, "autostart": true, "unprivileged": true, "console": true, "debug": true}
 	// guestNumbers are the other keys that the API returns as numbers.
 	guestNumbers = map[string]bool{"cores": true, "sockets": true, "vcpus": true, "balloon": true, "shares": true}

@@ -3,11 +3,12 @@ package proxmox
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"hlplay/engine/pattern"
 )
 
 // Command: qm disk, which moves and resizes the disks of a guest.
@@ -50,7 +51,7 @@ func (d drive) String() string {
 // size returns the size of a drive in bytes, or zero if its options do not contain it.
 func (d drive) size() int64 { return sizeOf(properties(d.options)["size"]) }
 
-var sizePattern = regexp.MustCompile(`^(\d+(?:\.\d+)?)([KMGT]?)$`)
+var sizePattern = pattern.New(`^(\d+(?:\.\d+)?)([KMGT]?)$`)
 
 func sizeOf(text string) int64 {
 	m := sizePattern.FindStringSubmatch(text)

@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"hlplay/engine/pattern"
 )
 
 // Command: qm migrate, which moves a virtual machine to another node.
 
-var passedThrough = regexp.MustCompile(`^(hostpci|usb)\d+$`)
+var passedThrough = pattern.New(`^(hostpci|usb)\d+$`)
 
 func qmMigrateCommand(vmid map[string]check) perlCommand {
 	return perlCommand{name: "migrate", args: []string{"vmid", "target"}, usage: "<vmid> <target> [OPTIONS]", run: qmMigrate,

@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"hlplay/engine/pattern"
 )
 
 // GuestState is the power state of a guest.
@@ -293,7 +294,7 @@ func (v *view) power(state *GuestState, on bool) {
 	}
 }
 
-var bootDisk = regexp.MustCompile(`size=(\d+)G`)
+var bootDisk = pattern.New(`size=(\d+)G`)
 
 func qmList(c *Command, _ arguments) int {
 	var b strings.Builder

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/afero"
 
 	"hlplay/engine/lab/machine"
+	"hlplay/engine/pattern"
 )
 
 // checklist prints the findings of pve8to9 as PVE::CLI::pve8to9 of pve-manager 8.4.21 does, with its colours, which it prints to
@@ -99,8 +100,8 @@ func pve8to9(c *Command) int {
 }
 
 var (
-	packageRelease = regexp.MustCompile(`^(\d+)\.(\d+)[.-](\d+)`)
-	suitableKernel = regexp.MustCompile(`^6\.(?:2|5|8|11|14)`)
+	packageRelease = pattern.New(`^(\d+)\.(\d+)[.-](\d+)`)
+	suitableKernel = pattern.New(`^6\.(?:2|5|8|11|14)`)
 )
 
 func (l *checklist) packages(n *machineNode) {
@@ -443,13 +444,13 @@ func (l *checklist) others(n *machineNode) {
 }
 
 // maxfiles matches the option for backups that Proxmox VE 9 does not know any more.
-var maxfiles = regexp.MustCompile(`(?m)^\s*maxfiles[:\s]`)
+var maxfiles = pattern.New(`(?m)^\s*maxfiles[:\s]`)
 
 func (l *checklist) retention(n *machineNode) {
 	const dropped = "parameter 'maxfiles' was deprecated with PVE 7.x and is getting dropped with PVE 9."
 	l.log("INFO", "Checking backup retention settings..")
 	passed := true
-	if conf, err := n.ReadFile("/etc/vzdump.conf"); err == nil && maxfiles.Match(conf) {
+	if conf, err := n.ReadFile("/etc/vzdump.conf"); err == nil && maxfiles.MatchString(string(conf)) {
 		passed = false
 		l.log("FAIL", "/etc/vzdump.conf - %s", dropped)
 	}
@@ -467,7 +468,7 @@ func (l *checklist) retention(n *machineNode) {
 }
 
 // sourceLine matches an entry of sources.list(5) and finds its suite.
-var sourceLine = regexp.MustCompile(`^deb\s+(?:\[[^\]]*\]\s+)?\w+://\S+\s+(\S+)`)
+var sourceLine = pattern.New(`^deb\s+(?:\[[^\]]*\]\s+)?\w+://\S+\s+(\S+)`)
 
 // suites looks at sources.list and the files in the one-line form only, as pve8to9 does.
 func (l *checklist) suites(n *machineNode) {

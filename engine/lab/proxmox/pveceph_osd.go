@@ -6,14 +6,15 @@ import (
 	"io"
 	"net/netip"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"hlplay/engine/pattern"
 )
 
-var diskName = regexp.MustCompile(`^(hd[a-z]+|sd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+)(p?\d+)?$`)
+var diskName = pattern.New(`^(hd[a-z]+|sd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+)(p?\d+)?$`)
 
 // device returns the disk at a path, following links.
 func (c *Command) device(dev string) (Disk, error) {

@@ -3,10 +3,11 @@ package proxmox
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"hlplay/engine/pattern"
 )
 
 // The program pvesm: storages of the cluster.
@@ -60,7 +61,7 @@ func (v *view) writeStorages(db *Database, all []Section) {
 	db.Write(storageFile, []byte(FormatSections(all, "path", "server", "datastore")), v.now)
 }
 
-var storageID = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]$`)
+var storageID = pattern.New(`^[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]$`)
 
 // addStorage adds a storage, with the keyring that one on the cluster's own Ceph needs.
 func (v *view) addStorage(db *Database, s Section) error {

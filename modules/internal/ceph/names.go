@@ -1,14 +1,13 @@
 package ceph
 
 import (
-	"regexp"
-
+	"hlplay/engine/pattern"
 	"hlplay/modules/internal/pve"
 )
 
 var (
-	objectName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
-	deviceClass = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	objectName  = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+	deviceClass = pattern.New(`^[A-Za-z0-9_-]+$`)
 )
 
 // CheckName checks the name of a pool, rule or file system. An empty name crashes monitors.

@@ -10,10 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 	"hlplay/modules/internal/pve"
 )
@@ -172,9 +172,9 @@ const (
 // UserID matches the id of a user (pve@pbs), TokenName the name of a token (cluster), and TokenID the whole id of a token
 // (pve@pbs!cluster).
 var (
-	UserID    = regexp.MustCompile(`^` + userForm + `$`)
-	TokenName = regexp.MustCompile(`^` + tokenForm + `$`)
-	TokenID   = regexp.MustCompile(`^` + userForm + `!` + tokenForm + `$`)
+	UserID    = pattern.New(`^` + userForm + `$`)
+	TokenName = pattern.New(`^` + tokenForm + `$`)
+	TokenID   = pattern.New(`^` + userForm + `!` + tokenForm + `$`)
 )
 
 // SecretFile is the file that keeps what the server printed when a token was generated.

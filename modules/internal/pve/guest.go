@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 	"hlplay/modules"
 )
@@ -267,7 +267,7 @@ func GuestsOn(ctx context.Context, h modules.Host) (node string, configs map[str
 	return is.Name, configs, err
 }
 
-var newDisk = regexp.MustCompile(`^([^:,]+:)[0-9.]+(,.*)?$`)
+var newDisk = pattern.New(`^([^:,]+:)[0-9.]+(,.*)?$`)
 
 func completeGuest(expected, found GuestConfig) GuestConfig {
 	expected.File, expected.Digest = found.File, found.Digest

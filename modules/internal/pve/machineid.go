@@ -2,11 +2,11 @@ package pve
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -29,7 +29,7 @@ var MachineIDs = &observe.Kind[map[string]int]{
 }
 
 // machineID is a line of a virtual machine's configuration behind the path of its file.
-var machineID = regexp.MustCompile(`^/etc/pve/nodes/[^/]+/qemu-server/([0-9]{3,9})\.conf:smbios1:.*\buuid=([0-9A-Fa-f-]{36})\b`)
+var machineID = pattern.New(`^/etc/pve/nodes/[^/]+/qemu-server/([0-9]{3,9})\.conf:smbios1:.*\buuid=([0-9A-Fa-f-]{36})\b`)
 
 func parseMachineIDs(a remote.Answer) (map[string]int, error) {
 	if complaint := observe.LastLine(a.Stderr); a.TimedOut() || a.Exit > 1 && !strings.Contains(complaint, "No such file or directory") {

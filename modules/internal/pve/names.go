@@ -2,19 +2,19 @@ package pve
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
 var (
-	nodeName  = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
-	configID  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]+$`)
-	storageID = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]$`)
-	guestName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
-	serviceID = regexp.MustCompile(`^(vm|ct):([1-9][0-9]{2,8})$`)
+	nodeName  = pattern.New(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
+	configID  = pattern.New(`^[A-Za-z][A-Za-z0-9_-]+$`)
+	storageID = pattern.New(`^[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]$`)
+	guestName = pattern.New(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
+	serviceID = pattern.New(`^(vm|ct):([1-9][0-9]{2,8})$`)
 )
 
 // CheckNodeName checks the name of a node or cluster against PVE's format pve-node.
@@ -43,7 +43,7 @@ func CheckServiceID(argument, sid string) error {
 }
 
 // CheckForm checks an argument against its required form, which want describes.
-func CheckForm(form *regexp.Regexp, argument, text, want string) error {
+func CheckForm(form *pattern.Regexp, argument, text, want string) error {
 	if form.MatchString(text) {
 		return nil
 	}

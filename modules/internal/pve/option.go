@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
@@ -129,7 +129,7 @@ func (f *GuestForm) Drift(have GuestConfig, want map[string]string) []string {
 	return drift
 }
 
-var diskToAllocate = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9._-]*):([0-9]+(\.[0-9]+)?)(,.*)?$`)
+var diskToAllocate = pattern.New(`^([a-zA-Z][a-zA-Z0-9._-]*):([0-9]+(\.[0-9]+)?)(,.*)?$`)
 
 // NewDisk parses a disk that Proxmox VE allocates, "STORAGE:GIB" with properties behind it; ok is false if the value is something else: a
 // volume that exists, a path, none.

@@ -3,10 +3,11 @@ package pve
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 // Memory returns what the guest may take, in bytes; without a setting Proxmox VE gives it 512 MiB.
@@ -32,8 +33,8 @@ type Tie struct {
 }
 
 var (
-	guestVolume = regexp.MustCompile(`^(scsi|virtio|ide|sata|efidisk|tpmstate|mp|unused)\d+$|^rootfs$`)
-	guestDevice = regexp.MustCompile(`^(hostpci|usb|dev)\d+$`)
+	guestVolume = pattern.New(`^(scsi|virtio|ide|sata|efidisk|tpmstate|mp|unused)\d+$|^rootfs$`)
+	guestDevice = pattern.New(`^(hostpci|usb|dev)\d+$`)
 )
 
 // networked are the types of storages that all nodes reach.

@@ -3,10 +3,11 @@ package pve
 import (
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 // Form is how Proxmox VE interprets the value of an option, which determines whether two values are the same. The zero
@@ -78,7 +79,7 @@ func CanonicalScalar(text string) string {
 	return text
 }
 
-var sizeForm = regexp.MustCompile(`^([0-9]{1,15})(\.[0-9]{1,3})?([KMGT]?)$`)
+var sizeForm = pattern.New(`^([0-9]{1,15})(\.[0-9]{1,3})?([KMGT]?)$`)
 
 // Size parses a size in bytes (PVE::JSONSchema::parse_size): a number with K, M, G or T for powers of 1024.
 func Size(text string) (bytes int64, ok bool) {
