@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/pattern"
 	"hlplay/engine/plural"
 	"hlplay/modules"
@@ -28,6 +30,7 @@ type Module struct {
 	Disks   map[string]string `hcl:"disks,optional" doc:"Disks by slot: scsi0 = \"STORAGE:GIB\" allocates one; anything else is passed to qm(1)."`
 	Move    map[string]string `hcl:"move,optional" doc:"Storages to move disks of an existing machine to, by slot: scsi0 = \"ha-disks\"."`
 	Net     map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"virtio,bridge=vmbr0\"."`
+	SSHKeys string            `hcl:"ssh_keys,optional" doc:"File of the node with the public keys that cloud-init lets in to a new machine, one a line. It needs a cloud-init drive among the disks."`
 	Options map[string]string `hcl:"options,optional" doc:"Other options of qm(1), without leading dashes: ostype, scsihw, boot, …."`
 	Start   bool              `hcl:"start,optional" default:"false" doc:"Start the machine after creating it. High availability starts its resources itself."`
 	State   string            `hcl:"state,optional" enum:"started,stopped" doc:"Whether it runs. Without it, the state is left alone."`
@@ -60,6 +63,10 @@ is enabled for the machine. A mapping is refused if it has no device on the mach
 
 **move** moves disks to other storages, on the machine's node, even while it runs. The source stays with the machine as an unused disk; a note
 says how to remove it. To move disks only, the id is enough.
+
+**cloud-init** gives a new machine made from a cloud image its user, keys and address, so that it can be a host of the inventory: a drive for it
+(` + "`ide2 = \"STORAGE:cloudinit\"`), `ssh_keys`" + `, and the options ciuser, ipconfig0, nameserver and searchdomain. The image is a disk of size 0 that is imported:
+` + "`scsi0 = \"vm-disks:0,import-from=local:import/debian-13.qcow2\"`" + `. A later task that gives the disk a size grows it.
 
 **state** starts the machine, or shuts it down cleanly. If it is highly available, the HA manager does so.
 
@@ -98,7 +105,7 @@ func (m *Module) Validate() error {
 	if m.ID < 100 || m.ID > 999999999 {
 		return &modules.ArgumentError{Argument: "id", Problem: strconv.Itoa(m.ID), Want: "100 to 999999999"}
 	}
-	if m.Name == "" && (m.Node != "" || m.Memory != nil || m.Cores != nil || len(m.Disks)+len(m.Net)+len(m.Options) > 0 || m.Start || len(m.Move) == 0 && m.State == "") {
+	if m.Name == "" && (m.Node != "" || m.Memory != nil || m.Cores != nil || len(m.Disks)+len(m.Net)+len(m.Options) > 0 || m.Start || m.SSHKeys != "" || len(m.Move) == 0 && m.State == "") {
 		return &modules.ArgumentError{Argument: "name", Problem: "not given", Want: "expected the name of the machine, unless the task only moves disks or sets the state"}
 	}
 	if m.Name != "" {
@@ -108,6 +115,12 @@ func (m *Module) Validate() error {
 	}
 	if m.Node == "" && m.Name != "" && len(m.Move) == 0 && m.State == "" && !slices.ContainsFunc(slices.Collect(maps.Keys(m.Options)), m.maps) {
 		return &modules.ArgumentError{Argument: "node", Problem: "empty", Want: "expected the inventory name of a host"}
+	}
+	if m.SSHKeys != "" && !path.IsAbs(m.SSHKeys) {
+		return &modules.ArgumentError{Argument: "ssh_keys", Problem: fmt.Sprintf("%q is not a path from the root", m.SSHKeys), Want: "expected a file of the node, such as /root/.ssh/authorized_keys"}
+	}
+	if m.SSHKeys != "" && !slices.ContainsFunc(slices.Collect(maps.Values(m.Disks)), isCloudInit) {
+		return &modules.ArgumentError{Argument: "ssh_keys", Problem: "no disk is a cloud-init drive, without which a new machine gets no keys", Want: `expected one among the disks: ide2 = "STORAGE:cloudinit"`}
 	}
 	if m.Timeout < 0 {
 		return &modules.ArgumentError{Argument: "timeout", Problem: "negative", Want: "expected a duration such as \"3m\""}
@@ -149,11 +162,14 @@ func (m *Module) Validate() error {
 			}
 		}
 	}
-	for _, key := range []string{"name", "memory", "cores", "cipassword"} {
+	for _, key := range []string{"name", "memory", "cores", "cipassword", "sshkeys"} {
 		if _, ok := m.Options[key]; ok {
 			want := "it has its own argument"
-			if key == "cipassword" {
+			switch key {
+			case "cipassword":
 				want = "a password would be visible in the process list: set it on the host"
+			case "sshkeys":
+				want = "it has its own argument, ssh_keys"
 			}
 			return &modules.ArgumentError{Argument: "options." + key, Problem: "not to be given here", Want: want}
 		}
@@ -256,6 +272,16 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 			argv = append(argv, "--"+key, want[key])
 		}
 	}
+	if m.SSHKeys != "" {
+		found, err := observe.Exists(ctx, target, m.SSHKeys)
+		switch {
+		case err != nil:
+			return modules.Plan{}, err
+		case !found:
+			return modules.Plan{}, fmt.Errorf("ssh_keys: %s has no file %s: put the public keys there first", target.Name(), m.SSHKeys)
+		}
+		argv = append(argv, "--sshkeys", m.SSHKeys)
+	}
 	if m.Start {
 		argv = append(argv, "--start", "1")
 	}
@@ -273,6 +299,12 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	return plan, nil
 }
 
+// isCloudInit reports whether a disk is a drive that cloud-init reads.
+func isCloudInit(disk string) bool {
+	volume, _, _ := strings.Cut(disk, ",")
+	return strings.HasSuffix(volume, ":cloudinit")
+}
+
 func (m *Module) diskText() string {
 	text := ""
 	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
@@ -285,6 +317,9 @@ func (m *Module) diskText() string {
 func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string) error {
 	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
 		storage, _, ok := pve.NewDisk(m.Disks[slot])
+		if isCloudInit(m.Disks[slot]) {
+			storage, _, ok = strings.Cut(m.Disks[slot], ":")
+		}
 		if !ok {
 			continue // an existing volume, an image, or none
 		}

@@ -69,6 +69,37 @@ func TestCreateOnAnotherHost(t *testing.T) {
 	}
 }
 
+func TestCloudInit(t *testing.T) {
+	pve2 := func() *observe.Host {
+		h := host("pve2", pve.GuestConfig{})
+		h.SetPeers(func() []*observe.Host { return []*observe.Host{h} }, func(string) (*observe.Host, error) { return h, nil })
+		h.Predict([]observe.Expectation{observe.Files.Expect("/root/keys", observe.File{Type: observe.Regular}), observe.Files.Expect("/root/none", observe.File{})})
+		return h
+	}
+	m := module()
+	m.Disks = map[string]string{"scsi0": "vm-disks:0,import-from=local:import/debian-13.qcow2", "ide2": "vm-disks:cloudinit"}
+	m.Options = map[string]string{"ciuser": "admin", "ipconfig0": "ip=dhcp"}
+	m.SSHKeys = "/root/keys"
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	plan := modulestest.Converges(t, m, pve2())
+	want := "qm create 100 --ciuser admin --cores 2 --ide2 vm-disks:cloudinit --ipconfig0 ip=dhcp --memory 2048 --name sso --net0 virtio,bridge=vmbr0 --scsi0 vm-disks:0,import-from=local:import/debian-13.qcow2 --sshkeys /root/keys"
+	if got := strings.Join(plan.Steps[0].Action.(modules.Run).Argv, " "); got != want {
+		t.Errorf("command %q\nwant %q", got, want)
+	}
+	have := existing("sso")
+	have.Options["scsi0"], have.Options["ide2"] = "vm-disks:vm-100-disk-0,size=3G", "vm-disks:vm-100-cloudinit,media=cdrom"
+	have.Options["ciuser"], have.Options["ipconfig0"], have.Options["sshkeys"] = "admin", "ip=dhcp", "ssh-ed25519%20AAAA%0A"
+	if plan := modulestest.Converges(t, m, host("pve3", have)); len(plan.Steps) != 0 || len(plan.Notes) != 0 {
+		t.Errorf("of what is as it was made: %s, notes %v", modulestest.Summaries(plan), plan.Notes)
+	}
+	m.SSHKeys = "/root/none"
+	if _, err := m.Plan(t.Context(), pve2()); err == nil || !strings.Contains(err.Error(), "ssh_keys: pve2 has no file /root/none") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
 func TestExisting(t *testing.T) {
 	plan, err := module().Plan(context.Background(), host("pve1", existing("sso")))
 	if err != nil || len(plan.Steps) != 0 || len(plan.Notes) != 0 {
@@ -196,6 +227,9 @@ func TestValidate(t *testing.T) {
 		"slot":           {func(m *Module) { m.Disks = map[string]string{"scsi31": "a:1"} }, "disks.scsi31"},
 		"net":            {func(m *Module) { m.Net = map[string]string{"eth0": "virtio"} }, "net.eth0"},
 		"dashes":         {func(m *Module) { m.Options = map[string]string{"--force": "1"} }, "options.--force"},
+		"keys, no drive": {func(m *Module) { m.SSHKeys = "/root/keys" }, "ssh_keys"},
+		"keys, no path":  {func(m *Module) { m.SSHKeys = "ssh-ed25519 AAAA" }, "ssh_keys"},
+		"keys as option": {func(m *Module) { m.Options = map[string]string{"sshkeys": "/root/keys"} }, "options.sshkeys"},
 		"password":       {func(m *Module) { m.Options = map[string]string{"cipassword": "x"} }, "options.cipassword"},
 		"only an id":     {func(m *Module) { *m = Module{ID: 100} }, "name"},
 		"no name":        {func(m *Module) { m.Name = "" }, "name"},

@@ -17,6 +17,15 @@ var (
 // allocate replaces "STORAGE:GIGABYTES" in a guest's options by new volumes, as qm create and qm set do.
 func (v *view) allocate(db *Database, id string, keys map[string]string, out io.Writer) error {
 	for _, key := range sortedKeys(keys) {
+		if storage, is := strings.CutSuffix(keys[key], ":cloudinit"); is && diskKey.MatchString(key) {
+			target, err := v.imageStorage(db, storage)
+			if err != nil {
+				return err
+			}
+			keys[key] = cloudInitDrive(target, id)
+			fmt.Fprintf(out, "%s: successfully created disk '%s'\n", key, keys[key])
+			continue
+		}
 		m := allocation.FindStringSubmatch(keys[key])
 		if m == nil || !diskKey.MatchString(key) {
 			continue
@@ -37,4 +46,13 @@ func (v *view) allocate(db *Database, id string, keys map[string]string, out io.
 		fmt.Fprintf(out, "%s: successfully created disk '%s'\n", key, keys[key])
 	}
 	return nil
+}
+
+// cloudInitDrive returns the new drive of a guest that cloud-init reads (PVE::API2::Qemu).
+func cloudInitDrive(on Section, id string) string {
+	volume := "vm-" + id + "-cloudinit"
+	if on.Type == "dir" {
+		volume = id + "/" + volume + ".qcow2"
+	}
+	return on.ID + ":" + volume + ",media=cdrom"
 }

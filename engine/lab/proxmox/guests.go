@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,9 +31,10 @@ func (v *view) makeGuest(db *Database, node, id, kind string) {
 func qmCommands() []perlCommand {
 	options := map[string]check{"name": anyText, "memory": anyText, "cores": anyText, "sockets": anyText, "hotplug": anyText, "cpu": anyText, "ostype": anyText, "machine": anyText,
 		"bios": anyText, "boot": anyText, "scsihw": anyText, "onboot": boolean, "agent": anyText, "tags": anyText, "description": anyText, "efidisk0": anyText,
-		"delete": anyText, "vga": anyText, "serial0": anyText, "ide2": anyText, "numa": boolean, "balloon": anyText, "lock": oneOf("backup", "clone", "create", "migrate", "rollback", "snapshot", "snapshot-delete", "suspended", "suspending"), "acpi": boolean, "kvm": boolean, "freeze": boolean, "reboot": boolean, "autostart": boolean, "tablet": boolean, "protection": boolean}
+		"delete": anyText, "vga": anyText, "serial0": anyText, "ide2": anyText, "numa": boolean, "balloon": anyText, "lock": oneOf("backup", "clone", "create", "migrate", "rollback", "snapshot", "snapshot-delete", "suspended", "suspending"), "acpi": boolean, "kvm": boolean, "freeze": boolean, "reboot": boolean, "autostart": boolean, "tablet": boolean, "protection": boolean,
+		"ciuser": anyText, "ciupgrade": boolean, "nameserver": anyText, "searchdomain": anyText, "sshkeys": anyText}
 	for i := range 16 {
-		for _, kind := range []string{"net", "scsi", "virtio", "hostpci", "usb", "sata"} {
+		for _, kind := range []string{"ipconfig", "net", "scsi", "virtio", "hostpci", "usb", "sata"} {
 			options[kind+strconv.Itoa(i)] = anyText
 		}
 	}
@@ -86,6 +88,9 @@ func qmCreate(c *Command, a arguments) int {
 	if err != nil {
 		return c.report(err)
 	}
+	if err := c.readKeys(a); err != nil {
+		return c.report(err)
+	}
 	ok := c.task("qmcreate", a.get("vmid"), func(out io.Writer) error {
 		if err := c.sleep(time.Second); err != nil {
 			return err
@@ -116,6 +121,19 @@ func qmCreate(c *Command, a arguments) int {
 		return exitDie
 	}
 	return 0
+}
+
+// readKeys replaces the file of keys that qm is given by its content, as the configuration has it (PVE::CLI::qm).
+func (c *Command) readKeys(a arguments) error {
+	if !a.has("sshkeys") {
+		return nil
+	}
+	text, err := c.Node.ReadFile(a.get("sshkeys"))
+	if err != nil {
+		return failed(exitDie, "can't open '%s' - No such file or directory", a.get("sshkeys"))
+	}
+	a.values["sshkeys"] = strings.ReplaceAll(url.QueryEscape(string(text)), "+", "%20")
+	return nil
 }
 
 func guestConfig(c *Command, a arguments) int {

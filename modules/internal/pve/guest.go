@@ -267,7 +267,7 @@ func GuestsOn(ctx context.Context, h modules.Host) (node string, configs map[str
 	return is.Name, configs, err
 }
 
-var newDisk = pattern.New(`^([^:,]+:)[0-9.]+(,.*)?$`)
+var newDisk = pattern.New(`^([^:,]+:)([0-9.]+|cloudinit)(,.*)?$`)
 
 func completeGuest(expected, found GuestConfig) GuestConfig {
 	expected.File, expected.Digest = found.File, found.Digest

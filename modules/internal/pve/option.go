@@ -86,9 +86,9 @@ func (f *GuestForm) diskDiffers(key, have, want string) bool {
 	if now != then {
 		return true
 	}
-	if _, gib, ok := NewDisk(want); ok && is["size"] != "" && !slices.Contains(f.Unsized, key) {
+	if _, gib, ok := NewDisk(want); ok && gib > 0 && is["size"] != "" && !slices.Contains(f.Unsized, key) {
 		size, _ := strconv.ParseFloat(is["size"], 64)
-		if wanted := gib * (1 << 30); size < wanted || size >= wanted+1<<30 { // storages round up
+		if wanted := gib * (1 << 30); size < wanted || size >= wanted+1<<30 { // storages round up; 0 is as large as what is imported
 			return true
 		}
 	}
