@@ -62,7 +62,7 @@ founder, one host after the other in the inventory's order. The task is done whe
 is quorate, and every member lists it online.
 
 It refuses: a node that is in a cluster of another name, or in another one of the same name (neither lists the
-other); a node whose own name does not resolve to an address of its; a node with guests (their ids could clash, and
+other); a node whose own name does not resolve to one of its addresses; a node with guests (their ids could clash, and
 joining replaces its whole configuration); a node with Ceph of its own; a left-over corosync key; a name that
 the cluster already knows (a join that died, or a machine that was installed anew); links that the cluster
 does not have; different major versions; a founder without quorum; a second cluster while another host of
