@@ -215,27 +215,37 @@ func (u Undo) Arm() (remote.Query, error) {
 	return remote.Query{Script: arming, Args: args}, nil
 }
 
-// exitUndone is the exit code of Disarm if undoing has started.
-const exitUndone = 77
+// exitUndone is the exit code of Disarm if undoing has started, exitStopping that if the host is shutting down.
+const (
+	exitUndone   = 77
+	exitStopping = 78
+)
 
-// ErrUndone reports that a node has undone a change or is about to.
-var ErrUndone = errors.New("the host has undone it")
+// ErrUndone reports that a node has undone a change or is about to. ErrStopping reports that it is shutting down.
+var (
+	ErrUndone   = errors.New("the host has undone it")
+	ErrStopping = errors.New("the host is shutting down")
+)
 
-// Disarm returns the query that makes the change permanent. Disarmed reads its answer.
+// Disarm returns the query that makes the change permanent. Disarmed reads its answer. A host that is shutting down keeps the
+// change armed: that it can still be reached, as with an sshd that has not been restarted, says nothing of how it will start.
 func (u Undo) Disarm() remote.Query {
 	return remote.Query{Script: fmt.Sprintf(`cd %[1]s/undo || exit 1
 [ -d "$1" ] || exit %[2]d
+[ ! -d /run/systemd/system ] || [ "$(systemctl is-system-running 2>/dev/null)" != stopping ] || exit %[5]d
 mv -T "$1" "$1.kept" || { [ -d "$1" ] && exit 1; exit %[2]d; }
-%[3]s%[4]srm -rf "$1.kept"`, Dir, exitUndone, u.stop(u.ID+".kept"), u.unhook()), Args: []string{u.ID}}
+%[3]s%[4]srm -rf "$1.kept"`, Dir, exitUndone, u.stop(u.ID+".kept"), u.unhook(), exitStopping), Args: []string{u.ID}}
 }
 
-// Disarmed reads the answer to Disarm. It returns ErrUndone if Disarm came too late.
+// Disarmed reads the answer to Disarm. It returns ErrUndone if Disarm came too late, and ErrStopping if it came too early.
 func Disarmed(a remote.Answer) error {
 	switch {
 	case a.Err != nil:
 		return a.Err
 	case a.Exit == exitUndone:
 		return ErrUndone
+	case a.Exit == exitStopping:
+		return ErrStopping
 	case a.Exit != 0:
 		return fmt.Errorf("exit code %d: %s", a.Exit, strings.TrimSpace(string(a.Stderr)))
 	}

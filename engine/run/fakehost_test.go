@@ -27,6 +27,8 @@ type fakeHost struct {
 	due map[string]string
 	// undo is what the host undoes by itself; nil if nothing.
 	undo *fakeUndo
+	// stopping is set while the host shuts down, and can still be reached.
+	stopping bool
 	// long are the long commands of which something is kept there, cuts how often the connection is lost under the next ones.
 	long map[string]*fakeLong
 	cuts int
@@ -178,8 +180,14 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 		case "get":
 		default:
 			if u := c.host.undo; u != nil && q.Script == (nodestate.Undo{ID: u.id}).Disarm().Script {
-				if c.host.undo = nil; u.done {
+				switch {
+				case u.done:
 					answers[i].Exit = 77
+				case c.host.stopping: // and starts again before it is asked anew, which undoes the change
+					c.host.stopping, answers[i].Exit = false, 78
+					c.host.undoNow()
+				default:
+					c.host.undo = nil
 				}
 				continue
 			}

@@ -35,16 +35,21 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 		return e.takeBack(ctx, it.plan, u, armed, o, err)
 	}
 	// What was started over the old connection may end with it.
-	if err := e.prove(ctx, guard, u, armed); err != nil {
-		return e.takeBack(ctx, it.plan, u, armed, o, err)
-	}
-	root := e.host.connection.asRoot()
-	if root == nil {
-		return e.takeBack(ctx, it.plan, u, armed, o, errors.New("the connection was lost again"))
-	}
-	answers, err := root.Ask(ctx, []remote.Query{u.Disarm()})
-	if err == nil {
-		err = nodestate.Disarmed(answers[0])
+	for err = nodestate.ErrStopping; errors.Is(err, nodestate.ErrStopping); {
+		if err := e.prove(ctx, guard, u, armed); err != nil {
+			return e.takeBack(ctx, it.plan, u, armed, o, err)
+		}
+		root := e.host.connection.asRoot()
+		if root == nil {
+			return e.takeBack(ctx, it.plan, u, armed, o, errors.New("the connection was lost again"))
+		}
+		var answers []remote.Answer
+		if answers, err = root.Ask(ctx, []remote.Query{u.Disarm()}); err == nil {
+			err = nodestate.Disarmed(answers[0])
+		}
+		if errors.Is(err, nodestate.ErrStopping) && e.clock.Sleep(ctx, time.Second) != nil {
+			break
+		}
 	}
 	if err != nil {
 		return e.takeBack(ctx, it.plan, u, armed, o, fmt.Errorf("the change was confirmed, but the host could not be told to keep it: %w", err))

@@ -103,6 +103,21 @@ then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
 	}
 }
 
+// A host that shuts down lets in who could not log in after it has started again: that is no proof.
+func TestAHostThatShutsDownProvesNothing(t *testing.T) {
+	s := onHosts("a")
+	s.hosts["a"].stopping = true
+	before := s.state()
+	result := s.play(t, guarded(`name = "mtu"
+value = "9000"`)).Results()[0]
+	if result.Status != report.Failed || !strings.Contains(result.Message, "the host has undone the change") {
+		t.Errorf("a: %s: %q, want that the host has undone the change", result.Status, result.Message)
+	}
+	if diff := cmp.Diff(before, s.state()); diff != "" {
+		t.Errorf("the host is not as before (-before +after):\n%s", diff)
+	}
+}
+
 // What a member of a cluster changes is proven on another member, and undone where it was made.
 func TestAGuardedChangeIsProvenElsewhere(t *testing.T) {
 	for gateway, want := range map[string]string{"up": "changed", "down": "failed"} {

@@ -36,7 +36,7 @@ func TestGuard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Its own command restarts the node, and its time would be over long after.
+	// Its own command restarts the node; the old sshd lets the proof in while the node is shutting down. Its time would be over long after.
 	o = guarded("a change during which the node is restarted", exitFailed, "-e", "users=nobody", "-e", "within=20m", "-e", `apply=["systemctl", "reboot"]`)
 	if failures := o.failures(); !strings.Contains(failures, "the host has undone the change") {
 		t.Errorf("the error does not say that the change was undone:\n%s", failures)
