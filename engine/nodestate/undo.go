@@ -215,16 +215,17 @@ func (u Undo) Arm() (remote.Query, error) {
 	return remote.Query{Script: arming, Args: args}, nil
 }
 
-// exitUndone is the exit code of Disarm if undoing has started, exitStopping that if the host is shutting down.
+// exitUndone is the exit code of Disarm if undoing has started, exitStopping that if the host is shutting down or cannot say.
 const (
 	exitUndone   = 77
 	exitStopping = 78
 )
 
-// ErrUndone reports that a node has undone a change or is about to. ErrStopping reports that it is shutting down.
+// ErrUndone reports that a node has undone a change or is about to. ErrStopping reports that it is shutting down, as far as
+// it can say.
 var (
 	ErrUndone   = errors.New("the host has undone it")
-	ErrStopping = errors.New("the host is shutting down")
+	ErrStopping = errors.New("the host is shutting down, or systemd there does not say that it is not")
 )
 
 // Disarm returns the query that makes the change permanent. Disarmed reads its answer. A host that is shutting down keeps the
@@ -232,7 +233,10 @@ var (
 func (u Undo) Disarm() remote.Query {
 	return remote.Query{Script: fmt.Sprintf(`cd %[1]s/undo || exit 1
 [ -d "$1" ] || exit %[2]d
-[ ! -d /run/systemd/system ] || [ "$(systemctl is-system-running 2>/dev/null)" != stopping ] || exit %[5]d
+[ ! -d /run/systemd/system ] || case $(systemctl is-system-running 2>/dev/null) in
+initializing|starting|running|degraded|maintenance) ;;
+*) exit %[5]d ;;
+esac
 mv -T "$1" "$1.kept" || { [ -d "$1" ] && exit 1; exit %[2]d; }
 %[3]s%[4]srm -rf "$1.kept"`, Dir, exitUndone, u.stop(u.ID+".kept"), u.unhook(), exitStopping), Args: []string{u.ID}}
 }

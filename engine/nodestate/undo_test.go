@@ -190,6 +190,33 @@ func TestDisarmedInTime(t *testing.T) {
 	}
 }
 
+// A node that is shutting down, or whose systemd does not answer, keeps the change armed.
+func TestDisarmedWhileTheNodeStays(t *testing.T) {
+	for state, want := range map[string]error{
+		"initializing": nil, "starting": nil, "running": nil, "degraded": nil, "maintenance": nil,
+		"stopping": ErrStopping, "offline": ErrStopping, "unknown": ErrStopping, "": ErrStopping,
+	} {
+		c := newChange(t, time.Hour)
+		c.arm()
+		waits := c.waits()
+		systemd := filepath.Join(c.node.dir, "no-systemd") // is there until it has been asked; nothing was started by it
+		if err := os.Mkdir(systemd, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		q := c.Disarm()
+		q.Script = `systemctl() { rmdir "$2"; [ "$1" = is-system-running ] && echo "$3"; }` + "\n" +
+			strings.Replace(q.Script, "systemctl is-system-running", "systemctl is-system-running '"+systemd+"' '"+state+"'", 1)
+		if err := Disarmed(c.ask(q)); err != want {
+			t.Errorf("systemd says %q: %v, want %v", state, err, want)
+		}
+		if armed := len(c.state().Undo) == 1; armed != (want != nil) {
+			t.Errorf("systemd says %q: the change is armed: %t, want %t", state, armed, want != nil)
+		}
+		c.ask(c.Now())
+		c.gone(waits)
+	}
+}
+
 func TestUndoneAtOnce(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.arm()

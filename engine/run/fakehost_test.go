@@ -27,8 +27,9 @@ type fakeHost struct {
 	due map[string]string
 	// undo is what the host undoes by itself; nil if nothing.
 	undo *fakeUndo
-	// stopping is set while the host shuts down, and can still be reached.
-	stopping bool
+	// stopping is set while the host shuts down, or cannot say whether it does, and can still be reached. It is called when
+	// the host refuses to be disarmed for that, and does what happens before it is asked anew.
+	stopping func()
 	// long are the long commands of which something is kept there, cuts how often the connection is lost under the next ones.
 	long map[string]*fakeLong
 	cuts int
@@ -183,9 +184,10 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 				switch {
 				case u.done:
 					answers[i].Exit = 77
-				case c.host.stopping: // and starts again before it is asked anew, which undoes the change
-					c.host.stopping, answers[i].Exit = false, 78
-					c.host.undoNow()
+				case c.host.stopping != nil:
+					answers[i].Exit = 78
+					c.host.stopping()
+					c.host.stopping = nil
 				default:
 					c.host.undo = nil
 				}

@@ -34,25 +34,29 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 	case err != nil && !errors.As(err, &lost):
 		return e.takeBack(ctx, it.plan, u, armed, o, err)
 	}
-	// What was started over the old connection may end with it.
-	for err = nodestate.ErrStopping; errors.Is(err, nodestate.ErrStopping); {
+	var stopping error // why the host did not keep a change that was proven before
+	for {              // what was started over the old connection may end with it
 		if err := e.prove(ctx, guard, u, armed); err != nil {
-			return e.takeBack(ctx, it.plan, u, armed, o, err)
+			return e.takeBack(ctx, it.plan, u, armed, o, cmp.Or(stopping, err))
 		}
 		root := e.host.connection.asRoot()
 		if root == nil {
 			return e.takeBack(ctx, it.plan, u, armed, o, errors.New("the connection was lost again"))
 		}
-		var answers []remote.Answer
-		if answers, err = root.Ask(ctx, []remote.Query{u.Disarm()}); err == nil {
+		answers, err := root.Ask(ctx, []remote.Query{u.Disarm()})
+		if err == nil {
 			err = nodestate.Disarmed(answers[0])
 		}
-		if errors.Is(err, nodestate.ErrStopping) && e.clock.Sleep(ctx, time.Second) != nil {
+		if err == nil {
 			break
 		}
-	}
-	if err != nil {
-		return e.takeBack(ctx, it.plan, u, armed, o, fmt.Errorf("the change was confirmed, but the host could not be told to keep it: %w", err))
+		err = fmt.Errorf("the change was proven, but not confirmed: %w", err)
+		if !errors.Is(err, nodestate.ErrStopping) {
+			return e.takeBack(ctx, it.plan, u, armed, o, cmp.Or(stopping, err))
+		}
+		if stopping = err; e.clock.Sleep(ctx, time.Second) != nil {
+			return e.takeBack(ctx, it.plan, u, armed, o, stopping)
+		}
 	}
 	for _, step := range it.plan.Steps { // the answer of a step that cut the connection was lost, and its effect is proven
 		if slices.Contains(o.open, step.Summary) {
