@@ -255,7 +255,7 @@ ceph -c "$conf" --connect-timeout 10 osd setcrushmap "$version" -i new
 
 // crushObject is the CRUSH map as a run keeps a copy of it.
 var crushObject = modules.Object{
-	Name: "crushmap",
+	Name: ceph.CrushMapObject,
 	Ask:  ceph.AskCrushMap,
 	Read: ceph.ReadCrushMap,
 	Restore: func(text string) (string, map[string]string) {

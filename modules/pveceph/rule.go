@@ -92,6 +92,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Expect:  pve.Everywhere(h, ceph.CrushRules.Expect("", after)),
 		Settle:  20 * time.Second,
 		Await:   "the new rule",
+		Objects: []string{crushObject.Name},
 		Wide:    true,
 	}), nil
 }

@@ -96,7 +96,9 @@ func (w *Weight) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if want.Crush != is.Crush {
 		part := is
 		part.Crush = want.Crush
-		steps = append(steps, w.step(s, d, id, is, part, cephCommand("osd", "crush", "reweight", w.OSD, weightText(want.Crush))))
+		step := w.step(s, d, id, is, part, cephCommand("osd", "crush", "reweight", w.OSD, weightText(want.Crush)))
+		step.Objects = []string{crushObject.Name}
+		steps = append(steps, step)
 		d, is = d.With(id, part), part
 	}
 	if want.Reweight != is.Reweight {

@@ -290,6 +290,7 @@ func (r *Remove) rest(ctx context.Context, h modules.Host) ([]modules.Step, erro
 			Summary: fmt.Sprintf("remove %s's empty bucket from the CRUSH map", r.Node),
 			Action:  modules.Run{Argv: []string{"ceph", "osd", "crush", "remove", r.Node}, Dir: "/root", Limit: time.Minute},
 			Expect:  pve.Everywhere(h, ceph.CrushHosts.Expect(r.Node, false)),
+			Objects: []string{ceph.CrushMapObject},
 			Wide:    true,
 		})
 	}

@@ -424,6 +424,9 @@ func (m CrushMap) Imbalances() []CrushImbalance {
 	return all
 }
 
+// CrushMapObject is the name of the CRUSH map in the copies that a run keeps (modules.Object).
+const CrushMapObject = "crushmap"
+
 // AskCrushMap asks for the CRUSH map of the cluster, which ReadCrushMap reads.
 func AskCrushMap() []remote.Query { return askMonitors(nil) }
 
