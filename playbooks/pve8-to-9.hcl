@@ -7,13 +7,14 @@
 #   hlplay run playbooks/pve8-to-9.hcl -i inventory --check --diff    whether all nodes are ready, and which sources would be changed
 #   hlplay run playbooks/pve8-to-9.hcl -i inventory
 #
-# What the packages will be, only the run can tell: apt does not know those of Debian 13 yet, and check mode calls what comes behind the
-# change of the sources uncertain. There is no way back but a backup. Guests move from 8 to 9, and not from 9 to 8.
+# Check mode reports what follows the change of the sources as uncertain, because apt does not know the packages of Debian 13 yet. The only
+# way back is a backup. Guests move from 8 to 9, but not from 9 to 8.
 #
 # HA groups become rules by themselves once all nodes run 9. As in upgrade.hcl, handlers undo noout and maintenance mode whatever happens.
 
 import "variables.hcl" {}
 import "stages/pin.hcl" {}
+import "stages/rolling.hcl" {}
 
 variable "free_space" {
   description = "How many GB have to be free on the root file system of a node."
@@ -21,47 +22,10 @@ variable "free_space" {
   default     = 10
 }
 
-variable "tries" {
-  description = "How often it is looked whether a node has a quorum again, and whether groups have become rules."
-  type        = number
-  default     = 90
-}
-
-variable "pause" {
-  description = "The time between two looks."
-  type        = string
-  default     = "10s"
-}
-
-variable "evacuation" {
-  description = "How long to wait at most until the highly available guests have left a node."
-  type        = string
-  default     = "15m"
-}
-
-variable "local_disks" {
-  description = "Copy disks that lie on a node itself to the one that its guest moves to, which takes long; such a guest stops the run otherwise."
-  type        = bool
-  default     = false
-}
-
 locals {
   # The files in which Proxmox's packages and tools, and hlplay, name Proxmox's repositories.
   proxmox_sources = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/ceph.list", "/etc/apt/sources.list.d/ceph.sources", "/etc/apt/sources.list.d/proxmox.sources",
   "/etc/apt/sources.list.d/pve-enterprise.list", "/etc/apt/sources.list.d/pve-enterprise.sources", "/etc/apt/sources.list.d/pve-install-repo.list"]
-}
-
-# All nodes answer, and what an earlier run has left on any of them is undone before anything is judged.
-play "all nodes answer" {
-  hosts            = "pve"
-  any_errors_fatal = true
-
-  task "Proxmox VE runs" {
-    service {
-      name  = "pve-cluster"
-      state = "started"
-    }
-  }
 }
 
 # What is said of Proxmox VE 8 holds for a node on which the upgrade has not begun: facts.pve is null where it was interrupted.
@@ -349,21 +313,8 @@ play "upgrade one node at a time" {
       }
     }
 
-    task "wait until the node has a quorum again" {
-      command {
-        argv  = ["pvecm", "status"]
-        reads = true
-      }
-      retries = var.tries
-      delay   = var.pause
-    }
-
-    task "all placement groups are active and clean again" {
-      pveceph {
-        clean {
-          timeout = "30m"
-        }
-      }
+    import "roles/rejoin" {
+      vars = { tries = var.tries, pause = var.pause }
     }
   }
 }

@@ -11,48 +11,12 @@
 # judges anything.
 
 import "stages/pin.hcl" {}
+import "stages/rolling.hcl" {}
 
 variable "index_age" {
   description = "How old a node's package index may be. An older one is fetched anew."
   type        = string
   default     = "1h"
-}
-
-variable "tries" {
-  description = "How often it is looked whether a node has a quorum again."
-  type        = number
-  default     = 90
-}
-
-variable "pause" {
-  description = "The time between two looks."
-  type        = string
-  default     = "10s"
-}
-
-variable "evacuation" {
-  description = "How long to wait at most until the highly available guests have left a node."
-  type        = string
-  default     = "15m"
-}
-
-variable "local_disks" {
-  description = "Copy disks that lie on a node itself to the one that its guest moves to, which takes long; such a guest stops the run otherwise."
-  type        = bool
-  default     = false
-}
-
-# All nodes answer, and what an earlier run has left on any of them is undone before anything is judged.
-play "all nodes answer" {
-  hosts            = "pve"
-  any_errors_fatal = true
-
-  task "Proxmox VE runs" {
-    service {
-      name  = "pve-cluster"
-      state = "started"
-    }
-  }
 }
 
 play "upgrade one node at a time" {
@@ -137,21 +101,8 @@ play "upgrade one node at a time" {
       }
     }
 
-    task "wait until the node has a quorum again" {
-      command {
-        argv  = ["pvecm", "status"]
-        reads = true
-      }
-      retries = var.tries
-      delay   = var.pause
-    }
-
-    task "all placement groups are active and clean again" {
-      pveceph {
-        clean {
-          timeout = "30m"
-        }
-      }
+    import "roles/rejoin" {
+      vars = { tries = var.tries, pause = var.pause }
     }
   }
 }

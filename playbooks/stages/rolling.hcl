@@ -1,0 +1,38 @@
+# What upgrade.hcl and pve8-to-9.hcl have in common: they take one node after the other out of service.
+
+variable "tries" {
+  description = "How often to check whether the cluster has got as far as it should: a node has a quorum again, for example."
+  type        = number
+  default     = 90
+}
+
+variable "pause" {
+  description = "How long to wait between two checks."
+  type        = string
+  default     = "10s"
+}
+
+variable "evacuation" {
+  description = "How long to wait at most until the highly available guests have left a node."
+  type        = string
+  default     = "15m"
+}
+
+variable "local_disks" {
+  description = "Copy disks that lie on a node itself to the node that its guest moves to, which takes long. Otherwise such a guest stops the run."
+  type        = bool
+  default     = false
+}
+
+# What an earlier run has left on any node is undone before anything is judged.
+play "all nodes answer" {
+  hosts            = "pve"
+  any_errors_fatal = true
+
+  task "Proxmox VE runs" {
+    service {
+      name  = "pve-cluster"
+      state = "started"
+    }
+  }
+}
