@@ -12,7 +12,6 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/engine/plural"
-	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 )
@@ -98,35 +97,14 @@ func (q *QDevice) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 
 // look finds the hosts of the nodes that are online, and reads their sides of the QDevice.
 func (d *device) look(ctx context.Context) error {
-	d.hosts, d.states = map[string]modules.Host{}, map[string]pve.QDevice{}
-	for _, peer := range d.host.Peers() {
-		pve.Nodes.Want(peer, "")
-		pve.QDevices.Want(peer, "")
+	var err error
+	if d.hosts, err = onlineHosts(ctx, d.host, d.cluster, func(peer modules.Host) { pve.QDevices.Want(peer, "") }); err != nil {
+		return err
 	}
-	var away error
-	for _, peer := range d.host.Peers() {
-		node, err := pve.Nodes.Observe(ctx, peer, "")
-		var unreachable *remote.UnreachableError
-		if errors.As(err, &unreachable) && ctx.Err() == nil {
-			away = err // a node that is off takes no part
-			continue
-		}
-		if err != nil {
+	d.states = map[string]pve.QDevice{}
+	for name, h := range d.hosts {
+		if d.states[name], err = pve.QDevices.Observe(ctx, h, ""); err != nil {
 			return err
-		}
-		if d.cluster.Members[node.Name].Online {
-			if d.states[node.Name], err = pve.QDevices.Observe(ctx, peer, ""); err != nil {
-				return err
-			}
-			d.hosts[node.Name] = peer
-		}
-	}
-	for _, name := range d.cluster.Online() {
-		switch {
-		case d.hosts[name] == nil && away != nil:
-			return away
-		case d.hosts[name] == nil:
-			return fmt.Errorf("cluster node %s is not among the hosts of this run: the play and --limit must include all nodes", name)
 		}
 	}
 	return nil

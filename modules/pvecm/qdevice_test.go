@@ -107,7 +107,7 @@ func TestQDeviceRefuses(t *testing.T) {
 		{"one node", voting(cluster("pve1"), pve.QDevice{}, voter()), "it does not help a single node"},
 		{"standalone", play("pve1", host("pve1", standalone, pve.QDevices.Expect("", pve.QDevice{})), voter()), "pve1 is not in a cluster"},
 		{"a node is off", voting(off(two(), "pve2"), pve.QDevice{}, voter()), "bring pve2 back online first"},
-		{"a node is not in the run", play("pve1", host("pve1", two(), pve.QDevices.Expect("", pve.QDevice{})), voter()), "cluster node pve2 is not among the hosts of this run"},
+		{"a node is not in the run", play("pve1", host("pve1", two(), pve.QDevices.Expect("", pve.QDevice{})), voter()), "cluster node pve2 is not among the hosts of the play: add it"},
 		{"no server", voting(two(), pve.QDevice{}, voter(observe.Packages.Expect("corosync-qnetd", observe.Package{}))), "witness has no corosync-qnetd"},
 		{"no client", voting(two(), pve.QDevice{}, voter(), observe.Packages.Expect("corosync-qdevice", observe.Package{})), "pve1 has no corosync-qdevice: install package corosync-qdevice on all nodes first"},
 		{"the server is stopped", voting(two(), pve.QDevice{}, voter(unit("corosync-qnetd.service", "inactive"))), "corosync-qnetd.service is not running on witness (inactive)"},
