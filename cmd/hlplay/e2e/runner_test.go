@@ -91,6 +91,8 @@ type outcome struct {
 	tasks  []taskLine
 	costs  map[string]cost
 	took   time.Duration
+	busy   time.Duration // how long the program kept a processor busy
+	peak   int64         // largest resident size of the program in kB
 }
 
 type taskLine struct {
@@ -103,6 +105,7 @@ type taskLine struct {
 type cost struct {
 	RoundTrips int `json:"round_trips"`
 	Flights    int `json:"flights"`
+	Sent       int `json:"sent"` // bytes
 }
 
 // run runs a playbook of testdata/e2e.
@@ -141,7 +144,11 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	o := outcome{code: cmd.ProcessState.ExitCode(), status: map[string]string{}, text: stdout.String() + stderr.String(), took: time.Since(began)}
+	ended := cmd.ProcessState
+	o := outcome{
+		code: ended.ExitCode(), status: map[string]string{}, text: stdout.String() + stderr.String(), took: time.Since(began),
+		busy: ended.UserTime() + ended.SystemTime(), peak: ended.SysUsage().(*syscall.Rusage).Maxrss,
+	}
 	if err := o.parse(stdout.Bytes()); err != nil && o.code >= 0 { // one that was killed may have written half a line
 		t.Fatalf("%v in the output:\n%s", err, o.text)
 	}

@@ -1,0 +1,80 @@
+//go:build linux && e2e
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"hlplay/engine/lab/nspawn"
+)
+
+// peaks prints the largest resident size of each program that runs on a node in kB, until the run is over.
+const peaks = `until [ -e /srv/copied ]; do cat /proc/[0-9]*/status 2>/dev/null; sleep 0.2; done |
+awk '/^Name:/ { name = $2 } /^VmHWM:/ && $2 > most[name] { most[name] = $2 } END { for (name in most) print most[name], name }' | sort -rn | head -n 3`
+
+// TestLargeFile copies 500 MB to a node. Neither hlplay nor a program on the node takes 64 MiB for it, and little more than the
+// file is sent. How long scp takes for the same file over the same link is in the log.
+func TestLargeFile(t *testing.T) {
+	const size, most = 500_000_000, 64 << 10 // bytes, kB
+	n := startNodes(t, "node1")
+	node := n.List[0]
+	source := filepath.Join(n.Dir, "large")
+	f, err := os.Create(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.New()
+	if _, err := io.CopyN(io.MultiWriter(f, sum), rand.NewChaCha8([32]byte{}), size); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, account := range []string{nspawn.Root, nspawn.Admin} {
+		r := newRunner(t, n, account)
+		r.vars = []string{"source=" + source}
+		programs := make(chan string, 1)
+		go func() {
+			out, err := node.Exec(t.Context(), "sh", "-c", peaks)
+			if err != nil {
+				t.Error(err)
+			}
+			programs <- out
+		}()
+		o := r.run(t, "large.hcl")
+		o.wantCode(t, "the run of "+account, exitOK)
+		wantOn(t, node, "sha256sum </srv/large", fmt.Sprintf("%x  -", sum.Sum(nil)))
+		found := <-programs
+		if kB, err := strconv.Atoi(strings.Fields(found + " none")[0]); err != nil || kB > most {
+			t.Errorf("%s: the largest programs on the node took, in kB:\n%s", account, found)
+		}
+		if o.peak > most {
+			t.Errorf("%s: hlplay took %d kB, want at most %d", account, o.peak, most)
+		}
+		if sent := o.costs["node1"].Sent; sent > size*102/100 {
+			t.Errorf("%s: %d bytes were sent for %d", account, sent, size)
+		}
+		began := time.Now()
+		scp := exec.CommandContext(t.Context(), "scp", "-q", "-i", filepath.Join(n.Dir, "key"), "-o", "UserKnownHostsFile="+filepath.Join(filepath.Dir(r.inventory), "known_hosts"),
+			source, account+"@"+node.Address.String()+":/tmp/large")
+		if err := n.Start(scp); err != nil {
+			t.Fatal(err)
+		}
+		if err := scp.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: hlplay took %s (%s of a processor) and %d kB, scp %s (%s); the largest programs on the node took, in kB:\n%s", account, o.took.Round(time.Millisecond), o.busy.Round(time.Millisecond), o.peak,
+			time.Since(began).Round(time.Millisecond), (scp.ProcessState.UserTime() + scp.ProcessState.SystemTime()).Round(time.Millisecond), found)
+		shell(t, node, "rm /srv/large /srv/copied /tmp/large")
+	}
+}
