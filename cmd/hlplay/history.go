@@ -274,7 +274,8 @@ func counted(c report.Counts) string {
 		n    int
 		what string
 	}{
-		{c.OK, "ok"}, {c.Changed, "changed"}, {c.Skipped, "skipped"}, {c.Failed, "failed"}, {c.Unreachable, "unreachable"}, {c.Unfinished, "not completed"},
+		{c.OK, "ok"}, {c.Changed, "changed"}, {c.Skipped, "skipped"}, {c.Uncertain, "uncertain"}, {c.Rescued, "rescued"}, {c.Ignored, "ignored"},
+		{c.Failed, "failed"}, {c.Unreachable, "unreachable"}, {c.Unfinished, "not completed"},
 	} {
 		if part.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))

@@ -90,7 +90,12 @@ func (h *Host) count(r *Result) {
 	case report.Unreachable:
 		h.Counts.Unreachable++
 	case report.Failed:
-		if !r.Ignored && !r.Rescued {
+		switch {
+		case r.Ignored:
+			h.Counts.Ignored++
+		case r.Rescued:
+			h.Counts.Rescued++
+		default:
 			h.Counts.Failed++
 		}
 	}

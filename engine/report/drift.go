@@ -41,7 +41,8 @@ func (d *drift) Report(e Event) {
 		d.notes = append(d.notes, e.Text)
 	case TaskResult:
 		switch {
-		case e.Status == OK, e.Status == Skipped, e.Ignored, e.Rescued:
+		case e.Status == OK, e.Status == Skipped:
+		case e.forgiven() && len(e.Steps) == 0:
 		default:
 			d.hosts[e.Host] = append(d.hosts[e.Host], e)
 		}
@@ -88,6 +89,9 @@ func (d *drift) ending(r TaskResult) string {
 	case Uncertain:
 		return ": uncertain: " + OneLine(r.Message)
 	case Failed, Unreachable:
+		if r.forgiven() { // it would change something before it fails
+			return ": then it fails, which the playbook expects: " + OneLine(r.Message)
+		}
 		return ": " + string(r.Status) + ": " + OneLine(r.Message)
 	}
 	return ""

@@ -118,8 +118,11 @@ type Counts struct {
 	Changed     int `json:"changed"`
 	Skipped     int `json:"skipped"`
 	Uncertain   int `json:"uncertain"`
+	// Failed counts the failures that neither the playbook ignores nor a rescue part handles: those are Ignored and Rescued.
 	Failed      int `json:"failed"`
 	Unreachable int `json:"unreachable"`
+	Ignored     int `json:"ignored"`
+	Rescued     int `json:"rescued"`
 	// Unfinished counts tasks with a step that was begun and not completed.
 	Unfinished int `json:"unfinished"`
 }

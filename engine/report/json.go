@@ -18,7 +18,7 @@ import (
 //	{"type":"task","play":"…","task":"…","host":"pve1","status":"changed","handler":false,"module":"file",
 //	 "steps":["…"],"diffs":[{"subject":"…","before":"…","after":"…"}],
 //	 "items":[{"key":"…","status":"ok","steps":[]}],"file":"site.hcl","line":12,"duration_ms":3}
-//	{"type":"recap","hosts":{"pve1":{"ok":1,"changed":2,"skipped":0,"uncertain":0,"failed":0,"unreachable":0,"unfinished":0}},
+//	{"type":"recap","hosts":{"pve1":{"ok":1,"changed":2,"skipped":0,"uncertain":0,"failed":0,"unreachable":0,"ignored":0,"rescued":0,"unfinished":0}},
 //	 "check":false,"interrupted":false,"costs":{"pve1":{"round_trips":9,"flights":3,"sent":5120,"received":9000}}}
 //
 // "unfinished" (steps), "notes", "message", "output", "hint", "ignored" and "rescued" are omitted if they are empty. In

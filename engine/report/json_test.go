@@ -89,8 +89,8 @@ func typeOf(value any) string {
 
 func TestJSONRecap(t *testing.T) {
 	var out bytes.Buffer
-	report(t, NewJSON(&out, Options{}), []Event{Recap{Order: []string{"pve1"}, Hosts: map[string]Counts{"pve1": {OK: 1, Changed: 2, Skipped: 3, Uncertain: 4, Failed: 5, Unreachable: 6, Unfinished: 7}}}})
-	want := `{"type":"recap","hosts":{"pve1":{"ok":1,"changed":2,"skipped":3,"uncertain":4,"failed":5,"unreachable":6,"unfinished":7}},"check":false,"interrupted":false,"duration_ms":0}` + "\n"
+	report(t, NewJSON(&out, Options{}), []Event{Recap{Order: []string{"pve1"}, Hosts: map[string]Counts{"pve1": {OK: 1, Changed: 2, Skipped: 3, Uncertain: 4, Failed: 5, Unreachable: 6, Unfinished: 7, Ignored: 8, Rescued: 9}}}})
+	want := `{"type":"recap","hosts":{"pve1":{"ok":1,"changed":2,"skipped":3,"uncertain":4,"failed":5,"unreachable":6,"ignored":8,"rescued":9,"unfinished":7}},"check":false,"interrupted":false,"duration_ms":0}` + "\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}

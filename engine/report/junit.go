@@ -69,7 +69,8 @@ func (j *junit) add(r TaskResult) {
 	}
 	problem := &junitProblem{Message: OneLine(r.Message), Text: printable(explained(r))}
 	switch {
-	case r.Status == Failed && !r.Ignored && !r.Rescued:
+	case bad(r.Status) && r.forgiven():
+	case r.Status == Failed:
 		c.Failure = problem
 		suite.Failures++
 	case r.Status == Unreachable:
@@ -92,8 +93,13 @@ func happened(r TaskResult) string {
 	for _, note := range r.Notes {
 		lines = append(lines, "note: "+note)
 	}
-	if r.Status == Uncertain {
+	switch {
+	case r.Status == Uncertain:
 		lines = append(lines, "uncertain: "+r.Message)
+	case bad(r.Status) && r.Ignored:
+		lines = append(lines, "failed, ignored: "+explained(r))
+	case bad(r.Status) && r.Rescued:
+		lines = append(lines, "failed, rescued: "+explained(r))
 	}
 	return strings.Join(lines, "\n")
 }

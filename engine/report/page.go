@@ -138,26 +138,24 @@ func (p *page) hosts() []string {
 
 // tally is a column of the table of hosts.
 type tally struct {
-	Status Status
-	Counts []int // in the order of the hosts
+	Heading string
+	Counts  []int // in the order of the hosts
 }
 
 // tallies returns the columns that say something.
 func (p *page) tallies(hosts []string) []tally {
-	var columns []tally
 	if p.recap == nil {
 		return nil
 	}
-	for _, status := range []Status{OK, Changed, Skipped, Uncertain, Failed, Unreachable} {
-		column := tally{Status: status}
+	var tallies []tally
+	for _, column := range columns(p.recap.Hosts) {
+		t := tally{Heading: p.text.heading(column)}
 		for _, host := range hosts {
-			column.Counts = append(column.Counts, p.recap.Hosts[host].of(status))
+			t.Counts = append(t.Counts, column.of(p.recap.Hosts[host]))
 		}
-		if status == OK || status == Changed || status == Failed || slices.Max(append(column.Counts, 0)) > 0 {
-			columns = append(columns, column)
-		}
+		tallies = append(tallies, t)
 	}
-	return columns
+	return tallies
 }
 
 // verdict returns how the run ended in a sentence, and the status that it is shown in.

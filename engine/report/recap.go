@@ -35,20 +35,47 @@ func (t *textReporter) recap(e Recap) string {
 	return b.String()
 }
 
-func (c Counts) of(s Status) int {
-	switch s {
-	case OK:
-		return c.OK
-	case Changed:
-		return c.Changed
-	case Skipped:
-		return c.Skipped
-	case Uncertain:
-		return c.Uncertain
-	case Failed:
-		return c.Failed
+// column is a column of the table of hosts.
+type column struct {
+	// status is what its numbers are coloured as. name is its heading, and empty if that is the status.
+	status Status
+	name   string
+	of     func(Counts) int
+	// always means that it is shown even if all its numbers are zero.
+	always bool
+}
+
+// columns returns the columns of the table of hosts: those that say something.
+func columns(hosts map[string]Counts) []column {
+	all := []column{
+		{OK, "", func(c Counts) int { return c.OK }, true},
+		{Changed, "", func(c Counts) int { return c.Changed }, true},
+		{Skipped, "", func(c Counts) int { return c.Skipped }, false},
+		{Uncertain, "", func(c Counts) int { return c.Uncertain }, false},
+		{Failed, "rescued", func(c Counts) int { return c.Rescued }, false},
+		{Failed, "ignored", func(c Counts) int { return c.Ignored }, false},
+		{Failed, "", func(c Counts) int { return c.Failed }, true},
+		{Unreachable, "", func(c Counts) int { return c.Unreachable }, false},
 	}
-	return c.Unreachable
+	return slices.DeleteFunc(all, func(column column) bool {
+		if column.always {
+			return false
+		}
+		for _, c := range hosts {
+			if column.of(c) > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// heading returns the heading of a column as people read it.
+func (t *textReporter) heading(c column) string {
+	if c.name != "" {
+		return c.name
+	}
+	return t.word(TaskResult{Status: c.status})
 }
 
 // cell is a cell of a table and its colour.
@@ -58,22 +85,17 @@ type cell struct {
 }
 
 func (t *textReporter) counts(hosts []string, e Recap) string {
-	columns := []Status{OK, Changed}
-	for _, status := range []Status{Skipped, Uncertain, Failed, Unreachable} {
-		if status == Failed || slices.ContainsFunc(hosts, func(h string) bool { return e.Hosts[h].of(status) > 0 }) {
-			columns = append(columns, status)
-		}
-	}
+	columns := columns(e.Hosts)
 	head := []cell{{"", nil}}
-	for _, status := range columns {
-		head = append(head, cell{t.word(TaskResult{Status: status}), t.look.dim})
+	for _, column := range columns {
+		head = append(head, cell{t.heading(column), t.look.dim})
 	}
 	rows := [][]cell{head}
 	for _, host := range hosts {
 		row := []cell{{OneLine(host), nil}}
-		for _, status := range columns {
-			n := e.Hosts[host].of(status)
-			color := t.look.status[status]
+		for _, column := range columns {
+			n := column.of(e.Hosts[host])
+			color := t.look.status[column.status]
 			if n == 0 {
 				color = t.look.dim
 			}
@@ -138,7 +160,7 @@ func (t *textReporter) table(rows [][]cell) string {
 // verdict returns the sentence about how the run ended.
 func (t *textReporter) verdict(hosts []string, e Recap) string {
 	var failed, unreachable, begun []string
-	changes, uncertain, touched, unfinished := 0, 0, 0, 0
+	changes, uncertain, touched, unfinished, rescued, ignored := 0, 0, 0, 0, 0, 0
 	for _, host := range hosts {
 		counts := e.Hosts[host]
 		if counts.Failed > 0 {
@@ -156,6 +178,8 @@ func (t *textReporter) verdict(hosts []string, e Recap) string {
 		unfinished += counts.Unfinished
 		changes += counts.Changed
 		uncertain += counts.Uncertain
+		rescued += counts.Rescued
+		ignored += counts.Ignored
 	}
 	check := t.check || e.Check
 	var parts []string
@@ -177,11 +201,11 @@ func (t *textReporter) verdict(hosts []string, e Recap) string {
 	if uncertain > 0 {
 		parts = append(parts, fmt.Sprintf("%d cannot be told before the run", uncertain))
 	}
-	if t.rescued > 0 {
-		parts = append(parts, plural.Of(t.rescued, "failure")+" rescued")
+	if rescued > 0 {
+		parts = append(parts, plural.Of(rescued, "failure")+" rescued")
 	}
-	if t.ignored > 0 {
-		parts = append(parts, plural.Of(t.ignored, "failure")+" ignored")
+	if ignored > 0 {
+		parts = append(parts, plural.Of(ignored, "failure")+" ignored")
 	}
 	if len(failed) > 0 {
 		parts = append(parts, "failed on "+hostNames(failed))

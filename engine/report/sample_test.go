@@ -77,7 +77,7 @@ func sample(check bool) []Event {
 	recap := Recap{
 		Order: hosts, Check: check, Duration: 83 * time.Second,
 		Hosts: map[string]Counts{
-			"pve1": {OK: 2, Changed: 3, Skipped: 1}, "pve2": {OK: 2, Skipped: 1, Failed: 1}, "knöt-三": {OK: 1, Changed: 1, Skipped: 1, Unreachable: 1, Unfinished: 1},
+			"pve1": {OK: 2, Changed: 3, Skipped: 1, Ignored: 1, Rescued: 1}, "pve2": {OK: 2, Skipped: 1, Failed: 1}, "knöt-三": {OK: 1, Changed: 1, Skipped: 1, Unreachable: 1, Unfinished: 1},
 		},
 		Costs: map[string]Cost{"pve1": {RoundTrips: 14, Flights: 3, Sent: 5120, Received: 11_000_000}, "pve2": {RoundTrips: 12, Flights: 2, Sent: 900, Received: 20_000}},
 	}

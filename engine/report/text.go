@@ -63,8 +63,6 @@ type textReporter struct {
 	err      error
 	check    bool
 	rehearse bool // durations are in simulated time
-	ignored  int  // failures so far, on all hosts
-	rescued  int
 	play     PlayStarted
 	titled   bool // the play's heading is printed
 	current  *openTask
@@ -102,12 +100,6 @@ func (t *textReporter) Report(e Event) {
 		out.WriteString(t.begin(TaskStarted{e.Play, e.Task, e.Handler}))
 		t.current.results = append(t.current.results, e)
 		t.live.settle(e.Host)
-		switch {
-		case e.Ignored:
-			t.ignored++
-		case e.Rescued:
-			t.rescued++
-		}
 	case Progress:
 		if t.live == nil && t.o.Verbose && e.What != "" {
 			out.WriteString(t.progressLine(e))

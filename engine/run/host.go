@@ -58,10 +58,12 @@ func (h *host) count(t *task, o outcome, ignored, rescued bool) {
 		h.unreachable = true
 	case report.Failed:
 		switch {
-		case !ignored && !rescued:
+		case ignored:
+			h.counts.Ignored++
+		case rescued:
+			h.counts.Rescued++
+		default:
 			h.counts.Failed++
-		case !o.sure:
-			h.counts.OK++
 		}
 		h.failed = h.failed || !o.forgiven
 	}

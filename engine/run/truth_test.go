@@ -157,7 +157,7 @@ func TestWhatWasChangedCounts(t *testing.T) {
 	}{
 		"a later round fails and is ignored": {
 			task: rounds + `ignore_errors = true`,
-			want: report.Counts{Changed: 2, Unfinished: 1}, handled: true,
+			want: report.Counts{Changed: 2, Ignored: 1, Unfinished: 1}, handled: true,
 			steps: []string{"x: set x to 1"}, open: []string{"y: set y to 1"},
 		},
 		"a later round fails": {
