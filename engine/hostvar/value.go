@@ -23,7 +23,7 @@ func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Val
 	if v.defaults != nil && !raw.IsNull() {
 		raw = v.defaults.Apply(raw)
 	}
-	converted, err := convert.Convert(raw, v.Type)
+	converted, err := hclfile.Convert(raw, v.Type)
 	if err == nil {
 		return converted, nil
 	}

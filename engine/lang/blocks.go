@@ -192,7 +192,7 @@ func (l *loader) value(body *hclsyntax.Body, name string, want cty.Type, p place
 		l.report(fault(attr.Expr.Range(), fmt.Sprintf("the number for %s is too large", name), hclfile.TooLargeDetail))
 		return cty.NilVal, false
 	}
-	converted, err := convert.Convert(v, want)
+	converted, err := hclfile.Convert(v, want)
 	if err != nil {
 		l.report(fault(attr.Expr.Range(), fmt.Sprintf("wrong type for %s", name),
 			fmt.Sprintf("Expected %s, found %s.", article(words(want)), found(v))))

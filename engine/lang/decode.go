@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"hlplay/engine/hclfile"
 	"hlplay/modules"
@@ -76,6 +75,8 @@ type decoder struct {
 	unknowns []string
 	standIn  func(Argument) cty.Value
 	secrets  secrets
+	// same remembers arguments that have been evaluated on another host. It may be nil.
+	same *sameEverywhere
 	// sensitive holds the paths of the arguments that contain secrets.
 	sensitive []string
 }
@@ -216,6 +217,9 @@ func nested(field reflect.Value) reflect.Value {
 // argument evaluates and converts an argument. The value is cty.NilVal if it is null; known is false if it is unknown
 // or wrong.
 func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (value cty.Value, known bool) {
+	if value, ok := d.same.value(expr); ok {
+		return value, true
+	}
 	v, diags := evaluate(expr, d.ctx)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() {
@@ -232,7 +236,7 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 		d.fault(expr.Range(), fmt.Sprintf("the number for argument %q is too large", a.Name), hclfile.TooLargeDetail)
 		return cty.NilVal, false
 	}
-	converted, err := convert.Convert(v, a.want)
+	converted, err := hclfile.Convert(v, a.want)
 	if err != nil {
 		detail := fmt.Sprintf("Expected %s, found %s.", article(a.Type), found(v))
 		shown := v
@@ -267,6 +271,9 @@ func (d *decoder) argument(a Argument, within string, expr hcl.Expression) (valu
 		}
 		d.diags = append(d.diags, a.choiceFault(wrong, expr.Range()))
 		return cty.NilVal, false
+	}
+	if !marked {
+		d.same.remember(expr, converted)
 	}
 	return converted, true
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
+	"hlplay/engine/hclfile"
 	"hlplay/modules"
 )
 
@@ -102,7 +102,7 @@ func defaultValue(text string, want cty.Type) (cty.Value, error) {
 	if diags.HasErrors() {
 		return cty.NilVal, diags
 	}
-	value, err := convert.Convert(value, want)
+	value, err := hclfile.Convert(value, want)
 	if err != nil {
 		return cty.NilVal, err
 	}

@@ -58,7 +58,7 @@ func parameters(f function.Function) string {
 func functionMap(all []definition) map[string]function.Function {
 	m := make(map[string]function.Function, len(all))
 	for _, d := range all {
-		m[d.name] = d.f
+		m[d.name] = linear(d.f)
 	}
 	return m
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"hlplay/engine/hclfile"
 )
 
 // lengthFunc counts what a reader would count: elements, or the characters of a string.
@@ -175,26 +177,14 @@ var (
 	})
 )
 
-// toCollection is stdlib.MakeToFunc for lists and sets. A tuple whose elements all have the same primitive type is
-// converted to a list first, because finding a common type for the elements of a tuple takes time quadratic in their
-// number.
+// toCollection is stdlib.MakeToFunc for lists and sets, in linear time: see hclfile.Convert.
 func toCollection(to cty.Type) function.Function {
 	base := stdlib.MakeToFunc(to)
 	alike := func(args []cty.Value) []cty.Value {
-		ty := args[0].Type()
-		if !ty.IsTupleType() || !args[0].IsKnown() || args[0].IsNull() || ty.Length() == 0 {
-			return args
+		if converted, err := hclfile.Convert(args[0], to); err == nil {
+			return []cty.Value{converted}
 		}
-		first := ty.TupleElementType(0)
-		if !first.IsPrimitiveType() {
-			return args
-		}
-		for _, other := range ty.TupleElementTypes() {
-			if other != first {
-				return args
-			}
-		}
-		return []cty.Value{cty.ListVal(args[0].AsValueSlice())}
+		return args
 	}
 	return function.New(&function.Spec{
 		Params: base.Params(),

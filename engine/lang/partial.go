@@ -16,9 +16,9 @@ import (
 )
 
 // judge decodes a task's module block with what is known, and returns what is wrong with it. If arguments are unknown,
-// an error that the module finds in the others counts only if the unknown arguments cannot make it go away.
-func judge(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext) hcl.Diagnostics {
-	d := &decoder{dir: t.Dir, ctx: ctx, secrets: make(secrets)}
+// an error that the module finds in the others counts only if the unknown arguments cannot make it go away. same may be nil.
+func judge(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext, same *sameEverywhere) hcl.Diagnostics {
+	d := &decoder{dir: t.Dir, ctx: ctx, secrets: make(secrets), same: same}
 	m, _ := d.module(t, body)
 	if d.unknown != nil && !d.diags.HasErrors() {
 		if err := d.certainFault(m, t, body); err != nil {
@@ -38,7 +38,7 @@ func (d *decoder) certainFault(m modules.Module, t *Task, body *hclsyntax.Body) 
 	times := 0
 	for i := -1; i < len(standIns); i++ {
 		if i >= 0 {
-			other := &decoder{dir: d.dir, ctx: d.ctx, secrets: make(secrets), standIn: func(a Argument) cty.Value { return standIn(a, i) }}
+			other := &decoder{dir: d.dir, ctx: d.ctx, secrets: make(secrets), same: d.same, standIn: func(a Argument) cty.Value { return standIn(a, i) }}
 			m = t.schema.spec.New()
 			other.body(body, t.schema.Body, "", t.ModuleRange, reflect.ValueOf(m).Elem())
 			if other.diags.HasErrors() {

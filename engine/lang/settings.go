@@ -150,7 +150,7 @@ func (s taskSetting) convert(v cty.Value, expr hcl.Expression) (value cty.Value,
 	if hclfile.TooLarge(v) {
 		return cty.NilVal, false, fault(expr.Range(), fmt.Sprintf("the number for %s is too large", s.name), hclfile.TooLargeDetail)
 	}
-	converted, err := convert.Convert(v, s.want)
+	converted, err := hclfile.Convert(v, s.want)
 	switch {
 	case err != nil:
 		return cty.NilVal, false, fault(expr.Range(), "wrong type for "+s.name, fmt.Sprintf("Expected %s, found %s.", article(words(s.want)), found(v)))

@@ -297,7 +297,7 @@ func (v *validator) task(t *Task, scope Scope) {
 			s = inner.with("each", each)
 			s["vars"] = v.vars(t.space, t.Vars, t.Dir, s, scope["vars"])
 		}
-		diags := t.space.imported(judge(t, body, t.space.context(t.Dir, s)))
+		diags := t.space.imported(judge(t, body, t.space.context(t.Dir, s), nil))
 		v.report(v.new(diags)...)
 		if diags.HasErrors() {
 			return

@@ -27,7 +27,7 @@ func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 		return
 	}
 	all := v.options.Inventory.HostsValue()
-	j := &hostJudge{validator: v, found: make(map[string]*hostFault)}
+	j := &hostJudge{validator: v, found: make(map[string]*hostFault), same: newSameEverywhere()}
 	names := make([]cty.Value, len(hosts))
 	for i, name := range hosts {
 		names[i] = cty.StringVal(name)
@@ -103,6 +103,7 @@ type hostJudge struct {
 	found   map[string]*hostFault
 	order   []string
 	rounds  int
+	same    *sameEverywhere
 }
 
 // hostFault is an error and the hosts that have it.
@@ -207,7 +208,7 @@ func (j *hostJudge) round(t *Task, scope, raw Scope) {
 	_, _, _, diags := t.environment(raw)
 	j.note(t.space.imported(diags)...)
 	if body, ok := t.Body.(*hclsyntax.Body); ok && t.schema != nil {
-		j.note(j.new(t.space.imported(judge(t, body, t.space.context(t.Dir, scope))))...)
+		j.note(j.new(j.same.judge(t, body, t.space.context(t.Dir, scope)))...)
 	}
 }
 

@@ -113,7 +113,7 @@ func (v *Variable) convert(value cty.Value, at hcl.Range, origin string) (cty.Va
 	if v.defaults != nil && !raw.IsNull() {
 		raw = v.defaults.Apply(raw)
 	}
-	converted, err := convert.Convert(raw, v.Type)
+	converted, err := hclfile.Convert(raw, v.Type)
 	if err != nil {
 		problem := conversionProblem(err)
 		var path cty.PathError

@@ -115,9 +115,9 @@ type Note struct{ Text string }
 type Counts struct {
 	OK int `json:"ok"`
 	// Changed counts all tasks that changed something, including those that then failed or lost the host.
-	Changed     int `json:"changed"`
-	Skipped     int `json:"skipped"`
-	Uncertain   int `json:"uncertain"`
+	Changed   int `json:"changed"`
+	Skipped   int `json:"skipped"`
+	Uncertain int `json:"uncertain"`
 	// Failed counts the failures that neither the playbook ignores nor a rescue part handles: those are Ignored and Rescued.
 	Failed      int `json:"failed"`
 	Unreachable int `json:"unreachable"`
