@@ -294,6 +294,27 @@ c: yaml
 	}
 }
 
+// A file of values takes text from files beside it.
+func TestValuesFromFiles(t *testing.T) {
+	o := testOptions
+	o.ValueFiles = []string{"values/v.hcl"}
+	p := mustLoad(t, `
+-- site.hcl --
+variable "a" {}
+-- values/v.hcl --
+a = file("a.txt")
+-- values/a.txt --
+text
+`, o)
+	if got := p.space.varObject.GetAttr("a").AsString(); got != "text\n" {
+		t.Errorf("the variable is %q, expected the text of the file", got)
+	}
+	_, diags := loadArchive("-- site.hcl --\nvariable \"a\" {}\n-- values/v.hcl --\na = file(\"none.txt\")\n", o)
+	if got := rendered(p, diags); !strings.Contains(got, "cannot read values/none.txt: ") {
+		t.Errorf("the missing file is not named:\n%s", got)
+	}
+}
+
 // A condition that is known to be false keeps arguments from being checked with the values that it is there to
 // exclude.
 func TestArgumentsBehindAFalseCondition(t *testing.T) {

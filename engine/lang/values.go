@@ -66,18 +66,23 @@ func measuredWith(expr hclsyntax.Expression, ctx *hcl.EvalContext) (cty.Value, h
 // opening returns the context with the functions that a file of values may call.
 func (l *loader) opening(file string) *hcl.EvalContext {
 	from := caller{dir: filepath.Dir(file)}
-	return &hcl.EvalContext{Functions: l.options.Secrets.Functions(func(name string) ([]byte, error) {
+	functions := l.options.Secrets.Functions(func(name string) ([]byte, error) {
 		return l.files.encrypted(from.path(name))
-	})}
+	})
+	functions["file"] = textFunction(cty.String, func(a []string) (cty.Value, error) {
+		text, err := l.files.text(from.path(a[0]))
+		return cty.StringVal(text), err
+	}, "path")
+	return &hcl.EvalContext{Functions: functions}
 }
 
 // notConstant reports a value that cannot be evaluated, without showing any of it.
 func notConstant(attr *hclsyntax.Attribute, why *hcl.Diagnostic) *hcl.Diagnostic {
-	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](why); ok && opens(extra.CalledFunctionName()) {
+	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](why); ok && (opens(extra.CalledFunctionName()) || extra.CalledFunctionName() == "file") {
 		return fault(attr.NameRange, fmt.Sprintf("the value of %q cannot be read", attr.Name), why.Detail)
 	}
 	return fault(attr.NameRange, fmt.Sprintf("the value of %q is not constant", attr.Name),
-		"A file of values cannot use variables, and of the functions only secret and secret_file: write the value itself, with text in quotes.")
+		"A file of values cannot use variables, and of the functions only file, secret and secret_file: write the value itself, with text in quotes.")
 }
 
 // commandLine returns a range for something that is not in a file.
