@@ -180,6 +180,9 @@ type Step struct {
 	Action  Action
 	// Diff shows the change to people; nil if there is nothing to show.
 	Diff *Diff
+	// Public states that no side of Diff holds a secret. It is then shown even if arguments of the task are sensitive;
+	// otherwise it is withheld as a whole, because what is replaced may be an old secret that nothing marks as one.
+	Public bool
 	// Expect is what will be observed once the step is done. Check mode overlays it on the observations. Tests compare
 	// it with the hosts after every real run, once the task has settled (run.Options.Unfulfilled); Kind.Complete says
 	// what a kind's values leave open.

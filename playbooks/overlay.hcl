@@ -12,19 +12,20 @@
 # and overlay_endpoint, if the other hosts reach it under another address than the controller does; "" is for a host behind NAT. Each
 # firewall on the way lets the port in, by UDP. The keys are made on the hosts and stay there.
 #
-# For Nebula, make an authority, whose key is kept encrypted, and give both on each run, for which it is decrypted in memory. Run the
-# playbook at least every three months (overlay_renew_before): certificates that end by then are renewed.
+# For Nebula, make an authority once, and give it on each run. The file contains its certificate in clear and its key encrypted for the
+# recipients of the repository; the key is decrypted in memory only. Run the playbook at least every three months
+# (overlay_renew_before): certificates that end by then are renewed.
 #
-#   nebula-cert ca -name NAME -duration 87600h && hlplay secret encrypt ca.key
+#   hlplay secret nebula-ca NAME -o nebula.hcl
 #   hlplay run playbooks/overlay.hcl -i inventory -e overlay=nebula -e @nebula.hcl
 #
-# where nebula.hcl holds the text of ca.crt and names ca.key:
+# To replace it, make another, in another file. Run with both certificates in nebula_ca; then with the other nebula_ca_key as well; then
+# with the other file alone.
 #
-#   nebula_ca     = <<PEM
-#   -----BEGIN NEBULA CERTIFICATE-----
-#   …
-#   PEM
-#   nebula_ca_key = secret_file("ca.key")
+# With Nebula, all hosts of the network may open connections to each other, unless overlay_allow says who may. Only pings are always
+# answered, so a cluster's hosts need a rule for each other; the groups are those of overlay_groups in the inventory:
+#
+#   overlay_allow = [{ groups = ["cluster"] }, { protocol = "tcp", port = "22", hosts = ["admin"] }]
 
 host_variable "overlay_address" {
   description = "The host's address in the overlay network, with the prefix length: 10.42.0.1/24."
@@ -36,6 +37,13 @@ host_variable "overlay_endpoint" {
   description = "The address under which the other hosts reach this one; by default the one in the inventory. Empty for a host that cannot be reached, as behind NAT."
   type        = string
   default     = null
+}
+
+host_variable "overlay_groups" {
+  description = "With Nebula, groups in the host's certificate, for overlay_allow."
+  type        = list(string)
+  default     = []
+  hosts       = var.overlay_hosts
 }
 
 variable "overlay_hosts" {
@@ -88,6 +96,23 @@ variable "overlay_renew_before" {
   description = "With Nebula, a certificate is renewed when less than this is left of its life: three months."
   type        = string
   default     = "2160h"
+}
+
+variable "overlay_allow" {
+  description = "With Nebula, who may open connections to the hosts; by default all hosts of the network. The protocol is any, tcp, udp or icmp, the port a port, a range or any; hosts are names in the inventory, and of groups a host must be in all."
+  type = list(object({
+    protocol = optional(string, "any")
+    port     = optional(string, "any")
+    hosts    = optional(list(string))
+    groups   = optional(list(string))
+  }))
+  default = []
+}
+
+variable "overlay_blocklist" {
+  description = "With Nebula, fingerprints of certificates that are no longer accepted, as nebula-cert print shows them."
+  type        = list(string)
+  default     = []
 }
 
 variable "nebula_ca" {
@@ -171,6 +196,9 @@ play "overlay network" {
       ca_key       = var.nebula_ca_key
       lifetime     = var.overlay_lifetime
       renew_before = var.overlay_renew_before
+      groups       = host.vars.overlay_groups
+      rules        = var.overlay_allow
+      blocklist    = var.overlay_blocklist
       before       = ["corosync.service", "pve-cluster.service", "ceph.target"]
     }
   }

@@ -17,7 +17,7 @@ import (
 // the modules, no module knows the scheduler, none that is not Proxmox VE's or Ceph's knows what they are, the lab knows none of
 // all that, and the lab is known by the command alone.
 var mayImport = map[string][]string{
-	"cmd/hlplay":                 {"engine/...", "modules", "modules/preflight", "modules/registry", "modules/survival/..."},
+	"cmd/hlplay":                 {"engine/...", "modules", "modules/nebula", "modules/preflight", "modules/registry", "modules/survival/..."},
 	"cmd/hlplay/e2e":             {},
 	"cmd/hlplay/e2e/proxmox-lab": {"engine/lab/..."},
 	"cmd/hlplay/peers":           {},

@@ -59,7 +59,7 @@ A playbook reads an encrypted value with secret("…"), and an encrypted file wi
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(secretEncryptCommand(), secretDecryptCommand(), secretEditCommand(), secretRekeyCommand())
+	cmd.AddCommand(secretEncryptCommand(), secretDecryptCommand(), secretEditCommand(), secretRekeyCommand(), secretNebulaCommand())
 	return cmd
 }
 

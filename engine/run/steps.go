@@ -80,7 +80,9 @@ func (it *itemPlan) visible() []modules.Step {
 	}
 	steps := make([]modules.Step, len(it.plan.Steps))
 	for i, step := range it.plan.Steps {
-		step.Diff = veiled(step.Diff)
+		if !step.Public {
+			step.Diff = veiled(step.Diff)
+		}
 		steps[i] = step
 	}
 	return steps

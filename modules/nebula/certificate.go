@@ -29,8 +29,8 @@ type authority struct {
 
 // authority reads the certificates and the key of the authority. An error shows nothing of the key.
 func (m *nebula) authority() (authority, error) {
-	const wantCA = "expected the certificate that nebula-cert ca wrote (ca.crt)"
-	const wantKey = "expected the private key that nebula-cert ca wrote (ca.key), kept encrypted in the repository: secret_file(\"nebula/ca.key\")"
+	const wantCA = "expected the certificate that hlplay secret nebula-ca or nebula-cert ca wrote"
+	const wantKey = "expected the private key that hlplay secret nebula-ca or nebula-cert ca wrote, kept encrypted in the repository"
 	var none authority
 	if strings.TrimSpace(m.CA) == "" {
 		return none, bad("ca", wantCA, "is empty")

@@ -61,12 +61,13 @@ func (m *nebula) render(host string) string {
 	fmt.Fprintf(&b, "listen:\n  host: %q\n  port: %d\npunchy:\n  punch: true\n  respond: true\ntun:\n  dev: %q\n  mtu: %d\n  drop_local_broadcast: true\n  drop_multicast: true\n",
 		m.listen(), m.Port, m.Interface, m.MTU)
 	b.WriteString("logging:\n  level: info\n  format: text\nfirewall:\n  outbound:\n    - {port: any, proto: any, host: any}\n  inbound:\n")
-	if len(m.Allow) == 0 {
+	rules, _ := m.rules() // Validate has checked them
+	if len(rules) == 0 {
 		b.WriteString("    - {port: any, proto: any, host: any}\n")
 		return b.String()
 	}
 	b.WriteString("    - {port: any, proto: icmp, host: any}\n")
-	for _, r := range m.Allow {
+	for _, r := range rules {
 		head := fmt.Sprintf("    - {port: %s, proto: %s, ", r.Port, r.Protocol)
 		switch {
 		case len(r.Groups) > 0:

@@ -53,6 +53,9 @@ func (m *nebula) connect(ctx context.Context, h modules.Host, own node) (modules
 		ordered = append(ordered, conffile.ReloadUnits(m.dropIn()))
 	}
 	steps = append(steps, ordered...)
+	for i, step := range steps {
+		steps[i].Public = step.Diff == nil || public(*step.Diff)
+	}
 	plan.Steps = steps
 	unit, err := observe.Units.Observe(ctx, h, m.unit())
 	switch {
@@ -88,9 +91,13 @@ func (m *nebula) connect(ctx context.Context, h modules.Host, own node) (modules
 	return plan, nil
 }
 
+// public reports whether a diff may be shown: only the keys are secret, and they are in none of the files, except in a configuration
+// that somebody else has written.
+func public(d modules.Diff) bool { return !strings.Contains(d.Before, "PRIVATE KEY") }
+
 // certify plans to replace the host's certificate if it is not as it should be, and returns its end.
 func (m *nebula) certify(ctx context.Context, h modules.Host, own node, ca authority, now time.Time) ([]modules.Step, string, error) {
-	public, err := decodeKey(own.Public)
+	key, err := decodeKey(own.Public)
 	if err != nil {
 		return nil, "", fmt.Errorf("%s on %s does not hold a public key: %w", m.file("pub"), h.Name(), err)
 	}
@@ -98,7 +105,7 @@ func (m *nebula) certify(ctx context.Context, h modules.Host, own node, ca autho
 	if err != nil {
 		return nil, "", err
 	}
-	r := request{name: h.Name(), network: m.address(h.Name()), groups: m.Groups, public: public}
+	r := request{name: h.Name(), network: m.address(h.Name()), groups: m.Groups, public: key}
 	why := ca.unfit(before, r, now, m.Lifetime, m.RenewBefore)
 	if why == "" {
 		return nil, validTo(before), nil

@@ -7,9 +7,9 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
 	"hlplay/engine/pattern"
@@ -24,8 +24,8 @@ var Spec = modules.Spec{
 never leaves it. With ` + "`addresses`" + `, in a later task, the certificate authority signs the host's public key, and /etc/nebula/INTERFACE.yml is
 written. Start nebula@INTERFACE.service with the module service.
 
-**The authority** is a certificate, ` + "`ca`" + `, and its private key, ` + "`ca_key`" + `. The key is kept encrypted in the repository
-(` + "`hlplay secret encrypt`" + `); it is decrypted in memory on the controller, signs there, and is never sent to a host. ` + "`nebula-cert ca`" + ` makes both.
+**The authority** is a certificate, ` + "`ca`" + `, and its private key, ` + "`ca_key`" + `. The key is kept encrypted in the
+repository; it is decrypted in memory on the controller, signs there, and is never sent to a host. ` + "`hlplay secret nebula-ca`" + ` makes both.
 To replace an authority: put the certificates of both in ` + "`ca`" + ` and run; change ` + "`ca_key`" + ` to the new one and run; remove the old certificate and run.
 
 **Certificates** are in the format that Nebula 1.6 of Debian 12 reads (version 1, Curve25519). One is signed anew if less than
@@ -38,7 +38,7 @@ without an interruption; an address, port or MTU, or that the host becomes a lig
 can connect until its certificate ends, unless the fingerprint of that is in ` + "`blocklist`" + `. Connections end with the certificate.
 New groups of a host count for connections that are opened from then on.
 
-**Firewall**: without ` + "`allow`" + `, all hosts of the network may open connections to this one. With it, only those that a block names; pings are always
+**Firewall**: without ` + "`allow`" + `, all hosts of the network may open connections to this one. With it, or with ` + "`rules`" + `, only those that are named there; pings are always
 answered. What this host itself opens is not restricted.
 
 ` + "`before`" + ` starts the network before units that need it at boot, such as corosync.service: they start once the interface has its address.`,
@@ -96,15 +96,8 @@ type nebula struct {
 	Groups      []string          `hcl:"groups,optional" doc:"Groups in this host's certificate, for the rules of other hosts."`
 	Blocklist   []string          `hcl:"blocklist,optional" doc:"Fingerprints of certificates that are no longer accepted, as nebula-cert print shows them."`
 	Allow       []rule            `hcl:"allow,block" doc:"Who may open connections to this host."`
+	Rules       cty.Value         `hcl:"rules,optional" doc:"The same as allow blocks, as a list of objects, so that a variable can hold them."`
 	Before      []string          `hcl:"before,optional" doc:"Units that start after the interface is up."`
-}
-
-// rule is a rule of the firewall within the network.
-type rule struct {
-	Protocol string   `hcl:"protocol,optional" default:"any" enum:"any,tcp,udp,icmp" doc:"The protocol."`
-	Port     string   `hcl:"port,optional" default:"any" doc:"A port, a range such as 6800-7568, or any."`
-	Hosts    []string `hcl:"hosts,optional" doc:"Only these hosts."`
-	Groups   []string `hcl:"groups,optional" doc:"Only hosts that are in all of these groups."`
 }
 
 var (
@@ -206,55 +199,6 @@ func (m *nebula) checkEndpoints() error {
 		}
 	}
 	return nil
-}
-
-func (m *nebula) checkRules() error {
-	for _, group := range m.Groups {
-		if !wordForm.MatchString(group) {
-			return bad("groups", "expected letters, digits, dots and hyphens", "%q is not the name of a group", group)
-		}
-	}
-	for _, print := range m.Blocklist {
-		if !fingerprintForm.MatchString(print) {
-			return bad("blocklist", "expected 64 hexadecimal digits in lower case, as nebula-cert print shows them", "%q is not a fingerprint", print)
-		}
-	}
-	for _, r := range m.Allow {
-		if !isPort(r.Port) {
-			return bad("allow.port", "expected a port, a range such as 6800-7568, or any", "%q is none", r.Port)
-		}
-		if r.Protocol == "icmp" && r.Port != "any" {
-			return bad("allow.port", "expected none", "icmp has no ports")
-		}
-		if len(r.Hosts) > 0 && len(r.Groups) > 0 {
-			return bad("allow.groups", "expected one of them, or two blocks", "a block names both hosts and groups")
-		}
-		for _, name := range r.Hosts {
-			if _, ok := m.Addresses[name]; !ok {
-				return bad("allow.hosts", "expected only hosts of the network", "%s is not in addresses", name)
-			}
-		}
-		for _, group := range r.Groups {
-			if !wordForm.MatchString(group) {
-				return bad("allow.groups", "expected letters, digits, dots and hyphens", "%q is not the name of a group", group)
-			}
-		}
-	}
-	return nil
-}
-
-// isPort reports whether a text is a port, a range of ports, or any.
-func isPort(text string) bool {
-	if text == "any" {
-		return true
-	}
-	first, last, isRange := strings.Cut(text, "-")
-	if !isRange {
-		last = first
-	}
-	from, err1 := strconv.ParseUint(first, 10, 16)
-	to, err2 := strconv.ParseUint(last, 10, 16)
-	return err1 == nil && err2 == nil && 0 < from && from <= to
 }
 
 func (m *nebula) file(kind string) string { return dir + "/" + m.Interface + "." + kind }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/slackhq/nebula/cert"
+	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
@@ -43,8 +44,8 @@ func newCA(t *testing.T, seed byte, name string, life time.Duration, change func
 	return string(text), string(cert.MarshalSigningPrivateKeyToPEM(cert.Curve_CURVE25519, private))
 }
 
-// public returns a public key of a host.
-func public(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
+// publicKey returns a public key of a host.
+func publicKey(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 
 func network(t *testing.T) *nebula {
 	m := &nebula{
@@ -63,7 +64,7 @@ func signed(t *testing.T, m *nebula, ago time.Duration, change func(*request)) s
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := decodeKey(public(1))
+	key, err := decodeKey(publicKey(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,12 +92,12 @@ type state struct {
 }
 
 // made is a host with only its key.
-func made() state { return state{own: node{Public: public(1)}} }
+func made() state { return state{own: node{Public: publicKey(1)}} }
 
 // running is a host as it is to be, signed for some time ago.
 func running(t *testing.T, m *nebula, ago time.Duration) state {
 	return state{
-		own: node{Public: public(1), Up: true, MTU: m.MTU, Addresses: []string{"10.42.0.1/24"}, Started: m.fixed("pve1"), Loaded: true}, active: true,
+		own: node{Public: publicKey(1), Up: true, MTU: m.MTU, Addresses: []string{"10.42.0.1/24"}, Started: m.fixed("pve1"), Loaded: true}, active: true,
 		crt: signed(t, m, ago, nil), ca: m.CA, conf: m.render("pve1"),
 	}
 }
@@ -152,7 +153,7 @@ func TestPlan(t *testing.T) {
 		"to be renewed":  {running(t, m, 276*day).host(m), "sign a certificate for nebula1: the present one ends in less than 90 days\nlet nebula test the configuration\nreload nebula1"},
 		"has ended":      {running(t, m, 366*day).host(m), "sign a certificate for nebula1: the present one has ended\nlet nebula test the configuration\nreload nebula1"},
 		"from tomorrow":  {running(t, m, -day).host(m), "sign a certificate for nebula1: the present one is not valid yet\nlet nebula test the configuration\nreload nebula1"},
-		"a new key":      {run(func(s *state) { s.own.Public, s.own.Loaded = public(7), false }), "sign a certificate for nebula1: its key is new\nlet nebula test the configuration\nreload nebula1"},
+		"a new key":      {run(func(s *state) { s.own.Public, s.own.Loaded = publicKey(7), false }), "sign a certificate for nebula1: its key is new\nlet nebula test the configuration\nreload nebula1"},
 		"unreadable":     {run(func(s *state) { s.crt = "hello" }), "sign a certificate for nebula1: the present one cannot be read\nlet nebula test the configuration\nreload nebula1"},
 		"other groups":   {run(func(s *state) { s.crt = signed(t, m, day, func(r *request) { r.groups = nil }) }), "sign a certificate for nebula1: its groups are new\nlet nebula test the configuration\nreload nebula1"},
 		"another name":   {run(func(s *state) { s.crt = signed(t, m, day, func(r *request) { r.name = "pve9" }) }), "sign a certificate for nebula1: its name or address is new\nlet nebula test the configuration\nreload nebula1"},
@@ -300,6 +301,69 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
+// object is a rule as a variable holds it.
+func object(name, value string) cty.Value {
+	return cty.ObjectVal(map[string]cty.Value{name: cty.StringVal(value)})
+}
+
+// TestRules renders the rules of both arguments.
+func TestRules(t *testing.T) {
+	m := network(t)
+	m.Allow = []rule{{"tcp", "22", nil, nil}}
+	m.Rules = cty.TupleVal([]cty.Value{object("protocol", "udp"), cty.ObjectVal(map[string]cty.Value{
+		"protocol": cty.NullVal(cty.String), "port": cty.NumberIntVal(443), "groups": cty.TupleVal([]cty.Value{cty.StringVal("web")}), "hosts": cty.NullVal(cty.List(cty.String)),
+	})})
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	const want = "    - {port: 22, proto: tcp, host: any}\n    - {port: any, proto: udp, host: any}\n    - {port: 443, proto: any, groups: [\"web\"]}\n"
+	if got := m.render("pve1"); !strings.HasSuffix(got, want) {
+		t.Errorf("configuration, expected to end with\n%s\nbut is\n%s", want, got)
+	}
+}
+
+// TestMadeAuthority makes an authority that the module takes.
+func TestMadeAuthority(t *testing.T) {
+	m := network(t)
+	crt, key, err := NewAuthority("our servers", now, 10*365*day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.CA, m.CAKey = string(crt), string(key)
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	ca, err := m.authority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := ca.certificate; c.Name() != "our servers" || !c.NotBefore().Equal(now.Add(-time.Hour)) || !c.NotAfter().Equal(now.Add(10*365*day)) || c.Version() != cert.Version1 {
+		t.Errorf("the certificate is %v", c)
+	}
+	for name, life := range map[string]time.Duration{"": day, " ": day, "a\nb": day, "a": time.Minute} {
+		if _, _, err := NewAuthority(name, now, life); err == nil {
+			t.Errorf("an authority %q for %s is made", name, life)
+		}
+	}
+}
+
+// TestDiffs shows what changes, as none of it is secret; but a configuration that somebody else wrote may hold a key.
+func TestDiffs(t *testing.T) {
+	m := network(t)
+	host := made()
+	host.conf = "pki:\n  key: |\n    -----BEGIN NEBULA X25519 PRIVATE KEY-----\n"
+	shown := map[string]bool{}
+	for _, step := range modulestest.Converges(t, m, host.host(m)).Steps {
+		if step.Diff != nil {
+			shown[step.Diff.Subject] = step.Public
+		}
+	}
+	want := map[string]bool{m.file("ca"): true, m.file("crt"): true, m.file("yml"): false}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Errorf("diffs that are shown (-want +got):\n%s", diff)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	elsewhere := network(t)
 	delete(elsewhere.Addresses, "pve1")
@@ -314,10 +378,10 @@ func TestRefused(t *testing.T) {
 	}{
 		"no program":        {network(t), state{withoutProgram: true}, "install package nebula first"},
 		"no key":            {network(t), state{}, "pve1 has no key for nebula1: create the keys in an earlier task"},
-		"loose":             {network(t), state{own: node{Public: public(1), Loose: "644 root regular file"}}, "is 644 root regular file, expected mode 600"},
+		"loose":             {network(t), state{own: node{Public: publicKey(1), Loose: "644 root regular file"}}, "is 644 root regular file, expected mode 600"},
 		"half":              {network(t), state{own: node{Half: true}}, "has no public half in /etc/nebula/nebula1.pub"},
 		"damaged":           {network(t), state{own: node{Public: "AAAA"}}, "does not hold a public key: it has 3 bytes, expected 32"},
-		"another made it":   {network(t), state{own: node{Public: public(1), Up: true}}, "nebula1 is up on pve1, but was not started by nebula@nebula1.service"},
+		"another made it":   {network(t), state{own: node{Public: publicKey(1), Up: true}}, "nebula1 is up on pve1, but was not started by nebula@nebula1.service"},
 		"not one of them":   {elsewhere, made(), "addresses has no address for pve1 itself"},
 		"an old authority":  {ended, made(), "on pve1 it is 2026-06-01T12:00:00Z, and the authority dream is valid from 2025-06-01T12:00:00Z to 2026-03-28T12:00:00Z"},
 		"not for the group": {narrow, made(), "the authority dream does not sign for pve1: certificate contained a group not present on the signing ca: pve"},
@@ -362,6 +426,14 @@ func TestValidate(t *testing.T) {
 		"allow, port":        {func(m *nebula) { m.Allow = []rule{{"tcp", "80-70", nil, nil}} }, "allow.port"},
 		"allow, icmp":        {func(m *nebula) { m.Allow = []rule{{"icmp", "80", nil, nil}} }, "allow.port"},
 		"allow, host":        {func(m *nebula) { m.Allow = []rule{{"tcp", "80", []string{"pve9"}, nil}} }, "allow.hosts"},
+		"allow, nobody":      {func(m *nebula) { m.Allow = []rule{{"tcp", "80", []string{}, nil}} }, "allow.hosts"},
+		"rules, no list":     {func(m *nebula) { m.Rules = cty.StringVal("tcp") }, "rules"},
+		"rules, an object":   {func(m *nebula) { m.Rules = object("port", "22") }, "rules"},
+		"rules, port":        {func(m *nebula) { m.Rules = cty.TupleVal([]cty.Value{object("port", "80-70")}) }, "rules"},
+		"rules, protocol":    {func(m *nebula) { m.Rules = cty.TupleVal([]cty.Value{object("protocol", "sctp")}) }, "rules"},
+		"rules, unknown":     {func(m *nebula) { m.Rules = cty.TupleVal([]cty.Value{object("group", "pve")}) }, "rules"},
+		"rules, text":        {func(m *nebula) { m.Rules = cty.TupleVal([]cty.Value{cty.StringVal("22")}) }, "rules"},
+		"rules, null":        {func(m *nebula) { m.Rules = cty.TupleVal([]cty.Value{cty.NullVal(cty.String)}) }, "rules"},
 		"allow, both":        {func(m *nebula) { m.Allow = []rule{{"tcp", "80", []string{"pve2"}, []string{"pve"}}} }, "allow.groups"},
 		"no authority":       {func(m *nebula) { m.CA = "" }, "ca"},
 		"not a certificate":  {func(m *nebula) { m.CA = "hello" }, "ca"},
