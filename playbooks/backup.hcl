@@ -14,6 +14,8 @@
 #
 #   hlplay run playbooks/backup.hcl -i inventory -e 'backup_tests={"vm:100"={target="local-lvm",id=9100}}' …
 #
+# Hosts that only send backups to a server get its client from backup-client.hcl; nodes of Proxmox VE have it already.
+#
 # For a server that the inventory does not have, give backup_secret, encrypted (hlplay secret encrypt), and backup_fingerprint, as
 # proxmox-backup-manager cert info prints it there.
 

@@ -87,6 +87,7 @@ task "backups are read again" {
 	Packages: []modules.Package{{
 		Name:     "proxmox-backup-server",
 		Archive:  pve.Archive,
+		Running:  []string{"proxmox-backup.service", "proxmox-backup-proxy.service"}, // debian/postinst of proxmox-backup
 		Programs: []string{"proxmox-backup-manager"},
 		Files:    []string{pbs.Program},
 		Installed: func(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {

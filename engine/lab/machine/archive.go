@@ -220,6 +220,8 @@ func knownRepositories() []Repository {
 			Suites: []string{"bookworm", "trixie"}},
 		{URI: "download.proxmox.com/debian/pbs", Components: []string{"pbs-no-subscription"}, Keyring: "proxmox-",
 			Suites: []string{"bookworm", "trixie"}},
+		{URI: "download.proxmox.com/debian/pbs-client", Components: []string{"main"}, Prefix: "pbs-client/", Keyring: "proxmox-",
+			Suites: []string{"bookworm", "trixie"}},
 		{URI: "enterprise.proxmox.com/debian/pve", Components: []string{"pve-enterprise"}, Status: 401, Keyring: "proxmox-"},
 		{URI: "enterprise.proxmox.com/debian/pbs", Components: []string{"pbs-enterprise"}, Status: 401, Keyring: "proxmox-"},
 	}

@@ -24,7 +24,7 @@ func backupPackages(debian string) []machine.Package {
 		},
 	}
 	all := []machine.Package{server}
-	for _, component := range []string{pveComponent, server.Component} {
+	for _, component := range []string{pveComponent, server.Component, "pbs-client/main"} {
 		client.Component = component
 		all = append(all, client)
 	}
