@@ -19,7 +19,12 @@ import (
 // TestNebula runs playbooks/overlay.hcl with Debian's own Nebula, and an authority made by its nebula-cert: hosts are added and
 // certificates renewed without a restart, and the network is up again after a boot.
 func TestNebula(t *testing.T) {
-	n := startNodesWith(t, nspawn.Options{Packages: []string{"nebula", "iputils-ping"}, Devices: []string{"/dev/net/tun"}})
+	t.Run("Debian 12", func(t *testing.T) { testNebula(t, "bookworm") })
+	t.Run("Debian 13", func(t *testing.T) { testNebula(t, "trixie") })
+}
+
+func testNebula(t *testing.T, suite string) {
+	n := startNodesWith(t, nspawn.Options{Suite: suite, Packages: []string{"nebula", "iputils-ping"}, Devices: []string{"/dev/net/tun"}})
 	r := newRunner(t, n, nspawn.Root)
 	first, second, third := n.List[0], n.List[1], n.List[2]
 	values := overlayFiles(t, r, n)

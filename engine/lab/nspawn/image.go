@@ -31,10 +31,10 @@ func image(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	all := append(slices.Clone(packages), o.Packages...)
-	return rootfs.Cached(cache, "debian-"+rootfs.Suite, []string{rootfs.Suite, strings.Join(all, ","), recipe}, func(path string) error {
+	return rootfs.Cached(cache, "debian-"+o.Suite, []string{o.Suite, strings.Join(all, ","), recipe}, func(path string) error {
 		began := time.Now()
-		o.Log("building the base image %s (Debian %s); this happens once", path, rootfs.Suite)
-		if err := rootfs.Build(ctx, path, all, recipe); err != nil {
+		o.Log("building the base image %s (Debian %s); this happens once", path, o.Suite)
+		if err := rootfs.Build(ctx, o.Suite, path, all, recipe); err != nil {
 			return err
 		}
 		o.Log("the base image took %s", time.Since(began).Round(time.Second))

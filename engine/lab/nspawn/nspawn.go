@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"hlplay/engine/lab/namespace"
+	"hlplay/engine/lab/rootfs"
 )
 
 // Options configure the nodes. The zero value is three nodes, with base images in the user's cache.
@@ -33,6 +34,8 @@ type Options struct {
 	// Cache is the directory for base images. Empty means $HLPLAY_E2E_CACHE or, if that is unset, hlplay in the
 	// user's cache directory.
 	Cache string
+	// Suite is the Debian release of the nodes; empty means rootfs.Suite.
+	Suite string
 	// Names are the host names of the nodes; empty means node1, node2, node3. There may be up to 200, each with up to
 	// 12 letters, digits and hyphens, because interfaces are named after them.
 	Names []string
@@ -71,6 +74,7 @@ type Nodes struct {
 	// List holds the nodes in the order of Options.Names.
 	List []*Node
 
+	suite   string   // the Debian release
 	base    string   // directory of the base image
 	devices []string // devices of the host
 	reaper  *reaper
@@ -94,6 +98,9 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
+	if o.Suite == "" {
+		o.Suite = rootfs.Suite
+	}
 	if len(o.Names) == 0 {
 		o.Names = []string{"node1", "node2", "node3"}
 	}
@@ -105,7 +112,7 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 		return nil, err
 	}
 	began := time.Now()
-	n := &Nodes{base: base, devices: o.Devices}
+	n := &Nodes{suite: o.Suite, base: base, devices: o.Devices}
 	if n.reaper, err = newReaper(); err != nil {
 		return nil, err
 	}

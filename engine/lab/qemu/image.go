@@ -58,7 +58,7 @@ func image(ctx context.Context, o Options) (string, error) {
 		if err := os.RemoveAll(root); err != nil {
 			return err
 		}
-		if err := rootfs.Build(ctx, root, packages, recipe); err != nil {
+		if err := rootfs.Build(ctx, rootfs.Suite, root, packages, recipe); err != nil {
 			return err
 		}
 		if err := makeBootable(ctx, path, root); err != nil {

@@ -22,7 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Suite is the Debian release of the root file systems.
+// Suite is the Debian release of the root file systems, if nothing else is asked for.
 const Suite = "bookworm"
 
 // BuildLimit limits how long it may take to build a root file system, with hundreds of packages to download and unpack.
@@ -74,10 +74,10 @@ func Cached(dir, name string, recipe []string, make func(path string) error) (st
 	return path, os.Rename(partial, path)
 }
 
-// Build creates a root file system with packages besides the essential ones in dir, from the host's own sources. The
-// recipe is a shell script that gets the directory as $1 and runs last.
-func Build(ctx context.Context, dir string, packages []string, recipe string) error {
-	sources, err := Sources(ctx)
+// Build creates a root file system of a Debian release with packages besides the essential ones in dir, from the host's
+// own sources. The recipe is a shell script that gets the directory as $1 and runs last.
+func Build(ctx context.Context, suite, dir string, packages []string, recipe string) error {
+	sources, err := Sources(ctx, suite)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func Build(ctx context.Context, dir string, packages []string, recipe string) er
 		args = append(args, "--aptopt="+s)
 	}
 	// In a separate mount namespace, what mmdebstrap mounts is unmounted even if it is killed.
-	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--kill-child", "--fork", "mmdebstrap"}, append(args, Suite, dir, "-")...)...)
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--kill-child", "--fork", "mmdebstrap"}, append(args, suite, dir, "-")...)...)
 	cmd.Stdin = strings.NewReader(sources)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -110,23 +110,29 @@ func Build(ctx context.Context, dir string, packages []string, recipe string) er
 	return nil
 }
 
-// Sources returns the host's own sources for the nodes' release, in the form of sources.list(5).
-func Sources(ctx context.Context) (string, error) {
+// Sources returns the host's own sources for a Debian release, in the form of sources.list(5). If the host has none for it,
+// the release is looked for where the host has Suite from, as an archive has several.
+func Sources(ctx context.Context, suite string) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
 	if err != nil {
 		return "", fmt.Errorf("which sources the host's apt has: %w", err)
 	}
-	var lines []string
-	for line := range strings.Lines(string(out)) {
-		f := strings.Fields(line)
-		if len(f) == 3 && f[2] == "main" && (f[1] == Suite || strings.HasPrefix(f[1], Suite+"-")) {
-			lines = append(lines, "deb "+strings.Join(f, " "))
+	for _, has := range []string{suite, Suite} {
+		var lines []string
+		for line := range strings.Lines(string(out)) {
+			f := strings.Fields(line)
+			if len(f) != 3 || f[2] != "main" {
+				continue
+			}
+			if rest, ok := strings.CutPrefix(f[1], has); ok && (rest == "" || rest[0] == '-') {
+				lines = append(lines, "deb "+f[0]+" "+suite+rest+" main")
+			}
+		}
+		if len(lines) > 0 {
+			return strings.Join(lines, "\n") + "\n", nil
 		}
 	}
-	if len(lines) == 0 {
-		return "", fmt.Errorf("the host's apt has no source of Debian %s, which the nodes are built from: add one to /etc/apt/sources.list.d", Suite)
-	}
-	return strings.Join(lines, "\n") + "\n", nil
+	return "", fmt.Errorf("the host's apt has no source of Debian %s, which the nodes are built from: add one to /etc/apt/sources.list.d", suite)
 }
 
 // hostSettings returns the host's own settings for downloads: proxies, retries, checks of dates.
