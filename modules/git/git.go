@@ -96,11 +96,15 @@ func (g *git) Want(h modules.Host) {
 	observe.Programs.Want(h, "git")
 	if g.Path != "" {
 		observe.WantReplaceable(h, g.inside())
+		observe.Files.Want(h, g.config())
 	}
 }
 
 // inside is the repository in the checkout. Whoever could replace it could have git run programs.
 func (g *git) inside() string { return path.Join(g.Path, ".git") }
+
+// config is the repository's configuration. It names programs that git runs: filters, for example.
+func (g *git) config() string { return path.Join(g.inside(), "config") }
 
 // Plan implements modules.Module.
 func (g *git) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -114,6 +118,9 @@ func (g *git) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	place, repository, err := g.settled(ctx, h, actor)
 	if err != nil {
+		return modules.Plan{}, err
+	}
+	if err := g.private(ctx, h, actor, group, place, repository); err != nil {
 		return modules.Plan{}, err
 	}
 	var now state
@@ -222,6 +229,42 @@ func (g *git) settled(ctx context.Context, h modules.Host, actor string) (place,
 		return refuse("%s exists on %s, is not empty and is not a checkout (it has no .git): name another directory, or remove this one", g.Path, h.Name())
 	}
 	return place, repository, err
+}
+
+// private returns an error if somebody other than the actor could change the configuration of the repository: git looks at who owns a
+// repository, and not at who may write to it. The actor's own group may write to all of it, as with a umask of 002.
+func (g *git) private(ctx context.Context, h modules.Host, actor, group string, place, repository observe.File) error {
+	if !repository.Exists() {
+		return nil
+	}
+	config, err := observe.Files.Observe(ctx, h, g.config())
+	if err != nil && !observe.IsUnknown(err) { // a step before this one makes it
+		return err
+	}
+	for _, part := range []struct {
+		name string
+		is   observe.File
+	}{{g.Path, place}, {g.inside(), repository}, {g.config(), config}} {
+		by := ""
+		switch f := part.is; {
+		case !f.Exists() || f.Type == observe.Symlink:
+		case f.Owner != actor && f.Owner != "root":
+			by = f.Owner
+		case f.Type == observe.Directory && f.Mode&0o1000 != 0: // names in it belong to their owners
+		case f.Mode&0o002 != 0:
+			by = "every user"
+		case f.Mode&0o020 != 0 && f.Group != group && f.Group != "root":
+			by = "the group " + f.Group
+		}
+		if by != "" {
+			return fmt.Errorf("%s can write to %s on %s, and so make %s run any program: let only %s write to it (chmod -R go-w), or set become_user to the user that the checkout is for",
+				by, part.name, h.Name(), actor, actor)
+		}
+	}
+	if config.Type == observe.Symlink {
+		return fmt.Errorf("%s on %s is a symbolic link: a repository whose configuration is elsewhere is not touched", g.config(), h.Name())
+	}
+	return nil
 }
 
 // state is what a checkout is at. The zero value is that of a place without a repository.

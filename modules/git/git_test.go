@@ -3,6 +3,7 @@ package git
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -427,5 +428,55 @@ func fill(g *git, from git) {
 		if *f.to == "" {
 			*f.to = *f.from
 		}
+	}
+}
+
+// Whoever may write to the configuration of a repository decides which programs git runs, even if the repository is the actor's.
+func TestRepositoriesOthersWriteTo(t *testing.T) {
+	dir := func(owner, group string, mode fs.FileMode) observe.File {
+		return observe.File{Type: observe.Directory, Mode: mode, Owner: owner, Group: group}
+	}
+	config := func(owner, group string, mode fs.FileMode) observe.File {
+		return observe.File{Type: observe.Regular, Mode: mode, Owner: owner, Group: group}
+	}
+	for name, test := range map[string]struct {
+		place, repository, config observe.File
+		want                      string
+	}{
+		"nobody": {dir("www", "www", 0o755), dir("www", "www", 0o755), config("www", "www", 0o644), ""},
+		"its own group": {
+			dir("www", "www", 0o2775), dir("www", "www", 0o2775), config("www", "www", 0o664), "",
+		},
+		"root": {dir("www", "www", 0o755), dir("root", "root", 0o755), config("root", "root", 0o664), ""},
+		"a group may write to the repository": {
+			dir("www", "www", 0o755), dir("www", "devs", 0o2775), config("www", "www", 0o644), "the group devs can write to /srv/site/.git on n1",
+		},
+		"a group may write to the configuration": {
+			dir("www", "www", 0o755), dir("www", "www", 0o755), config("www", "devs", 0o664), "the group devs can write to /srv/site/.git/config",
+		},
+		"everybody may": {
+			dir("www", "www", 0o777), dir("www", "www", 0o755), config("www", "www", 0o644), "every user can write to /srv/site on n1",
+		},
+		"everybody may add files": {dir("www", "www", 0o1777), dir("www", "www", 0o755), config("www", "www", 0o644), ""},
+		"the repository is another's": {
+			dir("www", "www", 0o755), dir("ops", "ops", 0o755), config("ops", "ops", 0o644), "ops can write to /srv/site/.git on n1, and so make www run any program",
+		},
+		"the configuration is another's": {
+			dir("www", "www", 0o755), dir("www", "www", 0o755), config("ops", "ops", 0o644), "ops can write to /srv/site/.git/config",
+		},
+		"the configuration is elsewhere": {
+			dir("www", "www", 0o755), dir("www", "www", 0o755),
+			observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "www", Group: "www", Target: "/tmp/config"}, "a repository whose configuration is elsewhere",
+		},
+		"no repository": {dir("www", "www", 0o777), observe.File{}, observe.File{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &git{Path: "/srv/site"}
+			h := observe.NewRecorded("n1", observe.Files.Expect(g.config(), test.config))
+			err := g.private(t.Context(), h, "www", "www", test.place, test.repository)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("the error is %v, want %q", err, test.want)
+			}
+		})
 	}
 }
