@@ -70,6 +70,7 @@ var mayImport = map[string][]string{
 	"modules/pve8to9":           {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/pveceph":           {"engine/observe", "engine/plural", "engine/suggest", "modules", "modules/apt", "modules/internal/blank", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
 	"modules/pvecm":             {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve"},
+	"modules/pve_firewall":      {"engine/observe", "engine/pattern", "engine/remote", "modules", "modules/internal/pve", "modules/internal/session"},
 	"modules/pvesm":             {"engine/observe", "modules", "modules/internal/ceph", "modules/internal/pbs", "modules/internal/pve"},
 	"modules/qm":                {"engine/observe", "engine/plural", "modules", "modules/internal/pve"},
 	"modules/test_restore":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve"},

@@ -15,6 +15,7 @@ import (
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/pve"
 	"hlplay/modules/internal/required"
+	"hlplay/modules/internal/session"
 	"hlplay/modules/service"
 )
 
@@ -42,8 +43,8 @@ ports of containers too, so they stay open whatever the task says; publish them 
 rules are in other tables. Do not restart nftables.service on such a host: Debian's /etc/nftables.conf begins
 with ` + "`flush ruleset`" + `, which also removes Docker's.
 
-A Proxmox VE node is refused: it has its own firewall, configured for the whole cluster (Datacenter, Firewall), and a node that this firewall
-has cut off from the others cannot undo the change on its own.`,
+A Proxmox VE node is refused: it has its own firewall, configured for the whole cluster, which ` + "`pve_firewall`" + ` sets up. A node that this
+firewall has cut off from the others could not undo the change on its own.`,
 	Example: `task "SSH from the LAN, the website for everybody" {
   firewall {
     allow "ssh" {
@@ -197,7 +198,7 @@ func (m *firewall) Want(h modules.Host) {
 			observe.Units.Want(h, s.unit)
 		}
 		pve.Nodes.Want(h, "")
-		sessions.Want(h, "")
+		session.Sessions.Want(h, "")
 	}
 }
 
@@ -215,7 +216,7 @@ func (m *firewall) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 		return modules.Plan{}, err
 	}
 	if node.Installed {
-		return modules.Plan{}, fmt.Errorf("%s runs Proxmox VE, which has its own firewall for the whole cluster: set up that one (Datacenter, Firewall), or take the host out of this task", h.Name())
+		return modules.Plan{}, fmt.Errorf("%s runs Proxmox VE, which has its own firewall for the whole cluster: set up that one, with the module pve_firewall, or take the host out of this task", h.Name())
 	}
 	if err := required.Program(ctx, h, program, "the firewall"); err != nil {
 		return modules.Plan{}, err

@@ -59,7 +59,7 @@ func (s site) host() modules.Host {
 		return observe.Units.Expect(name, u)
 	}
 	return observe.NewRecorded("web1",
-		observe.Programs.Expect(program, true), pve.Nodes.Expect("", s.node), rulesets.Expect("", s.rules), sessions.Expect("", s.session),
+		observe.Programs.Expect(program, true), pve.Nodes.Expect("", s.node), rulesets.Expect("", s.rules), session.Sessions.Expect("", s.session),
 		observe.Files.Expect(conf, text(s.conf)), observe.Files.Expect(rules, s.file),
 		observe.Files.Expect("/etc/nftables.d", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 		observe.Files.Expect("/etc", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),

@@ -9,7 +9,6 @@ import (
 	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 	"hlplay/modules/internal/conffile"
-	"hlplay/modules/internal/session"
 )
 
 // ruleset is what a host filters with.
@@ -60,17 +59,6 @@ func parseRuleset(answers []remote.Answer) (ruleset, error) {
 func firstLine(message []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(message)), "\n")
 	return line
-}
-
-// sessions observes how the run's own session reaches the host, under the empty name. Every connection is another one.
-var sessions = &observe.Kind[session.Session]{
-	Name: "session", What: "where the session comes from",
-	Ask: func([]string) []remote.Query { return []remote.Query{session.Query} },
-	Parse: func(names []string, answers []remote.Answer, tell func(string, session.Session, error)) {
-		for _, name := range names {
-			tell(name, session.Parse(answers[0]), answers[0].Err)
-		}
-	},
 }
 
 // replacing returns the script that replaces the table in one transaction, or removes it if table is empty. It is declared

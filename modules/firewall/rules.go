@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/session"
 )
 
 // always are the rules that precede those of the task. Without ICMPv6 a host loses its neighbours and its routers. Protocols are
@@ -119,7 +120,7 @@ func (m *firewall) admits(from netip.Addr, protocol string, port int) bool {
 // admitsUs verifies that hlplay can connect anew. If its session does not tell where it comes from, only the proof after the
 // change shows that.
 func (m *firewall) admitsUs(ctx context.Context, h modules.Host) error {
-	over, err := sessions.Observe(ctx, h, "")
+	over, err := session.Sessions.Observe(ctx, h, "")
 	if err != nil {
 		return err
 	}

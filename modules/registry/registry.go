@@ -39,6 +39,7 @@ import (
 	"hlplay/modules/pct"
 	"hlplay/modules/preflight"
 	"hlplay/modules/pve8to9"
+	"hlplay/modules/pve_firewall"
 	"hlplay/modules/pveceph"
 	"hlplay/modules/pvecm"
 	"hlplay/modules/pvesm"
@@ -91,6 +92,7 @@ var all = []modules.Spec{
 	pve8to9.Spec,
 	pveceph.Spec,
 	pvecm.Spec,
+	pve_firewall.Spec,
 	pvesm.Spec,
 	qm.Spec,
 	raid.Spec,

@@ -32,6 +32,7 @@ type Machine struct {
 	pci       []PCIDevice
 	usb       map[string]string
 	renames   []Rename
+	filters   []func(from netip.Addr, port int) bool
 
 	tree      *tree
 	mounts    mounts

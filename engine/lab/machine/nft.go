@@ -60,9 +60,19 @@ func (m *Machine) sourceTo(to netip.Addr) netip.Addr {
 	return from
 }
 
-// admits reports whether nftables lets a new TCP connection in. What the simulated daemons of a cluster say to each other does
-// not pass here.
+// Filter adds another packet filter than nftables: it reports whether a new TCP connection is let in.
+func (m *Machine) Filter(admits func(from netip.Addr, port int) bool) {
+	m.filters = append(m.filters, admits)
+}
+
+// admits reports whether nftables and the other filters let a new TCP connection in. What the simulated daemons of a cluster say to
+// each other does not pass here.
 func (m *Machine) admits(from netip.Addr, port int) bool {
+	for _, admits := range m.filters {
+		if !from.IsLoopback() && !admits(from, port) {
+			return false
+		}
+	}
 	for _, t := range m.nftTables() {
 		for _, c := range t.chains {
 			if c.hook == "input" && (t.family == "inet" || t.family == family(from)) && !c.accepts(from, port) {

@@ -34,6 +34,7 @@ func (w *World) Attach(m *machine.Machine, opts Options) {
 			panic(err) // a new machine has room for a file
 		}
 	}
+	m.Filter(func(from netip.Addr, port int) bool { return w.admits(n, from, port) })
 	m.Serve(WebPort, func() bool { return m.Units().Active("pveproxy.service") })
 }
 

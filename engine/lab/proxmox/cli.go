@@ -48,7 +48,8 @@ func Programs() map[string]Program {
 		"pvecm": perlProgram("pvecm", pvecmCommands), "pveceph": perlProgram("pveceph", pvecephCommands),
 		"ha-manager": perlProgram("ha-manager", haManagerCommands), "pvesm": perlProgram("pvesm", pvesmCommands),
 		"qm": perlProgram("qm", qmCommands), "pct": perlProgram("pct", pctCommands),
-		"vzdump": vzdump, "pvesh": pvesh, "pveversion": pveversion, "pve8to9": pve8to9,
+		"pve-firewall": perlProgram("pve-firewall", firewallCommands),
+		"vzdump":       vzdump, "pvesh": pvesh, "pveversion": pveversion, "pve8to9": pve8to9,
 		"corosync-quorumtool": corosyncQuorumtool, "corosync-cfgtool": corosyncCfgtool, "corosync-cmapctl": corosyncCmapctl,
 		"ceph": ceph, "ceph-volume": cephVolume, "crushtool": crushtool,
 	}

@@ -108,7 +108,7 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		{Name: "pve-container", Version: e.container, Depends: []string{"lxc-pve", "libpve-storage-perl"}, Programs: w.programs("/usr/sbin/pct")},
 		{Name: "lxc-pve", Version: "6.0.5-1"},
 		{Name: "libpve-storage-perl", Version: e.storage, Programs: w.programs("/usr/sbin/pvesm")},
-		{Name: "pve-firewall", Version: "6.0.4", Units: w.units("pve-firewall")},
+		{Name: "pve-firewall", Version: "6.0.4", Programs: w.programs("/usr/sbin/pve-firewall"), Units: w.units("pve-firewall")},
 		{Name: "ifupdown2", Version: "3.3.0-1+pmx11", Conflicts: []string{"ifupdown"}, Units: []machine.Unit{{Name: "networking.service", Enabled: true, Active: true, Exits: true}}, Files: map[string]string{"/usr/sbin/ifreload": "#!/usr/bin/python3\n", "/usr/sbin/ifquery": "#!/usr/bin/python3\n"}},
 	}
 	switch debian {

@@ -30,6 +30,8 @@ type NodeState struct {
 	Since, Until map[string]time.Time
 	// Removed marks that a member removed this node from the cluster: its corosync has stopped.
 	Removed bool
+	// Firewall is what pve-firewall has loaded.
+	Firewall Loaded
 	// Tasks counts worker tasks for their IDs.
 	Tasks int
 	// Seen are the IDs of the members that its corosync last saw. They are all that the node knows once corosync has
