@@ -27,15 +27,15 @@ import (
 
 // Options configure a lab.
 type Options struct {
-	// Dir receives the key, known_hosts and the inventory by which the nodes are reached. It is created if necessary
-	// and not removed. Empty means a private temporary directory, which is removed by Close.
+	// Dir receives the private key, known_hosts and the inventory of the nodes. It is created if necessary and not
+	// removed. If empty, the lab uses a temporary directory, which Close removes.
 	Dir string
-	// Speed is how many times as fast as the wall clock the lab's clock runs. Zero means that it only moves when it is
-	// advanced, which waiting does in a run in the same process.
+	// Speed is how many times faster than the wall clock the lab's clock runs. If zero, the clock moves only when it is
+	// advanced; a run in the same process advances it whenever it waits.
 	Speed float64
 }
 
-// Lab is running nodes.
+// Lab is a set of running nodes.
 type Lab struct {
 	clock    *machine.VirtualClock
 	archive  *machine.Archive
@@ -48,8 +48,8 @@ type Lab struct {
 	cancel   context.CancelFunc
 }
 
-// Start starts a machine for each host of the inventory, also for one that stands for the controller (connection "local"). The
-// machines run until Close is called or ctx ends.
+// Start starts a machine for each host of the inventory, including one with connection "local", which stands for the
+// controller. The machines run until Close is called or ctx ends.
 func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, err error) {
 	l = &Lab{archive: machine.NewArchive(), network: machine.NewNetwork(), machines: map[string]*machine.Machine{}}
 	if o.Speed > 0 {
@@ -58,7 +58,7 @@ func Start(ctx context.Context, inv *inventory.Inventory, o Options) (l *Lab, er
 		l.clock = machine.NewVirtualClock(time.Now())
 	}
 	ctx, l.cancel = context.WithCancel(ctx)
-	begun := l // on error l becomes nil
+	begun := l // on error l is set to nil
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("lab: %w", err), begun.Close())
@@ -148,7 +148,7 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 	}
 	address := h.Address
 	if _, err := netip.ParseAddr(address); err != nil {
-		// Names do not resolve in a lab: such a node gets an address from the network for benchmarks (RFC 2544).
+		// Names do not resolve in a lab, so such a node gets an address from the range for benchmarks (RFC 2544).
 		address = fmt.Sprintf("198.18.%d.%d/15", index/250, index%250+1)
 	}
 	c := machine.Config{
@@ -188,13 +188,13 @@ func (l *Lab) config(h *inventory.Host, index int, public string) machine.Config
 	return c
 }
 
-// listen opens a port for each machine and writes the files by which they are reached.
+// listen opens a port for each machine and writes the files that clients need to reach them.
 func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key string) error {
 	known := filepath.Join(dir, "known_hosts")
 	reached := *inv
 	file := filepath.Join(dir, "inventory")
 	if l.private == "" {
-		reached.Path = file // users cannot do anything with a private directory
+		reached.Path = file // users have no use for a path in a private directory
 	}
 	reached.Hosts = make([]*inventory.Host, len(inv.Hosts))
 	moved := map[*inventory.Host]*inventory.Host{}
@@ -204,7 +204,7 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 		reached.Hosts[i] = &at
 		moved[h] = &at
 		m := l.machines[h.Name]
-		at.Connection = "ssh" // the controller too is simulated: a rehearsal must not change it
+		at.Connection = "ssh" // simulate the controller too: a rehearsal must not change it
 		address, err := m.Listen(ctx, "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -238,7 +238,7 @@ func (l *Lab) listen(ctx context.Context, inv *inventory.Inventory, dir, key str
 	if err := os.WriteFile(known, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
-	// The inventory is written last and atomically: whoever waits for it finds the nodes running.
+	// The inventory is written last, and atomically: a process that waits for it finds the nodes running.
 	draft := file + ".new"
 	f, err := os.Create(draft)
 	if err != nil {

@@ -71,7 +71,7 @@ func start(t *testing.T, text string, o lab.Options) *lab.Lab {
 	return l
 }
 
-// dial connects as the lab's inventory says.
+// dial connects to a host with what the lab's inventory says.
 func dial(t *testing.T, l *lab.Lab, host string) (*ssh.Client, error) {
 	t.Helper()
 	for _, h := range l.Inventory().Hosts {
@@ -108,7 +108,7 @@ func mustDial(t *testing.T, l *lab.Lab, host string) *ssh.Client {
 	return client
 }
 
-// output runs a command in a session of its own.
+// output runs a command in its own session.
 func output(t *testing.T, client *ssh.Client, command string) (string, error) {
 	t.Helper()
 	session, err := client.NewSession()
@@ -175,7 +175,7 @@ func TestSSH(t *testing.T) {
 	}
 }
 
-// A login reads authorized_keys through links when it happens: what is gone locks out.
+// sshd reads authorized_keys at each login and follows symlinks: removing the file locks the user out.
 func TestAuthorizedKeysFollowLinks(t *testing.T) {
 	l := start(t, guides, lab.Options{})
 	client := mustDial(t, l, "pve1")
@@ -239,7 +239,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// The program of OpenSSH itself reaches a node with the lab's files alone.
+// OpenSSH's own client reaches a node with nothing but the lab's files.
 func TestOpenSSH(t *testing.T) {
 	program, err := exec.LookPath("ssh")
 	if err != nil {
@@ -261,7 +261,7 @@ func TestOpenSSH(t *testing.T) {
 	}
 }
 
-// Many nodes cost little: they share the files of their release.
+// Many nodes are cheap: they share the files of their release.
 func TestManyNodes(t *testing.T) {
 	var text strings.Builder
 	const count = 300
@@ -285,7 +285,7 @@ func TestManyNodes(t *testing.T) {
 	}
 }
 
-// A place for its files that is missing, or cannot be written, is an error that names it.
+// A directory that is missing or not writable is an error that names it.
 func TestNoPlaceForItsFiles(t *testing.T) {
 	inv := load(t, `host "a" { address = "192.0.2.1" }`)
 	for _, dir := range []string{"/nonexistent/tmp", "/proc"} {

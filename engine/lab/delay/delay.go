@@ -1,9 +1,9 @@
 // Package delay simulates the distance between a client and a server: a TCP proxy that delays every byte by half a
-// round trip in each direction, and counts what passes. Benchmarks use it to measure what a controller costs over SSH
-// that is not next door to its hosts.
+// round trip in each direction, and counts what passes. Benchmarks use it to measure the cost of a controller that is
+// far from its hosts.
 //
-// It models only latency: no loss, no limited bandwidth, no slow start. As it terminates TCP next to the server, it also
-// hides the effects of Nagle's algorithm and delayed acknowledgements between the two.
+// It models only latency: no loss, no limited bandwidth, no slow start. As it terminates TCP next to the server, it
+// also hides the effects of Nagle's algorithm and delayed acknowledgements between the two.
 package delay
 
 import (
@@ -18,12 +18,12 @@ type Counts struct {
 	Connections int
 	// Up is the number of bytes from clients to the server, Down from the server.
 	Up, Down int64
-	// Reversals is how often the direction changed on a connection as its client sees it, summed over all
-	// connections. Two of them are a round trip.
+	// Reversals is how often the direction changed on a connection as the client sees it, summed over all connections.
+	// Two of them are a round trip.
 	Reversals int
 }
 
-// RoundTrips returns how often clients waited for the server.
+// RoundTrips returns how many times clients waited for the server.
 func (c Counts) RoundTrips() int { return c.Reversals / 2 }
 
 // Proxy forwards connections to one server.
@@ -40,8 +40,8 @@ type Proxy struct {
 	failed error
 }
 
-// Start forwards the connections of a listener to what dial connects to, as if a round trip took rtt. The proxy takes
-// over the listener.
+// Start forwards the connections of a listener to what dial connects to, with a round-trip time of rtt. The proxy takes
+// ownership of the listener.
 func Start(listener net.Listener, dial func() (net.Conn, error), rtt time.Duration) *Proxy {
 	p := &Proxy{listener: listener, dial: dial, half: rtt / 2, open: map[net.Conn]bool{}}
 	p.running.Go(p.accept)
@@ -55,7 +55,7 @@ func (p *Proxy) Counts() Counts {
 	return p.counts
 }
 
-// Close closes all connections and waits until the proxy has ended. It returns the first error from connecting to the
+// Close closes all connections and waits for the proxy to end. It returns the first error from connecting to the
 // server.
 func (p *Proxy) Close() error {
 	p.mu.Lock()
@@ -81,7 +81,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// keep registers a connection for Close; it fails after that.
+// keep registers a connection for Close. It returns false if the proxy has been closed.
 func (p *Proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,8 +100,8 @@ func (p *Proxy) drop(c net.Conn) {
 	p.mu.Unlock()
 }
 
-// serve delays the handshake as TCP would: the client is connected one round trip after its first packet, and the
-// server half a round trip later.
+// serve forwards one connection. It delays the handshake as TCP would: the client is connected one round trip after its
+// first packet, and the server half a round trip later.
 func (p *Proxy) serve(client net.Conn) {
 	defer p.drop(client)
 	established := time.Now().Add(2 * p.half)
@@ -137,17 +137,17 @@ func (p *Proxy) serve(client net.Conn) {
 	both.Wait()
 }
 
-// chunk is a number of bytes that arrive together, or the end of them if it is empty.
+// chunk is a piece of data that arrives at once. An empty chunk marks the end of the data.
 type chunk struct {
 	bytes []byte
 	due   time.Time
 }
 
-// inFlight is how many chunks may be on their way in one direction, far more than fit into a window of SSH.
+// inFlight is how many chunks may be under way in one direction, far more than fit into an SSH window.
 const inFlight = 4096
 
-// depart reads what a connection sends until its end. Sent returns when data that was just read counts as sent; read
-// is called with its length.
+// depart reads from a connection until its end. sent returns the time at which data that was just read counts as sent;
+// read is called with its length.
 func (p *Proxy) depart(from net.Conn, sent func() time.Time, read func(int)) <-chan chunk {
 	way := make(chan chunk, inFlight)
 	go func() {
@@ -170,7 +170,7 @@ func (p *Proxy) depart(from net.Conn, sent func() time.Time, read func(int)) <-c
 	return way
 }
 
-// arrive writes data that is on its way when it is due; written is called with its length.
+// arrive writes each chunk when it is due. written is called with its length.
 func arrive(to, from net.Conn, way <-chan chunk, written func(int)) {
 	broken := false
 	for c := range way {
@@ -191,7 +191,7 @@ func arrive(to, from net.Conn, way <-chan chunk, written func(int)) {
 	}
 }
 
-// finish tells the other side that no more bytes follow, if the connection can be closed in one direction.
+// finish signals the end of the data to the other side, if the connection can be closed in one direction.
 func finish(c net.Conn) {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
@@ -200,7 +200,7 @@ func finish(c net.Conn) {
 	c.Close()
 }
 
-// turns counts the bytes of a connection and notes in which direction the last of them went.
+// turns counts the bytes of a connection and remembers the direction of the last one.
 type turns struct {
 	proxy *Proxy
 	last  int

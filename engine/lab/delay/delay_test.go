@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// pipes is a listener for connections in memory, so that no time passes other than that of the test's clock.
+// pipes is a listener for in-memory connections, so that only the test's clock advances.
 type pipes struct {
 	offered chan net.Conn
 	closed  chan struct{}
@@ -74,7 +74,7 @@ func TestDistance(t *testing.T) {
 			io.WriteString(client, line)
 			hear(line)
 		}
-		// The greeting: the handshake takes one and a half round trips until the server is connected.
+		// The first line includes the handshake, which takes one and a half round trips to connect to the server.
 		if diff := cmp.Diff([]time.Duration{2 * rtt, 3 * rtt, 4 * rtt}, at); diff != "" {
 			t.Errorf("lines came at other times (-want +got):\n%s", diff)
 		}

@@ -1,4 +1,5 @@
-// Package login makes the keys with which tests log in to real nodes, and the inventories that hlplay finds them by.
+// Package login makes the keys that tests use to log in to real nodes, and the inventories that tell hlplay where the
+// nodes are.
 package login
 
 import (
@@ -25,12 +26,12 @@ func MakeKey(ctx context.Context, path string) error {
 type Host struct {
 	Name    string
 	Address netip.Addr
-	HostKey string // the public key of its sshd, in the form of an authorized_keys line
+	HostKey string // the public key of its sshd, as in a line of authorized_keys
 }
 
-// Inventory writes an inventory of hosts, all in group "nodes", for logging in to an account with a key, and returns its
-// path in a new directory below dir. Users other than root become root through sudo. The host keys are in a separate
-// known_hosts file.
+// Inventory writes an inventory of hosts to a new directory below dir and returns its path. All hosts are in group
+// "nodes"; hlplay logs in to account with key, and users other than root become root through sudo. The host keys are in
+// a separate known_hosts file.
 func Inventory(dir, key, account string, list []Host) (string, error) {
 	dir, err := os.MkdirTemp(dir, "inventory-")
 	if err != nil {

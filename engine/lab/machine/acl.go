@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// acl is an access control list. While a file has one, the group bits of its mode are the list's mask.
+// acl is an access control list. If a file has one, the group bits of its mode are the mask.
 type acl struct {
-	group         uint32 // the rights of the owning group
+	group         uint32 // the permissions of the owning group
 	users, groups map[int]uint32
 }
 
-// String returns the form in which an acl is kept, or "" if it has no entries.
+// String returns the list as it is stored, or "" if it has no entries.
 func (a acl) String() string {
 	if len(a.users)+len(a.groups) == 0 {
 		return ""
@@ -31,7 +31,7 @@ func (a acl) String() string {
 	return strings.Join(entries, ",")
 }
 
-// widest returns the mask that grants every entry all of its rights.
+// widest returns the mask that limits no entry.
 func (a acl) widest() uint32 {
 	mask := a.group
 	for _, rights := range a.users {
@@ -62,7 +62,7 @@ func (a acl) grants(c credentials, mode fs.FileMode, gid int, want fs.FileMode) 
 	return !member && mode.Perm()&want == want
 }
 
-// parseACL parses the form in which an acl is kept; ok is false if text is empty.
+// parseACL parses a list as it is stored. ok is false if text is empty.
 func parseACL(text string) (a acl, ok bool) {
 	if text == "" {
 		return a, false
@@ -73,7 +73,7 @@ func parseACL(text string) (a acl, ok bool) {
 		var id int
 		var rights uint32
 		if _, err := fmt.Sscanf(strings.ReplaceAll(entry, ":", " "), "%s %d %d", &kind, &id, &rights); err != nil {
-			continue // not written by String
+			continue // String does not write such entries
 		}
 		switch kind {
 		case "group_obj":

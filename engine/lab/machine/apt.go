@@ -38,7 +38,7 @@ func aptGet(_ context.Context, c *Call) int {
 	a := &aptCall{Call: c, o: o, config: map[string]string{}, recorder: path.Base(c.Argv[0])}
 	for _, text := range o.values("o", "option") {
 		key, value, _ := strings.Cut(text, "=")
-		if strings.HasSuffix(key, "::") { // it can be given several times: all values count
+		if strings.HasSuffix(key, "::") { // can be given several times: all values count
 			a.config[strings.ToLower(key)] += value + "\n"
 		} else {
 			a.config[strings.ToLower(key)] = value
@@ -83,7 +83,7 @@ func (a *aptCall) simulated() bool {
 	return a.o.has("s", "simulate", "just-print", "dry-run", "no-act")
 }
 
-// lock waits for dpkg's lock for as long as DPkg::Lock::Timeout says, by the lab's clock.
+// lock waits for dpkg's lock for as long as DPkg::Lock::Timeout says, on the lab's clock.
 func (a *aptCall) lock(file, what string) int {
 	if a.User != "root" {
 		return a.fail("E: Could not open lock file %s - open (13: Permission denied)\nE: Unable to %s, are you root?", file, what)
@@ -383,7 +383,7 @@ func (a *aptCall) applyOptions() applyOptions {
 	return o
 }
 
-// show prints what would be done, in the form of apt-get -s.
+// show prints what would be done, in the format of apt-get -s.
 func (a *aptCall) show(plan transaction) {
 	p := a.Machine.packages
 	verb := "Remv"

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// expect runs a line as root and holds its output and exit code against patterns.
+// expect runs a command line as root and checks its exit code, and its output against patterns.
 func expect(t *testing.T, m *Machine, line string, code int, patterns ...string) {
 	t.Helper()
 	stdout, stderr, got := run(t, m, "root", line)
@@ -67,7 +67,8 @@ func TestAptUpgrade(t *testing.T) {
 	expect(t, m, "uname -r", 0, `6\.12\.48`)
 }
 
-// The packages of the next Debian release come with a source that names it, and base-files makes the host one of that release.
+// The packages of the next Debian release come from a source that names it, and base-files turns the host into one of
+// that release.
 func TestAptReleaseUpgrade(t *testing.T) {
 	m := New(Config{Name: "n", Debian: "bookworm"})
 	expect(t, m, "systemctl disable --now cron; systemctl stop ssh", 0)
@@ -153,7 +154,8 @@ func TestAptLock(t *testing.T) {
 	m := bare(t)
 	m.HoldAptLock("unattended-upgr", 30*time.Second)
 	expect(t, m, "apt-get -y install chrony", 100, `E: Could not get lock /var/lib/dpkg/lock-frontend\. It is held by process \d+ \(unattended-upgr\)`)
-	// As recorded with Debian 12's apt 2.6.1: once it waits, it tells each second for whom, and at the end no more.
+	// As recorded with Debian 12's apt 2.6.1: while it waits, it prints each second which process holds the lock, and
+	// nothing more at the end.
 	stdout, stderr, code := run(t, m, "root", "apt-get -y -q -o DPkg::Lock::Timeout=3 install chrony")
 	waiting := regexp.MustCompile(`^(Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend\. It is held by process \d+ \(unattended-upgr\)\.\.\.\n){3}$`)
 	if refusal := "E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n"; code != 100 || !waiting.MatchString(stdout) || stderr != refusal {

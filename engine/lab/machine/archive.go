@@ -33,16 +33,15 @@ type Repository struct {
 	Components []string
 	// Prefix distinguishes its components from those of other repositories: "ceph-squid/".
 	Prefix string
-	// Keyring is the file name, without directory and suffix, of the keyring that apt trusts it by when a source
-	// names none.
+	// Keyring is the file name, without directory and suffix, of the keyring that apt uses when a source names none.
 	Keyring string
-	// Status is the HTTP status of its answers if that is not 200: an enterprise repository answers 401 without a
+	// Status is the HTTP status of all responses if it is not 200: an enterprise repository responds with 401 without a
 	// subscription.
 	Status int
 }
 
-// NewArchive returns an archive with Debian's packages and with Proxmox's repositories, which stay empty until Add
-// fills them.
+// NewArchive returns an archive with Debian's packages and with Proxmox's repositories, which are empty until Add fills
+// them.
 func NewArchive() *Archive {
 	a := &Archive{packages: map[string][]offered{}, published: map[string][]byte{}}
 	a.repos = knownRepositories()
@@ -77,8 +76,8 @@ func (a *Archive) Add(packages ...Package) {
 	}
 }
 
-// Declare adds packages that machines see without an apt-get update, as if Debian had had them when the machines were
-// installed.
+// Declare adds packages that machines see without an apt-get update, as if they had been in Debian when the machines
+// were installed.
 func (a *Archive) Declare(packages ...Package) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -93,8 +92,8 @@ func (a *Archive) Declare(packages ...Package) {
 // installerGeneration is the generation of the archive that the installer used.
 const installerGeneration = 1
 
-// lacks returns a hint if no Debian release in the archive has the package, so that nobody is told to check a name
-// that is right, and "" otherwise.
+// lacks returns a hint if the archive has no such package in any Debian release: the name may be correct, and only the
+// lab lacks the package. Otherwise it returns "".
 func (a *Archive) lacks(name string) string {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -153,7 +152,8 @@ func (a *Archive) Versions(name, debian string) []Package {
 // component is a component of the repositories of a Debian release, with the prefix of its repository.
 type component struct{ debian, name string }
 
-// visible returns the versions of a package, newest first, that are in one of the components and were there at a generation.
+// visible returns the versions of a package, newest first, that are in one of the components and existed at the given
+// generation.
 func (a *Archive) visible(name string, components map[component]bool, generation int) []Package {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -228,7 +228,7 @@ func knownRepositories() []Repository {
 	repos = append(repos, Repository{URI: "ftp.debian.org/debian", Components: debian, Keyring: "debian-archive-", Suites: repos[0].Suites},
 		Repository{URI: "security.example.org", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites},
 		Repository{URI: "deb.example.org/debian-security", Components: debian, Keyring: "debian-archive-", Suites: repos[1].Suites})
-	// Which Debian release has which release of Ceph, from Proxmox's repository listing.
+	// The releases of Ceph for each Debian release, from Proxmox's repository listing.
 	for ceph, suites := range map[string][]string{
 		"quincy": {"bookworm"}, "reef": {"bookworm"}, "squid": {"bookworm", "trixie"}, "tentacle": {"trixie"},
 	} {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// parseMode parses an octal or symbolic mode as chmod does.
+// parseMode parses an octal or symbolic mode, as chmod does.
 func parseMode(text string, current fs.FileMode, dir bool) (fs.FileMode, bool) {
 	if n, err := strconv.ParseUint(text, 8, 32); err == nil {
 		mode := fileMode(uint32(n))

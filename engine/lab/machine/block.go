@@ -5,7 +5,7 @@ import "strings"
 // block is a disk, a partition or a logical volume as lsblk sees it.
 type block struct {
 	disk, part, volume *Disk
-	array              *raid // whose disk this is
+	array              *raid // whose device this is
 	number             string
 }
 
@@ -19,7 +19,7 @@ func (b block) self() *Disk {
 	return b.disk
 }
 
-// value returns the value of a column as it is in lsblk's JSON: a string, a number, a bool, a list or nil.
+// value returns the value of a column as in lsblk's JSON: a string, a number, a bool, a list or nil.
 func (b block) value(column string, bytes bool) (any, bool) {
 	d := b.self()
 	text := func(s string) any {

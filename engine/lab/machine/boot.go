@@ -10,11 +10,11 @@ import (
 
 func newUUID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, according to its documentation
+	_, _ = rand.Read(b[:]) // documented never to fail
 	return formatUUID(b)
 }
 
-// formatUUID makes a UUID of version 4 from random bytes.
+// formatUUID formats random bytes as a version 4 UUID.
 func formatUUID(b [16]byte) string {
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
@@ -27,7 +27,7 @@ func (m *Machine) On() bool {
 	return m.on
 }
 
-// BootID returns /proc/sys/kernel/random/boot_id, which is new with every boot.
+// BootID returns /proc/sys/kernel/random/boot_id, which changes with every boot.
 func (m *Machine) BootID() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,7 +75,7 @@ func (m *Machine) PowerOff() {
 	}
 }
 
-// Crash turns the machine off as a power failure does: no unit is stopped first.
+// Crash turns the machine off as a power failure does, without stopping units.
 func (m *Machine) Crash() {
 	if m.goDown() {
 		m.units.lose()

@@ -17,11 +17,11 @@ type BootLoader string
 const (
 	// GRUB is the boot loader of a Debian installation. It is the zero value.
 	GRUB BootLoader = ""
-	// SystemdBoot and ProxmoxGRUB are kept by proxmox-boot-tool on partitions of their own: Proxmox VE's installer sets them up
-	// for a root file system on ZFS, the first with UEFI.
+	// SystemdBoot and ProxmoxGRUB are managed by proxmox-boot-tool on their own partitions. Proxmox VE's installer sets
+	// them up for a root file system on ZFS: SystemdBoot with UEFI, ProxmoxGRUB otherwise.
 	SystemdBoot BootLoader = "systemd-boot"
 	ProxmoxGRUB BootLoader = "boot-tool-grub"
-	// KernelInstall is the systemd-boot of Debian's own package, whose entries kernel-install keeps.
+	// KernelInstall is systemd-boot from Debian's own package, whose entries kernel-install manages.
 	KernelInstall BootLoader = "kernel-install"
 )
 
@@ -72,7 +72,7 @@ func (m *Machine) commandLine(release string) string {
 	return "BOOT_IMAGE=/boot/vmlinuz-" + release + " root=UUID=" + m.rootUUID() + " " + arguments
 }
 
-// grubArguments is the part of grub-mkconfig that reads the defaults; the shell prints what 10_linux passes to a kernel.
+// grubArguments is the part of grub-mkconfig that reads the defaults. It prints what 10_linux passes to a kernel.
 const grubArguments = `if [ -e /etc/default/grub ]; then . /etc/default/grub; fi
 for x in /etc/default/grub.d/*.cfg; do if [ -e "$x" ]; then . "$x"; fi; done
 printf '%s' "$GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX_DEFAULT"`

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// btrfs implements the part of btrfs(8) that creates subvolumes, which look like directories.
+// btrfs implements the commands of btrfs(8) that create subvolumes. A subvolume is a directory here.
 func btrfs(_ context.Context, c *Call) int {
 	say := func(format string, args ...any) int {
 		fmt.Fprintf(c.Stderr, format+"\n", args...)
@@ -39,7 +39,7 @@ func btrfs(_ context.Context, c *Call) int {
 	return 0
 }
 
-// fileSystemAt returns the type of the mounted disk that contains a path, or "" for the machine's own file system.
+// fileSystemAt returns the type of the mounted disk that contains a path, or "" for the root file system.
 func (m *Machine) fileSystemAt(p string) string {
 	best := Disk{}
 	for _, d := range m.mountedDisks() {

@@ -12,8 +12,9 @@ import (
 	"mvdan.cc/sh/v3/interp"
 )
 
-// shellInternals are shell builtins that the interpreter lacks or would answer with facts about the computer that the
-// lab runs on. shell.call redirects to them. One of them can start units, and units can start shells.
+// shellInternals are the shell builtins that the interpreter lacks, or would answer with facts about the computer that
+// runs the lab. shell.call redirects to them. The map is filled by init: one of them can start units, and units can
+// start shells.
 var shellInternals map[string]func(s *shell, c *Call) int
 
 func init() {
@@ -66,11 +67,11 @@ func lookupBuiltin(s *shell, c *Call) int {
 	return code
 }
 
-// which returns the path at which PATH finds a program, without resolving links.
+// which returns the path at which a program is found in PATH, without resolving links.
 func (s *shell) which(c *Call, name string) (string, error) { return c.Machine.which(c, name) }
 
-// openBuiltin implements "exec 3<>FILE" and the like by opening and closing FILE. /dev/tcp/HOST/PORT is how bash
-// tries a TCP connection.
+// openBuiltin implements "exec 3<>FILE" and the like by opening and closing FILE. With /dev/tcp/HOST/PORT, bash tries a
+// TCP connection.
 func openBuiltin(s *shell, c *Call) int {
 	op, file := c.Argv[1], c.Argv[2]
 	complain := func(err error) int {
@@ -136,7 +137,7 @@ func printfBuiltin(s *shell, c *Call) int {
 	}
 	format, args := c.Argv[1], c.Argv[2:]
 	for {
-		text, taken, err := expand.Format(&expand.Config{}, format, args) // a nil one is shared by all shells
+		text, taken, err := expand.Format(&expand.Config{}, format, args) // a nil Config is shared by all shells
 		if err != nil {
 			fmt.Fprintf(c.Stderr, "%s: 1: printf: %v\n", s.name, err)
 			return 1

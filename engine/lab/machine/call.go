@@ -19,7 +19,7 @@ type Program func(ctx context.Context, c *Call) int
 // Call is one execution of a program.
 type Call struct {
 	Machine        *Machine
-	Argv           []string // Argv[0] is the name that it was started as
+	Argv           []string // Argv[0] is the name by which it was started
 	Dir            string
 	User           string
 	Env            func(name string) string
@@ -34,8 +34,8 @@ type Call struct {
 // Context is canceled when the program is killed.
 func (c *Call) Context() context.Context { return c.ctx }
 
-// FS returns the machine's files as the user of the call may see and change them. Changes are recorded under the
-// program's name.
+// FS returns the machine's files with the permissions of the call's user. Changes are recorded under the program's
+// name.
 func (c *Call) FS() afero.Fs { return c.view() }
 
 func (c *Call) view() view {
@@ -74,7 +74,7 @@ func (c *Call) input(name string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// ended turns an error of a standard stream into an exit code.
+// ended turns an error from a standard stream into an exit code.
 func (c *Call) ended(err error) int {
 	switch {
 	case err == nil:
@@ -96,7 +96,7 @@ func (c *Call) operandText(names []string) (string, int) {
 		f, err := c.input(name)
 		if err == nil {
 			_, err = io.Copy(&b, f)
-			_ = f.Close() // only read
+			_ = f.Close() // opened for reading only
 		}
 		if err != nil {
 			code = c.Errorf("%s: %s", name, errText(err))
@@ -115,8 +115,8 @@ func (c *Call) run(user string, environ []string, stdin io.Reader, argv []string
 	return c.Machine.exec(c.ctx, &child)
 }
 
-// Spend lets d of the lab's time pass, which the program takes. It reports false if the program was killed meanwhile
-// and should return.
+// Spend lets d of the lab's time pass, as the program's running time. It returns false if the program was killed
+// meanwhile and should return.
 func (c *Call) Spend(d time.Duration) bool {
 	var over *limit
 	if c.process != nil {
@@ -133,7 +133,7 @@ func (c *Call) Spend(d time.Duration) bool {
 	return c.ctx.Err() == nil
 }
 
-// atOnce is the time below which a program does not wait for others to take their time as well.
+// atOnce is the running time below which a program does not wait for others to spend theirs.
 const atOnce = 100 * time.Millisecond
 
 func lookup(environ []string) func(string) string {

@@ -7,27 +7,28 @@ import (
 	"strings"
 )
 
-// Rename is another name that a network card has while some kernel runs, unless a .link file gives it one.
+// Rename is the name of a network card under some kernels, unless a .link file names the card.
 type Rename struct {
-	// Card is its name as the machine was installed, "ens18"; Kernel a pattern of releases, "*-pve"; To the other name.
+	// Card is the card's name at installation ("ens18"), Kernel a pattern of kernel releases ("*-pve"), and To the
+	// card's name under these.
 	Card, Kernel, To string
 }
 
-// furnishCard adds what the kernel shows of a network card under its name.
+// furnishCard adds what the kernel shows of a network card with that name.
 func (m *Machine) furnishCard(i int, name string) {
 	for file, content := range map[string]string{"address": m.mac(i), "mtu": "1500", "operstate": "up", "speed": "10000", "carrier": "1", "type": "1", "addr_assign_type": "0", "ifindex": fmt.Sprint(i + 2)} {
 		m.tree.file("/sys/class/net/"+name+"/"+file, 0o444, content+"\n")
 	}
 }
 
-// cardNames returns the names that network cards get when a kernel boots: that of a .link file, or else the kernel's. A name that
-// another card has already is not given twice.
+// cardNames returns the names of the network cards under a kernel: from a .link file, or else the kernel's. No name is
+// given twice.
 func (m *Machine) cardNames(kernel string) []string {
 	var names []string
 	for i := range m.addresses {
 		name := interfaceName(i)
 		for _, r := range m.renames {
-			if ok, _ := path.Match(r.Kernel, kernel); ok && r.Card == interfaceName(i) { // the pattern is checked with the inventory
+			if ok, _ := path.Match(r.Kernel, kernel); ok && r.Card == interfaceName(i) { // the inventory has checked the pattern
 				name = r.To
 				break
 			}
@@ -43,8 +44,9 @@ func (m *Machine) cardNames(kernel string) []string {
 	return names
 }
 
-// linkName returns the name that systemd-udevd gives to the card with a MAC address (systemd.link(5)): that of the first file which
-// matches, or "" if there is none, or if it leaves the name to a policy. Files that match by something else are not simulated.
+// linkName returns the name that systemd-udevd gives to the card with a MAC address (systemd.link(5)). It is that of
+// the first file that matches, or "" if none does or the file leaves the name to a policy. Only matching by MAC address
+// is simulated.
 func (m *Machine) linkName(mac string) string {
 	for _, file := range m.dropIns(".link", "/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network") {
 		section, name, matches, policy := "", "", false, false
@@ -84,16 +86,17 @@ func (m *Machine) nameCards(kernel string) {
 	t := m.tree
 	t.mu.Lock()
 	for _, name := range before {
-		_ = t.drop("/sys/class/net/" + name) // the kernel shows a card under one name
+		_ = t.drop("/sys/class/net/" + name) // a card appears under one name only
 	}
 	for i, name := range names {
 		m.furnishCard(i, name)
 	}
 	t.mu.Unlock()
-	m.SetValue(reloadedKey{}, reloaded{}) // the network is not that of the installer any more
+	m.SetValue(reloadedKey{}, reloaded{}) // the network is no longer that of the installer
 }
 
-// networkUp brings up the network as the machine boots. It stays the installer's until a card has another name or ifreload was called.
+// networkUp brings up the network at boot. The installer's network stays in effect until a card changes its name or
+// ifreload is called.
 func (m *Machine) networkUp() {
 	if m.Value(reloadedKey{}) == nil {
 		return
@@ -104,9 +107,9 @@ func (m *Machine) networkUp() {
 	m.SetValue(reloadedKey{}, m.networkAtBoot(cards))
 }
 
-// networkAtBoot returns the network that the files make of cards, which have nothing yet. A card without a line in them has the address
-// that the installer gave it, as long as it has its name. Unlike ifreload, what is missing stops nothing: a bridge comes up without
-// its port.
+// networkAtBoot returns the network that the files configure for cards, which have no addresses yet. A card that the
+// files do not mention keeps the address that the installer gave it, unless it has been renamed. Unlike with ifreload,
+// a missing port or interface is no error: a bridge comes up without it.
 func (m *Machine) networkAtBoot(cards []string) reloaded {
 	names, all := m.stanzas(true)
 	r := reloaded{ifaces: []iface{loopback()}}
@@ -124,14 +127,14 @@ func (m *Machine) networkAtBoot(cards []string) reloaded {
 		if i := r.find(name); i != nil {
 			all[name].options["bridge-ports"] = present(r, all[name].options["bridge-ports"])
 			all[name].options["bond-slaves"] = present(r, all[name].options["bond-slaves"])
-			_ = r.configure(name, all[name]) // what is missing stops nothing
+			_ = r.configure(name, all[name]) // whatever is missing is skipped
 		}
 	}
 	r.showCarrier()
 	return r
 }
 
-// present returns the ports in a list that there are.
+// present returns the lists of ports without those that do not exist.
 func present(r reloaded, lists []string) []string {
 	var kept []string
 	for _, list := range lists {

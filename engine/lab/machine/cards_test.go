@@ -2,8 +2,8 @@ package machine
 
 import "testing"
 
-// TestRename boots another kernel, which names a network card differently: what the files say of the card under its former name is lost,
-// and the machine is cut off, unless a .link file keeps the name.
+// TestRename boots another kernel, which gives a network card another name. The configuration under the old name no
+// longer applies, and the machine is cut off, unless a .link file keeps the name.
 func TestRename(t *testing.T) {
 	network := NewNetwork()
 	with := func(name, address, second string) *Machine {
@@ -45,7 +45,7 @@ func TestRename(t *testing.T) {
 	reboot()
 	answers("the former kernel", true, true)
 
-	// A bridge has its address without its port, and no packet leaves it.
+	// A bridge without its port has its address, but no packet leaves it.
 	expect(t, m, "printf 'auto lo\niface lo inet loopback\nauto vmbr0\niface vmbr0 inet static\n address 192.168.1.11/24\n gateway 192.168.1.1\n bridge-ports ens18\nauto ens18\niface ens18 inet manual\n"+
 		"auto vmbr0.7\niface vmbr0.7 inet static\n address 10.7.0.11/24\n' >/etc/network/interfaces && apt-get -y install ifupdown2 && ifreload -a; touch /boot/vmlinuz-6.14.11-4-pve", 0, "")
 	answers("a bridge", true, true)
@@ -54,7 +54,7 @@ func TestRename(t *testing.T) {
 	answers("a bridge without its port", false, true)
 	expect(t, other, "ping -c 1 -q 10.7.0.11", 1, "0 received")
 	expect(t, m, "ip -br addr show vmbr0", 0, `^vmbr0 +DOWN +192.168.1.11/24 \n$`)
-	expect(t, m, "ping -c 1 -q 192.168.1.11", 0, "1 received") // its own
+	expect(t, m, "ping -c 1 -q 192.168.1.11", 0, "1 received") // its own address
 	expect(t, m, "sed -i 's/ens18/enp6s18/' /etc/network/interfaces && ifreload -a", 0, "^$")
 	answers("a bridge with the card's other name", true, true)
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// carries reports whether packets leave the machine by an interface: at the end of what is below it there is a network card.
+// carries reports whether packets on an interface can leave the machine: whether it is a network card, or based on one.
 func carries(all []iface, name string) bool {
 	at := slices.IndexFunc(all, func(i iface) bool { return i.Name == name })
 	if at < 0 {
@@ -22,7 +22,7 @@ func carries(all []iface, name string) bool {
 	}
 }
 
-// showCarrier sets the state that the kernel shows of bridges, bonds and VLANs.
+// showCarrier sets the state of bridges, bonds and VLANs as the kernel reports it.
 func (r *reloaded) showCarrier() {
 	for n := range r.ifaces {
 		switch i := &r.ifaces[n]; {
@@ -40,14 +40,14 @@ func (i iface) has(a netip.Addr) bool {
 	return slices.ContainsFunc(i.Addrs, func(own ifaddr) bool { return own.Local == a.String() })
 }
 
-// answers reports whether the machine has an address, and is heard on it from outside.
+// answers reports whether the machine has an address on an interface that can be reached from outside.
 func (m *Machine) answers(a netip.Addr) bool {
 	all := m.configured()
 	return slices.ContainsFunc(all, func(i iface) bool { return i.has(a) && carries(all, i.Name) })
 }
 
-// connected reports whether the machine is reached from outside of the lab: at its primary address, or by its default route if it has
-// another address now.
+// connected reports whether the machine can be reached from outside the lab: at its primary address or, if it has
+// another address now, through its default route.
 func (m *Machine) connected() bool {
 	all := m.configured()
 	if at := slices.IndexFunc(all, func(i iface) bool { return i.has(m.addresses[0].Addr()) }); at >= 0 {

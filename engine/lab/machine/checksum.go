@@ -43,7 +43,7 @@ func checksum(algorithm func() hash.Hash) Program {
 				return c.Errorf("%s: %s", name, errText(err))
 			}
 			list, _ := io.ReadAll(f) // if the list cannot be read, no line matches
-			_ = f.Close()            // only read
+			_ = f.Close()            // opened for reading only
 			bad := 0
 			for line := range strings.Lines(string(list)) {
 				want, file, ok := strings.Cut(strings.TrimSpace(line), " ")

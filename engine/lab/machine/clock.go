@@ -13,29 +13,29 @@ type Clock interface {
 	Now() time.Time
 	// After runs fn when the clock has advanced by d.
 	After(d time.Duration, fn func())
-	// Sleep returns when the clock has advanced by d, or with the context's error when that ends first.
+	// Sleep returns when the clock has advanced by d, or earlier with the context's error when ctx ends.
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// VirtualClock is a Clock that is moved by Advance, by sleepers and, optionally, along with the wall clock. States
-// that take time to settle are timers on it, so a test decides when they settle and never waits. Its methods are safe
-// for concurrent use.
+// VirtualClock is a Clock that is moved by Advance, by sleepers and, optionally, along with the wall clock. Anything
+// that takes time to settle is a timer on it, so that a test decides when it settles and never waits. Its methods are
+// safe for concurrent use.
 type VirtualClock struct {
 	mu     sync.Mutex
 	now    time.Time
-	speed  float64   // how many times as fast as the wall clock it runs; zero if it stands still
-	seen   time.Time // the wall-clock time when now was last updated
+	speed  float64   // how many times faster than the wall clock it runs; zero if it stands still
+	seen   time.Time // the wall-clock time of the last update of now
 	timers timerHeap
 	seq    int
-	// sleepers counts the sleepers by the time that they wake up.
+	// sleepers counts the sleepers by the time at which they wake up.
 	sleepers map[time.Time]int
 	// joined counts the calls of Sleep so far.
 	joined int
 }
 
-// Grace is how long, on the wall clock, running programs have to start sleeping before the clock moves on for those
-// that already sleep. A program that is later than that sleeps longer, by the lab's clock, than it would on a real
-// host; no state settles differently because of it.
+// Grace is how long, on the wall clock, the clock waits for other running programs to start sleeping before it moves
+// on. A program that needs longer sleeps longer, by the lab's clock, than on a real host; nothing settles differently
+// because of that.
 const Grace = 2 * time.Millisecond
 
 // NewVirtualClock returns a clock that stands at start until Advance or a sleeper moves it.
@@ -43,8 +43,8 @@ func NewVirtualClock(start time.Time) *VirtualClock {
 	return &VirtualClock{now: start}
 }
 
-// NewRunningClock returns a clock that starts now and runs speed times as fast as the wall clock. Advance
-// additionally moves it ahead, so that a simulated installation takes its time in the lab only.
+// NewRunningClock returns a clock that starts at the current time and runs speed times as fast as the wall clock.
+// Advance moves it further ahead, so that a simulated installation takes time in the lab only.
 func NewRunningClock(speed float64) *VirtualClock {
 	now := time.Now()
 	return &VirtualClock{now: now, speed: speed, seen: now}
@@ -67,11 +67,11 @@ func (c *VirtualClock) catchUpLocked() {
 	c.seen = wall
 }
 
-// After runs fn when the clock has advanced by d: during the call of Advance that reaches that time, or in a
-// goroutine of its own if a running clock reaches it. If d is not positive, fn runs with the next Advance.
+// After runs fn when the clock has advanced by d: in the call to Advance that reaches that time, or in a new goroutine
+// if a running clock reaches it. If d is not positive, fn runs with the next Advance.
 func (c *VirtualClock) After(d time.Duration, fn func()) { c.AfterFunc(d, fn) }
 
-// AfterFunc is like After, and returns a function that cancels the call of fn.
+// AfterFunc is like After, and returns a function that cancels the call.
 func (c *VirtualClock) AfterFunc(d time.Duration, fn func()) (stop func()) {
 	c.mu.Lock()
 	c.catchUpLocked()
@@ -101,8 +101,8 @@ func (c *VirtualClock) arm(d time.Duration) {
 	}
 }
 
-// Advance moves the clock by d. Timers that fall due run in the order of their times, with the clock at that time;
-// those of equal times run in the order in which they were set.
+// Advance moves the clock by d. Timers that are due run in the order of their times, with the clock at each of these
+// times; timers for the same time run in the order in which they were set.
 func (c *VirtualClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	c.catchUpLocked()
@@ -128,9 +128,9 @@ func (c *VirtualClock) advanceTo(target time.Time) {
 	c.mu.Unlock()
 }
 
-// Sleep returns when the clock has advanced by d. Concurrent sleepers share that time: once none has joined for
-// Grace, the clock moves to the earliest time that one of them wakes up. Sleep does not consider what else is going
-// on: pending input may be for a program that would sleep next, or may never arrive.
+// Sleep returns when the clock has advanced by d. Concurrent sleepers share the time: once none has joined for Grace,
+// the clock moves to the earliest time at which one of them wakes up. Sleep ignores whatever else is going on: pending
+// input may be for a program that is about to sleep, or may never arrive.
 func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 || ctx.Err() != nil {
 		return ctx.Err()
@@ -138,8 +138,8 @@ func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
 	woken := make(chan struct{})
 	c.mu.Lock()
 	c.catchUpLocked()
-	// The timer is set for the very time that the sleeper is counted under. If the clock could move between the two, no
-	// sleeper would ever move it as far as the timer, and all of them would wait for this one.
+	// The timer is set for exactly the time under which the sleeper is counted. If the clock could move between the
+	// two, no sleeper would move it as far as the timer, and all of them would wait forever.
 	until := c.setLocked(d, func() { close(woken) }).at
 	if c.sleepers == nil {
 		c.sleepers = map[time.Time]int{}
@@ -171,8 +171,8 @@ func (c *VirtualClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// move sets the clock to the time that a sleeper wakes up, if no other wakes up earlier and none has joined since
-// seen was counted. It returns the new count.
+// move sets the clock to the time at which a sleeper wakes up, if no other wakes up earlier and none has joined since
+// seen was read. It returns the new count.
 func (c *VirtualClock) move(until time.Time, seen int) int {
 	c.mu.Lock()
 	joined, earliest := c.joined, true

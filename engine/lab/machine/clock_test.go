@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Who sleep at the same time wake when they would on hosts of their own, and not one after another.
+// Concurrent sleepers wake up as they would on separate hosts, not one after another.
 func TestSleepersShareTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -40,8 +40,8 @@ func TestSleepersShareTheClock(t *testing.T) {
 	})
 }
 
-// A clock that others move while somebody falls asleep still comes to the time at which that one wakes up. (It did not, and the
-// sleeper hung until its command's limit of 15 minutes, with all others behind it.)
+// A sleeper wakes up on time even if the clock is moved while it is falling asleep. (It once did not: it hung until the
+// command's timeout of 15 minutes, and blocked all others.)
 func TestFallingAsleepWhileTheClockMoves(t *testing.T) {
 	c := NewVirtualClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	ctx, end := context.WithCancel(t.Context())
@@ -79,7 +79,7 @@ func TestSleepEndsWithItsContext(t *testing.T) {
 		if now := c.Now(); !now.Equal(start) {
 			t.Errorf("the clock moved to %s", now)
 		}
-		// Nobody waits for one who has left.
+		// Sleepers do not wait for one that was canceled.
 		ctx, cancel = context.WithCancel(t.Context())
 		left := make(chan error)
 		go func() { left <- c.Sleep(ctx, time.Second) }()
@@ -92,7 +92,7 @@ func TestSleepEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// A command is held to the time that it takes itself: another node may move the clock meanwhile.
+// timeout(1) counts the time that the command itself takes: another node may move the clock meanwhile.
 func TestTimeoutCountsTheCommandsOwnTime(t *testing.T) {
 	m := bare(t)
 	in, feed, err := os.Pipe()
@@ -133,7 +133,7 @@ func TestTimeoutsWithin(t *testing.T) {
 	}
 }
 
-// Input that does not come is waited for by the clock on the wall: it would come from outside of the lab.
+// Waiting for input is timed by the wall clock, because input comes from outside the lab.
 func TestTimeoutWithoutInput(t *testing.T) {
 	for _, command := range []string{"cat", "sh -c 'read line'", "sh -c 'sleep 0; cat'"} {
 		m := bare(t)

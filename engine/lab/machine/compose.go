@@ -18,7 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Labels by which Compose knows its containers.
+// Labels by which Compose finds its containers.
 const (
 	labelHash      = "com.docker.compose.config-hash"
 	labelProject   = "com.docker.compose.project"
@@ -30,14 +30,14 @@ const (
 // composeService is a service of a project's file, as far as the lab simulates it.
 type composeService struct {
 	hash, image, restart string
-	host                 bool // it has the host's network
+	host                 bool // it uses the host's network
 	needs                []string
 	volumes              map[string]bool
 	health               *composeHealth
 	// ends is set for a program that ends at once with the exit code: true(1), false(1).
 	ends bool
 	exit int
-	// none is set for a service that is scaled to no container.
+	// none is set for a service scaled to zero containers.
 	none bool
 	// mounts are the sources of bind mounts by their targets.
 	mounts map[string]string
@@ -45,7 +45,7 @@ type composeService struct {
 	command []string
 }
 
-// composeHealth is a health check, whose program is taken to succeed unless it is false(1).
+// composeHealth is a health check. Its program is assumed to succeed unless it is false(1).
 type composeHealth struct {
 	interval      time.Duration
 	retries, exit int
@@ -113,7 +113,7 @@ func (p composeCall) say(what, name, does string) {
 	fmt.Fprintf(p.Stderr, " %s %s  %s\n", what, name, does)
 }
 
-// fetch pulls an image. The lab's registries have all images, except that there are none below .invalid.
+// fetch pulls an image. The lab's registries have every image, except those in .invalid, which do not resolve.
 func (p composeCall) fetch(d *docker, image string) int {
 	if d.images[image] {
 		return 0
@@ -206,7 +206,7 @@ func (p composeCall) up(d *docker, services map[string]composeService) int {
 	return 0
 }
 
-// composeOrder returns the services, each after those that it needs.
+// composeOrder sorts the services so that each comes after those that it depends on.
 func composeOrder(services map[string]composeService) []string {
 	var all []string
 	var add func(name string)
@@ -273,7 +273,7 @@ func (p composeCall) each(d *docker, verb string) int {
 	return 0
 }
 
-// load reads the project's file. The files that the lab cannot simulate are refused as a whole.
+// load reads the project's file. It refuses a file with anything that the lab cannot simulate.
 func (p composeCall) load() (map[string]composeService, int) {
 	text, err := afero.ReadFile(p.view(), p.file)
 	if err != nil {
@@ -331,7 +331,7 @@ var composeKeys = strings.Fields(`annotations attach blkio_config build cap_add 
 	oom_kill_disable oom_score_adj pid pids_limit platform ports privileged profiles pull_policy read_only restart runtime scale secrets security_opt
 	shm_size stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir`)
 
-// inert are the keys of a service that change nothing that the lab shows.
+// inert are the keys of a service that do not affect anything that the lab simulates.
 var inert = strings.Fields("environment ports user read_only cap_add cap_drop labels logging init hostname stop_grace_period security_opt tmpfs")
 
 func (p composeCall) service(keys map[string]any) (composeService, error) {
@@ -404,7 +404,7 @@ func (p composeCall) service(keys map[string]any) (composeService, error) {
 	return s, nil
 }
 
-// falsity returns the exit code of a program: all are taken to succeed but false(1).
+// falsity returns the exit code of a program: 1 for false(1), and otherwise 0.
 func falsity(program string) int {
 	if path.Base(program) == "false" {
 		return 1

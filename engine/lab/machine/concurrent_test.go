@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What a program has read of the disks stays as it is while another changes them.
+// A copy of the disks does not change when a program changes the disks.
 func TestDisksAreCopies(t *testing.T) {
 	m := bare(t, func(c *Config) { c.Disks = []Disk{{Name: "sdb", Partitions: []Disk{{Size: 1 << 30}}}} })
 	whole, _ := m.Disk("/dev/sdb")
@@ -25,7 +25,7 @@ func TestDisksAreCopies(t *testing.T) {
 	}
 }
 
-// Programs that read run while others change what they read: with the race detector this finds state that is not locked.
+// Readers run while writers change what they read: with the race detector, this finds unlocked state.
 func TestProgramsAtOnce(t *testing.T) {
 	m := bare(t, func(c *Config) {
 		c.Disks = append(c.Disks, Disk{Name: "sdc", Size: 4 << 30}, Disk{Name: "sdd", Partitions: []Disk{{Size: 1 << 30}}},

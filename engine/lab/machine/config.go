@@ -14,28 +14,29 @@ type Config struct {
 	Address string
 	// Addresses are the addresses of further interfaces, in CIDR form.
 	Addresses []string
-	// Renames are other names of network cards under some kernels. The first that matches a card and the kernel counts.
+	// Renames are the names of network cards under some kernels. The first entry that matches a card and the kernel
+	// counts.
 	Renames []Rename
 	// Debian is "bookworm" or "trixie"; empty means trixie.
 	Debian string
 	// BootLoader is the boot loader that the installer set up.
 	BootLoader BootLoader
-	// PCI are the PCI devices, and IOMMU reports whether the firmware enables the IOMMU.
+	// PCI are the PCI devices. IOMMU reports whether the firmware enables the IOMMU.
 	PCI []PCIDevice
-	// USB are the USB devices by port ("1-2.3"): vendor and product, "0781:5567".
+	// USB maps ports ("1-2.3") to vendor and product of the devices, "0781:5567".
 	USB   map[string]string
 	IOMMU bool
-	// Disks are the disks besides the system disk sda, which every machine has.
+	// Disks are the disks in addition to the system disk sda, which every machine has.
 	Disks []Disk
 	// Memory is in bytes; zero means 16 GiB. Zero CPUs means 4.
 	Memory int64
 	CPUs   int
-	// Clock is shared by the machines of a lab; nil means a VirtualClock of the machine's own.
+	// Clock is shared by the machines of a lab. If nil, the machine gets its own VirtualClock.
 	Clock Clock
-	// Archive and Network are shared as well; nil means new ones.
+	// Archive and Network are shared too. If nil, the machine gets new ones.
 	Archive *Archive
 	Network *Network
-	// AuthorizedKeys are lines of authorized_keys of root and of each of Users.
+	// AuthorizedKeys are the lines of authorized_keys for root and each of Users.
 	AuthorizedKeys []string
 	// Users are unprivileged users who may use sudo.
 	Users []User

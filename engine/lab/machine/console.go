@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Console runs a command as root on the machine's console, without the network, and returns its exit code. Tests use
-// it to see the state of the machine by other means than those under test.
+// Console runs a command as root on the machine's console, without the network, and returns its exit code. Tests use it
+// to check the machine's state independently of the code under test.
 func (m *Machine) Console(ctx context.Context, stdout, stderr io.Writer, argv ...string) int {
 	root, ok := m.account("root")
 	if !ok {

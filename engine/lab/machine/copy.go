@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// destination returns where mv, cp and ln put a source: in target if that is a directory.
+// destination returns the path to which mv, cp and ln write a source: target or, if that is a directory, a path in it.
 func (c *Call) destination(source, target string, noDir bool) string {
 	if info, err := c.view().Stat(c.Path(target)); err == nil && info.IsDir() && !noDir {
 		return path.Join(c.Path(target), path.Base(source))
@@ -282,7 +282,7 @@ func installProgram(_ context.Context, c *Call) int {
 			return c.Errorf("cannot stat '%s': %s", source, errText(err))
 		}
 		err = afero.WriteReader(v, to, f)
-		_ = f.Close() // only read
+		_ = f.Close() // opened for reading only
 		if err == nil {
 			err = finish(to)
 		}

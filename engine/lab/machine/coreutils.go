@@ -68,7 +68,7 @@ func cat(_ context.Context, c *Call) int {
 				c.printf("%6d\t%s", line, text)
 			}
 		}
-		_ = f.Close() // only read
+		_ = f.Close() // opened for reading only
 		if err != nil {
 			return c.ended(err)
 		}
@@ -76,7 +76,7 @@ func cat(_ context.Context, c *Call) int {
 	return code
 }
 
-// size parses "10", "1K", "2M", "1kB".
+// size parses sizes such as "10", "1K", "2M" and "1kB".
 func size(text string) (int64, bool) {
 	unit := int64(1)
 	for suffix, factor := range map[string]int64{"kB": 1000, "K": 1 << 10, "KiB": 1 << 10, "k": 1 << 10, "M": 1 << 20, "MB": 1e6, "MiB": 1 << 20, "G": 1 << 30, "b": 512} {
@@ -89,7 +89,7 @@ func size(text string) (int64, bool) {
 	return n * unit, err == nil
 }
 
-// legacyCount rewrites head -20 to head -n 20.
+// legacyCount rewrites head -20 as head -n 20.
 func legacyCount(args []string) []string {
 	if len(args) > 1 && len(args[1]) > 1 && args[1][0] == '-' && digit(args[1][1]) {
 		return append([]string{args[0], "-n", args[1][1:]}, args[2:]...)
@@ -136,7 +136,7 @@ func head(_ context.Context, c *Call) int {
 		}
 		switch {
 		case byBytes && count >= 0:
-			// Read no more than count bytes: the rest belongs to the next reader of a pipe.
+			// Read no more than count bytes: the next reader of a pipe gets the rest.
 			_, err = io.CopyBuffer(struct{ io.Writer }{c.Stdout}, struct{ io.Reader }{io.LimitReader(f, count)}, make([]byte, min(count+1, 64<<10)))
 		case byBytes || count < 0:
 			var content []byte
@@ -156,7 +156,7 @@ func head(_ context.Context, c *Call) int {
 		default:
 			err = copyLines(c.Stdout, f, count)
 		}
-		_ = f.Close() // only read
+		_ = f.Close() // opened for reading only
 		if err != nil {
 			return c.ended(err)
 		}
@@ -224,7 +224,7 @@ func tail(ctx context.Context, c *Call) int {
 			continue
 		}
 		content, err := io.ReadAll(f)
-		_ = f.Close() // only read
+		_ = f.Close() // opened for reading only
 		if err != nil {
 			return c.ended(err)
 		}
@@ -247,7 +247,7 @@ func tail(ctx context.Context, c *Call) int {
 			return c.ended(err)
 		}
 	}
-	if o.has("f", "follow") { // what is followed here does not grow
+	if o.has("f", "follow") { // in the lab, a followed file does not grow
 		pid, _ := strconv.Atoi(o.value("pid"))
 		c.outlast(ctx, pid)
 	}

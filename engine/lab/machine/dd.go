@@ -102,7 +102,7 @@ func cmpProgram(_ context.Context, c *Call) int {
 			return 2
 		}
 		contents[i], err = io.ReadAll(f)
-		_ = f.Close() // only read
+		_ = f.Close() // opened for reading only
 		if err != nil {
 			c.Errorf("%s: %s", name, errText(err))
 			return 2

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// release describes how one Debian release differs from the other.
+// release describes what is specific to a Debian release.
 type release struct {
 	codename, version, point, kernel, newerKernel string
 }
 
-// The kernels are those of Debian 12.11 and 13.1 and of their security archives.
+// The kernels are those of Debian 12.11 and 13.1 and of their security repositories.
 var releases = map[string]release{
 	"bookworm": {"bookworm", "12", "12.11", "6.1.0-37-amd64", "6.1.0-39-amd64"},
 	"trixie":   {"trixie", "13", "13.1", "6.12.43+deb13-amd64", "6.12.48+deb13-amd64"},
 }
 
-// base are the packages of a fresh installation, in the versions that the installer contained.
+// base lists the packages of a fresh installation, with the versions on the installation medium.
 var base = []struct {
 	name, bookworm, trixie string
 	essential              bool
@@ -121,7 +121,8 @@ func basePackages(codename string) []Package {
 	return all
 }
 
-// baseFiles returns the package that says which Debian release the host runs. Its version ends in the number of the point release.
+// baseFiles returns the package that identifies the Debian release of a host. Its version ends with the number of the
+// point release.
 func baseFiles(codename, version string) Package {
 	r := releases[codename]
 	_, point, _ := strings.Cut(version, "+deb"+r.version+"u")
@@ -147,8 +148,8 @@ func kernelImage(codename, release string) Package {
 		Files: KernelFiles(release)}
 }
 
-// KernelFiles returns the files of the package of a kernel release: an image, an initramfs and the modules that the
-// simulated kernels have.
+// KernelFiles returns the files of a kernel package: an image, an initramfs and the modules that the simulated kernels
+// have.
 func KernelFiles(release string) map[string]string {
 	var dep strings.Builder
 	known := modulesOf(release)
@@ -184,7 +185,7 @@ makestep 1 3
 leapsectz right/UTC
 `
 
-// debianExtras returns packages that a fresh installation lacks.
+// debianExtras returns the packages that are not part of a fresh installation.
 func debianExtras() []Package {
 	var all []Package
 	for codename, r := range releases {
@@ -232,11 +233,11 @@ func debianExtras() []Package {
 	return all
 }
 
-// extras are packages of which only the name and the state matter; their versions are made up.
+// extras are packages of which only the name and the state matter; the versions are made up.
 var extras = []string{"gnupg", "htop", "jq", "gdisk", "parted", "smartmontools", "nvme-cli", "tmux", "vim", "rsync", "python3", "lm-sensors",
 	"linux-cpupower", "numactl", "unattended-upgrades", "software-properties-common", "apt-transport-https", "net-tools", "bridge-utils", "vlan", "fio", "nfs-common"}
 
-// debianUpgrades returns newer versions of packages of a fresh installation.
+// debianUpgrades returns newer versions of some packages of a fresh installation.
 func debianUpgrades() []Package {
 	var all []Package
 	for codename, r := range releases {

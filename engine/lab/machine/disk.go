@@ -9,31 +9,31 @@ import (
 
 // Disk is a block device.
 type Disk struct {
-	// Name is the kernel's name: "sdb", "nvme0n1". An empty Serial becomes the machine's name followed by the disk's.
+	// Name is the kernel's name: "sdb", "nvme0n1". If Serial is empty, it is the machine's name followed by the disk's.
 	Name, Serial, Model, WWN string
 	// Size is in bytes; zero means 1 TB.
 	Size       int64
 	Rotational bool
-	// Use is empty for a blank disk, otherwise its signature in the words of lsblk's FSTYPE.
+	// Use is the signature on the disk, as in lsblk's FSTYPE. It is empty for a blank disk.
 	Use        string
 	Partitions []Disk
-	// Volumes are the logical volumes on it; only their Name (in device-mapper's spelling), Size and Use matter.
+	// Volumes are the logical volumes on the disk. Only their Name (as device mapper spells it), Size and Use matter.
 	Volumes    []Disk
 	Mountpoint string
-	// ReadOnly reports whether it is mounted so that nothing can be written to it.
+	// ReadOnly reports whether the disk is mounted read-only.
 	ReadOnly bool
-	// mountFlags are the flags of its mount point as the kernel shows them, each with a comma before it.
+	// mountFlags are the flags of its mount point as the kernel shows them, each preceded by a comma.
 	mountFlags string
-	// UUID is the signature's, PartUUID the partition's. PartType is the partition type; empty means a Linux file
-	// system. PartLabel is the partition's name.
+	// UUID is that of the signature, PartUUID that of the partition. PartType is the partition type; empty means a
+	// Linux file system. PartLabel is the partition's name.
 	UUID, PartUUID, PartType, PartLabel string
 	// Start is the first sector of a partition; 0 means after the previous one.
 	Start int64
-	// share is how many bytes of each member an array uses.
+	// share is how many bytes an array uses of each member.
 	share int64
 }
 
-// clone returns a copy that shares nothing with the disk.
+// clone returns a deep copy.
 func (d *Disk) clone() Disk {
 	c := *d
 	c.Partitions, c.Volumes = slices.Clone(d.Partitions), slices.Clone(d.Volumes)
@@ -43,7 +43,7 @@ func (d *Disk) clone() Disk {
 	return c
 }
 
-// complete fills in what a manufacturer would have printed on a disk, the same in every run.
+// complete fills in the properties that the manufacturer sets. They are the same in every run.
 func (m *Machine) complete(d Disk) *Disk {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s/%s", m.name, d.Name)
@@ -101,5 +101,5 @@ func uuidOf(seed uint64) string {
 	return formatUUID([16]byte(h.Sum(nil)))
 }
 
-// BIOSBoot is the type of the partition that holds GRUB; it has no signature.
+// BIOSBoot is the type of the partition that contains GRUB. Such a partition has no signature.
 const BIOSBoot = "21686148-6449-6e6f-744e-656564454649"

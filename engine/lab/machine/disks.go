@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Disks returns the machine's disks as they are now, the system disk first. ChangeDisk changes one.
+// Disks returns the current state of the machine's disks, the system disk first. Use ChangeDisk to change one.
 func (m *Machine) Disks() []Disk {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -21,7 +21,7 @@ func (m *Machine) Disks() []Disk {
 	return all
 }
 
-// Disk returns the disk or partition at a path as it is now: /dev/sdb, /dev/sdb1, or a link below /dev/disk.
+// Disk returns the current state of the disk or partition at a path: /dev/sdb, /dev/sdb1, or a link below /dev/disk.
 func (m *Machine) Disk(device string) (Disk, bool) {
 	resolved, _, err := view{m: m}.resolve(device, true)
 	if err != nil {
@@ -74,14 +74,14 @@ func (m *Machine) ChangeDisk(device string, change func(d *Disk)) error {
 	return nil
 }
 
-// detach removes a disk from the machine as if it were pulled out. An array that it belongs to loses the member and keeps
-// its name.
+// detach removes a disk from the machine as if it were pulled out. If it is a member of an array, the array loses it
+// but keeps its name.
 func (m *Machine) detach(gone *Disk) error {
 	m.mu.Lock()
 	all := append([]Disk{*gone}, gone.Partitions...)
 	if slices.ContainsFunc(all, func(d Disk) bool { return d.Mountpoint != "" || len(d.Volumes) > 0 || len(m.above(d.Name)) > 0 }) {
 		m.mu.Unlock()
-		return syscall.EOPNOTSUPP // what becomes of a file system whose disk is gone is not simulated
+		return syscall.EOPNOTSUPP // losing the disk of a file system is not simulated
 	}
 	m.disks = slices.DeleteFunc(m.disks, func(d *Disk) bool { return d == gone })
 	for _, d := range all {
@@ -92,7 +92,7 @@ func (m *Machine) detach(gone *Disk) error {
 	m.mu.Unlock()
 	m.tree.mu.Lock()
 	for _, d := range all {
-		_ = m.tree.drop("/dev/" + d.Name) // a disk that is there has its nodes
+		_ = m.tree.drop("/dev/" + d.Name) // every disk has a node
 	}
 	_ = m.tree.drop("/sys/block/" + gone.Name)
 	m.tree.mu.Unlock()
@@ -100,7 +100,7 @@ func (m *Machine) detach(gone *Disk) error {
 	return nil
 }
 
-// linkDisks creates the nodes and links below /dev and /sys/block, as udev does.
+// linkDisks creates the entries in /dev and /sys/block, as udev does.
 func (m *Machine) linkDisks() {
 	t := m.tree
 	t.mu.Lock()
@@ -166,8 +166,8 @@ func (m *Machine) linkDisks() {
 	m.linkVolumes()
 }
 
-// mappedNumbers returns the device numbers of logical volumes by name. A volume keeps its number for as long as it
-// exists, and a new one gets the first free number, as with the device mapper. The caller holds m.mu.
+// mappedNumbers returns the device numbers of logical volumes by name. As with device mapper, a volume keeps its number
+// while it exists, and a new volume gets the lowest free number. The caller holds m.mu.
 func (m *Machine) mappedNumbers() map[string]string {
 	numbers := map[string]string{}
 	taken := map[string]bool{}

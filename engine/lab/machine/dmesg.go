@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// kernelMessage is a line of the kernel's ring buffer, with the time since it started.
+// kernelMessage is an entry in the kernel's ring buffer, with the time since boot.
 type kernelMessage struct {
 	at   time.Duration
 	text string
 }
 
-// kernelLog returns what the kernel has said as it booted: its command line, the IOMMU and the names of the network cards. What
-// Intel's IOMMU says is said as by Linux 6.8.
+// kernelLog returns the kernel's messages at boot: its command line, the IOMMU and the names of the network cards. The
+// messages about Intel's IOMMU are those of Linux 6.8.
 func (m *Machine) kernelLog() []kernelMessage {
 	m.mu.Lock()
 	kernel, line, cards := m.kernel, m.cmdline, m.cards
@@ -30,7 +30,7 @@ func (m *Machine) kernelLog() []kernelMessage {
 	if m.iommu {
 		say(8213, "ACPI: DMAR 0x0000000079F0E000 0000C8 (v01 INTEL  EDK2     00000002      01000013)")
 	}
-	if slices.Contains(words, "intel_iommu=on") { // it says so before it has looked whether there is one
+	if slices.Contains(words, "intel_iommu=on") { // printed before it looks for an IOMMU
 		say(34107, "DMAR: IOMMU enabled")
 	}
 	if m.iommu {
@@ -58,7 +58,7 @@ func (m *Machine) kernelLog() []kernelMessage {
 	return all
 }
 
-// dmesg prints the kernel's messages, as util-linux does where they are not shown on a terminal.
+// dmesg prints the kernel's messages, as util-linux does when the output is not a terminal.
 func dmesg(_ context.Context, c *Call) int {
 	o, ok := c.options("tTk", "notime", "ctime", "kernel")
 	if !ok {

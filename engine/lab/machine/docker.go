@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// docker is the state of a machine's Docker daemon. All its images are pulled, and all its containers are Compose's.
+// docker is the state of a machine's Docker daemon. All images were pulled, and all containers were created by Compose.
 type docker struct {
 	mu         sync.Mutex
 	images     map[string]bool // by reference
@@ -25,26 +25,26 @@ type docker struct {
 	containers []*container // in the order of their creation
 }
 
-// container is a container of Docker. What its program does is taken to be right, unless it is false(1).
+// container is a container. Its program is assumed to keep running, unless it is false(1).
 type container struct {
 	id, name string
 	labels   map[string]string
 	service  composeService
-	// wanted is set until somebody stops it.
+	// wanted is set until the container is stopped on request.
 	wanted            bool
 	started, finished time.Time
 }
 
-// dockerKey is the key of a machine's daemon.
+// dockerKey is the key of the daemon's state in a machine's values.
 type dockerKey struct{}
 
-// docker returns the daemon's state; there is one once its package is installed.
+// docker returns the daemon's state, or nil if its package is not installed.
 func (m *Machine) docker() *docker {
 	d, _ := m.Value(dockerKey{}).(*docker)
 	return d
 }
 
-// dockerState is a container's state, with the keys that docker inspect prints, in their order.
+// dockerState is a container's state, with the keys in the order of docker inspect.
 type dockerState struct {
 	Status                                       string
 	Running, Paused, Restarting, OOMKilled, Dead bool
@@ -77,7 +77,7 @@ func (c *container) state(now time.Time) (s dockerState, restarts int) {
 	case c.service.ends && c.service.restart != "always" && c.service.restart != "unless-stopped" && (c.service.exit == 0 || c.service.restart != "on-failure"):
 		s.Status, s.Running, s.Pid, s.ExitCode, s.FinishedAt = "exited", false, 0, c.service.exit, c.started
 	case c.service.ends:
-		// The first restart comes after 100 ms, and each further one after twice the time, up to a minute.
+		// The first restart happens after 100 ms. Each further one takes twice as long, up to a minute.
 		for wait, at := 100*time.Millisecond, c.started; at.Before(now) && restarts < 1000; wait = min(2*wait, time.Minute) {
 			restarts++
 			at = at.Add(wait)
@@ -89,7 +89,8 @@ func (c *container) state(now time.Time) (s dockerState, restarts int) {
 	return s, restarts
 }
 
-// at returns the state of a health check of a container that was started some time ago; nil without one.
+// at returns the state of the health check of a container that was started at the given time, or nil if there is no
+// check.
 func (h *composeHealth) at(started, now time.Time) *dockerHealth {
 	if h == nil {
 		return nil
@@ -112,17 +113,16 @@ func (h *composeHealth) at(started, now time.Time) *dockerHealth {
 	return is
 }
 
-// start starts a container.
 func (c *container) start(now time.Time) { c.wanted, c.started = true, now }
 
-// stop stops a container, which then stays stopped.
+// stop stops a container. It is not restarted.
 func (c *container) stop(now time.Time) {
 	if c.wanted {
 		c.wanted, c.finished = false, now
 	}
 }
 
-// boot starts the containers that start with the daemon.
+// boot starts the containers that are to start with the daemon.
 func (d *docker) boot(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -136,7 +136,7 @@ func (d *docker) boot(now time.Time) {
 	}
 }
 
-// of returns the containers of a project of Compose.
+// of returns the containers of a Compose project.
 func (d *docker) of(project string) []*container {
 	return slices.DeleteFunc(slices.Clone(d.containers), func(c *container) bool { return c.labels[labelProject] != project })
 }
@@ -150,7 +150,8 @@ const (
 	noDaemon      = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n"
 )
 
-// daemon calls fn with the daemon's state under its lock, unless the daemon does not run or the user may not use it.
+// daemon calls fn with the daemon's state, holding its lock, unless the daemon is not running or the user may not use
+// it.
 func (c *Call) daemon(fn func(d *docker) int) int {
 	d := c.Machine.docker()
 	if d == nil || !c.Machine.units.Active("docker") {
@@ -165,7 +166,7 @@ func (c *Call) daemon(fn func(d *docker) int) int {
 	return fn(d)
 }
 
-// dockerProgram implements docker(1): compose, and what lists, inspects and stops containers.
+// dockerProgram implements docker(1): compose, and the commands that list, inspect and stop containers.
 func dockerProgram(ctx context.Context, c *Call) int {
 	args := c.Argv[1:]
 	take := func(words ...string) bool {
@@ -228,7 +229,7 @@ func dockerProgram(ctx context.Context, c *Call) int {
 	return notSimulated(c, strings.Join(c.Argv[1:min(3, len(c.Argv))], " "))
 }
 
-// find returns the container of a name or an ID, or nil.
+// find returns the container with a name or an ID, or nil.
 func (d *docker) find(name string) *container {
 	if at := slices.IndexFunc(d.containers, func(c *container) bool { return c.name == name || c.id == name }); at >= 0 {
 		return d.containers[at]
@@ -236,7 +237,7 @@ func (d *docker) find(name string) *container {
 	return nil
 }
 
-// inspect prints containers with a template of Go, as Docker does.
+// inspect prints containers through a Go template, as Docker does.
 func (c *Call) inspect(d *docker, format string, names []string) int {
 	t, err := template.New("").Funcs(template.FuncMap{"json": func(v any) (string, error) {
 		var b bytes.Buffer
@@ -271,7 +272,7 @@ func (c *Call) inspect(d *docker, format string, names []string) int {
 	return 0
 }
 
-// imageID returns the ID of an image, of which the lab has nothing but the name.
+// imageID returns the ID of an image. In the lab an image consists of nothing but its name.
 func imageID(reference string) string { return "sha256:" + hexSum(reference) }
 
 func hexSum(text string) string {
@@ -279,7 +280,7 @@ func hexSum(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// dockerPackages returns the packages of Docker in a release of Debian. Debian 12 has no Compose 2.
+// dockerPackages returns the packages of Docker in a Debian release. Debian 12 does not have Compose 2.
 func dockerPackages(codename string) []Package {
 	daemon := Package{Name: "docker.io", Depends: []string{"containerd"},
 		Units: []Unit{{Name: "docker", Enabled: true, Active: true, Start: func(m *Machine) error { m.docker().boot(m.clock.Now()); return nil }}},

@@ -13,8 +13,8 @@ import (
 	"hlplay/engine/lab/transcript"
 )
 
-// TestDocker holds the simulated docker against a session with the real one. Compose does several things at once, so the order of
-// its messages says nothing.
+// TestDocker compares the simulated docker with a recorded session of the real one. Compose works concurrently, so the
+// order of its messages is ignored.
 func TestDocker(t *testing.T) {
 	m := bare(t)
 	if _, stderr, code := run(t, m, "root", "docker compose version --short"); code != 127 {
@@ -53,7 +53,7 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// TestDockerNotSimulated asks for what the lab refuses to pretend.
+// TestDockerNotSimulated uses features that the lab refuses rather than fakes.
 func TestDockerNotSimulated(t *testing.T) {
 	m := bare(t)
 	run(t, m, "root", "apt-get update -qq && apt-get install -y docker.io docker-cli docker-compose >/dev/null; mkdir -p /srv/a")

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// fetchURL fetches what curl and wget download: published files, and a minimal answer from open ports of nodes.
+// fetchURL implements the downloads of curl and wget: published files, and a minimal response from open ports of nodes.
 func (c *Call) fetchURL(url string) (content []byte, status int, err error) {
 	if content, ok := c.Machine.archive.Published(url); ok {
 		return content, 200, nil
@@ -90,14 +90,14 @@ func curl(_ context.Context, c *Call) int {
 	return 0
 }
 
-// configured adds the URL that curl is given by --config to its arguments.
+// configured adds the URL that curl reads with --config to the arguments.
 func (c *Call) configured() {
 	i := slices.Index(c.Argv, "--config")
 	if i < 0 || i+1 >= len(c.Argv) || c.Argv[i+1] != "-" {
 		return
 	}
 	argv := slices.Delete(slices.Clone(c.Argv), i, i+2)
-	text, _ := io.ReadAll(c.Stdin) // a stream that breaks off has no URL
+	text, _ := io.ReadAll(c.Stdin) // a broken stream has no URL
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "url = "); ok {
 			argv = append(argv, strings.Trim(value, `"`))
@@ -109,7 +109,7 @@ func (c *Call) configured() {
 // errUntrusted is curl's error for a certificate that no trusted authority has signed.
 var errUntrusted = plainError("SSL certificate problem: unable to get local issuer certificate")
 
-// untrusted reports whether a URL leads to a node: their certificates are signed by authorities of their own.
+// untrusted reports whether a URL leads to a node, whose certificate is signed by its own authority.
 func (c *Call) untrusted(url string) bool {
 	_, published := c.Machine.archive.Published(url)
 	return !published && strings.HasPrefix(url, "https://")
@@ -131,7 +131,7 @@ func (c *Call) deliver(file string, content []byte) int {
 
 func wget(_ context.Context, c *Call) int {
 	if i := slices.Index(c.Argv, "--input-file=-"); i > 0 {
-		urls, _ := io.ReadAll(c.Stdin) // a stream that breaks off has no URL
+		urls, _ := io.ReadAll(c.Stdin) // a broken stream has no URL
 		c.Argv = append(slices.Delete(slices.Clone(c.Argv), i, i+1), strings.Fields(string(urls))...)
 	}
 	o, ok := c.options("qO:nvT:t:", "quiet", "output-document=", "no-verbose", "timeout=", "tries=", "no-check-certificate", "spider")

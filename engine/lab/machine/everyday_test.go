@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestEverydayPrograms runs what people use in command tasks and hlplay itself does not.
+// TestEverydayPrograms runs programs that people use in command tasks but hlplay itself does not.
 func TestEverydayPrograms(t *testing.T) {
 	m := bare(t, func(c *Config) { c.Disks = []Disk{{Name: "sdb", Use: "ext4"}} })
 	m.Archive().Publish("https://example.com/key", []byte("a key\n"))

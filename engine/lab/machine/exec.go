@@ -47,8 +47,8 @@ func (m *Machine) exec(ctx context.Context, c *Call) int {
 	return code
 }
 
-// contained runs a program. If it panics, which is a defect of the lab, only that program ends, as if the kernel had killed
-// it, and the stack is logged. Other programs and nodes continue.
+// contained runs a program. If the program panics, which is a defect of the lab, only that program ends, as if the
+// kernel had killed it, and the stack is logged. Other programs and nodes continue.
 func (m *Machine) contained(ctx context.Context, c *Call, program Program) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -65,7 +65,7 @@ func Defect(node, doing string, panicked any) {
 	slog.Error("the simulated node failed", "node", node, "doing", doing, "panic", panicked, "stack", string(debug.Stack()))
 }
 
-// errNoProgram reports that PATH has no file of that name.
+// errNoProgram reports that no directory in PATH has a file of that name.
 type errNoProgram struct{}
 
 func (errNoProgram) Error() string { return "not found" }
@@ -84,7 +84,7 @@ func notFound(c *Call, err error) int {
 	return 126
 }
 
-// find returns the file that a name refers to, and its program, which is nil for a script.
+// find returns the file that a name refers to and the program that it stands for, which is nil for a script.
 func (m *Machine) find(c *Call) (string, Program, error) {
 	file, err := m.lookPath(c, c.Argv[0])
 	if err != nil {
@@ -101,7 +101,7 @@ func (m *Machine) find(c *Call) (string, Program, error) {
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// lookPath returns the executable file that a name refers to, with links resolved.
+// lookPath returns the executable that a name refers to, with links resolved.
 func (m *Machine) lookPath(c *Call, name string) (string, error) {
 	v := view{m: m, cred: m.credentials(c.User)}
 	if strings.Contains(name, "/") {
@@ -138,7 +138,7 @@ func (m *Machine) which(c *Call, name string) (string, error) {
 	return "", errNoProgram{}
 }
 
-// Install makes a program available at /usr/bin/NAME, or at the absolute path that is its name.
+// Install makes a program available at /usr/bin/NAME or, if name is an absolute path, there.
 func (m *Machine) Install(name string, program Program) {
 	file := programPath(name)
 	m.tree.mu.Lock()
@@ -155,7 +155,7 @@ func (m *Machine) Uninstall(name string) {
 	m.mu.Lock()
 	delete(m.installed, file)
 	m.mu.Unlock()
-	_ = m.FS().Remove(file) // it may be gone already
+	_ = m.FS().Remove(file) // it may not exist any more
 }
 
 func programPath(name string) string {
@@ -170,7 +170,7 @@ func programPath(name string) string {
 	return name
 }
 
-// script runs an executable file that starts with a shell's #! line.
+// script runs an executable file that starts with #! and a shell.
 func (m *Machine) script(ctx context.Context, c *Call, file string) int {
 	content, err := afero.ReadFile(c.view(), file)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// faults are the faults that tests inject.
+// faults are the faults that a test has injected.
 type faults struct {
 	mu       sync.Mutex
 	refuse   bool
@@ -13,10 +13,10 @@ type faults struct {
 	aptBy    string
 }
 
-// CutConnections closes all open connections, as a broken link or a killed sshd does.
+// CutConnections closes all open connections, as if the link broke or sshd were killed.
 func (m *Machine) CutConnections() { m.server.drop() }
 
-// RefuseLogins makes the machine refuse every key, or stop doing so.
+// RefuseLogins makes the machine reject every key, or stop doing so.
 func (m *Machine) RefuseLogins(refuse bool) {
 	m.faults.mu.Lock()
 	defer m.faults.mu.Unlock()
@@ -31,14 +31,14 @@ func (m *Machine) FillDisk(free int64) {
 	m.tree.free = free
 }
 
-// HoldAptLock makes a process called by hold dpkg's frontend lock for d from now on.
+// HoldAptLock makes a process called by hold dpkg's frontend lock for the next d.
 func (m *Machine) HoldAptLock(by string, d time.Duration) {
 	m.faults.mu.Lock()
 	defer m.faults.mu.Unlock()
 	m.faults.aptBy, m.faults.aptUntil = by, m.clock.Now().Add(d)
 }
 
-// aptLock returns who holds the lock and for how long.
+// aptLock returns which process holds the lock, and for how much longer.
 func (m *Machine) aptLock() (by string, left time.Duration) {
 	m.faults.mu.Lock()
 	defer m.faults.mu.Unlock()

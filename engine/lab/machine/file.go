@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// named is a FileInfo with the name that was asked for.
+// named is a FileInfo with the name that the caller asked for.
 type named struct {
 	fs.FileInfo
 	name string
@@ -30,7 +30,7 @@ type file struct {
 	flag    int
 	off     int64
 	noted   bool
-	content []byte // of a computed file
+	content []byte // content of a computed file
 	listed  []fs.FileInfo
 	at      int
 }

@@ -124,7 +124,7 @@ func du(_ context.Context, c *Call) int {
 		return 2
 	}
 	for _, name := range o.rest {
-		var total, blocks int64 // file systems of Debian have blocks of 4 KiB
+		var total, blocks int64 // Debian's file systems have blocks of 4 KiB
 		if err := c.walk(c.Path(name), func(_ string, info fs.FileInfo) error {
 			total += info.Size()
 			blocks += (info.Size() + 4095) / 4096

@@ -8,12 +8,12 @@ import (
 	"github.com/spf13/afero"
 )
 
-// fstabEscapes are how fstab(5) and the kernel write what separates fields.
+// fstabEscapes escapes separators as fstab(5) and the kernel do.
 var fstabEscapes = strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`, "#", `\043`)
 
 var fstabUnescapes = strings.NewReplacer(`\134`, `\`, `\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#")
 
-// mountedDisks returns the disks and partitions that programs have mounted, without the machine's own and swap space.
+// mountedDisks returns the disks and partitions that programs have mounted, without those of the system and swap space.
 func (m *Machine) mountedDisks() []Disk {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -37,7 +37,7 @@ func (m *Machine) mountedDisks() []Disk {
 	return all
 }
 
-// listed returns the fields of the lines of fstab.
+// listed returns the fields of each line of fstab.
 func (m *Machine) listed() [][]string {
 	text, err := afero.ReadFile(m.FS(), "/etc/fstab")
 	if err != nil {
@@ -53,7 +53,7 @@ func (m *Machine) listed() [][]string {
 	return all
 }
 
-// source returns the path of the device that the first field of a line of fstab names, if it exists.
+// source returns the path of the device that the first field of an fstab line refers to, if it exists.
 func (m *Machine) source(field string) (string, bool) {
 	device := field
 	for tag, dir := range map[string]string{"UUID=": "/dev/disk/by-uuid/", "PARTUUID=": "/dev/disk/by-partuuid/"} {
@@ -65,7 +65,7 @@ func (m *Machine) source(field string) (string, bool) {
 	return device, found
 }
 
-// mountAtBoot mounts what fstab lists, and nothing else.
+// mountAtBoot mounts what fstab lists, and unmounts everything else.
 func (m *Machine) mountAtBoot() {
 	for _, d := range m.mountedDisks() {
 		_ = m.ChangeDisk(m.devicePath(d), func(d *Disk) { d.Mountpoint = "" })
@@ -82,7 +82,8 @@ func (m *Machine) mountAtBoot() {
 	}
 }
 
-// readOnly reports whether a file system with these options is read-only, if it is so without them or not.
+// readOnly reports whether a file system mounted with these options is read-only. without is the answer if no option
+// decides.
 func readOnly(options string, without bool) bool {
 	for option := range strings.SplitSeq(options, ",") {
 		if option == "ro" || option == "rw" {
@@ -92,8 +93,8 @@ func readOnly(options string, without bool) bool {
 	return without
 }
 
-// mountFlags returns the flags of a mount point with these options as the kernel shows them, each with a comma before it. A
-// remount keeps how access times are recorded unless an option names that.
+// mountFlags returns the flags of a mount point with these options as the kernel shows them, each preceded by a comma.
+// A remount keeps the atime setting unless an option changes it.
 func mountFlags(options, before string) string {
 	on := map[string]bool{}
 	if !strings.Contains(options, "relatime") && !strings.Contains(options, "strictatime") {
@@ -123,7 +124,7 @@ func mountFlags(options, before string) string {
 	return shown.String()
 }
 
-// mountListed mounts what fstab lists for a directory. The file system holds the files that the directory has.
+// mountListed mounts what fstab lists for a directory. The mounted file system contains the directory's files.
 func (c *Call) mountListed() int {
 	o, ok := c.options("o:", "options=")
 	if !ok {

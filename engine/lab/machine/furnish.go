@@ -133,7 +133,7 @@ func buildEtc(t *tree, r release) {
 	}
 }
 
-// furnish adds the machine's own files to those of its release, and its disks, packages and users.
+// furnish adds what is specific to the machine to the files of its release: its own files, disks, packages and users.
 func (m *Machine) furnish(c Config) {
 	if _, ok := releases[m.debian]; !ok {
 		m.debian = "trixie"
@@ -222,7 +222,7 @@ func (m *Machine) furnishKeys(c Config) {
 	}
 }
 
-// configurePostfix does what the maintainer script of postfix does with its debconf answers.
+// configurePostfix does what postfix's maintainer script does with its debconf answers.
 func configurePostfix(m *Machine, out io.Writer) error {
 	kind := cmpOr(m.debconfAnswer("postfix/main_mailer_type"), "Internet Site")
 	if kind == "No configuration" {

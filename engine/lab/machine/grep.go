@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// basicRegexp turns a POSIX basic expression into an extended one: only in the former do backslashes give + ? | { } (
-// ) their meaning.
+// basicRegexp turns a POSIX basic regular expression into an extended one: in the former, + ? | { } ( ) are special
+// only after a backslash.
 func basicRegexp(re string) string {
 	var b strings.Builder
 	for i := 0; i < len(re); i++ {
@@ -44,7 +44,7 @@ func basicRegexp(re string) string {
 	return b.String()
 }
 
-// wordEdges are GNU's \< and \>.
+// wordEdges replaces GNU's \< and \>.
 var wordEdges = strings.NewReplacer(`\<`, `\b`, `\>`, `\b`)
 
 func compile(pattern string, extended, fixed, ignoreCase, line, word bool) (*regexp.Regexp, error) {
@@ -152,7 +152,7 @@ func grep(_ context.Context, c *Call) int {
 			continue
 		}
 		content, err := io.ReadAll(f)
-		_ = f.Close() // only read
+		_ = f.Close() // opened for reading only
 		if err != nil {
 			complain(file, errText(err))
 			continue

@@ -13,24 +13,24 @@ import (
 	"github.com/spf13/afero"
 )
 
-// reloaded is the network after `ifreload -a`, or after a boot that has given other names to the cards.
+// reloaded is the network after `ifreload -a`, or after a boot that renamed the cards.
 type reloaded struct {
 	ifaces []iface
 	routes []kernelRoute
-	// made are the interfaces that it has made, which go when the file no longer names them.
+	// made are the interfaces that it has created, which it removes when the files no longer name them.
 	made []string
 }
 
 type reloadedKey struct{}
 
-// stanza is what the files say about an interface.
+// stanza is the configuration of an interface.
 type stanza struct {
 	method  string
 	options map[string][]string
 }
 
-// stanzas returns what /etc/network/interfaces and the files in interfaces.d say of the interfaces that come up by themselves,
-// in the order of the files; as the machine boots, these are also those with allow-hotplug.
+// stanzas returns the configuration of the interfaces that are brought up automatically, from /etc/network/interfaces
+// and the files in interfaces.d, in the order of the files. At boot these include interfaces with allow-hotplug.
 func (m *Machine) stanzas(boot bool) (names []string, all map[string]*stanza) {
 	text, err := afero.ReadFile(m.FS(), "/etc/network/interfaces")
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *stanza) option(key string) string {
 	return ""
 }
 
-// ports returns the interfaces below one.
+// ports returns the interfaces that an interface is based on.
 func (s *stanza) ports() []string {
 	return slices.DeleteFunc(strings.Fields(s.option("bridge-ports")+" "+s.option("bond-slaves")), func(p string) bool { return p == "none" })
 }
@@ -138,7 +138,7 @@ func ifreload(_ context.Context, c *Call) int {
 	return failed
 }
 
-// make adds the interfaces that the kernel itself provides, and that there are not yet.
+// make adds the missing interfaces that the kernel itself provides.
 func (r *reloaded) make(names []string, all map[string]*stanza) {
 	for _, name := range names {
 		if kind := all[name].kind(name); kind != "" && r.find(name) == nil {
@@ -208,7 +208,7 @@ func (r *reloaded) configure(name string, s *stanza) error {
 	return nil
 }
 
-// describe fills in what `ip -d` shows of an interface that the kernel creates.
+// describe sets what `ip -d` shows of an interface that the kernel creates.
 func (r *reloaded) describe(i *iface, s *stanza) error {
 	data := maps.Clone(i.Info.Data)
 	switch i.Info.Kind {

@@ -17,16 +17,16 @@ import (
 	"github.com/spf13/afero"
 )
 
-// ServeHTTP answers at the machine's port 80 as Caddy that passes requests on to frps, as far as the lab simulates that. Either may be in a
-// container or a service.
+// ServeHTTP simulates Caddy on the machine's port 80, passing requests on to frps, as far as the lab supports that.
+// Both may run in a container or as a service.
 func (m *Machine) ServeHTTP(listener net.Listener) error {
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			status, text := m.publishes(strings.ToLower(r.Host))
 			w.WriteHeader(status)
-			_, _ = io.WriteString(w, text) // a client that has gone needs no answer
+			_, _ = io.WriteString(w, text) // the client may be gone
 		}),
-		ErrorLog: log.New(io.Discard, "", 0), // clients that hang up
+		ErrorLog: log.New(io.Discard, "", 0), // a client may hang up
 	}
 	server.SetKeepAlivesEnabled(false)
 	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {
@@ -35,16 +35,16 @@ func (m *Machine) ServeHTTP(listener net.Listener) error {
 	return nil
 }
 
-// frpSettings are those settings of frps and frpc that the lab knows.
+// frpSettings are the settings of frps and frpc that the lab supports.
 type frpSettings struct {
 	Auth struct {
 		Token string `json:"token"`
 	} `json:"auth"`
-	// These are of frps.
+	// For frps.
 	BindPort      int    `json:"bindPort"`
 	ProxyBindAddr string `json:"proxyBindAddr"`
 	VhostHTTPPort int    `json:"vhostHTTPPort"`
-	// These are of frpc.
+	// For frpc.
 	ServerAddr    string `json:"serverAddr"`
 	ServerPort    int    `json:"serverPort"`
 	LoginFailExit bool   `json:"loginFailExit"`
@@ -57,7 +57,7 @@ type frpSettings struct {
 	} `json:"proxies"`
 }
 
-// publishes returns the response to a request for a host's page.
+// publishes returns the response to a request for a host name.
 func (m *Machine) publishes(host string) (status int, text string) {
 	caddyfile, ok := m.mounted("caddy", "/etc/caddy/Caddyfile")
 	if !ok && m.units.Active("caddy") {
@@ -75,7 +75,7 @@ func (m *Machine) publishes(host string) (status int, text string) {
 		if sites["https://"+host] != "" {
 			return http.StatusPermanentRedirect, ""
 		}
-		return http.StatusOK, "" // what Caddy says of a site that it does not know
+		return http.StatusOK, "" // Caddy's response for an unknown site
 	}
 	server, ok := m.frp("frps")
 	if !ok || upstream != net.JoinHostPort("127.0.0.1", strconv.Itoa(server.VhostHTTPPort)) {
@@ -89,7 +89,8 @@ func (m *Machine) publishes(host string) (status int, text string) {
 	return http.StatusNotFound, "The page you requested was not found. Faithfully yours, frp.\n"
 }
 
-// forwards reports whether the machine's frpc is logged in to a server and connects a domain with a local port on which something listens.
+// forwards reports whether the machine's frpc is logged in to a server and connects a domain with a local port on which
+// something listens.
 func (m *Machine) forwards(to *Machine, server frpSettings, domain string) bool {
 	client, ok := m.frp("frpc")
 	if !ok || client.Auth.Token != server.Auth.Token || client.ServerPort != server.BindPort {
@@ -107,7 +108,8 @@ func (m *Machine) forwards(to *Machine, server frpSettings, domain string) bool 
 	return false
 }
 
-// frp returns the settings of the machine's frps or frpc, unless no container or service of it is running with settings that the lab knows.
+// frp returns the settings of the machine's frps or frpc. ok is false unless a container or service runs it with
+// settings that the lab supports.
 func (m *Machine) frp(program string) (frpSettings, bool) {
 	var settings frpSettings
 	text, ok := m.mounted(program, "/etc/frp/"+program+".json", "-c", "/etc/frp/"+program+".json")
@@ -122,8 +124,8 @@ func (m *Machine) frp(program string) (frpSettings, bool) {
 	return settings, decoder.Decode(&settings) == nil
 }
 
-// credential returns the file that a running service has as the credential that it is given with -c. What has been written to the file
-// since the service was started, it does not know, and the lab does not know what was there before: that is not ok.
+// credential returns the content of the credential file that a running service gets with -c. A service reads it when it
+// starts, and the lab does not keep old content: ok is false if the file has been written since.
 func (m *Machine) credential(program string) (content string, ok bool) {
 	file := "/etc/systemd/system/" + program + ".service"
 	text, err := afero.ReadFile(m.FS(), file)
@@ -150,10 +152,10 @@ func (m *Machine) credential(program string) (content string, ok bool) {
 	return string(settings), err == nil
 }
 
-// caddyfileKey is the key of the Caddyfile that the machine's service of Caddy has read.
+// caddyfileKey is the key of the Caddyfile that Caddy's service has loaded, in a machine's values.
 type caddyfileKey struct{}
 
-// caddyPackage returns the package of Caddy as a service.
+// caddyPackage returns the package that runs Caddy as a service.
 func caddyPackage(version string) Package {
 	read := func(m *Machine) error {
 		text, err := afero.ReadFile(m.FS(), "/etc/caddy/Caddyfile")
@@ -166,7 +168,7 @@ func caddyPackage(version string) Package {
 	return Package{Name: "caddy", Version: version, Programs: map[string]Program{"caddy": caddy},
 		Conffiles: map[string]string{"/etc/caddy/Caddyfile": ":80 {\n\troot * /usr/share/caddy\n\tfile_server\n}\n"},
 		Units: []Unit{{Name: "caddy", Enabled: true, Active: true, Start: read, Reload: func(m *Machine) {
-			_ = read(m) // it goes on with what it has
+			_ = read(m) // on error it keeps its configuration
 		}}},
 		Installed: func(m *Machine, _ io.Writer) error {
 			m.Serve(80, m.caddyRuns)
@@ -201,7 +203,8 @@ func caddy(_ context.Context, c *Call) int {
 	return 0
 }
 
-// mounted returns a file that is mounted into a running container of an image with the host's network, and is given this command.
+// mounted returns the content of a file that is mounted into a running container of an image. The container must use
+// the host's network and have this command.
 func (m *Machine) mounted(image, file string, command ...string) (content string, ok bool) {
 	c := m.runs(image)
 	if c == nil || !c.host || !slices.Equal(c.command, command) {
@@ -218,7 +221,8 @@ func (m *Machine) mounted(image, file string, command ...string) (content string
 	return string(text), err == nil
 }
 
-// runs returns the service of a running container of an image, which is known by the last part of its name; nil if there is none.
+// runs returns the service of a running container of an image, given the last part of the image's name, or nil if there
+// is none.
 func (m *Machine) runs(image string) *composeService {
 	d := m.docker()
 	if d == nil || !m.On() || !m.units.Active("docker") {
@@ -235,7 +239,7 @@ func (m *Machine) runs(image string) *composeService {
 	return nil
 }
 
-// sitesOf returns the upstreams of the sites in a Caddyfile by their addresses, if it has nothing else.
+// sitesOf returns the upstreams of the sites in a Caddyfile by address. ok is false if the file contains anything else.
 func sitesOf(caddyfile string) (map[string]string, bool) {
 	sites := map[string]string{}
 	site := ""

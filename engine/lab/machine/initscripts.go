@@ -12,7 +12,7 @@ import (
 // initDir holds the System V init scripts.
 const initDir = "/etc/init.d/"
 
-// initScript returns the path of the init script that a unit is generated from, or "".
+// initScript returns the path of the init script from which a unit is generated, or "".
 func initScript(v view, unit string) string {
 	script := initDir + strings.TrimSuffix(unit, ".service")
 	if info, err := v.Stat(script); err != nil || info.Mode()&fs.ModeType != 0 || !strings.HasSuffix(unit, ".service") {
@@ -39,7 +39,7 @@ func initScriptLinks(v view, script, kind string) []string {
 	return links
 }
 
-// initScriptEnabled reports whether a script starts at boot, as systemd-sysv-install judges it.
+// initScriptEnabled reports whether a script starts at boot, by the rules of systemd-sysv-install.
 func initScriptEnabled(v view, script string) bool {
 	for _, link := range initScriptLinks(v, script, "S") {
 		if dir := path.Dir(link); dir == "/etc/rcS.d" || dir == "/etc/rc5.d" {

@@ -23,7 +23,7 @@ type installation struct {
 	automatic bool
 	hold      bool
 	sums      map[string]string // MD5 checksums of the conffiles as shipped
-	was       bool              // it was configured before: decisions about its units are kept
+	was       bool              // it was configured before, so decisions about its units are kept
 }
 
 func (i installation) words() (want, status, abbrev string) {
@@ -88,8 +88,8 @@ func (i installation) stanza() string {
 	return text + "Description: " + i.pkg.Name + "\n"
 }
 
-// dpkgFormat expands a format of dpkg-query: ${Field}, ${Field;WIDTH} and backslash escapes. As with dpkg, unknown
-// fields are empty.
+// dpkgFormat expands a dpkg-query format: ${Field}, ${Field;WIDTH} and backslash escapes. As with dpkg, unknown fields
+// are empty.
 func dpkgFormat(format string, field func(name string) (string, bool)) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {

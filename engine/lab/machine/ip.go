@@ -25,7 +25,7 @@ type iface struct {
 	Broadcast string   `json:"broadcast"`
 	Link      string   `json:"link,omitempty"`
 	Master    string   `json:"master,omitempty"`
-	// Info is shown with -d.
+	// Info is printed with -d.
 	Info  *linkInfo `json:"linkinfo,omitempty"`
 	Addrs []ifaddr  `json:"addr_info,omitempty"`
 }
@@ -58,7 +58,8 @@ type ifaddr struct {
 
 const forever = 4294967295
 
-// interfaces returns those that ifreload or a boot has left, or else those that the machine was installed with, and tunnels.
+// interfaces returns the machine's interfaces: those that ifreload or the last boot has configured, or else those of
+// the installer, and tunnels.
 func (m *Machine) interfaces() []iface {
 	all := m.configured()
 	for _, t := range m.tunnels() {
@@ -94,7 +95,7 @@ func loopback() iface {
 		Address: "00:00:00:00:00:00", Broadcast: "00:00:00:00:00:00", Addrs: []ifaddr{{"inet", "127.0.0.1", 8, "host", "lo", forever, forever}, {"inet6", "::1", 128, "host", "", forever, forever}}}
 }
 
-// card returns a network card under a name, with the address that the installer gave it.
+// card returns a network card with a name and the address that the installer gave it.
 func (m *Machine) card(i int, name string) iface {
 	p := m.addresses[i]
 	family := "inet"
@@ -213,10 +214,10 @@ func within(addr, prefix string) bool {
 	return err == nil && p.Contains(a)
 }
 
-// six reports whether a route is one of IPv6.
+// six reports whether r is an IPv6 route.
 func (r kernelRoute) six() bool { return strings.Contains(r.Dst+r.Gateway, ":") }
 
-// routes returns those of the main table.
+// routes returns the routes of the main table.
 func (m *Machine) routes() []kernelRoute {
 	if r, ok := m.Value(reloadedKey{}).(reloaded); ok {
 		return slices.Clone(r.routes)
@@ -231,7 +232,7 @@ func (m *Machine) routes() []kernelRoute {
 	return routes
 }
 
-// linkRoute returns the route to the subnet of an address of an interface.
+// linkRoute returns the route to the subnet of an interface's address.
 func linkRoute(p netip.Prefix, dev string) kernelRoute {
 	return kernelRoute{Dst: p.Masked().String(), Dev: dev, Scope: "link", Source: p.Addr().String(), Flags: []string{}}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// iperfPackage is iperf3, whose measurements follow the speed of the network cards.
+// iperfPackage is iperf3, which measures the speed of the network cards.
 func iperfPackage(version string) Package {
 	return Package{Name: "iperf3", Version: version, Component: "main", Programs: map[string]Program{"iperf3": iperf3}}
 }
@@ -26,7 +26,7 @@ func iperf3(_ context.Context, c *Call) int {
 	}
 	switch {
 	case o.has("s") && o.has("1") && o.has("D"):
-		c.Machine.Serve(port, func() bool { return true }) // in the background it complains of nothing
+		c.Machine.Serve(port, func() bool { return true }) // in the background it reports no errors
 		return 0
 	case o.has("c"):
 		return c.measure(o, port)
@@ -59,7 +59,7 @@ func (c *Call) measure(o options, port int) int {
 	}
 	to.Serve(port, func() bool { return false })
 	address := c.Machine.Resolve(target)[0]
-	rate := min(c.Machine.speedTo(address), to.speedTo(address)) * 94 / 100 // what the headers of TCP leave
+	rate := min(c.Machine.speedTo(address), to.speedTo(address)) * 94 / 100 // what TCP's headers leave
 	c.printf("Connecting to host %s, port %d\n", target, port)
 	c.printf("- - - - - - - - - - - - - - - - - - - - - - - - -\n[ ID] Interval           Transfer     Bitrate         Retr\n")
 	line := func(id string, rate int) {
@@ -77,7 +77,7 @@ func (c *Call) measure(o options, port int) int {
 	return 0
 }
 
-// speedTo returns the speed in Mbit/s of the interface by which an address is reached, or which has it.
+// speedTo returns the speed in Mbit/s of the interface that has an address or through which the address is reached.
 func (m *Machine) speedTo(to netip.Addr) int {
 	for _, i := range m.interfaces() {
 		for _, a := range i.Addrs {

@@ -64,7 +64,7 @@ func buildProc(t *tree) {
 	t.mkdirAll("/sys/fs/cgroup", 0o755)
 }
 
-// kernelOwned reports whether only the kernel creates and removes files at a path.
+// kernelOwned reports whether only the kernel can create and remove files at a path.
 func (m *Machine) kernelOwned(p string) bool {
 	return strings.HasPrefix(p, "/proc/") || strings.HasPrefix(p, "/sys/")
 }

@@ -11,12 +11,12 @@ const (
 	kernelInstallProgram = "/usr/bin/kernel-install"
 	// espRoot is where Debian mounts the EFI system partition.
 	espRoot = "/boot/efi"
-	// loaderInfoVariable is the EFI variable that holds systemd-boot's name: attributes, then UTF-16.
+	// loaderInfoVariable is the EFI variable with systemd-boot's name: attributes, then UTF-16.
 	loaderInfoVariable = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 )
 
-// furnishKernelInstall adds systemd-boot as Debian's package of that name installs it: entries named after the machine id, and no
-// /etc/kernel/cmdline.
+// furnishKernelInstall adds systemd-boot as Debian's package of that name installs it: entries are named after the
+// machine ID, and there is no /etc/kernel/cmdline.
 func (m *Machine) furnishKernelInstall() {
 	m.tree.mkdirAll("/sys/firmware/efi/efivars", 0o755)
 	name := "systemd-boot 252.39-1~deb12u2"
@@ -35,8 +35,8 @@ func (m *Machine) entryPath(release string) string {
 
 func (m *Machine) machineID() string { return strings.Join(m.lines("/etc/machine-id"), "") }
 
-// entryCommandLine returns what systemd-boot passes to a kernel: the image that the entry names, and the options. The package of a kernel
-// has kernel-install write its entry; here that is done when it is first booted.
+// entryCommandLine returns what systemd-boot passes to a kernel: the image in the entry, and the options. A real kernel
+// package has kernel-install write the entry; here it is written at the first boot.
 func (m *Machine) entryCommandLine(release string) string {
 	if _, err := m.FS().Stat(m.entryPath(release)); err != nil {
 		m.tree.file(m.entryPath(release), 0o644, m.entryText(release))

@@ -9,17 +9,17 @@ import (
 )
 
 // limit is the time that timeout(1) allows a process and its children. It counts the time that they take themselves,
-// not how far the lab's clock moves: another node may advance that by minutes while cat runs. Waiting for input,
-// which may come from outside of the lab, is measured on the wall clock.
+// not the movement of the lab's clock, which another node may advance by minutes while cat runs. Time spent waiting for
+// input is measured on the wall clock, because input may come from outside the lab.
 type limit struct {
 	mu    sync.Mutex
 	left  time.Duration // lab time
-	waits time.Duration // wall-clock time, waiting for input
+	waits time.Duration // wall-clock time for waiting for input
 	end   func()
 	outer *limit
 }
 
-// spend takes d, or what remains, off the limit and those around it. It returns that time and the limit that it
+// spend takes d, or what is left, off the limit and the limits around it. It returns that time and the limit that it
 // exhausts, if any.
 func (l *limit) spend(d time.Duration) (granted time.Duration, over *limit) {
 	granted = d
@@ -38,7 +38,7 @@ func (l *limit) spend(d time.Duration) (granted time.Duration, over *limit) {
 	return granted, over
 }
 
-// wait starts to count the time that a read waits for input; the returned function stops it.
+// wait starts counting the time that a read waits for input. The returned function stops it.
 func (l *limit) wait() func() {
 	var timers []*time.Timer
 	began := time.Now()
@@ -60,8 +60,8 @@ func (l *limit) wait() func() {
 	}
 }
 
-// interruptible is a pipe whose reads end when the reading process is killed; others may go on using the pipe. It
-// does not embed the file, because io.Copy would call the file's own WriteTo.
+// interruptible is a pipe whose reads end when the reading process is killed, while others may continue to use the
+// pipe. It does not embed the file, because io.Copy would then call the file's WriteTo.
 type interruptible struct {
 	file  *os.File
 	ctx   context.Context
@@ -74,7 +74,7 @@ func (r interruptible) Read(p []byte) (int, error) {
 	}
 	done := make(chan struct{})
 	stop := context.AfterFunc(r.ctx, func() {
-		_ = r.file.SetReadDeadline(time.Unix(1, 0)) // a file without deadlines does not block for long
+		_ = r.file.SetReadDeadline(time.Unix(1, 0)) // files without deadlines do not block for long
 		close(done)
 	})
 	over := r.limit.wait()

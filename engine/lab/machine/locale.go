@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// supportedLocales lists what locale-gen can make; a simulated node knows a few.
+	// supportedLocales lists the locales that locale-gen can generate, of which a simulated node has a few.
 	supportedLocales = "/usr/share/i18n/SUPPORTED"
-	// localeArchive holds the locales that were made, in the lab one a line.
+	// localeArchive contains the generated locales, in the lab one per line.
 	localeArchive = "/usr/lib/locale/locale-archive"
 )
 
-// locale prints the locales that there are, as the C library names them.
+// locale lists the available locales as the C library names them.
 func locale(_ context.Context, c *Call) int {
 	o, ok := c.options("a", "all-locales")
 	if !ok {
@@ -26,7 +26,7 @@ func locale(_ context.Context, c *Call) int {
 		return notSimulated(c, "the settings")
 	}
 	all := []string{"C", "C.utf8", "POSIX"}
-	made, _ := afero.ReadFile(c.FS(), localeArchive) // without it there are no others
+	made, _ := afero.ReadFile(c.FS(), localeArchive) // without it there are only the builtin ones
 	for name := range strings.FieldsSeq(string(made)) {
 		all = append(all, strings.Replace(name, "UTF-8", "utf8", 1))
 	}
@@ -35,8 +35,8 @@ func locale(_ context.Context, c *Call) int {
 	return 0
 }
 
-// localeGen generates the locales that /etc/locale.gen lists. Like the real one, it exits with 0 even if it could not
-// generate some.
+// localeGen generates the locales that /etc/locale.gen lists. Like the real one, it exits with 0 even if some of them
+// failed.
 func localeGen(_ context.Context, c *Call) int {
 	o, ok := c.options("", "keep-existing")
 	if !ok {
@@ -51,7 +51,7 @@ func localeGen(_ context.Context, c *Call) int {
 		before, _ := afero.ReadFile(c.FS(), localeArchive) // there may be none yet
 		made = strings.Fields(string(before))
 	}
-	supported, _ := afero.ReadFile(c.FS(), supportedLocales) // without it nothing can be made
+	supported, _ := afero.ReadFile(c.FS(), supportedLocales) // without it none can be generated
 	c.printf("Generating locales (this might take a while)...\n")
 	for line := range strings.Lines(string(list)) {
 		line = strings.TrimSpace(line)

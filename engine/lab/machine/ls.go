@@ -61,7 +61,7 @@ func ls(_ context.Context, c *Call) int {
 			}
 			arrow := ""
 			if d.mode&fs.ModeSymlink != 0 {
-				target, _ := v.ReadlinkIfPossible(e.path) // a link that has just been removed has no target
+				target, _ := v.ReadlinkIfPossible(e.path) // a link that was just removed has no target
 				arrow = " -> " + target
 			}
 			mode := modeText(d.mode)

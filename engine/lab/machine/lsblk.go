@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// blockColumns are the columns of lsblk -O, in its order.
+// blockColumns are the columns of lsblk -O, in order.
 var blockColumns = []string{"NAME", "KNAME", "PATH", "MAJ:MIN", "TYPE", "SIZE", "RO", "RM", "ROTA", "MODEL", "SERIAL", "WWN", "VENDOR", "TRAN", "FSTYPE", "FSVER", "LABEL", "UUID", "PTTYPE", "PARTTYPE", "PARTLABEL", "PARTUUID", "PKNAME", "MOUNTPOINT", "MOUNTPOINTS", "HOTPLUG", "STATE", "DISC-GRAN"}
 
 func lsblk(_ context.Context, c *Call) int {

@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/afero"
 )
 
-// pciClasses and pciVendors are names in pci.ids, one a line; of devices the lab has none, so that lspci prints their numbers.
+// pciClasses and pciVendors are names from pci.ids, one per line. The lab has no names of devices, so lspci prints
+// their numbers.
 const (
 	pciClasses = `
 0100 SCSI storage controller
@@ -54,7 +55,7 @@ func pciName(list, number string) (string, bool) {
 	return name, known
 }
 
-// lspci lists the PCI devices as that of pciutils 3.9.0 does.
+// lspci lists the PCI devices as pciutils 3.9.0 does.
 func lspci(_ context.Context, c *Call) int {
 	o, ok := c.options("nkDs:d:")
 	if !ok {
@@ -93,7 +94,7 @@ func lspci(_ context.Context, c *Call) int {
 	return 0
 }
 
-// describe returns the class and the name of a device: in words, as numbers (-n), or as both (-nn).
+// describe returns the class and the name of a device: as text, as numbers (-n), or as both (-nn).
 func (d PCIDevice) describe(numbers int) string {
 	vendor, device, _ := strings.Cut(d.ID, ":")
 	class, known := pciName(pciClasses, d.Class)
@@ -119,7 +120,7 @@ func (d PCIDevice) describe(numbers int) string {
 	return fmt.Sprintf("%s [%s]: %sDevice [%s]", class, d.Class, name, d.ID)
 }
 
-// pciKernel returns what -k adds: the driver that has the device, and the modules that could drive it.
+// pciKernel returns what -k adds: the driver in use, and the modules that could drive the device.
 func (m *Machine) pciKernel(d PCIDevice) string {
 	text := ""
 	if link, ok := m.FS().(afero.LinkReader); ok {
@@ -133,7 +134,7 @@ func (m *Machine) pciKernel(d PCIDevice) string {
 	return text
 }
 
-// slotFilter are the numbers of an address that -s gives, domain, bus, device and function; -1 matches all.
+// slotFilter is an address given with -s: domain, bus, device and function; -1 matches all.
 type slotFilter [4]int64
 
 // pciSlot parses [[[[domain]:]bus]:][device][.[function]].
@@ -174,7 +175,7 @@ func (f slotFilter) matches(address string) bool {
 	return true
 }
 
-// matchesID reports whether a device is one that -d [vendor]:[device][:class] selects.
+// matchesID reports whether -d [vendor]:[device][:class] selects a device.
 func matchesID(d PCIDevice, filter string) bool {
 	vendor, device, _ := strings.Cut(d.ID, ":")
 	for at, part := range strings.Split(strings.ToLower(filter), ":") {

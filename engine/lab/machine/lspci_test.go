@@ -2,7 +2,7 @@ package machine
 
 import "testing"
 
-// TestLspci prints devices as lspci of pciutils 3.9.0 printed the same ones from a dump (lspci -F).
+// TestLspci compares the output with that of lspci in pciutils 3.9.0 for a dump of the same devices (lspci -F).
 func TestLspci(t *testing.T) {
 	m := bare(t, func(c *Config) {
 		c.Debian, c.IOMMU = "bookworm", true
@@ -34,7 +34,7 @@ func TestLspci(t *testing.T) {
 	expect(t, m, "lspci -vv", 1, `not simulated|not supported`)
 }
 
-// TestDmesg says what the guides look for.
+// TestDmesg looks for the messages that the guides look for.
 func TestDmesg(t *testing.T) {
 	m := bare(t, func(c *Config) {
 		c.Debian, c.IOMMU = "bookworm", true

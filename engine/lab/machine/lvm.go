@@ -9,10 +9,10 @@ import (
 // volumeGroup is a volume group of LVM.
 type volumeGroup struct {
 	name, uuid string
-	// members are the kernel's names of its physical volumes, with the number of their extents.
+	// members are its physical volumes: kernel names and numbers of extents.
 	members []physicalVolume
 	volumes []*logicalVolume
-	// spare is how many extents LVM keeps to repair the metadata of thin pools.
+	// spare is how many extents LVM reserves to repair the metadata of thin pools.
 	spare int64
 }
 
@@ -22,14 +22,14 @@ type physicalVolume struct {
 	extents int64
 }
 
-// logicalVolume is a logical volume or a thin pool. The Name of its disk is the device mapper's: "data-my--lv".
+// logicalVolume is a logical volume or a thin pool. Its disk has the device mapper's name: "data-my--lv".
 type logicalVolume struct {
 	disk Disk
 	name string
-	kind string // in lvs(8)'s words for lv_layout
+	kind string // as lvs(8) prints in lv_layout
 	uuid string
-	pool string // that a thin volume is in
-	// extents are those of each physical volume that it has; metadata those of a thin pool's metadata.
+	pool string // the pool that contains a thin volume
+	// extents maps physical volumes to the number of extents on each, metadata likewise for a thin pool's metadata.
 	extents, metadata map[string]int64
 }
 
@@ -42,7 +42,7 @@ const (
 
 const (
 	lvmMember = "LVM2_member"
-	// extentSize is LVM's default, and lvmReserved what it keeps of each physical volume.
+	// extentSize is LVM's default, lvmReserved what LVM reserves on each physical volume.
 	extentSize  = 4 << 20
 	lvmReserved = 1 << 20
 )
@@ -69,7 +69,7 @@ func (m *Machine) groupNamed(name string) *volumeGroup {
 	return nil
 }
 
-// groupOf returns the group that a device is a physical volume of, or nil. The caller holds m.mu.
+// groupOf returns the group that contains a physical volume, or nil. The caller holds m.mu.
 func (m *Machine) groupOf(device string) *volumeGroup {
 	for _, g := range m.volumeGroups {
 		if slices.ContainsFunc(g.members, func(p physicalVolume) bool { return p.device == device }) {
@@ -105,7 +105,7 @@ func (g *volumeGroup) used(device string) (n int64) {
 	return n
 }
 
-// free returns how many extents of the group are not allocated.
+// free returns the number of unallocated extents in the group.
 func (g *volumeGroup) free() (n int64) {
 	for _, p := range g.members {
 		n += p.extents - g.used(p.device)
@@ -113,7 +113,7 @@ func (g *volumeGroup) free() (n int64) {
 	return n
 }
 
-// allocate adds extents to those in on, from the first of the physical volumes that has enough, or else from several.
+// allocate adds extents to on: all from the first physical volume with enough space, or else from several.
 func (g *volumeGroup) allocate(on map[string]int64, n int64, members []physicalVolume) {
 	for _, p := range members {
 		if p.extents-g.used(p.device) >= n {
@@ -128,7 +128,7 @@ func (g *volumeGroup) allocate(on map[string]int64, n int64, members []physicalV
 	}
 }
 
-// apart returns the physical volumes in the order in which the metadata of a thin pool takes them: away from its data.
+// apart returns the physical volumes in the order in which a thin pool's metadata uses them: away from the data.
 func (g *volumeGroup) apart() []physicalVolume {
 	members := slices.Clone(g.members)
 	slices.Reverse(members)
@@ -145,7 +145,7 @@ func total(extents map[string]int64) (n int64) {
 	return n
 }
 
-// mappedVolume returns the volume with the kernel's name ("dm-0") or the device mapper's, or nil. The caller holds m.mu.
+// mappedVolume returns the volume with a kernel name ("dm-0") or a device mapper name, or nil. The caller holds m.mu.
 func (m *Machine) mappedVolume(name string) *logicalVolume {
 	if number, ok := strings.CutPrefix(name, "dm-"); ok {
 		for mapped, is := range m.mapped {
@@ -164,8 +164,8 @@ func (m *Machine) mappedVolume(name string) *logicalVolume {
 	return nil
 }
 
-// mapperNames returns the names of all devices that volume groups have, in the order in which LVM makes them. The caller holds
-// m.mu.
+// mapperNames returns the names of all devices of volume groups, in the order in which LVM creates them. The caller
+// holds m.mu.
 func (m *Machine) mapperNames() []string {
 	var all []string
 	for _, g := range m.volumeGroups {
@@ -182,13 +182,13 @@ func (m *Machine) mapperNames() []string {
 	return all
 }
 
-// inPool reports whether there is a volume in a thin pool.
+// inPool reports whether a thin pool contains a volume.
 func (g *volumeGroup) inPool(pool string) bool {
 	return slices.ContainsFunc(g.volumes, func(v *logicalVolume) bool { return v.pool == pool && v.kind == thinLayout })
 }
 
-// above returns what is on a device, by its kernel's or the device mapper's name: volumes on a physical volume, and the layers
-// of a thin pool. The caller holds m.mu.
+// above returns what is on top of a device, given its kernel name or device mapper name: the volumes on a physical
+// volume, or the layers of a thin pool. The caller holds m.mu.
 func (m *Machine) above(name string) []*Disk {
 	var all []*Disk
 	for _, g := range m.volumeGroups {
@@ -226,7 +226,7 @@ func (m *Machine) above(name string) []*Disk {
 	return all
 }
 
-// devicePath returns the path of a disk that programs show.
+// devicePath returns the path by which programs show a disk.
 func (m *Machine) devicePath(d Disk) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -236,7 +236,8 @@ func (m *Machine) devicePath(d Disk) string {
 	return "/dev/" + d.Name
 }
 
-// linkVolumes creates what udev creates for logical volumes. The caller holds the locks of the tree and of the machine.
+// linkVolumes creates the entries of logical volumes in /dev, as udev does. The caller holds the locks of the tree and
+// of the machine.
 func (m *Machine) linkVolumes() {
 	t := m.tree
 	for name := range t.lookup("/dev").children {
@@ -245,7 +246,7 @@ func (m *Machine) linkVolumes() {
 		}
 	}
 	for _, dir := range m.groupDirs {
-		_ = t.drop("/dev/" + dir) // it may be gone with its last volume
+		_ = t.drop("/dev/" + dir) // may be gone along with its last volume
 	}
 	_ = t.drop("/dev/mapper")
 	m.groupDirs = nil

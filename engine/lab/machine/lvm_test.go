@@ -9,15 +9,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// recordedDisks are the names in the recordings of LVM, and those of the disks here, where sda is the system's.
+// recordedDisks maps the disks in the recordings of LVM to those of this test, where sda is the system disk.
 var recordedDisks = strings.NewReplacer(
 	"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_LVM1", "/dev/sdb", "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_LVM2", "/dev/sdc",
 	"/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_LVM3", "/dev/sdd", "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_LVM4", "/dev/sde",
 	"/dev/sda", "/dev/sdb", "/dev/sdb", "/dev/sdc", "/dev/sdc", "/dev/sdd", "/dev/sdd", "/dev/sde",
 )
 
-// said leaves of an output what LVM itself says of what was asked: no warnings that depend on its configuration, and no output
-// of other programs.
+// said reduces output to LVM's own messages about the command: without warnings that depend on its configuration and
+// without output of other programs.
 func said(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -28,7 +28,7 @@ func said(text string) string {
 	return b.String()
 }
 
-// TestLVM replays a recording of the real LVM: the commands print the same and end in the same way.
+// TestLVM replays a recording of the real LVM and compares output and exit codes.
 func TestLVM(t *testing.T) {
 	text, err := os.ReadFile("testdata/lvm/changes.txt")
 	if err != nil {
@@ -80,7 +80,7 @@ func TestLVM(t *testing.T) {
 	}
 }
 
-// report returns the rows of a report in JSON, with the named columns alone.
+// report returns the rows of a JSON report, with the named columns only.
 func report(t *testing.T, text, columns string) []map[string]string {
 	t.Helper()
 	var out struct {
@@ -102,7 +102,7 @@ func report(t *testing.T, text, columns string) []map[string]string {
 	return rows
 }
 
-// TestThinPoolsAreLayered: lsblk shows a thin pool as its parts, with the pool and its volumes on top of both.
+// TestThinPoolsAreLayered: lsblk shows the parts of a thin pool, with the pool and its volumes on top of both.
 func TestThinPoolsAreLayered(t *testing.T) {
 	m := bare(t, func(c *Config) { c.Disks = []Disk{{Name: "sdb", Size: 1 << 30}} })
 	for name, p := range lvmPackage("1").Programs {

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// lvmFailed prints a message as LVM does and returns the exit code of a command that failed.
+// lvmFailed prints a message as LVM does and returns the exit code for failure.
 func lvmFailed(c *Call, format string, args ...any) int {
 	fmt.Fprintf(c.Stderr, "  "+format+"\n", args...)
 	return 5
 }
 
-// lvmRoot reports whether root runs the command, and complains otherwise.
+// lvmRoot reports whether root runs the command, and prints an error otherwise.
 func lvmRoot(c *Call) bool {
 	if c.User == "root" {
 		return true
@@ -23,7 +23,7 @@ func lvmRoot(c *Call) bool {
 	return false
 }
 
-// members makes physical volumes of devices, as far as the named devices can be.
+// members turns devices into physical volumes. It changes none of them if one cannot be used.
 func (c *Call) members(paths []string) ([]physicalVolume, int) {
 	var all []Disk
 	for _, path := range paths {
@@ -128,7 +128,7 @@ func vgextend(_ context.Context, c *Call) int {
 	return 0
 }
 
-// changeGroups changes the volume groups, and what udev makes of them.
+// changeGroups changes the volume groups and then updates what udev maintains.
 func (m *Machine) changeGroups(change func()) {
 	m.mu.Lock()
 	change()
@@ -136,7 +136,7 @@ func (m *Machine) changeGroups(change func()) {
 	m.linkDisks()
 }
 
-// group returns the group that a command names.
+// group returns the group that the command names.
 func (c *Call) group(name string) (*volumeGroup, int) {
 	c.Machine.mu.Lock()
 	defer c.Machine.mu.Unlock()
@@ -150,7 +150,7 @@ func (c *Call) group(name string) (*volumeGroup, int) {
 	return g, 0
 }
 
-// lvcreate implements lvcreate(8) for volumes with space of their own, thin pools, and thin volumes.
+// lvcreate implements lvcreate(8) for ordinary volumes, thin pools and thin volumes.
 func lvcreate(_ context.Context, c *Call) int {
 	o, ok := c.options("n:l:V:y", "yes", "name=", "extents=", "type=", "poolmetadatasize=", "virtualsize=", "thinpool=")
 	if !ok || len(o.rest) != 1 {
@@ -220,7 +220,7 @@ func lvcreate(_ context.Context, c *Call) int {
 	return 0
 }
 
-// volume returns the volume that a command names: GROUP/VOLUME.
+// volume returns the volume that the command names as GROUP/VOLUME.
 func (c *Call) volume(title string) (*volumeGroup, *logicalVolume, int) {
 	group, name, _ := strings.Cut(strings.TrimPrefix(title, "/dev/"), "/")
 	g, code := c.group(group)
@@ -285,7 +285,7 @@ func lvextend(_ context.Context, c *Call) int {
 	return 0
 }
 
-// lvmSize returns a size as LVM shows it.
+// lvmSize formats a size as LVM does.
 func lvmSize(bytes int64) string {
 	for _, unit := range []struct {
 		name string
@@ -328,7 +328,7 @@ func lvremove(_ context.Context, c *Call) int {
 	return 0
 }
 
-// lvmPackage returns the package of LVM, which has one program under many names.
+// lvmPackage returns LVM's package, which has one program under many names.
 func lvmPackage(version string) Package {
 	return Package{Name: "lvm2", Version: version, Programs: map[string]Program{
 		"/usr/sbin/lvm": unsupported, "/usr/sbin/vgs": lvmReport("vg"), "/usr/sbin/pvs": lvmReport("pv"), "/usr/sbin/lvs": lvmReport("lv"),

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// lvmReport returns vgs(8), pvs(8) or lvs(8), which print as JSON, with sizes in bytes: kind is "vg", "pv" or "lv".
+// lvmReport implements vgs(8), pvs(8) or lvs(8) with output in JSON and sizes in bytes. kind is "vg", "pv" or "lv".
 func lvmReport(kind string) Program {
 	return func(_ context.Context, c *Call) int {
 		o, ok := c.options("ao:", "all", "options=", "reportformat=", "units=", "nosuffix")
@@ -50,8 +50,8 @@ func lvmReport(kind string) Program {
 	}
 }
 
-// lvmRows returns what LVM reports of groups, physical or logical volumes, sorted by name; all includes LVM's own. The caller
-// holds m.mu.
+// lvmRows returns LVM's report on groups, physical volumes or logical volumes, sorted by name. If all is set, it
+// includes LVM's internal volumes. The caller holds m.mu.
 func (m *Machine) lvmRows(kind string, all bool) []map[string]string {
 	var rows []map[string]string
 	for _, g := range m.allGroups() {
@@ -95,7 +95,7 @@ func (m *Machine) lvmRows(kind string, all bool) []map[string]string {
 	return rows
 }
 
-// lvRows returns what lvs(8) reports of a group.
+// lvRows returns lvs(8)'s report on a group.
 func (g *volumeGroup) lvRows(all bool) []map[string]string {
 	row := func(name, layout, role string, size int64) map[string]string {
 		return map[string]string{"vg_name": g.name, "vg_uuid": g.uuid, "lv_name": name, "lv_layout": layout, "lv_role": role, "lv_size": fmt.Sprint(size),
@@ -130,7 +130,8 @@ func (g *volumeGroup) lvRows(all bool) []map[string]string {
 	return rows
 }
 
-// allGroups returns the groups that commands made, and those of which only the volumes on a disk are known. The caller holds m.mu.
+// allGroups returns the groups that commands created, and those that are known only from volumes declared on a disk.
+// The caller holds m.mu.
 func (m *Machine) allGroups() []*volumeGroup {
 	all := slices.Clone(m.volumeGroups)
 	for _, d := range m.disks {

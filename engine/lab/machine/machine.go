@@ -1,10 +1,10 @@
-// Package machine simulates a Debian host: a file system in memory, a shell, the programs that
-// modules and people use, packages, units, disks and addresses, reached over real SSH.
+// Package machine simulates a Debian host: a file system in memory, a shell, the programs that modules and people use,
+// packages, units, disks and addresses, reached over real SSH.
 //
-// A Machine holds a tree of nodes (its files), Units, Packages, disks and a table of processes. A view is its files, with
-// what is mounted over them, as one user sees them. A shell interprets scripts with mvdan.cc/sh and starts programs: a
-// Program is a function of a Call, which stands for one process and its view, arguments and streams. The programs of a topic are in
-// one file, and programs.go collects them.
+// A Machine has a tree of nodes (its files), Units, Packages, disks and a process table. A view is the files, including
+// mounted ones, as one user sees them. A shell interprets scripts with mvdan.cc/sh and starts programs. A Program is a
+// function of a Call, which stands for one process with its view, arguments and streams. Each file has the programs for
+// one topic, and programs.go lists them all.
 package machine
 
 import (
@@ -43,7 +43,7 @@ type Machine struct {
 	hostKey   ssh.Signer
 	server    server
 	faults    faults
-	// databases is held by a program that rewrites one of the users, groups or passwords: /etc/.pwd.lock.
+	// databases is held by a program while it rewrites the users, groups or passwords, like the lock on /etc/.pwd.lock.
 	databases sync.Mutex
 
 	mu       sync.Mutex
@@ -61,7 +61,7 @@ type Machine struct {
 	installed    map[string]Program // by path
 	disks        []*Disk
 	raids        []*raid
-	stopped      []*raid // arrays whose members are there, and that do not run
+	stopped      []*raid // arrays whose members are present but that are not running
 	volumeGroups []*volumeGroup
 	groupDirs    []string          // directories of volume groups below /dev
 	mapped       map[string]string // device numbers of logical volumes, by name
@@ -71,7 +71,7 @@ type Machine struct {
 	values       map[any]any
 }
 
-// New returns a machine with a bare Debian, which is up. It accepts SSH connections after Listen.
+// New returns a running machine with a minimal Debian. It accepts SSH connections after Listen.
 func New(c Config) *Machine {
 	m := &Machine{
 		name: c.Name, domain: c.Domain, debian: c.Debian, clock: c.Clock, archive: c.Archive, network: c.Network,
@@ -126,7 +126,7 @@ func (m *Machine) Name() string {
 // FQDN returns the host name with the domain that the installer was given.
 func (m *Machine) FQDN() string { return m.Name() + "." + m.domain }
 
-// Debian returns the code name of the Debian release, which is another one once base-files has been upgraded to that.
+// Debian returns the code name of the Debian release. It changes when base-files is upgraded.
 func (m *Machine) Debian() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -139,7 +139,7 @@ func (m *Machine) Clock() Clock { return m.clock }
 // Archive returns the archive that the machine downloads from.
 func (m *Machine) Archive() *Archive { return m.archive }
 
-// Addresses returns the addresses of the machine's interfaces without the loopback's, the primary one first.
+// Addresses returns the addresses of the machine's interfaces without the loopback interface, the primary one first.
 func (m *Machine) Addresses() []netip.Prefix { return m.addresses }
 
 // Units returns the machine's systemd units.
@@ -148,11 +148,11 @@ func (m *Machine) Units() *Units { return m.units }
 // Packages returns the machine's Debian packages.
 func (m *Machine) Packages() *Packages { return m.packages }
 
-// FS returns all files, including mounted ones, as root sees them. Changes made through it are not recorded: it is
-// for setting up the lab. Programs use Call.FS.
+// FS returns all files, including mounted ones, with root's permissions. Changes made through it are not recorded: it
+// is for setting up the lab. Programs use Call.FS.
 func (m *Machine) FS() afero.Fs { return view{m: m} }
 
-// Value returns what SetValue stored under key, or nil. Programs of other packages keep their state with it.
+// Value returns what SetValue stored under key, or nil. Programs in other packages use it for their state.
 func (m *Machine) Value(key any) any {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// run runs a command line through a login shell of the user and returns what it printed.
+// run runs a command line in a user's login shell and returns its output.
 func run(t *testing.T, m *Machine, user, line string) (stdout, stderr string, code int) {
 	t.Helper()
 	return runInput(t, m, user, line, "")
@@ -36,7 +36,7 @@ func runArgv(t *testing.T, m *Machine, user, input string, argv ...string) (stdo
 	}
 	defer reader.Close()
 	go func() {
-		_, _ = io.WriteString(writer, input) // a command may end before it has read all
+		_, _ = io.WriteString(writer, input) // a command may end before it has read all of its input
 		_ = writer.Close()
 	}()
 	c := &Call{Machine: m, Argv: argv, Dir: a.home, User: user, Env: lookup(environ), environ: environ, Stdin: reader, Stdout: &out, Stderr: &errs, ctx: t.Context()}
@@ -97,7 +97,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// Shells that print at the same time print each its own.
+// Concurrent shells do not mix up their output.
 func TestPrintfOfManyShells(t *testing.T) {
 	m := bare(t)
 	var all sync.WaitGroup
@@ -114,7 +114,7 @@ func TestPrintfOfManyShells(t *testing.T) {
 	all.Wait()
 }
 
-// The protocol by which hlplay reads: frames of a length and a script, answers between end marks.
+// The protocol by which hlplay reads: requests of a length and a script, and responses between end marks.
 func TestReadingProtocol(t *testing.T) {
 	m := bare(t)
 	if err := writeFile(view{m: m}, "/etc/odd", "a\x00b no newline", 0o644); err != nil {

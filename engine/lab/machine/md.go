@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// raid is an array of the kernel (md). Its disk holds the contents.
+// raid is an md array. Its disk holds the contents.
 type raid struct {
 	disk    Disk
-	name    string // in the superblocks
-	title   string // below /dev/md; empty for one that runs under the kernel's name alone
+	name    string // in the superblock
+	title   string // below /dev/md; empty if it has only the kernel's name
 	level   string // "6"
 	uuid    string // with hyphens
 	slots   int
@@ -21,7 +21,7 @@ type raid struct {
 	until  time.Time
 }
 
-// raidMember is a disk or partition, by the kernel's name, and its slot, which is -1 for a spare.
+// raidMember is a disk or partition, by the kernel's name, and its slot, or -1 for a spare.
 type raidMember struct {
 	device          string
 	slot            int
@@ -31,7 +31,7 @@ type raidMember struct {
 
 const (
 	raidSignature = "linux_raid_member"
-	// syncTime is how long an array takes to synchronize or to be reshaped.
+	// syncTime is how long it takes to synchronize or reshape an array.
 	syncTime = time.Hour
 )
 
@@ -45,7 +45,7 @@ func (m *Machine) raidNamed(name string) *raid {
 	return nil
 }
 
-// raidOf returns the array that has a member of that name. The caller holds m.mu.
+// raidOf returns the array that has a member with that name. The caller holds m.mu.
 func (m *Machine) raidOf(device string) *raid {
 	for _, r := range m.raids {
 		if slices.ContainsFunc(r.members, func(member raidMember) bool { return member.device == device }) {
@@ -55,7 +55,7 @@ func (m *Machine) raidOf(device string) *raid {
 	return nil
 }
 
-// busy returns the current operation. It first applies the effect of one that has ended.
+// busy returns the current operation, or "". It first completes an operation whose time is over.
 func (r *raid) busy(now time.Time) string {
 	if r.action == "" || now.Before(r.until) {
 		return cmpOr(r.action, "idle")
@@ -74,10 +74,9 @@ func (r *raid) busy(now time.Time) string {
 	return "idle"
 }
 
-// start starts an operation that takes time.
 func (r *raid) start(action string, now time.Time) { r.action, r.until = action, now.Add(syncTime) }
 
-// capacity returns the size of the array when it is idle. All members have the size of the first one.
+// capacity returns the size of the array when it is idle. All members count as being as large as the first.
 func (r *raid) capacity() int64 {
 	share := r.disk.share
 	switch r.level {
@@ -102,7 +101,7 @@ func (r *raid) degraded() int {
 	return r.slots - len(whole)
 }
 
-// tolerates returns how many members the level can lose.
+// tolerates returns how many members an array of this level can lose.
 func (r *raid) tolerates() int {
 	switch r.level {
 	case "5":
@@ -115,7 +114,7 @@ func (r *raid) tolerates() int {
 	return r.slots - 1
 }
 
-// lose marks a member as failed.
+// lose marks a member as faulty.
 func (r *raid) lose(device string) {
 	at := slices.IndexFunc(r.members, func(member raidMember) bool { return member.device == device })
 	r.members[at].failed, r.members[at].rebuilt, r.members[at].slot = true, false, -1
@@ -131,7 +130,7 @@ func (r *raid) vacancy() int {
 	return -1
 }
 
-// state returns the member's state as in /sys.
+// state returns a member's state as in /sys.
 func (member raidMember) state() string {
 	switch {
 	case member.failed:
@@ -144,10 +143,11 @@ func (member raidMember) state() string {
 	return "spare"
 }
 
-// linkRaids creates what udev and the kernel create for arrays. The caller holds the locks of the tree and of the machine.
+// linkRaids creates the entries of arrays in /dev and /sys, as udev and the kernel do. The caller holds the locks of
+// the tree and of the machine.
 func (m *Machine) linkRaids() {
 	t := m.tree
-	_ = t.drop("/dev/md") // it need not be there
+	_ = t.drop("/dev/md") // it may not exist
 	for name := range t.lookup("/sys/block").children {
 		if strings.HasPrefix(name, "md") {
 			_ = t.drop("/sys/block/" + name)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// mdadmCall is a command line of mdadm: a mode, an array, and devices, each with the last option before it.
+// mdadmCall is a command line of mdadm: a mode, an array, and devices, each with the last option that precedes it.
 type mdadmCall struct {
 	*Call
 	mode    string
@@ -65,7 +65,7 @@ func mdadm(_ context.Context, c *Call) int {
 	return notSimulated(c, m.mode)
 }
 
-// title returns the array's name below /dev/md, or "" if it only has the kernel's name.
+// title returns the array's name below /dev/md, or "" if it has only the kernel's name.
 func (m mdadmCall) title() string {
 	if kernelArray.MatchString(m.array) {
 		return ""
@@ -75,7 +75,7 @@ func (m mdadmCall) title() string {
 
 var kernelArray = regexp.MustCompile(`^/dev/md[0-9]+$`)
 
-// open calls fn with the array, under the machine's lock, and makes its nodes and links afterwards.
+// open calls fn with the array, holding the machine's lock, and updates its nodes and links afterwards.
 func (m mdadmCall) open(fn func(r *raid) int) int {
 	resolved, _, err := m.view().resolve(m.Path(m.array), true)
 	if err != nil {
@@ -95,7 +95,7 @@ func (m mdadmCall) open(fn func(r *raid) int) int {
 	return code
 }
 
-// take returns the named disks, none of which is in use.
+// take returns the named disks, all of which must be unused.
 func (m mdadmCall) take(devices []mdadmDevice) ([]Disk, bool) {
 	open := map[bool]string{true: "Cannot open", false: "cannot open"}[m.mode == "manage" || m.mode == ""]
 	var all []Disk
@@ -114,7 +114,7 @@ func (m mdadmCall) take(devices []mdadmDevice) ([]Disk, bool) {
 	return all, true
 }
 
-// inUse reports whether something has the device open.
+// inUse reports whether something uses the device.
 func (m *Machine) inUse(d Disk) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -154,7 +154,7 @@ func (m mdadmCall) begin(r *raid, disks []Disk) {
 	for machine.raidNamed(fmt.Sprintf("md%d", n)) != nil {
 		n--
 	}
-	// What mdadm keeps of each member, and the multiple of which the rest is.
+	// The space that mdadm reserves on each member; the remainder is rounded down to a multiple of the chunk.
 	r.disk = Disk{Name: fmt.Sprintf("md%d", n), share: (disks[0].Size - 129<<20) / (512 << 10) * (512 << 10)}
 	for _, d := range disks {
 		if member := machine.diskNamed(d.Name); member != nil {
@@ -169,8 +169,8 @@ func (m mdadmCall) begin(r *raid, disks []Disk) {
 	machine.Record("mdadm", "start /dev/md/"+r.title)
 }
 
-// assemble starts an array from its members. Its level comes from the array that was created before, because machines do not
-// store superblocks.
+// assemble starts an array from its members. The level is that of the stopped array, because disks do not contain
+// superblocks here.
 func (m mdadmCall) assemble() int {
 	disks, ok := m.take(m.devices)
 	if !ok {
@@ -343,7 +343,7 @@ func dashed(uuid string) string {
 	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:]
 }
 
-// mdadmPackage returns the package of mdadm. Debian 12's checks arrays from cron, Debian 13's with timers.
+// mdadmPackage returns mdadm's package. Debian 12 checks arrays from cron, Debian 13 with timers.
 func mdadmPackage(codename, version string) Package {
 	timers := codename != "bookworm"
 	files := map[string]string{"/etc/mdadm/mdadm.conf": mdadmConf}
@@ -357,7 +357,7 @@ func mdadmPackage(codename, version string) Package {
 	}}
 }
 
-// mdadmConf is the configuration that the package makes when it is installed.
+// mdadmConf is the configuration that the package creates when it is installed.
 const mdadmConf = `# mdadm.conf
 #
 # !NB! Run update-initramfs -u after updating this file.

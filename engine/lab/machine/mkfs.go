@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// makers are the programs that make file systems, each with its complaint about a device that has one already. That of ext4 asks only on
-// a terminal.
+// makers are the programs that create file systems, each with its error for a device that already has one. mkfs.ext4
+// asks only on a terminal.
 var makers = map[string]func(c *Call, device, found string) int{
 	"ext4": nil,
 	"xfs": func(c *Call, device, found string) int {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// knownModules maps the modules of the simulated kernels to the modules that they need.
+// knownModules maps the modules of the simulated kernels to their dependencies.
 var knownModules = map[string][]string{
 	"8021q": nil, "bonding": nil, "bridge": {"stp", "llc"}, "stp": {"llc"}, "llc": nil, "br_netfilter": {"bridge"}, "nf_conntrack": nil, "overlay": nil, "fuse": nil,
 	"vfio": nil, "vfio_pci": {"vfio_pci_core"}, "vfio_pci_core": {"vfio", "vfio_virqfd"}, "vfio_iommu_type1": {"vfio"}, "vfio_virqfd": nil, "kvm": nil, "kvm_intel": {"kvm"}, "kvm_amd": {"kvm"},
@@ -18,8 +18,7 @@ var knownModules = map[string][]string{
 	"snd_hda_intel": nil, "wireguard": nil, "vhost_net": {"vhost"}, "vhost": nil, "tun": nil, "tap": nil, "ip_tables": nil, "iptable_filter": {"ip_tables"}, "ip6_tables": nil, "nf_tables": nil, "nfnetlink": nil, "cpufreq_performance": nil, "msr": nil, "intel_rapl_msr": nil, "coretemp": nil, "ext4": nil, "loop": nil, "dummy": nil, "veth": nil, "xfs": nil, "iscsi_tcp": nil, "usb_storage": nil, "pcspkr": nil, "floppy": nil,
 }
 
-// modulesOf returns the modules of a kernel release and the modules that they need: vfio_virqfd became part of vfio
-// with 6.2.
+// modulesOf returns the modules of a kernel release and their dependencies. vfio_virqfd became part of vfio in 6.2.
 func modulesOf(release string) map[string][]string {
 	var major, minor int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n < 2 || major < 6 || major == 6 && minor < 2 {
@@ -40,7 +39,7 @@ func (m *Machine) Modules() []string {
 	return slices.Sorted(maps.Keys(m.modules))
 }
 
-// LoadModule loads a kernel module and the modules that it needs.
+// LoadModule loads a kernel module and its dependencies.
 func (m *Machine) LoadModule(name string) error {
 	name = moduleName(name)
 	needs, ok := modulesOf(m.KernelRelease())[name]
@@ -76,7 +75,7 @@ func (m *Machine) LoadModule(name string) error {
 	return nil
 }
 
-// UnloadModule unloads a module that no other loaded module needs.
+// UnloadModule unloads a module on which no other loaded module depends.
 func (m *Machine) UnloadModule(name string) error {
 	name = moduleName(name)
 	m.mu.Lock()
@@ -95,7 +94,7 @@ func (m *Machine) UnloadModule(name string) error {
 	t := m.tree
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_ = t.drop("/sys/module/" + name) // a module that has no files there is fine
+	_ = t.drop("/sys/module/" + name) // not every module has files there
 	return nil
 }
 
@@ -162,7 +161,7 @@ func modprobe(_ context.Context, c *Call) int {
 	}
 	names := o.rest
 	if !o.has("a", "all", "r", "remove") && len(names) > 1 {
-		names = names[:1] // the rest are options of the module
+		names = names[:1] // the other words are the module's options
 	}
 	code := 0
 	for _, name := range names {

@@ -12,7 +12,7 @@ import (
 // mounts are the file systems mounted over a machine's tree.
 type mounts struct {
 	mu   sync.RWMutex
-	list []mount // the latest one last
+	list []mount // the latest mount is the last
 }
 
 type mount struct {
@@ -20,8 +20,8 @@ type mount struct {
 	fs   afero.Fs
 }
 
-// at returns the file system that a resolved path lies in and the path relative to its mount point, or nil for the
-// machine's tree.
+// at returns the file system that contains a resolved path and the path relative to its mount point, or nil for the
+// machine's own tree.
 func (s *mounts) at(p string) (afero.Fs, string) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -53,8 +53,8 @@ func (s *mounts) busy(p string) bool {
 	return false
 }
 
-// Mount mounts a file system at a directory, which is created if it is missing. Paths passed to it start with "/".
-// Links in it are followed if it implements afero.LinkReader and afero.Lstater.
+// Mount mounts a file system on a directory, which is created if it is missing. Paths passed to fs start with "/".
+// Links are followed if fs implements afero.LinkReader and afero.Lstater.
 func (m *Machine) Mount(path string, fs afero.Fs) {
 	m.tree.mu.Lock()
 	m.tree.mkdirAll(path, 0o755)
@@ -64,7 +64,7 @@ func (m *Machine) Mount(path string, fs afero.Fs) {
 	m.mounts.list = append(m.mounts.list, mount{strings.TrimSuffix(path, "/"), fs})
 }
 
-// Unmount undoes the last Mount at path; the files below become visible again.
+// Unmount undoes the last Mount at path. The files below become visible again.
 func (m *Machine) Unmount(path string) {
 	m.mounts.mu.Lock()
 	defer m.mounts.mu.Unlock()

@@ -18,14 +18,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// nebulaNode is what a running Nebula has loaded. It is never changed, only replaced.
+// nebulaNode is the configuration that a running Nebula has loaded. It is never changed, only replaced.
 type nebulaNode struct {
 	certificate cert.Certificate
 	authorities *cert.CAPool
 	config      nebulaConfig
 }
 
-// nebulaConfig is what the lab understands of a configuration.
+// nebulaConfig is the part of a configuration that the lab supports.
 type nebulaConfig struct {
 	PKI struct {
 		CA, Cert, Key string
@@ -51,7 +51,7 @@ func (e nebulaError) Error() string {
 	return fmt.Sprintf("level=error msg=%q error=%q", e.msg, e.err)
 }
 
-// loadNebula reads a configuration and what it names, as Nebula 1.6 does.
+// loadNebula reads a configuration and the files that it refers to, as Nebula 1.6 does.
 func (m *Machine) loadNebula(file string) (nebulaNode, error) {
 	var n nebulaNode
 	text, err := afero.ReadFile(m.FS(), file)
@@ -73,7 +73,7 @@ func (m *Machine) loadNebula(file string) (nebulaNode, error) {
 	if err != nil {
 		return n, nebulaError{"Failed to load ca from config", err.Error()}
 	}
-	if n.authorities, err = cert.NewCAPoolFromPEM(authorities); err != nil && !errors.Is(err, cert.ErrExpired) { // that looks at the controller's clock
+	if n.authorities, err = cert.NewCAPoolFromPEM(authorities); err != nil && !errors.Is(err, cert.ErrExpired) { // its expiry check uses the controller's clock
 		return n, nebulaError{"Failed to load ca from config", "error while adding CA certificate to CA trust store: " + err.Error()}
 	}
 	for _, print := range pki.Blocklist {
@@ -129,13 +129,14 @@ func (m *Machine) accepts(n, other *nebulaNode) bool {
 // address returns the address of a node within the network.
 func (n *nebulaNode) address() netip.Addr { return n.certificate.Networks()[0].Addr() }
 
-// knows reports whether a node can find an address: it is told where it is, or a lighthouse is.
+// knows reports whether a node can find an address: from its static host map or through a lighthouse.
 func (n *nebulaNode) knows(to netip.Addr) bool {
 	_, static := n.config.StaticHostMap[to.String()]
 	return static || n.config.Lighthouse.AmLighthouse || len(n.config.Lighthouse.Hosts) > 0
 }
 
-// beyondNebula returns the machine that an address leads to through Nebula: both sides accept each other, and one finds the other.
+// beyondNebula returns the machine that an address leads to through Nebula: both nodes accept each other's certificate,
+// and one can find the other.
 func (m *Machine) beyondNebula(to netip.Addr) (*Machine, bool) {
 	m.network.mu.RLock()
 	others := slices.Clone(m.network.machines)
@@ -213,7 +214,7 @@ func nebulaCert(_ context.Context, c *Call) int {
 	return notSimulated(c, strings.Join(args, " "))
 }
 
-// nebulaUnit returns the unit of a network. The commands that drop-ins add before the start and to the reload are run.
+// nebulaUnit returns the unit of a network. It runs the commands that drop-ins add before the start and to the reload.
 func nebulaUnit(name string) Unit {
 	const folder = "/etc/nebula/"
 	runtime := "/run/nebula-" + name
@@ -222,7 +223,7 @@ func nebulaUnit(name string) Unit {
 		if err != nil {
 			return saying("%s", err.Error())
 		}
-		for _, running := range m.tunnels() { // the interface and the port stay as they were when it was started
+		for _, running := range m.tunnels() { // a reload does not change the interface and the port
 			if old := running.nebula; running.name == name && old != nil {
 				running.nebula = &n
 				m.setTunnel(name, &running)
@@ -256,7 +257,7 @@ func nebulaUnit(name string) Unit {
 	clear := func(m *Machine) {
 		m.setTunnel(name, nil)
 		m.tree.mu.Lock()
-		_ = m.tree.drop(runtime) // there is none before the first start
+		_ = m.tree.drop(runtime) // it does not exist before the first start
 		m.tree.mu.Unlock()
 	}
 	start := func(m *Machine) error {
@@ -274,10 +275,10 @@ func nebulaUnit(name string) Unit {
 		Start: start,
 		Stop:  clear,
 		Reload: func(m *Machine) {
-			if len(commands(m, "ExecStart")) == 0 { // the signal ends the shell of the launcher, and systemd starts another one
+			if len(commands(m, "ExecStart")) == 0 { // the signal ends the launcher's shell, and systemd starts a new one
 				_ = start(m)
 			} else {
-				_ = load(m) // what it cannot load leaves it as it is
+				_ = load(m) // on error it keeps its configuration
 			}
 			_ = added(m, "ExecReload")
 		},

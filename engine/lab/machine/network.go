@@ -35,7 +35,7 @@ func (n *Network) all() []*Machine {
 	return slices.Clone(n.machines)
 }
 
-// holder returns the machine that has an address now.
+// holder returns the machine that currently has an address.
 func (n *Network) holder(a netip.Addr) (*Machine, bool) {
 	for _, m := range n.all() {
 		if slices.ContainsFunc(m.configured(), func(i iface) bool { return i.has(a) }) {
@@ -45,7 +45,8 @@ func (n *Network) holder(a netip.Addr) (*Machine, bool) {
 	return nil, false
 }
 
-// Lookup returns the machine, on or off, with an address or a name, as the lab sees it. Nodes use Machine.Resolve.
+// Lookup returns the machine with an address or a name, whether it is on or off. It is for the lab; nodes use
+// Machine.Resolve.
 func (n *Network) Lookup(addr string) (*Machine, bool) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -61,8 +62,8 @@ func (n *Network) Lookup(addr string) (*Machine, bool) {
 	return nil, false
 }
 
-// Resolve returns the addresses of a name in the machine's /etc/hosts, in the file's order. An address resolves to
-// itself. A lab has no DNS.
+// Resolve looks up a name in the machine's /etc/hosts and returns its addresses in the file's order. An address
+// resolves to itself. A lab has no DNS.
 func (m *Machine) Resolve(name string) []netip.Addr {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{a}
@@ -79,7 +80,8 @@ func (m *Machine) Resolve(name string) []netip.Addr {
 	return found
 }
 
-// Reach returns the machine that a name or an address leads to from this one, if it is on and neither of them is cut off.
+// Reach returns the machine that has a name or address, as resolved on this one, if it is on and neither of them is cut
+// off.
 func (m *Machine) Reach(name string) (*Machine, bool) {
 	for _, a := range m.Resolve(name) {
 		if a.IsLoopback() {

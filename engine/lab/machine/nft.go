@@ -19,13 +19,13 @@ type nftTable struct {
 	chains                []nftChain
 }
 
-// nftChain is a chain of a table. hook is empty for a chain that nothing enters.
+// nftChain is a chain of a table. hook is empty for a chain that is not attached to one.
 type nftChain struct {
 	name, kind, hook, priority, policy string
 	rules                              []string
 }
 
-// nftKey is the key of the tables of a machine, in the order in which they were made.
+// nftKey is the key of a machine's tables, in the order of their creation.
 type nftKey struct{}
 
 func (m *Machine) nftTables() []nftTable {
@@ -33,7 +33,7 @@ func (m *Machine) nftTables() []nftTable {
 	return all
 }
 
-// controller returns the address that connections from outside of the lab come from: that of the router.
+// controller returns the source address of connections from outside the lab: the router's.
 func (m *Machine) controller() netip.Addr {
 	a := gateway(m.addresses[0])
 	if a == m.addresses[0].Addr() {
@@ -42,7 +42,7 @@ func (m *Machine) controller() netip.Addr {
 	return a
 }
 
-// sourceTo returns the address of the machine that its packets to another address come from.
+// sourceTo returns the source address of the machine's packets to another address.
 func (m *Machine) sourceTo(to netip.Addr) netip.Addr {
 	var from netip.Addr
 	for _, i := range m.interfaces() {
@@ -99,7 +99,7 @@ func (c nftChain) accepts(from netip.Addr, port int) bool {
 	return c.policy != "drop"
 }
 
-// nftRule is a rule as far as a new TCP connection goes.
+// nftRule is a rule as it applies to a new TCP connection.
 type nftRule struct {
 	states      []string
 	loopback    bool
@@ -114,7 +114,7 @@ func (r nftRule) matches(from netip.Addr, port int) bool {
 		(!r.from.IsValid() || r.from.Contains(from)) && (r.last == 0 || r.first <= port && port <= r.last)
 }
 
-// parseNFTRule parses a rule. It returns the word that is not simulated, or "".
+// parseNFTRule parses a rule. unknown is the first word that is not simulated, or "".
 func parseNFTRule(text string) (r nftRule, unknown string) {
 	text, _, _ = strings.Cut(text, ` comment "`)
 	words := strings.Fields(text)
@@ -168,7 +168,7 @@ func parseNFTRule(text string) (r nftRule, unknown string) {
 // nftProtocols are the protocols of /etc/protocols that a rule may name.
 var nftProtocols = map[string]string{"1": "icmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp"}
 
-// protocolsNamed returns a rule with the names of protocols in place of their numbers, and protocolsNumbered the reverse.
+// protocolsNamed returns a rule with the names of protocols instead of their numbers, protocolsNumbered the reverse.
 func protocolsNamed(rule string) string {
 	for number, name := range nftProtocols {
 		rule = strings.Replace(rule, "meta l4proto "+number+" ", "meta l4proto "+name+" ", 1)
@@ -210,7 +210,7 @@ func (t nftTable) list(numeric bool) string {
 	return b.String()
 }
 
-// nftError is an error that nft prints, with the place that it names.
+// nftError is an error as nft prints it, with its location.
 type nftError struct{ at, text string }
 
 func (e *nftError) Error() string { return e.at + ": Error: " + e.text }
@@ -220,7 +220,7 @@ type nftUnknown string
 
 func (e nftUnknown) Error() string { return string(e) }
 
-// nft implements nft(8) for tables that filter the packets to the machine by their sources and ports. A script takes effect as a
+// nft implements nft(8) for tables that filter packets to the machine by source and port. A script takes effect as a
 // whole or not at all.
 func nft(_ context.Context, c *Call) int {
 	o, ok := c.options("cf:snp", "check", "file=", "stateless", "numeric", "numeric-protocol")
@@ -294,14 +294,14 @@ func (c *Call) nftList(words []string, numeric bool) int {
 	return 0
 }
 
-// nftScript is the state of the tables while a script is read.
+// nftScript is the state of the tables while a script is being read.
 type nftScript struct {
 	c      *Call
 	tables []nftTable
-	depth  int // of files that include each other
+	depth  int // depth of nested includes
 }
 
-// run reads statements, which end at a line's end or a semicolon.
+// run executes statements, which end with a line or a semicolon.
 func (s *nftScript) run(text, at string) error {
 	var table *nftTable
 	var chain *nftChain
@@ -374,7 +374,7 @@ func (s *nftScript) run(text, at string) error {
 	return nil
 }
 
-// nftStatements splits a line at semicolons and braces, outside of quotes. An opening brace ends its statement.
+// nftStatements splits a line at semicolons and braces outside of quotes. An opening brace ends its statement.
 func nftStatements(line string) []string {
 	var all []string
 	quoted, begin := false, 0
@@ -408,7 +408,7 @@ func (s *nftScript) find(family, name string) int {
 	return slices.IndexFunc(s.tables, func(t nftTable) bool { return t.family == family && t.name == name })
 }
 
-// add adds a chain to a table, or its rules to the chain of that name.
+// add adds a chain to a table, or the chain's rules to an existing chain of that name.
 func (s *nftScript) add(table *nftTable, chain nftChain) {
 	table.chains = slices.Clone(table.chains)
 	for i := range table.chains {
@@ -444,7 +444,7 @@ func (s *nftScript) include(pattern, here string) error {
 	return nil
 }
 
-// nftables returns the package of nft(8), which Debian installs by default.
+// nftables returns the package of nft(8), which is part of a default Debian installation.
 func nftables(version string) Package {
 	load := func(m *Machine) error {
 		var said strings.Builder

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// node is a file, a directory or a link. Only the tree that created a node changes it; another tree that shares it
-// (all machines share the initial tree of their release) changes a copy. A thousand machines therefore cost little
-// more than what they write.
+// node is a file, a directory or a link. Only the tree that created a node changes it; another tree that shares it (all
+// machines share the initial tree of their release) changes a copy. So a thousand machines need little more memory than
+// what they write.
 type node struct {
 	owner    *tree
 	ino      uint64
@@ -18,7 +18,7 @@ type node struct {
 	mtime    time.Time
 	ctime    time.Time
 	data     []byte
-	borrowed bool // data is shared with a node of another tree
+	borrowed bool // a node in another tree shares data
 	target   string
 	xattrs   map[string]string // extended attributes; the map is never changed in place
 	names    int               // the number of directory entries that refer to it
@@ -26,7 +26,7 @@ type node struct {
 	dirs     int // the number of children that are directories
 	// read computes the content of files such as those in /proc.
 	read func(m *Machine) []byte
-	// written is called with the new content when a writer has closed the file.
+	// written is called with the new content when a file that was open for writing is closed.
 	written func(m *Machine, content []byte) error
 	dev     *device
 }
@@ -51,7 +51,7 @@ func (n *node) clone(t *tree) *node {
 	return &c
 }
 
-// forget updates the link counts for the removal of name from the directory n.
+// forget updates the link counts when name is removed from directory n.
 func (n *node) forget(name string) {
 	child := n.children[name]
 	if child == nil {
@@ -91,7 +91,7 @@ type fileInfo struct {
 	ino      uint64
 	links    int
 	dev      *device
-	acl      string // the access control list, or ""
+	acl      string // the access control list, if any
 }
 
 func (i *fileInfo) Name() string { return i.name }
@@ -110,7 +110,7 @@ func (i *fileInfo) Uid() uint32 { return uint32(i.uid) }
 
 func (i *fileInfo) Gid() uint32 { return uint32(i.gid) }
 
-// details returns what is known of a file beyond the methods of FileInfo.
+// details returns what is known of a file in addition to FileInfo's methods.
 func details(info fs.FileInfo) *fileInfo {
 	if n, ok := info.(named); ok {
 		info = n.FileInfo

@@ -50,7 +50,7 @@ func openssl(_ context.Context, c *Call) int {
 		return 1
 	}
 	content, err := io.ReadAll(f)
-	_ = f.Close() // only read
+	_ = f.Close() // opened for reading only
 	block, _ := pem.Decode(content)
 	if err != nil || block == nil {
 		fmt.Fprintf(c.Stderr, "Could not find certificate from %s\nUnable to load certificate\n", file)

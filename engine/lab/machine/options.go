@@ -46,9 +46,9 @@ func (o options) values(names ...string) []string {
 }
 
 // options parses the command line as getopt_long does. In short, a letter is followed by ":" if the option takes a
-// value, or by "::" if the value is optional. Long names end in "=" or ":" if the option takes a value, and in "?" if
-// the value is optional. With a leading "+" in short, the first operand ends the options. For an option that is not
-// listed, options prints that it is not simulated and returns false.
+// value, and by "::" if the value is optional. Names in long end with "=" or ":" if the option takes a value, and with
+// "?" if the value is optional. If short begins with "+", options end at the first operand. If an option is not listed,
+// options prints that it is not simulated and returns false.
 func (c *Call) options(short string, long ...string) (options, bool) {
 	return c.parse(c.Argv[1:], short, long...)
 }
@@ -130,16 +130,16 @@ func longKind(long []string, name string) (kind byte, known bool) {
 	return 0, false
 }
 
-// notSimulated prints that the lab does not implement an option, which the real program may have.
+// notSimulated prints that the lab does not implement an option, although the real program may.
 func notSimulated(c *Call, what string) int {
 	fmt.Fprintf(c.Stderr, "%s: not supported on simulated nodes: %s\n", path.Base(c.Argv[0]), what)
 	return 2
 }
 
-// unsupported stands for a program that nodes have but that the lab does not simulate.
+// unsupported stands for a program that real hosts have but the lab does not simulate.
 func unsupported(_ context.Context, c *Call) int { return notSimulated(c, "this program") }
 
-// errText returns the text that the C library has for an error.
+// errText returns the C library's text for an error.
 func errText(err error) string {
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError

@@ -9,22 +9,22 @@ import (
 type Package struct {
 	Name, Version string
 	Depends       []string
-	// Component is the repository component that contains it: "main", "pve-no-subscription",
-	// "ceph-squid/no-subscription". It can only be installed if a source names that component.
+	// Component is the repository component that contains the package: "main", "pve-no-subscription",
+	// "ceph-squid/no-subscription". The package can be installed only if a source names that component.
 	Component string
-	// Debian is the code name of the only release that has it; empty means every release.
+	// Debian is the code name of the only release that has the package; empty means every release.
 	Debian    string
 	Conffiles map[string]string
 	Files     map[string]string
 	Units     []Unit
 	Programs  map[string]Program
-	// Conflicts are removed when this package is installed.
+	// Conflicts are the packages that are removed when this one is installed.
 	Conflicts []string
-	// Provides are the virtual packages that it provides.
+	// Provides are the virtual packages that the package provides.
 	Provides []string
-	// Essential packages are only removed if apt is told so explicitly.
+	// Essential packages are removed only if apt is told so explicitly.
 	Essential bool
-	// Installed does what the postinst script does; its output becomes apt's. If it fails, the package stays
+	// Installed does what the postinst script does. Its output becomes part of apt's. If it fails, the package stays
 	// half-configured.
 	Installed func(m *Machine, out io.Writer) error
 	// Removed does what the prerm script does. If it fails, the package stays installed.

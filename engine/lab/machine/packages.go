@@ -13,7 +13,7 @@ type Packages struct {
 	m  *Machine
 	mu sync.Mutex
 	db map[string]*installation
-	// components and generation are the state of the archive at the last apt-get update.
+	// components and generation are the archive's at the last apt-get update.
 	components map[component]bool
 	generation int
 }
@@ -89,7 +89,7 @@ func (p *Packages) all() []installation {
 	return list
 }
 
-// visible returns the versions of a package that the machine knows since its last update.
+// visible returns the versions of a package as of the machine's last update.
 func (p *Packages) visible(name string) []Package {
 	p.mu.Lock()
 	components, generation := p.components, p.generation
@@ -97,7 +97,7 @@ func (p *Packages) visible(name string) []Package {
 	return p.m.archive.visible(name, components, generation)
 }
 
-// visibleOrInstalled returns the visible versions of a package and the one that is installed, newest first.
+// visibleOrInstalled returns the visible versions of a package and the installed one, newest first.
 func (p *Packages) visibleOrInstalled(name string) []Package {
 	versions := p.visible(name)
 	i, have := p.get(name)
@@ -118,7 +118,7 @@ func cmpOr(values ...string) string {
 	return ""
 }
 
-// unfinished returns the packages that an earlier run left unconfigured and that the plan does not touch.
+// unfinished returns the packages that an earlier run left unconfigured and that are not part of the plan.
 func (p *Packages) unfinished(plan transaction) []Package {
 	var all []Package
 	for _, i := range p.all() {
@@ -138,7 +138,7 @@ func (p *Packages) mark(name string, automatic bool) {
 	}
 }
 
-// providers returns the packages known since the last update that provide a virtual package.
+// providers returns the packages, as of the last update, that provide a virtual package.
 func (p *Packages) providers(virtual string) []string {
 	return slices.DeleteFunc(p.m.archive.providers(virtual), func(name string) bool { return len(p.visible(name)) == 0 })
 }
@@ -159,7 +159,7 @@ func (p *Packages) hold(name string, hold bool) {
 	}
 }
 
-// place marks a package as installed whose files are in the base tree already.
+// place marks a package as installed. Its files are already in the base tree.
 func (p *Packages) place(pkg Package) {
 	sums := map[string]string{}
 	for file, content := range pkg.Conffiles {
@@ -175,7 +175,7 @@ func (p *Packages) place(pkg Package) {
 	}
 }
 
-// resolve plans the installation of names ("name" or "name=version") from the versions on offer, and the removal of
+// resolve plans the installation of names ("name" or "name=version") from the available versions, and the removal of
 // others.
 func (p *Packages) resolve(versions func(string) []Package, names, remove []string) (transaction, error) {
 	r := resolver{p: p, versions: versions, plan: transaction{asked: map[string]bool{}}, seen: map[string]bool{}}
@@ -194,8 +194,8 @@ func (p *Packages) resolve(versions func(string) []Package, names, remove []stri
 	return r.plan, nil
 }
 
-// upgrades plans the upgrade of all packages for which there is a newer version. Without full, upgrades that need new
-// packages or removals are kept back.
+// upgrades plans the upgrade of all packages that have a newer version. Unless full is set, it keeps back upgrades that
+// need new packages or removals.
 func (p *Packages) upgrades(full bool) (plan transaction, kept []string, err error) {
 	plan.asked = map[string]bool{}
 	var names []string
@@ -240,7 +240,7 @@ func (p *Packages) Upgradable() []string {
 	return names
 }
 
-// orphans returns the automatically installed packages that nothing needs any more.
+// orphans returns the automatically installed packages that are no longer needed.
 func (p *Packages) orphans() []string {
 	all := p.all()
 	needed := map[string]bool{}

@@ -8,11 +8,11 @@ import (
 	"github.com/spf13/afero"
 )
 
-// PCIDevice is a function of a PCI device of a machine.
+// PCIDevice is a function of a PCI device.
 type PCIDevice struct {
 	// Address is "0000:01:00.0"; ID is vendor and device, "10de:2204"; Class is "0300".
 	Address, ID, Class string
-	// Drivers are the kernel modules that can drive the device, preferred ones first; there may be none.
+	// Drivers are the kernel modules that can drive the device, in order of preference. There may be none.
 	Drivers []string
 	// Group is the number of its IOMMU group.
 	Group int
@@ -23,13 +23,13 @@ const (
 	pciLinks   = "/sys/bus/pci/devices/"
 )
 
-// modalias returns the name by which modprobe finds the drivers of a device.
+// modalias returns the alias by which modprobe finds drivers for a device.
 func (d PCIDevice) modalias() string {
 	vendor, device, _ := strings.Cut(strings.ToUpper(d.ID), ":")
 	return fmt.Sprintf("pci:v0000%sd0000%ssv00000000sd00000000bc%ssc%si00", vendor, device, d.Class[:2], d.Class[2:])
 }
 
-// furnishPCI adds the files of the PCI devices that do not change with a boot.
+// furnishPCI adds the files of the PCI devices, except those that change with a boot.
 func (m *Machine) furnishPCI() {
 	console := "1"
 	for _, d := range m.pci {
@@ -57,7 +57,7 @@ func (m *Machine) furnishUSB() {
 	}
 }
 
-// bindPCI does what the kernel does with the PCI devices when it boots.
+// bindPCI binds the PCI devices to drivers, as the kernel does when it boots.
 func (m *Machine) bindPCI() {
 	config := m.initramfsConfig()
 	ids := strings.Split(config["options"][moduleName("vfio-pci")]["ids"], ",")
@@ -65,14 +65,14 @@ func (m *Machine) bindPCI() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lookup("/sys/kernel/iommu_groups") != nil {
-		_ = t.drop("/sys/kernel/iommu_groups") // it has just been there
+		_ = t.drop("/sys/kernel/iommu_groups") // it was just there
 	}
 	t.mkdirAll("/sys/kernel/iommu_groups", 0o755)
 	for _, d := range m.pci {
 		dir := pciDevices + d.Address
 		for _, link := range []string{dir + "/driver", dir + "/iommu_group"} {
 			if t.lookup(link) != nil {
-				_ = t.drop(link) // it has just been there
+				_ = t.drop(link) // it was just there
 			}
 		}
 		if m.iommuOn() {
@@ -86,7 +86,8 @@ func (m *Machine) bindPCI() {
 	}
 }
 
-// driverOf returns the driver that is first to take a device: vfio-pci has to be loaded before the others, or they must not be loaded.
+// driverOf returns the driver that claims a device first. For vfio-pci to win, it must be loaded before the others, or
+// they must not be loaded at all.
 func (m *Machine) driverOf(d PCIDevice, config map[string]map[string]map[string]string, reserved bool) string {
 	for _, driver := range d.Drivers {
 		name := moduleName(driver)
@@ -104,12 +105,13 @@ func (m *Machine) driverOf(d PCIDevice, config map[string]map[string]map[string]
 	return ""
 }
 
-// iommuOn reports whether the kernel runs the IOMMU: that of an Intel machine has to be asked for before 6.8.
+// iommuOn reports whether the kernel enables the IOMMU. On Intel machines, kernels before 6.8 need a kernel parameter
+// for that.
 func (m *Machine) iommuOn() bool {
 	return m.iommu && (slices.Contains(strings.Fields(m.cmdline), "intel_iommu=on") || CompareVersions(m.kernel, "6.8") >= 0)
 }
 
-// initramfsConfig returns the configuration of modprobe in the initramfs of the running kernel: by keyword, module and word.
+// initramfsConfig returns modprobe's configuration in the initramfs of the running kernel, by keyword, module and word.
 func (m *Machine) initramfsConfig() map[string]map[string]map[string]string {
 	config := map[string]map[string]map[string]string{}
 	for _, line := range m.lines("/boot/initrd.img-" + m.kernel) {
@@ -130,7 +132,7 @@ func (m *Machine) initramfsConfig() map[string]map[string]map[string]string {
 	return config
 }
 
-// modprobeConfig returns the lines of modprobe.d, which update-initramfs puts into its images.
+// modprobeConfig returns the lines of modprobe.d that update-initramfs puts into its images.
 func (m *Machine) modprobeConfig() string {
 	var b strings.Builder
 	for _, file := range m.configFiles("/etc/modprobe.d", "/usr/lib/modprobe.d") {
@@ -141,7 +143,7 @@ func (m *Machine) modprobeConfig() string {
 	return b.String()
 }
 
-// aliased returns the modules that a name refers to: an alias of a PCI device, or a module's own name.
+// aliased returns the modules that a name refers to: the alias of a PCI device, or the module's own name.
 func (m *Machine) aliased(name string) []string {
 	for _, d := range m.pci {
 		if d.modalias() == name {

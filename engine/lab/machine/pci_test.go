@@ -23,7 +23,7 @@ func TestPassthrough(t *testing.T) {
 	expect(t, m, "stat -c %N "+driver+" "+group, 0, `^'`+driver+`' -> '../../../bus/pci/drivers/nouveau'\n'`+group+`' -> '../../../kernel/iommu_groups/14'\n$`)
 	expect(t, m, "printf 'options vfio-pci ids=10de:2204\nsoftdep nouveau pre: vfio-pci\n' >/etc/modprobe.d/x.conf", 0, `^$`)
 	reboot()
-	expect(t, m, "readlink "+driver, 0, `nouveau`) // the initramfs is what it was
+	expect(t, m, "readlink "+driver, 0, `nouveau`) // the initramfs has not changed
 	expect(t, m, "update-initramfs -u -k all", 0, `Generating`)
 	reboot()
 	expect(t, m, "readlink "+driver+"; ls /sys/kernel/iommu_groups/14/devices", 0, `vfio-pci\n0000:01:00.0\n$`)

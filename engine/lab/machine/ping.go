@@ -42,7 +42,7 @@ func ping(_ context.Context, c *Call) int {
 	}
 	c.printf("PING %s (%s) %d(%d) bytes of data.\n", target, addrs[0], size, size+header)
 	to, reached := c.Machine.Reach(addrs[0].String())
-	if !reached { // a router is outside of the lab, and takes what any does
+	if !reached { // a router is outside the lab and accepts any size
 		reached = slices.ContainsFunc(c.Machine.routes(), func(r kernelRoute) bool { return r.Dst == "default" && r.Gateway == addrs[0].String() }) && c.Machine.sends(addrs[0])
 	}
 	if o.value("M") == "do" && reached {
@@ -84,7 +84,7 @@ func ping(_ context.Context, c *Call) int {
 	return 0
 }
 
-// mtuTo returns the MTU of the interface by which an address is reached, or which has it.
+// mtuTo returns the MTU of the interface that has an address or through which the address is reached.
 func (m *Machine) mtuTo(to netip.Addr) int {
 	for _, i := range m.interfaces() {
 		for _, a := range i.Addrs {

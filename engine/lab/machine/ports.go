@@ -47,7 +47,7 @@ func (m *Machine) openPorts() []int {
 	return slices.DeleteFunc(open, func(port int) bool { return !m.Open(port) })
 }
 
-// listeners are the programs that have ports of simulated nodes.
+// listeners maps ports of simulated nodes to the programs that listen on them.
 var listeners = map[int]string{22: "sshd", 8006: "pveproxy"}
 
 func ss(_ context.Context, c *Call) int {
@@ -75,7 +75,7 @@ func ss(_ context.Context, c *Call) int {
 	return 0
 }
 
-// connect tries to connect to a TCP port of another machine.
+// connect tries to open a TCP connection to a port of another machine.
 func (c *Call) connect(host, port string) error {
 	addrs := c.Machine.Resolve(host)
 	if len(addrs) == 0 {

@@ -24,7 +24,7 @@ type process struct {
 	limit *limit
 }
 
-// killed is the cause with which the context of a killed process ends.
+// killed is the cause of cancellation of a killed process's context.
 type killed struct{ signal syscall.Signal }
 
 func (k killed) Error() string { return "killed by signal " + k.signal.String() }
@@ -35,7 +35,7 @@ func (p *process) umaskNow() fs.FileMode {
 	return p.umask
 }
 
-// signal sends a signal; zero only tests whether the process exists.
+// signal sends a signal. Zero only tests whether the process exists.
 func (p *process) signal(s syscall.Signal) {
 	p.mu.Lock()
 	trapped := p.traps[signalName(s)]

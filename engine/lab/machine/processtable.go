@@ -58,7 +58,7 @@ func (ps *processes) find(pid int) (*process, bool) {
 	return p, ok
 }
 
-// group signals a process and all of its descendants, as a terminal and sshd do.
+// group sends a signal to a process and all of its descendants, as a terminal and sshd do.
 func (ps *processes) group(pid int, s syscall.Signal) {
 	for _, p := range ps.list() {
 		if p.pid == pid || p.ppid == pid {

@@ -2,8 +2,8 @@ package machine
 
 import "maps"
 
-// programs are the programs of a fresh Debian, by path. The map is filled by init because some of them look up
-// others.
+// programs are the programs of a fresh Debian installation, by path. The map is filled by init because some programs
+// look up others.
 var programs = map[string]Program{}
 
 func init() {

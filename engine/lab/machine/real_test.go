@@ -10,13 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The simulated programs answer as the real ones do: the same lines run here, in a directory of the
-// test's own, and on a machine. Only a Debian can tell; elsewhere the recorded tests must do.
+// The simulated programs answer like the real ones: the same lines run here, in a temporary directory, and on a
+// machine. This needs a Debian host; elsewhere only the tests with recordings apply.
 func TestAgainstRealPrograms(t *testing.T) {
 	if _, err := os.Stat("/etc/debian_version"); err != nil {
 		t.Skip("this computer does not run Debian: its programs may differ")
 	}
-	// Every line starts in an empty directory that holds these files.
+	// Every line starts in an empty directory with these files.
 	const setup = `printf 'one\ntwo\nthree\n' >f; printf 'a:b:c\nd:e:f\n' >t; printf 'x\0y' >bin; mkdir d; echo in >d/f; ln -s f l; ln -s nowhere broken; : >empty; `
 	lines := []string{
 		`cat f t`, `cat -n f`, `cat nope`, `cat d`, `cat <f`, `cat f nope t`, `cat bin`,

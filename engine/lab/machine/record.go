@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Write is a recorded change of a machine. Tests inspect them to prove that nothing was written.
+// Write is a recorded change of a machine. Tests inspect the record to prove that nothing was written.
 type Write struct {
 	At   time.Time
 	By   string // the program: "cp", "apt-get", "sh"
@@ -23,7 +23,7 @@ func (m *Machine) Record(by, what string) {
 	m.writes = append(m.writes, Write{At: m.clock.Now(), By: by, What: what})
 }
 
-// recordPath records a change of files, which are the absolute paths among args.
+// recordPath records a change of files, which are the absolute paths in args.
 func (m *Machine) recordPath(by, what string, args []any) {
 	w := Write{At: m.clock.Now(), By: by, What: what, Scratch: true}
 	for _, arg := range args {
@@ -49,7 +49,7 @@ func scratch(p string) bool {
 	return false
 }
 
-// Writes returns all recorded changes in order, without those of scratch files that have been removed since.
+// Writes returns all recorded changes in order, without those of scratch files that were removed later.
 func (m *Machine) Writes() []Write {
 	m.mu.Lock()
 	all := m.writes

@@ -9,7 +9,7 @@ import (
 // A missingError reports that a package is not available.
 type missingError struct {
 	name     string
-	neededBy string // empty if it was requested itself
+	neededBy string // empty if the package was requested directly
 	wanted   string
 }
 
@@ -83,7 +83,7 @@ func (r *resolver) want(name, version, neededBy, text string) error {
 	return nil
 }
 
-// virtual returns what apt says of a virtual package that several packages provide, or of a version of one.
+// virtual returns apt's error for a virtual package that several packages provide, or for a version of one.
 func (r *resolver) virtual(name, version string, providers []string) error {
 	text := fmt.Sprintf("Package %s is a virtual package provided by:\n", name)
 	for _, provider := range providers {
@@ -95,8 +95,8 @@ func (r *resolver) virtual(name, version string, providers []string) error {
 	return saying("%s\nE: Package '%s' has no installation candidate", text, name)
 }
 
-// versionAllowed reports whether apt takes a version for what stands behind the = of a request: a version, or the beginning
-// of one with a star; nothing is any version.
+// versionAllowed reports whether a version matches what follows the = in a request: a version, or a prefix followed by
+// a star. An empty request matches any version.
 func versionAllowed(wanted, version string) bool {
 	if beginning, ok := strings.CutSuffix(wanted, "*"); ok {
 		return strings.HasPrefix(version, beginning)

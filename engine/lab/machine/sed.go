@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/afero"
 )
 
-// sedCommand is a command of the simulated part of sed: s, d, p, q, a, i and c with addresses. sed rejects everything
-// else.
+// sedCommand is a command in the simulated subset of sed: s, d, p, q, a, i and c with addresses. Anything else is
+// rejected.
 type sedCommand struct {
 	from, to *sedAddress
 	negate   bool
@@ -25,11 +25,11 @@ type sedCommand struct {
 	global   bool
 	print    bool
 	inRange  bool
-	exit     int // of q
+	exit     int // exit code of q
 }
 
 type sedAddress struct {
-	line int // zero means none, -1 the last line
+	line int // zero if unset, -1 for the last line
 	re   *regexp.Regexp
 }
 
@@ -103,7 +103,7 @@ func (p *sedParser) flag(ch byte) bool {
 	return false
 }
 
-// until cuts the text before an unescaped delimiter.
+// until returns the text up to an unescaped delimiter.
 func (p *sedParser) until(delimiter byte) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(p.text); i++ {
@@ -195,8 +195,7 @@ func (p *sedParser) substitute(c *sedCommand) error {
 	return nil
 }
 
-// goReplacement translates a replacement of sed (&, \1,
-// ) for package regexp.
+// goReplacement translates a sed replacement (&, \1) for package regexp.
 func goReplacement(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -238,7 +237,7 @@ func (c *sedCommand) selects(n int, last bool, line string) bool {
 	return selected != c.negate
 }
 
-// runSed edits a text and returns it with the exit code; with quiet, only commands print.
+// runSed edits a text and returns the result and the exit code. If quiet is set, only commands print.
 func runSed(commands []*sedCommand, text string, quiet bool) (string, int) {
 	var out strings.Builder
 	lines := strings.SplitAfter(text, "\n")
@@ -360,20 +359,21 @@ func sed(_ context.Context, c *Call) int {
 	return 0
 }
 
-// replaceFile replaces a file by a new one with the same owner and mode. Who reads it meanwhile sees the old one or the new one.
+// replaceFile replaces a file with a new one that has the same owner and mode. Concurrent readers see either the old or
+// the new one.
 func replaceFile(v view, file, content string, like fs.FileInfo) error {
 	fresh := path.Join(path.Dir(file), "sed"+newUUID()[:6])
 	if err := afero.WriteFile(v, fresh, []byte(content), 0o600); err != nil {
 		return err
 	}
 	of := details(like)
-	_ = v.Chown(fresh, of.uid, of.gid) // a user's file becomes that user's, as with sed
+	_ = v.Chown(fresh, of.uid, of.gid) // as with sed, the new file keeps its owner
 	err := v.Chmod(fresh, like.Mode()&permBits)
 	if err == nil {
 		err = v.Rename(fresh, file)
 	}
 	if err != nil {
-		_ = v.Remove(fresh) // the first error says more
+		_ = v.Remove(fresh) // the first error is more informative
 	}
 	return err
 }

@@ -30,7 +30,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	started := false
 	for r := range requests {
 		ok := false
-		var run func() // starts after the reply: a reply that follows the end of the channel would be lost
+		var run func() // run after the reply, which would be lost if the channel had already ended
 		switch r.Type {
 		case "pty-req":
 			s.pty, ok = true, true
@@ -57,13 +57,14 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 			ok = true
 		}
 		if r.WantReply {
-			_ = r.Reply(ok, nil) // a lost connection ends the loop
+			_ = r.Reply(ok, nil) // if the connection is lost, the loop ends
 		}
 		if run != nil {
 			running.Go(run)
 		}
 	}
-	// The client has left. What runs goes on until it ends, as under sshd, or until the machine or its link goes down.
+	// The client is gone. As under sshd, running programs continue until they end or until the machine or its link goes
+	// down.
 	running.Wait()
 }
 
@@ -84,10 +85,10 @@ func (s *session) run(ctx context.Context, kind, command string) {
 		_ = s.conn.Close() // the machine went down during the session
 		return
 	}
-	_, _ = s.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)})) // a lost client needs no status
+	_, _ = s.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)})) // the client may be gone
 }
 
-// guarded calls start. A panic ends only this session.
+// guarded calls start. If that panics, only this session ends.
 func (s *session) guarded(ctx context.Context, kind, command string) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -114,7 +115,7 @@ func (s *session) start(ctx context.Context, kind, command string) int {
 	}
 	defer stdin.Close()
 	go func() {
-		_, _ = io.Copy(feed, s.channel) // ends with the channel, or when nobody reads any more
+		_, _ = io.Copy(feed, s.channel) // ends with the channel, or when nobody reads from it any more
 		_ = feed.Close()
 	}()
 	client, server := s.m.controller(), s.m.addresses[0].Addr()
@@ -146,7 +147,7 @@ func (s *session) launch(ctx context.Context, c *Call, run Program) int {
 	return s.m.exec(ctx, c)
 }
 
-// interactive runs a shell for a person: line by line and, on a terminal, with a prompt.
+// interactive runs a shell for a user: line by line and, on a terminal, with a prompt.
 func (s *session) interactive(ctx context.Context, c *Call) int {
 	prompt := ""
 	if s.pty {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// login listens and connects to the machine as a user that its configuration lets in.
+// login starts sshd on the machine and connects as a user from its configuration.
 func login(t *testing.T, user string, change ...func(*Config)) (*Machine, *ssh.Client) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -61,10 +61,10 @@ func TestSignal(t *testing.T) {
 	if _, err := io.ReadFull(out, ready); err != nil {
 		t.Fatal(err)
 	}
-	// The command may not have started yet: signals are sent until one has ended it.
+	// The command may not have started yet, so send signals until one of them has ended it.
 	done := make(chan string)
 	go func() {
-		rest, _ := io.ReadAll(out) // the session's end ends it
+		rest, _ := io.ReadAll(out) // the session ends it
 		done <- string(rest)
 	}()
 	for {
@@ -82,8 +82,8 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// A command that ends at once is acknowledged before its channel closes: a client that waits for the
-// acknowledgement would otherwise see a lost connection, now and then.
+// A command that ends at once is acknowledged before its channel closes: a client waiting for the acknowledgement would
+// otherwise occasionally see a lost connection.
 func TestQuickCommandIsAcknowledged(t *testing.T) {
 	_, client := login(t, "root")
 	for i := range 300 {
@@ -135,7 +135,7 @@ func TestSudo(t *testing.T) {
 	}
 }
 
-// An unprivileged user meets the permissions of files, programs and databases.
+// An unprivileged user is subject to the permissions of files, programs and user databases.
 func TestUnprivileged(t *testing.T) {
 	m := bare(t)
 	for line, want := range map[string]int{
@@ -153,7 +153,7 @@ func TestUnprivileged(t *testing.T) {
 	}
 }
 
-// What is written below /tmp and removed again is no change of the machine.
+// A file that is created below /tmp and removed again does not count as a change of the machine.
 func TestScratchIsNoWrite(t *testing.T) {
 	m := bare(t)
 	if _, stderr, code := run(t, m, "root", "d=$(mktemp -d) && echo x >$d/f && rm -rf $d; echo x >/tmp/left"); code != 0 {
@@ -179,7 +179,7 @@ func TestUsers(t *testing.T) {
 	expect(t, m, "useradd -m x5; mv /home/x5 /srv/x5; ln -s /srv/x5 /home/x5; userdel -r x5", 12, `userdel: error removing directory /home/x5`)
 }
 
-// What guides on hardening set is there, as Debian's kernel has it.
+// The settings that hardening guides change exist, with the values of Debian's kernel.
 func TestHardeningSettings(t *testing.T) {
 	m := bare(t)
 	expect(t, m, "sysctl -n kernel.core_pattern kernel.yama.ptrace_scope fs.protected_regular net.ipv4.tcp_synack_retries", 0, `^core\n0\n2\n5\n$`)
@@ -199,7 +199,7 @@ func TestUnits(t *testing.T) {
 	expect(t, m, "systemctl --failed --no-legend; systemctl reset-failed; systemctl is-system-running", 0, `bad.service`, `running`)
 }
 
-// A login shell starts in its user's home; without a login, su stays where it is.
+// A login shell starts in the user's home directory; without a login, su stays in the current one.
 func TestSuStartsInTheHome(t *testing.T) {
 	m := bare(t)
 	for line, want := range map[string]string{
@@ -214,7 +214,7 @@ func TestSuStartsInTheHome(t *testing.T) {
 	}
 }
 
-// A program that every Debian host has, and the lab does not simulate, is there and says so.
+// Programs that every Debian host has but the lab does not simulate exist, and say so.
 func TestProgramsThatAreNotSimulated(t *testing.T) {
 	m := bare(t)
 	for _, line := range []string{"awk '{ print $1 }' /etc/fstab", "od -c /etc/fstab", "perl -e 1", "/usr/sbin/fstrim -a", "gzip -d x"} {

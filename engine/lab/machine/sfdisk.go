@@ -14,13 +14,13 @@ import (
 
 const (
 	sectorSize = 512
-	// gptFirst is the first sector that sfdisk uses for partitions in a GPT, and gptReserved the number of sectors that it
-	// leaves at the end.
+	// gptFirst is the first sector that sfdisk uses for partitions in a GPT, and gptReserved the number of sectors at
+	// the end that it does not use.
 	gptFirst, gptReserved = 2048, 34
 	linuxFilesystem       = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 )
 
-// layOut places partitions without a start one after another, aligned to 1 MiB.
+// layOut places partitions without a start sector one after another, aligned to 1 MiB.
 func (d *Disk) layOut() {
 	at := int64(gptFirst)
 	for i := range d.Partitions {
@@ -32,7 +32,7 @@ func (d *Disk) layOut() {
 	}
 }
 
-// sfdisk implements sfdisk --json and sfdisk --append of one partition that its standard input describes.
+// sfdisk implements sfdisk --json, and sfdisk --append for one partition described on standard input.
 func sfdisk(_ context.Context, c *Call) int {
 	o, ok := c.options("Jaq", "json", "append", "no-reread", "lock=", "wipe=", "wipe-partitions=", "quiet")
 	if !ok {
@@ -131,7 +131,7 @@ func (d *Disk) parsePartition(in io.Reader) (Disk, error) {
 	return p, nil
 }
 
-// tableJSON returns what sfdisk --json prints of a disk.
+// tableJSON returns the partition table of a disk as sfdisk --json prints it.
 func (d *Disk) tableJSON(name string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "{\n   \"partitiontable\": {\n      \"label\": \"gpt\",\n      \"id\": %q,\n      \"device\": %q,\n      \"unit\": \"sectors\",\n      \"firstlba\": %d,\n      \"lastlba\": %d,\n      \"sectorsize\": %d,\n      \"partitions\": [\n",

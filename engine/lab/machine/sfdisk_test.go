@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestSfdisk compares the tables that the simulated and the real sfdisk make of the same disk by the same commands.
+// TestSfdisk compares the tables that the simulated and the real sfdisk write on identical disks for the same commands.
 func TestSfdisk(t *testing.T) {
 	const (
 		add  = "sfdisk --quiet --append --no-reread --lock=yes --wipe never --wipe-partitions always "

@@ -20,16 +20,16 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// shell is a running shell, the parent of the processes of the programs that it starts.
+// shell is a running shell. It is the parent of the processes that it starts.
 type shell struct {
 	c    *Call
 	name string // "sh" or "bash", for messages
 
 	mu   sync.Mutex
-	read func() // ends the wait of the builtin read
+	read func() // stops the count of the builtin read's waiting time
 }
 
-// awaits starts, or ends, to count the time that the interpreter's builtin read waits for input.
+// awaits starts or stops counting the time that the interpreter's builtin read waits for input.
 func (s *shell) awaits(input bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +44,7 @@ func (s *shell) awaits(input bool) {
 
 func (s *shell) dash() bool { return s.name != "bash" }
 
-// runner returns an interpreter that acts on the machine.
+// runner returns an interpreter that operates on the machine.
 func (s *shell) runner(params []string) (*interp.Runner, error) {
 	c := s.c
 	stdin := c.Stdin
@@ -77,8 +77,8 @@ func (s *shell) runner(params []string) (*interp.Runner, error) {
 	return r, nil
 }
 
-// runText runs a whole script and returns its exit code. Syntax errors are found before any of it runs, as with sh -c
-// and a single line.
+// runText runs a whole script and returns its exit code. As with sh -c and a single line, a syntax error prevents all
+// of it from running.
 func (s *shell) runText(ctx context.Context, text, dollarZero string, params []string) int {
 	script := s.parse(text)
 	if script.err != nil {
@@ -124,12 +124,12 @@ func (s *shell) result(ctx context.Context, err error) int {
 	return 2
 }
 
-// call is the interpreter's hook for each simple command. It redirects the builtins that the interpreter lacks, or
-// that would look at the computer that the lab runs on.
+// call is the interpreter's hook for each simple command. It redirects the builtins that the interpreter lacks, or that
+// would look at the computer that runs the lab.
 func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	if s.c.process.limit != nil {
 		s.awaits(args[0] == "read")
-		s.c.Spend(time.Millisecond) // lets timeout(1) end a loop of builtins
+		s.c.Spend(time.Millisecond) // allows timeout(1) to end a loop of builtins
 	}
 	switch args[0] {
 	case "command":
@@ -164,7 +164,7 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	return args, nil
 }
 
-// changeDir adds the options of cd that the interpreter lacks: -P resolves links first.
+// changeDir adds the options of cd that the interpreter lacks: with -P, links are resolved first.
 func (s *shell) changeDir(ctx context.Context, args []string) []string {
 	rest, physical := args[1:], false
 	for len(rest) > 0 && (rest[0] == "-P" || rest[0] == "-L") {
@@ -182,7 +182,7 @@ func (s *shell) changeDir(ctx context.Context, args []string) []string {
 	return append([]string{"cd"}, rest...)
 }
 
-// trap notes which signals the script handles, without running the actions, and leaves EXIT to the interpreter.
+// trap records which signals the script handles without running the actions, and leaves EXIT to the interpreter.
 func (s *shell) trap(args []string) []string {
 	rest := args[1:]
 	if len(rest) > 0 && rest[0] == "--" {
@@ -273,7 +273,7 @@ func absolute(ctx context.Context, name string) string {
 
 func (s *shell) open(ctx context.Context, name string, flag int, perm fs.FileMode) (io.ReadWriteCloser, error) {
 	switch name {
-	case "/dev/null", "/dev/zero", "/dev/urandom": // the real devices need no copying goroutine
+	case "/dev/null", "/dev/zero", "/dev/urandom": // the real devices avoid a copying goroutine
 		return os.OpenFile(name, flag&^(os.O_CREATE|os.O_TRUNC), perm)
 	case "/dev/stdout", "/dev/fd/1", "/dev/stderr", "/dev/fd/2", "/dev/stdin", "/dev/fd/0":
 		hc := interp.HandlerCtx(ctx)
@@ -293,7 +293,7 @@ type plainError string
 
 func (e plainError) Error() string { return string(e) }
 
-// saying returns an error with the exact text that a program prints.
+// saying returns an error with exactly the text that a program prints.
 func saying(format string, args ...any) error { return plainError(fmt.Sprintf(format, args...)) }
 
 func (s *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInfo, error) {
@@ -336,8 +336,8 @@ func (s *shell) parse(text string) parsed {
 	return scripts.parse(shText{text, s.dash()})
 }
 
-// runInput runs commands as they arrive on standard input; prompt is printed before each of them. bash leaves the
-// input that follows a command to the command; dash (0.5.12, input.c) reads ahead.
+// runInput runs commands as they arrive on standard input, printing prompt before each. bash leaves the input after a
+// command to the command; dash reads ahead (0.5.12, input.c).
 func (s *shell) runInput(ctx context.Context, params []string, prompt string) int {
 	r, err := s.runner(params)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// parsed is a script in the form that the interpreter runs, or its syntax error.
+// parsed is a script as the interpreter runs it, or its syntax error.
 type parsed struct {
 	file *syntax.File
 	// text is the script for the interpreter's eval.
@@ -24,11 +24,11 @@ type shText struct {
 	dash bool
 }
 
-// scripts caches the scripts of all machines: a lab of many nodes runs the same ones over and over. Running a script
-// does not change it.
+// scripts is the cache of scripts, shared by all machines: the nodes of a lab run the same ones over and over. Running
+// a script does not modify it.
 var scripts = &parsedScripts{limit: 4 << 20}
 
-// parsedScripts caches parsed scripts up to a total size of their texts.
+// parsedScripts is a cache of parsed scripts with a limit on the total size of their texts.
 type parsedScripts struct {
 	limit int
 
@@ -57,8 +57,8 @@ func (p *parsedScripts) parse(src shText) parsed {
 	return script
 }
 
-// parse parses a script. The interpreter supports export, local and the like only in bash's grammar, so scripts for
-// sh are parsed with that as well, once they have been accepted by the POSIX grammar.
+// parse parses a script. The interpreter supports export, local and the like only in bash's grammar, so a script for sh
+// is parsed with both: first with the POSIX grammar, which must accept it.
 func parse(src shText) parsed {
 	if src.dash {
 		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(src.text), ""); err != nil {
@@ -87,7 +87,7 @@ func parse(src shText) parsed {
 // manyParams matches ${10} and beyond.
 var manyParams = regexp.MustCompile(`\$\{[0-9]{2}`)
 
-// rewritten reports whether rewrite may change a script.
+// rewritten reports whether rewrite might change a script.
 func rewritten(src shText) bool {
 	return manyParams.MatchString(src.text) || strings.Contains(src.text, "$$") || strings.Contains(src.text, "${$}") ||
 		strings.Contains(src.text, "exec ") || src.dash && strings.Contains(src.text, "[[")
@@ -96,9 +96,8 @@ func rewritten(src shText) bool {
 // pidVariable replaces $$, for which the interpreter would return the process ID of the lab.
 const pidVariable = "_lab_pid"
 
-// rewrite adapts a script to the interpreter: $$ becomes a variable, and "exec 3<>FILE", whose descriptor the
-// interpreter cannot keep, becomes a command that opens the file once. For sh, [[ becomes a command that does not
-// exist.
+// rewrite adapts a script to the interpreter. It replaces $$ with a variable, and "exec 3<>FILE", which the interpreter
+// does not support, with a command that opens the file once. In sh it replaces [[ with a command that does not exist.
 func rewrite(node syntax.Node, dash bool) {
 	syntax.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -118,7 +117,7 @@ func rewrite(node syntax.Node, dash bool) {
 	})
 }
 
-// manyDigits rewrites ${10} to ${@:10:1}, because the interpreter supports only single-digit positional parameters.
+// manyDigits rewrites ${10} as ${@:10:1}, because the interpreter supports only single-digit positional parameters.
 func manyDigits(n *syntax.ParamExp) {
 	if n.Param == nil || len(n.Param.Value) < 2 || n.Slice != nil {
 		return
@@ -158,13 +157,13 @@ func opensOnly(stmt *syntax.Stmt) bool {
 	return false
 }
 
-// unsimulatedError is what a script asks for that the interpreter would silently leave out.
+// unsimulatedError is a feature that a script uses but the interpreter would silently ignore.
 type unsimulatedError string
 
 func (e unsimulatedError) Error() string { return "not supported on simulated nodes: " + string(e) }
 
-// unsimulatedSyntax returns an error for a script that uses descriptors above the standard ones, or has a subshell do
-// something when it ends: the interpreter would go on without either.
+// unsimulatedSyntax returns an error if a script uses descriptors above the standard ones, or traps EXIT in a subshell:
+// the interpreter would silently ignore both.
 func unsimulatedSyntax(file *syntax.File) error {
 	var err error
 	found := func(what string) {
@@ -198,7 +197,7 @@ func unsimulatedSyntax(file *syntax.File) error {
 	return err
 }
 
-// trapsExit reports whether a part of a script sets a trap of EXIT, other than in a function.
+// trapsExit reports whether a part of a script traps EXIT, other than in a function.
 func trapsExit(part syntax.Node) bool {
 	traps := false
 	syntax.Walk(part, func(n syntax.Node) bool {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What was parsed is found again, by the text and the shell that it is for, and no more is kept than the limit says.
-// What the interpreter would leave out without a word is refused before anything of the script runs.
+// The cache returns a parsed script for the same text and shell only, and observes its size limit. Features that the
+// interpreter would silently ignore are rejected before any of the script runs.
 func TestUnsimulatedSyntax(t *testing.T) {
 	m := bare(t)
 	for script, lacks := range map[string]string{
@@ -62,7 +62,7 @@ func TestParsedScriptsAreKept(t *testing.T) {
 	}
 }
 
-// One script runs on many machines at once, each with its own parameters and variables.
+// One script runs on many machines concurrently, each with its own parameters and variables.
 func TestOneScriptOnManyMachines(t *testing.T) {
 	const script = `f() { for x in "$@"; do n=$((n + 1)); case $x in [a-c]*) eval "v=\${1}$x" ;; *) v=$$ ;; esac; done; echo "$v $n"; }; n=0; f "$1" "$2"; echo {a,b} "${10}"`
 	var all sync.WaitGroup

@@ -7,7 +7,7 @@ import (
 	"mvdan.cc/sh/v3/interp"
 )
 
-// serialised serialises the writes of the parts of a pipeline to one stream.
+// serialised serialises the writes of a pipeline's commands to one stream.
 type serialised struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -19,7 +19,7 @@ func (s *serialised) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
-// standard is a standard stream of the shell, opened by name.
+// standard is one of the shell's standard streams, opened by name.
 type standard struct {
 	hc     interp.HandlerContext
 	stderr bool
@@ -36,7 +36,7 @@ func (s standard) Close() error { return nil }
 
 func (s standard) Read(p []byte) (int, error) { return s.hc.Stdin.Read(p) }
 
-// oneByte keeps the parser from reading beyond the command that it parses.
+// oneByte keeps the parser from reading beyond the current command.
 type oneByte struct{ io.Reader }
 
 func (r oneByte) Read(p []byte) (int, error) {

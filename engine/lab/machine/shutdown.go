@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// downDelay is how long systemd takes from the request to shut down until sessions end.
+// downDelay is how long systemd takes from the request to shut down until it ends the sessions.
 const downDelay = time.Second
 
-// goDown requests a reboot or a shutdown, which takes place after it has returned.
+// goDown requests a reboot or shutdown, which happens after it returns.
 func (c *Call) goDown(verb string) int {
 	if c.User != "root" {
 		fmt.Fprintf(c.Stderr, "Call to %s failed: Interactive authentication required.\n", strings.ToUpper(verb[:1])+verb[1:])

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// source is a "deb" entry: a URI with one suite.
+// source is a "deb" entry with one suite.
 type source struct {
 	file       string
 	uri, suite string
@@ -113,7 +113,7 @@ func deb822(text string) []map[string]string {
 	return all
 }
 
-// sources returns the enabled entries of a machine; problem is apt's error for the first file that it cannot parse.
+// sources returns the enabled entries on a machine. problem is apt's error for the first file that it cannot parse.
 func (m *Machine) sources() (all []source, problem string) {
 	files := []string{"/etc/apt/sources.list"}
 	if entries, err := afero.ReadDir(m.FS(), "/etc/apt/sources.list.d"); err == nil {

@@ -23,9 +23,9 @@ const maxSessions = 10
 type server struct {
 	mu       sync.Mutex
 	listener net.Listener
-	// conns are the connections that have not ended; false for those that were cut.
+	// conns are the connections that have not ended. The value is false for those that were cut.
 	conns  map[net.Conn]bool
-	left   sync.Cond // broadcast when a connection has ended; its lock is mu
+	left   sync.Cond // signals the end of a connection; its lock is mu
 	config sshdConfig
 }
 
@@ -37,7 +37,7 @@ func newHostKey() ssh.Signer {
 			return signer
 		}
 	}
-	panic(fmt.Sprintf("an ed25519 key cannot be made: %v", err)) // crypto/rand never fails, according to its documentation
+	panic(fmt.Sprintf("an ed25519 key cannot be made: %v", err)) // crypto/rand is documented never to fail
 }
 
 // HostKey returns the public key that identifies the machine over SSH.
@@ -61,7 +61,7 @@ func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) 
 	m.server.left.L = &m.server.mu
 	m.server.mu.Unlock()
 	context.AfterFunc(ctx, func() {
-		_ = listener.Close() // nothing depends on the listener any more
+		_ = listener.Close() // the listener is not used any more
 		m.processes.killAll()
 		m.server.drop()
 	})
@@ -77,8 +77,8 @@ func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) 
 	return listener.Addr(), nil
 }
 
-// AwaitClients waits until every SSH connection and all that runs in its sessions has ended: a shell ends some time after its client
-// has left. When ctx ends first, the error lists what is still running on the machine.
+// AwaitClients waits until every SSH connection has ended, along with all processes in its sessions: a shell ends some
+// time after its client is gone. If ctx ends first, the error lists what is still running on the machine.
 func (m *Machine) AwaitClients(ctx context.Context) error {
 	s := &m.server
 	s.mu.Lock()
@@ -102,13 +102,13 @@ func (m *Machine) AwaitClients(ctx context.Context) error {
 	return nil
 }
 
-// drop closes all connections, and ends what runs in their sessions.
+// drop closes all connections and ends the processes in their sessions.
 func (s *server) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for conn := range s.conns {
 		s.conns[conn] = false
-		_ = conn.Close() // closing is all that is wanted
+		_ = conn.Close() // it is to be closed, whatever happens
 	}
 }
 
@@ -126,7 +126,7 @@ func (m *Machine) serve(ctx context.Context, conn net.Conn) {
 		m.server.left.Broadcast()
 		m.server.mu.Unlock()
 	}()
-	if !m.On() { // it went down before the connection was registered
+	if !m.On() { // the machine went down before the connection was registered
 		return
 	}
 	config := &ssh.ServerConfig{

@@ -11,7 +11,7 @@ import (
 // sshdConfig is the part of sshd_config(5) that decides who may log in. sshd reads it when it is started or reloaded.
 type sshdConfig struct {
 	permitRoot  string
-	allow, deny []string // users, by patterns without a host
+	allow, deny []string // patterns of users, without hosts
 }
 
 // readSSHD makes sshd read its configuration.
@@ -33,7 +33,7 @@ func (m *Machine) readSSHD() {
 		}
 		switch strings.ToLower(keyword) {
 		case "permitrootlogin":
-			c.permitRoot = cmpOr(c.permitRoot, value) // the first counts
+			c.permitRoot = cmpOr(c.permitRoot, value) // the first value counts
 		case "allowusers":
 			c.allow = append(c.allow, strings.Fields(value)...)
 		case "denyusers":

@@ -19,7 +19,7 @@ func sshPrograms() map[string]Program {
 		"ssh": unsupported, "scp": unsupported, "sftp": unsupported, "ssh-keyscan": unsupported, "ssh-copy-id": unsupported}
 }
 
-// sshdProgram implements -t, which tests the configuration.
+// sshdProgram implements sshd -t, which tests the configuration.
 func sshdProgram(_ context.Context, c *Call) int {
 	o, ok := c.options("tTf:")
 	if !ok {
@@ -43,7 +43,7 @@ func (c *Call) home() string {
 	return a.home
 }
 
-// knownAs returns the keys of a host in the known_hosts files, or nil if it is unknown.
+// knownAs returns the keys of a host in the known_hosts files, or nil if there are none.
 func (c *Call) knownAs(host string, files []string) []ssh.PublicKey {
 	var keys []ssh.PublicKey
 	for _, file := range files {
@@ -122,7 +122,7 @@ func sshKeygen(_ context.Context, c *Call) int {
 	case "", "ed25519":
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	case "rsa":
-		// always 2048 bits: a rehearsal generates many keys, which protect nothing
+		// 2048 bits are enough: a rehearsal generates many keys, which protect nothing
 		private, err = rsa.GenerateKey(rand.Reader, 2048)
 	default:
 		return notSimulated(c, "-t "+o.value("t"))

@@ -10,13 +10,13 @@ import (
 const standInMark = "simulated: stands in for the file of "
 
 // StandIn returns content that stands in for a file of which only the checksums are known, such as a vendor's signing
-// key: the simulated sha256sum, sha512sum and apt-helper return the given checksums (hexadecimal, empty if unknown)
-// in place of the content's own.
+// key. The simulated sha256sum, sha512sum and apt-helper report the given checksums (hexadecimal, empty if unknown)
+// instead of the content's own.
 func StandIn(sha256, sha512 string) []byte {
 	return fmt.Appendf(nil, "%ssha256 %s sha512 %s\n", standInMark, cmpOr(sha256, "-"), cmpOr(sha512, "-"))
 }
 
-// digestOf returns the checksum of content in hexadecimal, or that of the file that it stands in for.
+// digestOf returns the checksum of content in hexadecimal or, if content stands in for a file, that of the file.
 func digestOf(h hash.Hash, content []byte) string {
 	if rest, ok := strings.CutPrefix(string(content), standInMark); ok {
 		f := strings.Fields(rest)

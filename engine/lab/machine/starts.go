@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// starts counts the programs that a machine has started, by name: the price of reading and acting.
+// starts counts the programs that a machine has started, by name. Tests use it to measure what reading and acting cost.
 type starts struct {
 	mu     sync.Mutex
 	byName map[string]int
@@ -25,7 +25,7 @@ func (s *starts) count(file string, argv []string) {
 	s.byName[path.Base(file)]++
 }
 
-// Starts returns how often each program was started since the last call, not counting shell builtins.
+// Starts returns how often each program was started since the last call, without shell builtins.
 func (m *Machine) Starts() map[string]int {
 	m.starts.mu.Lock()
 	defer m.starts.mu.Unlock()
@@ -34,8 +34,8 @@ func (m *Machine) Starts() map[string]int {
 	return counted
 }
 
-// WatchStarts passes the arguments of every program that starts to watch; they are what a process list shows. It replaces an
-// earlier watch; nil ends it.
+// WatchStarts calls watch with the arguments of every program that starts, as a process list would show them. It
+// replaces an earlier watch; nil removes it.
 func (m *Machine) WatchStarts(watch func(argv []string)) {
 	m.starts.mu.Lock()
 	defer m.starts.mu.Unlock()

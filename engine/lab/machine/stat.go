@@ -33,7 +33,7 @@ func fileKind(info *fileInfo) string {
 
 const statTime = "2006-01-02 15:04:05.000000000 -0700"
 
-// statFormat expands a format of stat. With escapes, it interprets the backslash escapes of --printf; quote is
+// statFormat expands a stat format. If escapes is set, it interprets the backslash escapes of --printf. quote is
 // applied to the names of %N. The error names a directive that is not simulated.
 func statFormat(format string, escapes bool, quote func(string) string, name, target string, info *fileInfo, userName, groupName func(int) string) (string, error) {
 	var b strings.Builder
@@ -131,7 +131,7 @@ func statFormat(format string, escapes bool, quote func(string) string, name, ta
 	return b.String(), nil
 }
 
-// quoteC quotes a name as C does in the C locale: other than printable ASCII in octal.
+// quoteC quotes a name as in the C locale: everything but printable ASCII becomes octal.
 func quoteC(name string) string {
 	b := []byte{'"'}
 	for _, ch := range []byte(name) {
@@ -208,7 +208,7 @@ func statProgram(_ context.Context, c *Call) int {
 		}
 		target := ""
 		if info.Mode()&fs.ModeSymlink != 0 {
-			target, _ = c.view().ReadlinkIfPossible(c.Path(name)) // a link that has just been removed has no target
+			target, _ = c.view().ReadlinkIfPossible(c.Path(name)) // a link that was just removed has no target
 		}
 		text, err := statFormat(format, escapes, quote, name, target, details(info), memo(users, c.Machine.userName), memo(groups, c.Machine.groupName))
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// su runs a command as another user; only root may do so without a password.
+// su runs a command as another user. Only root may do so without a password.
 func su(_ context.Context, c *Call) int {
 	o, ok := c.options("+lc:s:u:", "login", "command=", "shell=", "user=")
 	if !ok {
@@ -56,8 +56,8 @@ func su(_ context.Context, c *Call) int {
 	return c.run(user, environ, c.Stdin, rest)
 }
 
-// sudo grants access by the user's rules in /etc/sudoers.d, without a password for NOPASSWD. Other restrictions of a
-// rule are not simulated.
+// sudo grants access by the user's rules in /etc/sudoers.d, without a password for NOPASSWD. Other parts of a rule are
+// not simulated.
 func sudo(_ context.Context, c *Call) int {
 	o, ok := c.options("+nSHEku:g:p:iK", "non-interactive", "stdin", "user=", "prompt=", "set-home", "preserve-env?", "reset-timestamp", "login")
 	if !ok {
@@ -77,7 +77,7 @@ func sudo(_ context.Context, c *Call) int {
 	}
 	rest := o.rest
 	for len(rest) > 0 && strings.Contains(rest[0], "=") && !strings.Contains(strings.SplitN(rest[0], "=", 2)[0], "/") {
-		rest = rest[1:] // assignments are dropped, as with env_reset
+		rest = rest[1:] // drop assignments, as env_reset does
 	}
 	if len(rest) == 0 {
 		if !o.has("i", "login") {

@@ -37,14 +37,14 @@ var kernelSettings = map[string]string{
 	"vm.nr_hugepages": "0", "vm.overcommit_memory": "0", "vm.overcommit_ratio": "50", "vm.panic_on_oom": "0", "vm.swappiness": "60", "vm.vfs_cache_pressure": "100", "vm.zone_reclaim_mode": "0", "vm.stat_interval": "1", "vm.watermark_scale_factor": "10", "vm.compaction_proactiveness": "20",
 }
 
-// settingsOfModule are the settings that appear when a module is loaded.
+// settingsOfModule maps modules to the settings that appear when they are loaded.
 var settingsOfModule = map[string]map[string]string{
 	"nf_conntrack": {"net.netfilter.nf_conntrack_max": "262144", "net.netfilter.nf_conntrack_tcp_timeout_established": "432000", "net.netfilter.nf_conntrack_buckets": "262144", "net.netfilter.nf_conntrack_tcp_timeout_time_wait": "120"},
 	"br_netfilter": {"net.bridge.bridge-nf-call-iptables": "1", "net.bridge.bridge-nf-call-ip6tables": "1", "net.bridge.bridge-nf-call-arptables": "1"},
 	"tcp_bbr":      nil,
 }
 
-// settingPath returns the file of a kernel setting. In a name whose first separator is a slash, dots and slashes are
+// settingPath returns the file of a kernel setting. If the first separator in a name is a slash, dots and slashes are
 // swapped (sysctl(8)).
 func settingPath(name string) string {
 	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '/' {
@@ -65,7 +65,7 @@ func settingPath(name string) string {
 // sysctlFiles returns the files that sysctl --system reads, in order.
 func (m *Machine) sysctlFiles() []string {
 	files := m.configFiles("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
-	if m.Debian() == "bookworm" { // read up to procps 4.0.3, and never by systemd-sysctl
+	if m.Debian() == "bookworm" { // read by procps up to 4.0.3, and never by systemd-sysctl
 		files = append(files, "/etc/sysctl.conf")
 	}
 	return files
@@ -74,7 +74,7 @@ func (m *Machine) sysctlFiles() []string {
 // setting is an assignment in a sysctl file.
 type setting struct {
 	name, value string
-	ignore      bool // a leading "-": errors are ignored
+	ignore      bool // with a leading "-", errors are ignored
 }
 
 func parseSettings(lines []string) []setting {
@@ -95,7 +95,7 @@ func parseSettings(lines []string) []setting {
 	return all
 }
 
-// applySysctlFiles does what happens at boot: the kernel's defaults apply, then systemd-sysctl reads the files.
+// applySysctlFiles does what happens at boot: it resets the kernel's defaults, then systemd-sysctl applies the files.
 func (m *Machine) applySysctlFiles() {
 	t := m.tree
 	t.mu.Lock()
@@ -139,7 +139,7 @@ func writeSetting(v view, s setting) error {
 	return nil
 }
 
-// setForwarding changes what the kernel changes along with ip_forward: the per-interface settings that RFC 1812
+// setForwarding changes the per-interface settings that the kernel derives from ip_forward: those that RFC 1812
 // requires of routers and RFC 1122 of hosts.
 func setForwarding(v view, value string) error {
 	redirects := "0"
@@ -155,7 +155,7 @@ func setForwarding(v view, value string) error {
 }
 
 // kernelForm returns what the kernel shows after a value has been written over another one: numbers in decimal,
-// separated by tabs, where missing ones keep their values; port lists sorted and joined; other text as it is.
+// separated by tabs, with missing ones unchanged; port lists sorted and merged; other text as it is.
 func kernelForm(before, value string) string {
 	fields := strings.Fields(value)
 	for i, f := range fields {
@@ -313,8 +313,8 @@ func sysctl(_ context.Context, c *Call) int {
 // an earlier directory hides files of the same name in later ones (sysctl.d(5)).
 func (m *Machine) configFiles(dirs ...string) []string { return m.dropIns(".conf", dirs...) }
 
-// dropIns returns the files that end so in directories, in the order of their names. One in an earlier directory hides those of its
-// name in later ones.
+// dropIns returns the files with a suffix in drop-in directories, sorted by name. A file in an earlier directory hides
+// files of the same name in later ones.
 func (m *Machine) dropIns(suffix string, dirs ...string) []string {
 	byName := map[string]string{}
 	for i := len(dirs) - 1; i >= 0; i-- {

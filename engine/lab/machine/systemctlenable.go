@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// unitFileOptions are the options of systemctl for the verbs that change unit files.
+// unitFileOptions are the options of the systemctl verbs that change unit files.
 type unitFileOptions struct {
 	now, quiet bool
 	runtime    bool // in /run, until the next boot
@@ -21,7 +21,7 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 		full := UnitName(name)
 		status, known := u.Get(name)
 		if !known {
-			// Only a mask can be set for a unit that does not exist.
+			// A unit that does not exist can be masked, but nothing else.
 			if verb == "mask" {
 				u.Add(Unit{Name: full})
 			} else {
@@ -92,7 +92,7 @@ func (c *Call) unitScript(verb, unit, script string) int {
 	return 0
 }
 
-// redirect prints what systemctl says before it delegates to systemd-sysv-install.
+// redirect prints systemctl's message before it delegates to systemd-sysv-install.
 func (c *Call) redirect(verb, unit string) {
 	name := strings.TrimSuffix(unit, ".service")
 	fmt.Fprintf(c.Stderr, "%s is not a native service, redirecting to systemd-sysv-install.\nExecuting: /lib/systemd/systemd-sysv-install %s %s\n", unit, verb, name)
@@ -149,7 +149,7 @@ func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
 	return code
 }
 
-// linked and unlinked print what systemctl did, in the words of the release's systemd.
+// linked and unlinked print what systemctl did, in the wording of the release's systemd.
 func (c *Call) linked(name, target string) {
 	if c.Machine.Debian() == "bookworm" {
 		fmt.Fprintf(c.Stderr, "Created symlink %s → %s.\n", name, target)

@@ -9,8 +9,8 @@ import (
 // unitFileEntry is a line of systemctl list-unit-files.
 type unitFileEntry struct{ name, state, preset string }
 
-// unitFileList prints the unit files that match, sorted by type and name. An instance has no file of its own, only
-// its template has.
+// unitFileList prints the unit files that match, sorted by type and name. Instances are not listed: only their template
+// has a file.
 func (c *Call) unitFileList(patterns, kinds []string, state string, legend bool) int {
 	var entries []unitFileEntry
 	for _, e := range c.Machine.units.files() {

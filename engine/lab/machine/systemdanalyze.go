@@ -11,14 +11,14 @@ import (
 	"github.com/spf13/afero"
 )
 
-// sectionOf is the section that belongs to a type of unit.
+// sectionOf maps the suffix of a unit to the section for its type.
 var sectionOf = map[string]string{".service": "Service", ".timer": "Timer", ".socket": "Socket", ".path": "Path", ".mount": "Mount", ".automount": "Automount", ".slice": "Slice", ".scope": "Scope", ".swap": "Swap"}
 
-// assignment is a line of systemd.syntax(7) that sets something.
+// assignment is an assignment in systemd.syntax(7).
 var assignment = regexp.MustCompile(`^([A-Za-z0-9]+)\s*=\s*(.*)$`)
 
-// systemdAnalyze reports syntax errors in unit files, and programs that do not exist. The real one knows every key of every
-// section; this one only knows that no key begins with a lower-case letter.
+// systemdAnalyze reports syntax errors in unit files and programs that do not exist. The real one knows every key of
+// every section; this one only knows that no key begins with a lower-case letter.
 func systemdAnalyze(_ context.Context, c *Call) int {
 	o, ok := c.options("", "man=", "recursive-errors=", "no-pager")
 	if !ok {
@@ -94,7 +94,8 @@ func misread(file, kind, text string) []string {
 	return all
 }
 
-// packaged reports whether a package's unit starts the program: the lab has the units of daemons, not the daemons.
+// packaged reports whether the unit of a package starts a program: the lab has the units of daemons, but not the
+// daemons themselves.
 func (c *Call) packaged(unit, program string) bool {
 	text, err := afero.ReadFile(c.FS(), "/usr/lib/systemd/system/"+unit)
 	return err == nil && declared(string(text)).exec == program

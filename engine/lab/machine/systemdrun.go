@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// systemdRun implements systemd-run(1). With a timer, the command runs as root once the time is up, unless the timer is
+// systemdRun implements systemd-run(1). With a timer, the command runs as root when the time is up, unless the timer is
 // stopped.
 func systemdRun(ctx context.Context, c *Call) int {
 	o, ok := c.options("+qu:Gp:", "quiet", "unit=", "collect", "on-active=", "timer-property=", "property=", "description=")

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/afero"
 )
 
-// Downloadable returns content for Archive.Publish: the text, or an archive with the given files, that has the given
-// SHA-256 sum; without a sum it is that of what is returned.
+// Downloadable returns content for Archive.Publish: text or, if there are files, an archive. Its SHA-256 sum is sha256
+// or, if that is empty, that of the returned content.
 func Downloadable(content, sha256 string, files map[string]string) ([]byte, error) {
 	if files == nil && sha256 == "" {
 		return []byte(content), nil
@@ -26,7 +26,7 @@ func Downloadable(content, sha256 string, files map[string]string) ([]byte, erro
 	return append(StandIn(strings.ToLower(sha256), ""), listing...), nil
 }
 
-// archived returns the files of what stands in for an archive.
+// archived returns the files in content that stands in for an archive.
 func archived(content []byte) (map[string]string, bool) {
 	first, listing, _ := strings.Cut(string(content), "\n")
 	files := map[string]string{}
@@ -36,7 +36,7 @@ func archived(content []byte) (map[string]string, bool) {
 	return files, true
 }
 
-// tar unpacks what a rehearsal declares to be an archive. The files of a directory bin are executable.
+// tar unpacks content that stands in for an archive. Files in a directory bin are executable.
 func tar(_ context.Context, c *Call) int {
 	o, ok := c.options("xf:C:", "strip-components=", "no-same-owner", "no-same-permissions", "version")
 	if !ok {

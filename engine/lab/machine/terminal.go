@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// newlines is the output processing of a terminal: a line feed becomes a carriage return and a line feed.
+// newlines translates line feeds to carriage return and line feed, as a terminal does on output.
 type newlines struct{ w io.Writer }
 
 func (n newlines) Write(p []byte) (int, error) {
@@ -17,7 +17,7 @@ func (n newlines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// terminal is the line editing of a terminal: echo, erase, end of file.
+// terminal implements a terminal's line editing: echo, erase, end of file.
 type terminal struct {
 	in   io.Reader
 	out  io.Writer
@@ -52,7 +52,7 @@ func (t *terminal) run() {
 				}
 			default:
 				t.line = append(t.line, b)
-				_, _ = t.out.Write([]byte{b}) // a lost terminal ends with its input
+				_, _ = t.out.Write([]byte{b}) // on a lost terminal, the input ends as well
 			}
 		}
 		if err != nil {

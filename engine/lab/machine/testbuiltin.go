@@ -12,7 +12,7 @@ import (
 )
 
 // testBuiltin implements test and [ by the rules of POSIX and, beyond four operands, of dash. The interpreter's own
-// builtin takes an operand that looks like an operator for one wherever it stands: [ "-r" = -r ].
+// builtin treats an operand that looks like an operator as one in any position: [ "-r" = -r ].
 func testBuiltin(s *shell, c *Call) int {
 	args := c.Argv[2:]
 	if c.Argv[1] == "[" {
@@ -47,7 +47,7 @@ var (
 	binaryTests = []string{"=", "!=", "<", ">", "-eq", "-ne", "-gt", "-ge", "-lt", "-le", "-nt", "-ot", "-ef"}
 )
 
-// tester evaluates a test. The operands before at have been consumed; a problem ends the evaluation.
+// tester evaluates a test. The operands before at have been consumed. A problem ends the evaluation.
 type tester struct {
 	args    []string
 	at      int
@@ -56,7 +56,7 @@ type tester struct {
 	problem string
 }
 
-// evalTest reports whether a test holds, or what is wrong with it. The functions examine files.
+// evalTest evaluates a test, or returns what is wrong with it. The functions examine files.
 func evalTest(args []string, file func(op, operand string) bool, compare func(op, a, b string) bool) (holds bool, problem string) {
 	negated := false
 	for {
@@ -102,8 +102,8 @@ func (t *tester) operand(i int) string {
 	return ""
 }
 
-// operator returns the operator at i, or "" for an operand: an operator for a file or a string that cannot have an
-// operand is an operand itself, as is a parenthesis at the end.
+// operator returns the operator at i, or "" for an operand. A unary operator that cannot have an operand is an operand
+// itself, as is a parenthesis at the end.
 func (t *tester) operator(i int) string {
 	word := t.operand(i)
 	switch {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestTestAgainstDash holds test and [ against dash, with every row of one to four words of a few that look like operators, operands
-// or both, and some longer ones.
+// TestTestAgainstDash compares test and [ with dash, for all sequences of one to four words from a set of operators,
+// operands and words that could be both, and for some longer ones.
 func TestTestAgainstDash(t *testing.T) {
 	dash, err := exec.LookPath("dash")
 	if err != nil {
@@ -79,7 +79,7 @@ func TestTestAgainstDash(t *testing.T) {
 	}
 }
 
-// TestOperandsThatLookLikeOperators runs what the scripts of hlplay hand to [ through the shell of a machine.
+// TestOperandsThatLookLikeOperators runs the tests in hlplay's scripts through a machine's shell.
 func TestOperandsThatLookLikeOperators(t *testing.T) {
 	m := New(Config{Name: "n"})
 	for script, want := range map[string]string{

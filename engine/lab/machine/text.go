@@ -153,7 +153,7 @@ func wc(_ context.Context, c *Call) int {
 		var content []byte
 		if err == nil {
 			content, err = io.ReadAll(f)
-			_ = f.Close() // only read
+			_ = f.Close() // opened for reading only
 		}
 		if err != nil {
 			code = c.Errorf("%s: %s", name, errText(err))

@@ -41,7 +41,7 @@ func sleep(ctx context.Context, c *Call) int {
 	return 0
 }
 
-// timeout ends its command when that has used up its time.
+// timeout ends its command when the command has used up its time.
 func timeout(ctx context.Context, c *Call) int {
 	o, ok := c.options("+k:s:v", "kill-after=", "signal=", "preserve-status", "foreground", "verbose")
 	if !ok {

@@ -103,9 +103,9 @@ func (p *Packages) configure(name string, out io.Writer, o applyOptions) error {
 		before, known := i.sums[file]
 		changed := err == nil && sum(present) != before && sum(present) != sums[file]
 		switch {
-		case err != nil && known: // deleted by the administrator: dpkg respects that
+		case err != nil && known: // dpkg does not restore what the administrator deleted
 			continue
-		case changed && known && before == sums[file]: // changed by the administrator only
+		case changed && known && before == sums[file]: // only the administrator changed it
 			continue
 		case changed && o.conffiles == conffileKeep:
 			continue
@@ -155,10 +155,10 @@ func (p *Packages) remove(name string, purge bool, out io.Writer, o applyOptions
 		fmt.Fprintf(out, "Removing %s (%s) ...\n", name, i.pkg.Version)
 		for _, u := range i.pkg.Units {
 			p.m.units.Remove(u.Name)
-			_ = root.Remove("/usr/lib/systemd/system/" + UnitName(u.Name)) // it may be gone already
+			_ = root.Remove("/usr/lib/systemd/system/" + UnitName(u.Name)) // it may not exist any more
 		}
 		for file := range i.pkg.Files {
-			_ = root.Remove(file) // it may be gone already
+			_ = root.Remove(file) // it may not exist any more
 		}
 		for program := range i.pkg.Programs {
 			p.m.Uninstall(program)
@@ -170,7 +170,7 @@ func (p *Packages) remove(name string, purge bool, out io.Writer, o applyOptions
 	if purge {
 		fmt.Fprintf(out, "Purging configuration files for %s (%s) ...\n", name, i.pkg.Version)
 		for file := range i.pkg.Conffiles {
-			_ = root.Remove(file) // it may be gone already
+			_ = root.Remove(file) // it may not exist any more
 		}
 		if o.by != "" {
 			p.m.Record(o.by, "purge "+name)
@@ -206,8 +206,8 @@ func writeFile(v view, name, content string, mode fs.FileMode) error {
 
 func sum(content []byte) string { return fmt.Sprintf("%x", md5.Sum(content)) }
 
-// conffilePolicy is what dpkg does with a conffile that the administrator has changed and that is different in the
-// new version.
+// conffilePolicy says what dpkg does with a conffile that the administrator has changed and that differs in the new
+// version.
 type conffilePolicy int
 
 const (
@@ -218,17 +218,17 @@ const (
 
 type applyOptions struct {
 	conffiles conffilePolicy
-	by        string // for the record; empty means that nothing is recorded
+	by        string // the program to record changes under; empty if they are not recorded
 }
 
 var errConffilePrompt = errors.New("end of file on stdin at conffile prompt")
 
 // transaction is what apt is going to do.
 type transaction struct {
-	install []Package // new, upgraded or reinstalled, dependencies first
+	install []Package // new, upgraded or reinstalled packages, dependencies first
 	remove  []string
 	purge   bool
-	asked   map[string]bool // installed because they were requested by name
+	asked   map[string]bool // the packages that were requested by name
 }
 
 func (t transaction) empty() bool { return len(t.install) == 0 && len(t.remove) == 0 }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// detach starts a program as a child of init, which outlives the session. It returns its process, and a channel that
-// receives its exit code.
+// detach starts a program as a child of init, so that it outlives the session. It returns its process and a channel
+// that receives the exit code.
 func (c *Call) detach(child Call) (*process, <-chan int) {
 	ctx, p := c.Machine.processes.start(context.WithoutCancel(c.ctx), c.Machine, nil, child.User, []string{"(detached)"})
 	child.process, child.ctx = p, ctx
@@ -20,8 +20,8 @@ func (c *Call) detach(child Call) (*process, <-chan int) {
 	return p, ended
 }
 
-// runOneshot implements systemd-run(1) for a service of type oneshot, and waits until it ends. Of its properties, only the
-// type matters: the lab never reaches the limits that the others set.
+// runOneshot implements systemd-run(1) for a oneshot service and waits until it ends. Only its type matters: the lab
+// never reaches the limits that the other properties set.
 func runOneshot(ctx context.Context, c *Call, o options) int {
 	oneshot := false
 	for _, property := range o.values("p", "property") {
@@ -86,7 +86,7 @@ func setsid(ctx context.Context, c *Call) int {
 	}
 }
 
-// outlast waits until a process has ended or, without one, until the program is killed.
+// outlast waits until a process has ended or, if there is none, until the program is killed.
 func (c *Call) outlast(ctx context.Context, pid int) {
 	var gone <-chan struct{}
 	if pid > 0 {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A transient unit and what setsid runs go on when who has started them is gone, and are waited for by their process.
+// Transient units and programs started by setsid outlive the session that started them. Their processes can be waited
+// for.
 func TestTransientUnits(t *testing.T) {
 	for _, start := range []string{
 		"systemd-run --quiet --collect --unit=long.service --property=Type=oneshot --property=KillMode=process /bin/sh /root/carry",

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// tree is the file system of a machine, without mounts. Its paths are absolute and clean, and have no links except as
-// the last element.
+// tree is a machine's file system, without mounts. Its paths are absolute and clean, and only their last element may be
+// a link.
 type tree struct {
 	mu   sync.RWMutex
 	root *node
 	now  func() time.Time
 	m    *Machine
-	// free is the number of bytes that can still be written; negative means no limit.
+	// free is how many more bytes can be written; negative means no limit.
 	free int64
 }
 
@@ -26,8 +26,7 @@ func newTree(now func() time.Time) *tree {
 	return t
 }
 
-// share returns a tree with the same content that is independent of t and of other shares. t must not be changed
-// afterwards.
+// share returns an independent tree with the same content. t must not be changed afterwards.
 func (t *tree) share(m *Machine, now func() time.Time) *tree {
 	return &tree{root: t.root, now: now, m: m, free: -1}
 }
@@ -56,7 +55,7 @@ func (t *tree) lookup(p string) *node {
 	return n
 }
 
-// own returns the node at a path after making it t's own, so that t may change it, or nil.
+// own returns the node at a path, or nil. It first copies a shared node, so that t may change it.
 func (t *tree) own(p string) *node {
 	if t.root.owner != t {
 		t.root = t.root.clone(t)
@@ -76,7 +75,7 @@ func (t *tree) own(p string) *node {
 	return n
 }
 
-// put links a node at a path, replacing what is there. The directory must exist.
+// put links a node at a path, replacing an existing one. The directory must exist.
 func (t *tree) put(p string, n *node) error {
 	dir := t.own(path.Dir(p))
 	switch {
@@ -95,8 +94,8 @@ func (t *tree) put(p string, n *node) error {
 	return nil
 }
 
-// inherit sets the owner and the group of a new node. Below a setgid directory it gets the directory's group, and a
-// new directory becomes setgid as well.
+// inherit sets the owner and group of a new node. In a setgid directory, it inherits the directory's group, and a new
+// directory becomes setgid too.
 func (t *tree) inherit(p string, n *node, by credentials) {
 	n.uid, n.gid = by.uid, by.gid
 	dir := t.lookup(path.Dir(p))
@@ -166,7 +165,7 @@ func (t *tree) truncate(n *node, size int64) error {
 	return nil
 }
 
-// The methods below build a tree: they create parents as needed and replace what is there.
+// The methods below build a tree: they create parents as needed and replace existing nodes.
 
 func (t *tree) mkdirAll(p string, mode fs.FileMode) *node {
 	at := "/"

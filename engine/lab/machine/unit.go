@@ -10,14 +10,14 @@ import (
 type Unit struct {
 	Name            string
 	Enabled, Active bool
-	// Static units have no [Install] section: they cannot be enabled, but other units pull them in.
+	// Static units have no [Install] section: they cannot be enabled, but other units can pull them in.
 	Static bool
 	// Exits marks a oneshot unit that stays active after its program has ended.
 	Exits bool
-	// Start and Stop are called when the unit is started and stopped. If Start fails, the unit is failed.
+	// Start and Stop are called when the unit is started and stopped. If Start fails, the unit's state is failed.
 	Start func(m *Machine) error
 	Stop  func(m *Machine)
-	// Reload is called when the active unit is asked to reload its configuration; nil does nothing.
+	// Reload is called when the active unit is asked to reload its configuration. It may be nil.
 	Reload func(m *Machine)
 }
 
@@ -39,7 +39,7 @@ type UnitStatus struct {
 	Type          string // "simple", "oneshot", …
 	SourcePath    string // the init script from which the unit is generated
 	Result        string // "success", "exit-code"
-	// Reason is the error of Start.
+	// Reason is the error that Start returned.
 	Reason string
 	// Since is when the unit last became active or inactive.
 	Since time.Time
@@ -59,8 +59,8 @@ type unitState struct {
 	since                         time.Time
 	starts                        int
 	file                          declaration
-	// declared is set if only a file defines the unit. text is what administrators had written about it when systemd last
-	// read it.
+	// declared is set if the unit is defined by a file only. text is what administrators had written about it when
+	// systemd last read it.
 	declared bool
 	text     string
 }
@@ -117,7 +117,7 @@ type NotFoundError struct{ Unit string }
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("Unit %s not found.", e.Unit) }
 
-// enablement returns the flag for being enabled, permanently or until the next boot.
+// enablement returns the flag that says whether the unit is enabled, permanently or until the next boot.
 func (s *unitState) enablement(runtime bool) *bool {
 	if runtime {
 		return &s.enabledRuntime
@@ -125,7 +125,7 @@ func (s *unitState) enablement(runtime bool) *bool {
 	return &s.enabled
 }
 
-// mask returns the flag for being masked, permanently or until the next boot.
+// mask returns the flag that says whether the unit is masked, permanently or until the next boot.
 func (s *unitState) mask(runtime bool) *bool {
 	if runtime {
 		return &s.maskedRuntime

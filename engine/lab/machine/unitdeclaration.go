@@ -16,7 +16,7 @@ type declaration struct {
 	args    []string
 	remains bool   // RemainAfterExit=
 	install bool   // it has an [Install] section
-	script  string // the init script that it is generated from
+	script  string // the init script from which the unit is generated
 }
 
 func declared(text string) declaration {
@@ -51,12 +51,12 @@ func words(line string) []string {
 	return all
 }
 
-// early reports whether systemd considers a unit started before its process has done anything.
+// early reports whether systemd considers the unit started before its process has done anything.
 func (d declaration) early() bool {
 	return d.exec != "" && (d.kind == "simple" || d.kind == "idle")
 }
 
-// ends reports whether the unit is inactive again after it has run.
+// ends reports whether the unit becomes inactive after it has run.
 func (d declaration) ends() bool { return d.kind == "oneshot" && !d.remains }
 
 // start runs a oneshot unit's shell script. It fails if the program does not exist or is false(1).
@@ -70,7 +70,7 @@ func (d declaration) start(m *Machine) error {
 	if path.Base(d.exec) == "false" {
 		return saying("Main process exited, code=exited, status=1/FAILURE")
 	}
-	if d.kind == "oneshot" && path.Base(d.exec) == "sh" { // what else a unit starts is taken to do its work
+	if d.kind == "oneshot" && path.Base(d.exec) == "sh" { // other programs are assumed to do their work
 		if code := m.Console(context.Background(), io.Discard, io.Discard, append([]string{d.exec}, d.args...)...); code != 0 {
 			return saying("Main process exited, code=exited, status=%d/FAILURE", code)
 		}

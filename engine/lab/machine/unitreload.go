@@ -10,7 +10,7 @@ import (
 // adminUnits is where administrators keep unit files and drop-ins.
 const adminUnits = "/etc/systemd/system"
 
-// written returns what administrators have written about a unit: its file and its drop-ins.
+// written returns what administrators have written about a unit: its file and drop-ins.
 func (u *Units) written(name string) string {
 	files := view{m: u.m}
 	text := ""
@@ -52,8 +52,8 @@ func (u *Units) stale(name string) bool {
 	return s != nil && s.text != text
 }
 
-// unload forgets a unit that only a changed file defines, as systemd forgets units that are neither running nor referred to.
-// It is read again on the next use.
+// unload forgets a unit that is defined by a file only and whose file has changed, as systemd forgets units that are
+// neither running nor referred to. It is read again on the next use.
 func (u *Units) unload(name string) {
 	u.mu.Lock()
 	s := u.states[name]
@@ -87,7 +87,7 @@ func (u *Units) reload() {
 		u.forget(name)
 		after := u.find(name)
 		u.mu.Lock()
-		if after == nil && before.active { // it runs without a file until somebody stops it
+		if after == nil && before.active { // it keeps running without a file until it is stopped
 			u.states[name], u.order = before, append(u.order, name)
 		} else if after != nil {
 			after.enabled, after.masked, after.enabledRuntime, after.maskedRuntime = before.enabled, before.masked, before.enabledRuntime, before.maskedRuntime

@@ -12,25 +12,26 @@ import (
 	"github.com/spf13/afero"
 )
 
-// Units are the systemd units of a machine. A name without a suffix is that of a service.
+// Units are a machine's systemd units. A name without a suffix refers to a service.
 type Units struct {
 	m      *Machine
 	mu     sync.Mutex
 	states map[string]*unitState
 	order  []string
-	// templates return the units of a template, such as wg-quick@.service, that do more than their file tells the lab.
+	// templates create the units of templates that do more than the lab can tell from their files, such as
+	// wg-quick@.service.
 	templates map[string]func(instance string) Unit
 }
 
-// Template sets the function that returns the units of a template, whose names begin with stem and @. Its argument is the
-// instance.
+// Template sets the function that creates the units of a template, whose names begin with stem and @. Its argument is
+// the instance.
 func (u *Units) Template(stem string, unit func(instance string) Unit) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.templates[stem] = unit
 }
 
-// Add adds a unit, replacing one of the same name. It is started if it is Active.
+// Add adds a unit, replacing any unit of the same name. It is started if it is Active.
 func (u *Units) Add(unit Unit) {
 	unit.Name = UnitName(unit.Name)
 	u.mu.Lock()
@@ -42,7 +43,7 @@ func (u *Units) Add(unit Unit) {
 	u.mu.Unlock()
 	u.read(unit.Name)
 	if unit.Active {
-		_ = u.Start(unit.Name) // if it does not start, its status is failed
+		_ = u.Start(unit.Name) // if it fails to start, its status says so
 	}
 }
 
@@ -56,7 +57,7 @@ func (u *Units) Remove(name string) {
 // unitDirs are the directories of unit files.
 var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"}
 
-// find returns the state of a unit, which it adds if only a unit file declares it.
+// find returns the state of a unit, adding it if a unit file declares it.
 func (u *Units) find(name string) *unitState {
 	name = UnitName(name)
 	u.unload(name)
@@ -89,7 +90,7 @@ func (u *Units) find(name string) *unitState {
 	return nil
 }
 
-// fromTemplate returns the unit if Template has set how it is made.
+// fromTemplate creates a unit if Template has set a function for it.
 func (u *Units) fromTemplate(name string) *Unit {
 	stem, instance, _ := strings.Cut(name, "@")
 	u.mu.Lock()
@@ -184,7 +185,7 @@ func (u *Units) Start(name string) error {
 	if err != nil {
 		s.active, s.failed, s.reason = false, true, err.Error()
 		if s.file.early() {
-			return nil // it counted as started before its process had done anything
+			return nil // it counts as started before its process has done anything
 		}
 		return saying("Job for %s failed because the control process exited with error code.\n"+
 			"See \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", s.unit.Name, s.unit.Name, s.unit.Name)
@@ -213,7 +214,7 @@ func (u *Units) Stop(name string) error {
 	return nil
 }
 
-// Restart stops a unit if it is active, and starts it.
+// Restart stops a unit if it is active and starts it.
 func (u *Units) Restart(name string) error {
 	if err := u.Stop(name); err != nil {
 		return err
@@ -275,7 +276,7 @@ func (u *Units) set(name string, change func(*unitState)) error {
 	return nil
 }
 
-// halt stops all units for a shutdown, in reverse order of their addition.
+// halt stops all units for a shutdown, in the reverse order of their addition.
 func (u *Units) halt() {
 	for i := len(u.names()) - 1; i >= 0; i-- {
 		_ = u.Stop(u.names()[i]) // the only error is an unknown unit
@@ -285,7 +286,7 @@ func (u *Units) halt() {
 func (u *Units) boot() {
 	root := view{m: u.m}
 	wanted, _ := afero.Glob(root, "/etc/systemd/system/*.wants/*")
-	for _, link := range wanted { // one that somebody else than systemctl(1) has enabled
+	for _, link := range wanted { // a unit that was enabled without systemctl(1)
 		if s := u.find(path.Base(link)); s != nil {
 			u.mu.Lock()
 			s.enabled = true
@@ -301,7 +302,7 @@ func (u *Units) boot() {
 		u.mu.Unlock()
 		wanted = wanted || script != "" && initScriptEnabled(view{m: u.m}, script)
 		if wanted {
-			_ = u.Start(name) // if it does not start, its status is failed
+			_ = u.Start(name) // if it fails to start, its status says so
 		}
 	}
 }
@@ -374,7 +375,7 @@ func (u *Units) properties(name string) ([]string, map[string]string) {
 	}
 }
 
-// wantedBy returns the target that pulls in a unit, from the [Install] section of its file or of its template's.
+// wantedBy returns the target that pulls in a unit, from the [Install] section of its file or its template's.
 func (u *Units) wantedBy(file string) string {
 	data, err := afero.ReadFile(u.m.FS(), file)
 	if template, _, instance := strings.Cut(file, "@"); err != nil && instance {
@@ -426,7 +427,7 @@ func (u *Units) files() []unitFileEntry {
 	return all
 }
 
-// templateState returns the state of a template's file; only instances of it can be enabled.
+// templateState returns the state of a template's file. Only instances of it can be enabled.
 func (u *Units) templateState(file string, linked bool) string {
 	data, err := afero.ReadFile(u.m.FS(), file)
 	switch {

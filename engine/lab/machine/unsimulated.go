@@ -2,8 +2,8 @@ package machine
 
 import "strings"
 
-// Programs of the packages that every Debian host has (coreutils, util-linux, e2fsprogs, mawk, …), for which nothing in the lab
-// needs an answer. Without them a playbook that is right would be told that its program was not found.
+// Programs of the packages that every Debian host has (coreutils, util-linux, e2fsprogs, mawk, …) and that the lab does
+// not simulate. If they were missing, a correct playbook would fail because a program was not found.
 const (
 	unsimulatedBin = `
 	arch awk b2sum base32 basenc busctl chage chattr chcon chfn choom chrt chsh cksum comm csplit diff diff3 dir dircolors

@@ -17,7 +17,8 @@ func userPrograms() map[string]Program {
 		"/usr/sbin/groupdel": groupdel, "/usr/sbin/chpasswd": chpasswd, "passwd": passwd, "gpasswd": gpasswd, "groups": groupsProgram, "/usr/sbin/visudo": accept("", "")}
 }
 
-// edit rewrites a database line by line, one program at a time; change returns the new fields and whether to keep the line.
+// edit rewrites a database line by line, one program at a time. change returns the new fields and whether to keep the
+// line.
 func (c *Call) edit(file string, change func(fields []string) ([]string, bool), add ...string) error {
 	c.Machine.databases.Lock()
 	defer c.Machine.databases.Unlock()
@@ -45,7 +46,7 @@ func (c *Call) edit(file string, change func(fields []string) ([]string, bool), 
 	return replaceFile(v, file, strings.Join(out, "\n")+"\n", info)
 }
 
-// locked prints why an unprivileged user cannot change a user database.
+// locked prints the error for an unprivileged user who changes a user database.
 func (c *Call) locked(file string) int {
 	name := path.Base(c.Argv[0])
 	fmt.Fprintf(c.Stderr, "%s: Permission denied.\n%s: cannot lock %s; try again later.\n", name, name, file)
@@ -141,7 +142,7 @@ func useradd(_ context.Context, c *Call) int {
 	return 0
 }
 
-// join adds a user to groups and, unless add is set, removes the user from all others.
+// join adds a user to groups. Unless add is set, it removes the user from all others.
 func (c *Call) join(user, list string, add bool) int {
 	if list == "" {
 		return 0
@@ -236,7 +237,7 @@ func usermod(_ context.Context, c *Call) int {
 	return 0
 }
 
-// operandAccount returns the account that is the only operand, if the caller may change it.
+// operandAccount returns the account named by the only operand, if the caller may change it.
 func (c *Call) operandAccount(o options) (account, int) {
 	if len(o.rest) != 1 {
 		fmt.Fprintf(c.Stderr, "Usage: %s [options] LOGIN\n", path.Base(c.Argv[0]))
@@ -281,7 +282,7 @@ func userdel(_ context.Context, c *Call) int {
 	return 0
 }
 
-// removeHome removes the home of a removed account with everything in it, unless it belongs to somebody else.
+// removeHome removes the home directory of a removed account with everything in it, unless somebody else owns it.
 func (c *Call) removeHome(a account, force bool) int {
 	const kept = 12 // E_HOMEDIR
 	c.Errorf("%s mail spool (/var/mail/%s) not found", a.name, a.name)

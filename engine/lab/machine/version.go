@@ -46,7 +46,7 @@ func compareParts(a, b string) int {
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
-// order returns the weight of the first character of a string: "~" sorts before the end, letters sort before other
+// order returns the weight of the first character of a string: "~" sorts before the end, and letters before other
 // characters.
 func order(s string) int {
 	switch {
@@ -68,10 +68,10 @@ func leadingNumber(s string) (number, rest string) {
 	return strings.TrimLeft(s[:i], "0"), s[i:]
 }
 
-// relation is an alternative of a dependency: a package and a condition on its version.
+// relation is one alternative of a dependency: a package and a condition on its version.
 type relation struct{ name, op, version string }
 
-// parseDepends parses the alternatives of "a (>= 1) | b".
+// parseDepends parses the alternatives of a dependency such as "a (>= 1) | b".
 func parseDepends(text string) []relation {
 	var all []relation
 	for alternative := range strings.SplitSeq(text, "|") {

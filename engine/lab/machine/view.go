@@ -11,8 +11,7 @@ import (
 	"github.com/spf13/afero"
 )
 
-// Owned is implemented by the FileInfo of mounted file systems that have owners.
-// Otherwise files belong to root.
+// Owned is implemented by the FileInfo of mounted file systems whose files have owners. Otherwise files belong to root.
 type Owned interface {
 	Uid() uint32
 	Gid() uint32
@@ -24,7 +23,7 @@ type credentials struct {
 	groups   []int
 }
 
-// view is a machine's files, including mounted ones, as a user sees them. Changes are recorded under the name by,
+// view is a machine's files, including mounted ones, as one user sees them. Changes are recorded under the name by,
 // unless that is empty.
 type view struct {
 	m    *Machine
@@ -74,7 +73,7 @@ func (v view) ReadlinkIfPossible(name string) (string, error) {
 	return target, fail("readlink", name, err)
 }
 
-// Create opens a file for writing, after creating or truncating it.
+// Create opens a file for writing, creating or truncating it.
 func (v view) Create(name string) (afero.File, error) {
 	return v.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 }

@@ -95,7 +95,7 @@ func (v view) setXattr(name, key, value string) error {
 		func(afero.Fs, string) error { return syscall.EOPNOTSUPP })
 }
 
-// setACL sets the access control list of a file; its mask becomes the group bits of the mode.
+// setACL sets the access control list of a file. Its mask becomes the group bits of the mode.
 func (v view) setACL(name string, a acl, mask uint32) error {
 	return v.change("setfacl", name, true, a.String(), true, func(n *node) {
 		n.setXattr(aclName, a.String())
@@ -103,7 +103,7 @@ func (v view) setACL(name string, a acl, mask uint32) error {
 	}, func(afero.Fs, string) error { return syscall.EOPNOTSUPP })
 }
 
-// copyXattrs copies the extended attributes of a file to another one: all, or only the access control list.
+// copyXattrs copies extended attributes from one file to another: all of them, or only the access control list.
 func (v view) copyXattrs(from, to string, all bool) error {
 	attributes, err := v.xattr(from)
 	for _, key := range slices.Sorted(maps.Keys(attributes)) {

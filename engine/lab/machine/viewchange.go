@@ -44,7 +44,7 @@ func (v view) Remove(name string) error {
 	return fail("remove", name, err)
 }
 
-// RemoveAll removes a file, or a directory with everything in it. It is not an error if the file does not exist.
+// RemoveAll removes a file, or a directory with everything in it. It is no error if the file does not exist.
 func (v view) RemoveAll(name string) error {
 	info, err := v.stat("remove", name, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -67,7 +67,7 @@ func (v view) RemoveAll(name string) error {
 	return v.Remove(name)
 }
 
-// Rename renames a file, replacing one at the new name. It fails with EXDEV across file systems.
+// Rename renames a file, replacing any file at the new name. It fails with EXDEV across file systems.
 func (v view) Rename(from, to string) error {
 	err := v.rename(from, to)
 	if err != nil {
@@ -93,7 +93,8 @@ func (v view) rename(from, to string) error {
 	}
 	mountedA, relA := v.m.mounts.at(src)
 	mountedB, relB := v.m.mounts.at(dst)
-	// Two names of one file are left alone. Mounted file systems have no hard links, and all their files the same number.
+	// Do nothing for two names of the same file. Files in mounted file systems have no hard links, and all have the
+	// same number.
 	if src == dst || mountedA == nil && mountedB == nil && over != nil && details(over).ino == details(info).ino && !info.IsDir() {
 		return nil
 	}
@@ -136,7 +137,7 @@ func (v view) link(from, to string) error {
 	if err == nil && info.IsDir() {
 		err = syscall.EPERM
 	}
-	// fs.protected_hardlinks, which Debian sets: only to files that one owns, or may read and write
+	// fs.protected_hardlinks, which Debian sets, allows only links to files that the user owns or may read and write
 	if uid, _ := owner(details(info)); err == nil && v.cred.uid != 0 && uid != v.cred.uid && !(info.Mode().IsRegular() && v.may(info, 6)) {
 		err = syscall.EPERM
 	}

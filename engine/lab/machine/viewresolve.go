@@ -112,8 +112,8 @@ func (v view) readlink(p string) (string, error) {
 	return n.target, nil
 }
 
-// resolve resolves the links in a path; one at its end only if follow is set. If the last element does not exist,
-// info is nil.
+// resolve resolves the links in a path. A link at the end is followed only if follow is set. If the last element does
+// not exist, info is nil.
 func (v view) resolve(name string, follow bool) (resolved string, info fs.FileInfo, err error) {
 	if !path.IsAbs(name) {
 		name = "/" + name
@@ -187,7 +187,7 @@ func (v view) existing(name string, follow bool) (resolved string, info fs.FileI
 	return resolved, info, err
 }
 
-// vacant is like resolve, for a path that must not exist in a directory that the user may change.
+// vacant is like resolve, for a path that must not exist, in a directory that the user may change.
 func (v view) vacant(name string) (resolved string, err error) {
 	resolved, info, err := v.resolve(name, false)
 	if err == nil && info != nil {

@@ -28,7 +28,7 @@ type tunnel struct {
 
 type tunnelPeer struct{ public, allowed, endpoint string }
 
-// tunnelsKey is the key of the tunnels of a machine, a slice in the order in which they were made.
+// tunnelsKey is the key of a machine's tunnels, a slice in the order of their creation.
 type tunnelsKey struct{}
 
 func (m *Machine) tunnels() []tunnel {
@@ -45,11 +45,11 @@ func (m *Machine) tunnel(name string) (tunnel, bool) {
 	return all[at], true
 }
 
-// setTunnel replaces the interface of that name, or removes it if to is nil.
+// setTunnel replaces the interface with that name, or removes it if to is nil.
 func (m *Machine) setTunnel(name string, to *tunnel) {
 	all := slices.DeleteFunc(slices.Clone(m.tunnels()), func(t tunnel) bool { return t.name == name })
 	m.tree.mu.Lock()
-	_ = m.tree.drop("/sys/class/net/" + name) // there is none before it is up
+	_ = m.tree.drop("/sys/class/net/" + name) // it does not exist before it is up
 	if to != nil {
 		all = append(all, *to)
 		m.tree.file("/sys/class/net/"+name+"/mtu", 0o644, fmt.Sprintln(to.mtu))
@@ -83,13 +83,13 @@ func (t tunnel) iface(index int) iface {
 	return i
 }
 
-// beyond returns the machine that an address leads to through a tunnel: both sides know each other's keys.
+// beyond returns the machine that an address leads to through a tunnel. Both sides must know each other's keys.
 func (m *Machine) beyond(to netip.Addr) (*Machine, bool) {
 	m.network.mu.RLock()
 	others := slices.Clone(m.network.machines)
 	m.network.mu.RUnlock()
 	for _, t := range m.tunnels() {
-		own, _ := publicKey(t.private) // Nebula's have none, and no peers
+		own, _ := publicKey(t.private) // Nebula's tunnels have neither key nor peers
 		for _, p := range t.peers {
 			for _, other := range others {
 				for _, theirs := range other.tunnels() {
@@ -156,7 +156,7 @@ func wg(_ context.Context, c *Call) int {
 			}
 			t.private = strings.TrimSpace(string(text))
 		} else {
-			t.private, t.peers = "", nil // what the file does not have is taken away
+			t.private, t.peers = "", nil // whatever is not in the file is removed
 			t.read(string(text))
 		}
 		c.Machine.setTunnel(t.name, &t)
@@ -193,7 +193,7 @@ func (c *Call) wgShow(name, what string) int {
 	return 0
 }
 
-// read parses a configuration into the tunnel, and returns its commands for after the interface is up.
+// read parses a configuration into the tunnel and returns the commands to run when the interface is up.
 func (t *tunnel) read(text string) (up []string) {
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
@@ -272,7 +272,7 @@ func wgQuick(_ context.Context, c *Call) int {
 	return 0
 }
 
-// wgQuickUnit returns the unit of an interface. It reloads with the last ExecReload of its drop-ins.
+// wgQuickUnit returns the unit of an interface. Reloading runs the last ExecReload in its drop-ins.
 func wgQuickUnit(name string) Unit {
 	run := func(m *Machine, argv ...string) error {
 		var said bytes.Buffer
@@ -284,7 +284,7 @@ func wgQuickUnit(name string) Unit {
 	return Unit{
 		Name: "wg-quick@" + name, Exits: true,
 		Start: func(m *Machine) error { return run(m, "wg-quick", "up", name) },
-		Stop:  func(m *Machine) { _ = run(m, "wg-quick", "down", name) }, // it may be gone already
+		Stop:  func(m *Machine) { _ = run(m, "wg-quick", "down", name) }, // it may not exist any more
 		Reload: func(m *Machine) {
 			command := []string{"sh", "-c", "wg-quick strip " + name + " | wg syncconf " + name + " /dev/stdin"}
 			files, _ := afero.Glob(m.FS(), "/etc/systemd/system/wg-quick@"+name+".service.d/*.conf")

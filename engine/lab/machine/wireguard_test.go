@@ -2,7 +2,7 @@ package machine
 
 import "testing"
 
-// The public half of a key is that which wg(8) 1.0.20210914 prints.
+// The public key must be the one that wg(8) 1.0.20210914 prints.
 func TestPublicKey(t *testing.T) {
 	if got, ok := publicKey("4EXHHMhCzPZJxu+G7y5RM6mkRqbJ7LAC+QzzGNJpZ0c=\n"); !ok || got != "aaaGTf+9077dqg9a+QcaPhDHm8wiX81bSK2KnDLHbF8=" {
 		t.Errorf("%q, %v; expected what wg pubkey prints", got, ok)

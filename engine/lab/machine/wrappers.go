@@ -16,7 +16,7 @@ func processPrograms() map[string]Program {
 	return shells
 }
 
-// accept returns a program that only needs to succeed in a simulation.
+// accept returns a program whose only job in a simulation is to succeed.
 func accept(record, output string) Program {
 	return func(_ context.Context, c *Call) int {
 		c.printf("%s", output)
@@ -72,7 +72,7 @@ func env(_ context.Context, c *Call) int {
 	return child.run(c.User, kept, c.Stdin, rest)
 }
 
-// transparent runs a command without applying its options, which set what the lab does not have.
+// transparent runs a command and ignores its own options, which set what the lab does not have.
 func transparent(_ context.Context, c *Call) int {
 	o, ok := c.options("+n:c:wfi:o:e:", "wait", "fork", "ctty")
 	if !ok {

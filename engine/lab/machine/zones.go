@@ -1,6 +1,6 @@
 package machine
 
-// zones are the time zones in Debian's package tzdata, legacyZones those in tzdata-legacy since Debian 13. They are
+// zones are the time zones in Debian's package tzdata, legacyZones those in tzdata-legacy since Debian 13. They come
 // from the tz database, which is in the public domain.
 const (
 	zones = `

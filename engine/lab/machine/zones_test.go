@@ -18,7 +18,7 @@ func TestTimeZones(t *testing.T) {
 	}
 }
 
-// TestModulesOfAKernel: vfio_virqfd went into vfio with kernel 6.2.
+// TestModulesOfAKernel: vfio_virqfd was merged into vfio in kernel 6.2.
 func TestModulesOfAKernel(t *testing.T) {
 	for codename, want := range map[string]string{"bookworm": "0\n", "trixie": "1\n"} {
 		m := New(Config{Name: "n", Debian: codename})
@@ -31,7 +31,7 @@ func TestModulesOfAKernel(t *testing.T) {
 	}
 }
 
-// TestADiskWithVolumesIsBusy: device-mapper holds it, as a mount does.
+// TestADiskWithVolumesIsBusy: device mapper holds the disk open, as a mount does.
 func TestADiskWithVolumesIsBusy(t *testing.T) {
 	m := New(Config{Name: "n", Disks: []Disk{{Name: "sdb", Use: "LVM2_member", Volumes: []Disk{{Name: "vg-lv"}}}, {Name: "sdc", Use: "ext4"}}})
 	for line, want := range map[string]string{`wipefs -a /dev/sdb`: "1\n", `wipefs -a /dev/sda`: "1\n", `wipefs -a /dev/sdc`: "0\n", `sgdisk -Z /dev/sdb`: "1\n"} {

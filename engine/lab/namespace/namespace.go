@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package namespace gives tests a network, mounts and a /run of their own, which the kernel removes with the last process
-// in them, however a test ends.
+// Package namespace gives a test its own network, mounts and /run. The kernel removes them with the last process in
+// them, however the test ends.
 package namespace
 
 import (
@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Inside is a thread of this process in separate network and mount namespaces. The programs that it starts and the
-// sockets that it opens are in them as well; the rest of the process stays where it is.
+// Inside is a thread of this process in its own network and mount namespaces. Programs that it starts and sockets that
+// it opens are in them too; the rest of the process is not.
 type Inside struct {
 	work chan func()
 	done chan struct{}
@@ -36,13 +36,13 @@ func Enter() (*Inside, error) {
 	return in, nil
 }
 
-// live runs on the thread. It is never unlocked, so that the thread ends with the goroutine and no other goroutine runs on
-// it.
+// live runs on the thread. It never unlocks the thread, which therefore ends with the goroutine and is not reused by
+// others.
 func (in *Inside) live(ready chan<- error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
-		// /proc/self describes the first thread of a process, so leave that alone. It stays locked until another
-		// goroutine has another thread.
+		// /proc/self describes the first thread of the process, so the namespaces must be those of another thread. Keep
+		// this one locked until another goroutine has taken another thread.
 		second := make(chan error)
 		go in.live(second)
 		err := <-second
@@ -54,7 +54,7 @@ func (in *Inside) live(ready chan<- error) {
 	err := errors.Join(
 		unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS|unix.CLONE_NEWNET),
 		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
-		// Programs such as systemd-nspawn have directories of their own in /run, and would find the host's there.
+		// Programs such as systemd-nspawn keep state in /run, and would find the host's there.
 		unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"),
 	)
 	ready <- err
@@ -73,14 +73,14 @@ func (in *Inside) Do(f func() error) error {
 	return <-result
 }
 
-// Leave ends the thread and thereby everything that it started: see Start.
+// Leave ends the thread and, with it, every program that Start started.
 func (in *Inside) Leave() {
 	close(in.work)
 	<-in.done
 }
 
-// Start starts a program in the namespaces. The program is killed when the thread or this process ends, however that
-// happens.
+// Start starts a program in the namespaces. The program is killed when the thread or this process ends, for whatever
+// reason.
 func (in *Inside) Start(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -108,9 +108,9 @@ func (in *Inside) IP(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// Bridge creates a bridge with an address, such as 10.77.0.1/24, and brings it and the loopback interface up. Without an
-// Ethernet address of its own, a bridge has the lowest of its ports', which changes when a node reboots; the other nodes would
-// use the old one for another minute.
+// Bridge creates a bridge with an address, such as 10.77.0.1/24, and brings it and the loopback interface up. Without
+// an explicit Ethernet address, a bridge takes the lowest of its ports', which changes when a node reboots; the other
+// nodes would keep using the old one for a minute.
 func (in *Inside) Bridge(ctx context.Context, name, ethernet, address string) error {
 	for _, args := range [][]string{
 		{"link", "set", "lo", "up"},
@@ -137,7 +137,7 @@ func (in *Inside) Dial(network, address string) (conn net.Conn, err error) {
 	return conn, err
 }
 
-// Probe checks whether somebody listens at a TCP address.
+// Probe returns an error if nothing listens at a TCP address.
 func (in *Inside) Probe(address string) error {
 	conn, err := in.Dial("tcp", address)
 	if err != nil {

@@ -20,9 +20,9 @@ const maxFrame = 1<<16 + 256
 // framesInFlight limits how many frames a cable holds in one direction.
 const framesInFlight = 4096
 
-// LengthenCable replaces the node's network cable by one so long that a round trip takes rtt: every frame is delayed
-// by half of that in each direction. Unlike a proxy it does not interfere with TCP between the two ends, with its
-// acknowledgements, Nagle's algorithm and slow start. It lasts until the node reboots or the nodes are closed.
+// LengthenCable replaces the node's network cable by one that is long enough for a round trip to take rtt: every frame
+// is delayed by half of that in each direction. Unlike a proxy, it leaves TCP between the two ends alone:
+// acknowledgements, Nagle's algorithm and slow start. The cable stays until the node reboots or the nodes are closed.
 func (node *Node) LengthenCable(ctx context.Context, rtt time.Duration) error {
 	n := node.nodes
 	// The node's end stays as it is; in its place, one end of another pair is plugged into the bridge, and carry
@@ -55,8 +55,8 @@ func (node *Node) LengthenCable(ctx context.Context, rtt time.Duration) error {
 	return nil
 }
 
-// openInterface opens a raw socket that reads what an interface receives and sends what is written (packet(7)). Each
-// frame has a header (virtio_net_hdr) with the work that the sender left to the hardware: checksums and segmentation.
+// openInterface opens a raw socket (packet(7)) for the frames that an interface receives and sends. Each frame starts
+// with a virtio_net_hdr, which lists the work that the sender left to the hardware: checksums and segmentation.
 func openInterface(name string) (*os.File, error) {
 	card, err := net.InterfaceByName(name)
 	if err != nil {
@@ -79,7 +79,7 @@ func openInterface(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// carry moves frames from one interface to another, delaying each, until an interface is gone.
+// carry moves frames from one interface to another, delaying each by hold, until one of them is gone.
 func carry(from, to *os.File, hold time.Duration) {
 	type frame struct {
 		bytes []byte
@@ -89,7 +89,7 @@ func carry(from, to *os.File, hold time.Duration) {
 	go func() {
 		for f := range way {
 			time.Sleep(time.Until(f.due))
-			to.Write(f.bytes) // a cable loses frames silently; TCP retransmits them
+			to.Write(f.bytes) // ignore errors: a cable loses frames silently, and TCP retransmits them
 		}
 		to.Close()
 	}()
@@ -102,7 +102,7 @@ func carry(from, to *os.File, hold time.Duration) {
 		}
 		select {
 		case way <- frame{append([]byte(nil), buffer[:n]...), time.Now().Add(hold)}:
-		default: // the cable is full: the frame is lost
+		default: // the cable is full: drop the frame
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"hlplay/engine/lab/rootfs"
 )
 
-// needed holds the programs that create nodes, and the Debian packages that have them.
+// needed maps the programs that create nodes to the Debian packages that contain them.
 var needed = map[string]string{
 	"mmdebstrap":     "mmdebstrap",
 	"systemd-nspawn": "systemd-container",
@@ -19,7 +19,7 @@ var needed = map[string]string{
 	"nsenter":        "util-linux",
 }
 
-// Check reports whether nodes can run on this machine; its error says what is missing and how to get it.
+// Check reports whether nodes can run on this machine. Its error says what is missing and how to install it.
 func Check() error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("real nodes need root (systemd-nspawn, namespaces, overlayfs): run the tests as root")

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loopTries limits how often a free loop device is requested: somebody else may take one between the request and its
-// use.
+// loopTries is how often a free loop device is requested: another process may take the device between the request and
+// its use.
 const loopTries = 20
 
-// addDisk adds a block device of the given size in bytes to a node that has not been booted yet. It is in memory, takes up
-// space as it is written, and survives a reboot of the node.
+// addDisk adds a block device of the given size in bytes to a node that has not been booted yet. The device is in
+// memory, allocated as it is written, and survives a reboot of the node.
 func (node *Node) addDisk(size int64) error {
 	loop, err := attachLoop(node.Name, size)
 	if err != nil {
@@ -27,7 +27,7 @@ func (node *Node) addDisk(size int64) error {
 	if err := unix.Fstat(int(loop.Fd()), &stat); err != nil {
 		return fmt.Errorf("disk of node %s: %w", node.Name, err)
 	}
-	// The node has its own device file: a change of its owner or mode does not affect the host's.
+	// The node gets its own device file, so that changing its owner or mode does not affect the host's.
 	device := node.device(loop)
 	return node.nodes.Do(func() error {
 		if err := unix.Mknod(device, unix.S_IFBLK|0o660, int(stat.Rdev)); err != nil {
@@ -37,12 +37,12 @@ func (node *Node) addDisk(size int64) error {
 	})
 }
 
-// device returns the path, in the nodes' mount namespace, of the node's own device file of a disk.
+// device returns the path of the node's own device file of a disk, in the nodes' mount namespace.
 func (node *Node) device(loop *os.File) string { return node.root + "." + filepath.Base(loop.Name()) }
 
-// Disks returns the paths of the node's block devices as the node sees them: /dev/loop3. /sys is the host's, so
-// lsblk(8) shows the host's devices as well. A device is free again when the nodes are gone; one that the kernel
-// created because all others were in use remains.
+// Disks returns the paths of the node's block devices on the node, such as /dev/loop3. As /sys is the host's, lsblk(8)
+// lists the host's devices too. A device is free again when the nodes are gone. If all devices were in use, the kernel
+// created another one, which remains.
 func (node *Node) Disks() []string {
 	var paths []string
 	for _, loop := range node.disks {

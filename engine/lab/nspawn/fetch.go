@@ -28,8 +28,8 @@ func (n *Nodes) Fetch(ctx context.Context, packages ...string) (dir string, err 
 	})
 }
 
-// download makes the host's apt resolve and download packages for the base image in a separate directory, with the image's
-// dpkg status and the sources of its release.
+// download makes the host's apt resolve and download packages for the base image: in a separate directory, with the
+// dpkg status of the image and the sources of its release.
 func (n *Nodes) download(ctx context.Context, dir string, packages []string) error {
 	sources, err := rootfs.Sources(ctx, n.suite)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 // Accounts of a node besides root. All three log in with the nodes' key.
 const (
 	Root   = "root"
-	Admin  = "admin"  // becomes root by sudo without a password
-	Deploy = "deploy" // becomes root by sudo with the password that Nodes.Password returns
+	Admin  = "admin"  // becomes root with sudo, without a password
+	Deploy = "deploy" // becomes root with sudo and the password that Nodes.Password returns
 )
 
 // Password returns the password that sudo asks the account Deploy for.
@@ -33,7 +33,8 @@ func (n *Nodes) makeKey(ctx context.Context) error {
 	return login.MakeKey(ctx, n.key)
 }
 
-// furnish creates the node's root file system: a layer over the base image with the files that identify the machine.
+// furnish creates the node's root file system: a layer over the base image that contains the files specific to the
+// machine.
 func (node *Node) furnish(ctx context.Context, base string) error {
 	public, err := os.ReadFile(node.nodes.key + ".pub")
 	if err != nil {
@@ -43,7 +44,7 @@ func (node *Node) furnish(ctx context.Context, base string) error {
 		"etc/hostname":   node.Name + "\n",
 		"etc/hosts":      "127.0.0.1\tlocalhost\n127.0.1.1\t" + node.Name + "\n",
 		"etc/machine-id": hex16() + "\n",
-		// host0 is systemd-nspawn's name for the container's end of the cable.
+		// host0 is the container's end of the cable, as systemd-nspawn names it.
 		"etc/systemd/network/10-host0.network": "[Match]\nName=host0\n[Network]\nAddress=" + node.Address.String() + "/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
 	}
 	for _, home := range []string{"root", "home/" + Admin, "home/" + Deploy} {
@@ -82,7 +83,7 @@ func (node *Node) furnish(ctx context.Context, base string) error {
 	return nil
 }
 
-// hex16 returns sixteen random bytes in hexadecimal, the form of machine-id(5).
+// hex16 returns sixteen random bytes in hexadecimal, as in machine-id(5).
 func hex16() string {
 	var b [16]byte
 	rand.Read(b[:])

@@ -12,19 +12,19 @@ import (
 	"hlplay/engine/lab/rootfs"
 )
 
-// packages are the packages of a node besides the essential ones: a Debian server with sshd in its default
+// packages lists what a node has besides the essential packages: a Debian server with sshd in its default
 // configuration.
 var packages = []string{
 	"apt", "ca-certificates", "cron", "dbus", "debconf", "init", "iproute2", "kmod", "libpam-systemd",
 	"locales", "openssh-server", "procps", "sudo", "systemd-sysv", "tzdata",
 }
 
-// recipe turns a fresh root file system ($1) into a node's; it runs once an image.
+// recipe turns a fresh root file system ($1) into that of a node. It runs once per image.
 //
 //go:embed recipe.sh
 var recipe string
 
-// image returns the directory of the base image, which it builds unless it is cached.
+// image returns the directory of the base image, building it if it is not cached.
 func image(ctx context.Context, o Options) (string, error) {
 	cache, err := rootfs.CacheDir(o.Cache)
 	if err != nil {

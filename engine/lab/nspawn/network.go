@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bridgeAddress is the Ethernet address of the bridge, from the range for local use.
+// bridgeAddress is the Ethernet address of the bridge, from the locally administered range.
 const bridgeAddress = "02:00:00:00:00:01"
 
 // Listen opens a TCP listener in the nodes' network at Controller's address; port 0 means any.
@@ -24,7 +24,7 @@ func (n *Nodes) Listen(port int) (listener net.Listener, err error) {
 	return listener, err
 }
 
-// plug returns the name of the node's end in the bridge, as systemd-nspawn chooses it.
+// plug returns the name of the node's interface on the bridge, as systemd-nspawn chooses it.
 func (node *Node) plug() string { return "vb-" + node.Name }
 
 // CutLink unplugs the node's network cable.
@@ -41,8 +41,8 @@ func (node *Node) RestoreLink(ctx context.Context) error {
 // name of a node.
 const sharedDir = "SHARED"
 
-// makeDisk mounts a file system in memory for what the nodes write, and returns its path. It is visible only in the
-// nodes' mount namespace.
+// makeDisk mounts an in-memory file system for what the nodes write, and returns its path. Only the nodes' mount
+// namespace sees it.
 func (n *Nodes) makeDisk(shared bool) (string, error) {
 	dir := filepath.Join(n.Dir, "disk")
 	if err := os.Mkdir(dir, 0o700); err != nil {

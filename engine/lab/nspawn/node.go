@@ -30,22 +30,22 @@ type Node struct {
 	root    string // its root file system, visible only in the nodes' mount namespace
 	shared  string // path of the directory that all nodes share, if any
 	disks   []*os.File
-	hostKey string // the public key of its sshd at the start, in the form of an authorized_keys line
+	hostKey string // the public key of its sshd at the start, as in a line of authorized_keys
 
 	mu      sync.Mutex
-	nspawn  *exec.Cmd     // the running one
-	closing bool          // it is not to be started again
+	nspawn  *exec.Cmd     // the running process
+	closing bool          // do not start it again
 	ended   chan struct{} // closed when the node has finally ended
 }
 
 // String returns the node's name.
 func (node *Node) String() string { return node.Name }
 
-// validName leaves room for "vb-" in the fifteen characters of an interface's name.
+// validName leaves room for "vb-" within the fifteen characters of an interface name.
 var validName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$`)
 
-// boot starts systemd-nspawn, and restarts it when the node reboots, in separate cgroups: two systemds in one cgroup
-// would end each other's units.
+// boot starts systemd-nspawn, and starts it again when the node reboots. Each node is in its own cgroup: two systemds
+// in one cgroup would stop each other's units.
 func (node *Node) boot() error {
 	groups, err := node.nodes.reaper.cgroups(node.Name)
 	if err != nil {
@@ -63,7 +63,7 @@ func (node *Node) boot() error {
 		defer close(node.ended)
 		defer log.Close()
 		for {
-			node.nspawn.Wait() // its error is its exit code
+			node.nspawn.Wait() // the exit code says all
 			if node.nspawn.ProcessState.ExitCode() != exitRebooted || node.start(groups, log) != nil {
 				return
 			}
@@ -72,8 +72,8 @@ func (node *Node) boot() error {
 	return nil
 }
 
-// exitRebooted is the exit code with which systemd-nspawn --keep-unit asks to be started again after the container
-// has rebooted (RestartForceExitStatus=133 of systemd-nspawn@.service).
+// exitRebooted is the exit code of systemd-nspawn --keep-unit when the container has rebooted and wants to be started
+// again (RestartForceExitStatus=133 of systemd-nspawn@.service).
 const exitRebooted = 133
 
 func (node *Node) start(groups []string, log *os.File) error {
@@ -93,8 +93,8 @@ func (node *Node) start(groups []string, log *os.File) error {
 		args = append(args, "--bind="+device)
 	}
 	cmd := exec.Command("sh", args...)
-	// With version 1 of cgroups, systemd in a container is not told that the last process of a session is gone, and a
-	// reboot waits 90 seconds for it.
+	// With cgroups v1, systemd in a container is not notified when the last process of a session is gone, and a reboot
+	// waits 90 seconds for it.
 	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
@@ -111,13 +111,13 @@ func (node *Node) start(groups []string, log *os.File) error {
 	return nil
 }
 
-// Dir returns the directory of all nodes, Nodes.Dir; what is put there is removed with them.
+// Dir returns the directory of all nodes, Nodes.Dir. Files in it are removed with the nodes.
 func (node *Node) Dir() string { return node.nodes.Dir }
 
 // console returns the file that the node's console is written to.
 func (node *Node) console() string { return filepath.Join(node.nodes.Dir, node.Name+".console") }
 
-// kill kills the node's process 1, and with it all others of the node, and waits for systemd-nspawn to clean up.
+// kill kills the node's process 1, and so all of its processes, and waits for systemd-nspawn to clean up.
 func (node *Node) kill() error {
 	node.mu.Lock()
 	node.closing = true
@@ -137,7 +137,7 @@ func (node *Node) kill() error {
 		return nil
 	case <-time.After(patience):
 	}
-	cmd.Process.Kill() // an error means that it has just ended
+	cmd.Process.Kill() // an error means that it has just exited
 	<-node.ended
 	return nil
 }
@@ -156,7 +156,7 @@ func (node *Node) leader() (int, error) {
 		if err != nil {
 			continue
 		}
-		// systemd-nspawn has helpers, too; process 1 of a container has that number in the container.
+		// systemd-nspawn has helper processes too; the one we want is process 1 inside the container.
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", child))
 		if err != nil {
 			continue
@@ -170,22 +170,23 @@ func (node *Node) leader() (int, error) {
 	return 0, fmt.Errorf("node %s has no process 1: it is starting or has ended", node.Name)
 }
 
-// Exec runs a program on the node as root and returns its output. It does not use SSH, so it works whatever is wrong
-// with that. If the program fails, the error contains its message.
+// Exec runs a program on the node as root and returns its output. It does not use SSH, so it works even if SSH is
+// broken. If the program fails, the error contains its message.
 func (node *Node) Exec(ctx context.Context, argv ...string) (string, error) {
 	return node.ExecInput(ctx, "", argv...)
 }
 
-// ExecInput is like Exec, for a program with a standard input.
+// ExecInput is like Exec, and passes input to the program's standard input.
 func (node *Node) ExecInput(ctx context.Context, input string, argv ...string) (string, error) {
 	pid, err := node.leader()
 	if err != nil {
 		return "", err
 	}
-	// nsenter stays outside of the node's process namespace (--no-fork), and the shell is what waits for the program.
-	// A nsenter that waits stops together with its program, as when systemd stops all processes of a node before it
-	// shuts down. Nothing would continue it, nor reap the program, which the kernel waits for before the node can end.
-	// The exit keeps the shell from becoming the program, which would then be outside as well.
+	// nsenter stays outside of the node's PID namespace (--no-fork) and leaves the waiting to a shell inside. If
+	// nsenter waited, it would stop together with its program, for example when systemd stops all processes before a
+	// shutdown. Nothing would then continue nsenter or reap the program, and the kernel would not end the node before
+	// that. The trailing exit keeps the shell from replacing itself with the program, which would then be outside as
+	// well.
 	enter := []string{
 		"--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--no-fork", "--",
 		"/usr/bin/env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
@@ -207,12 +208,12 @@ func (node *Node) BootID(ctx context.Context) (string, error) {
 	return strings.TrimSpace(id), err
 }
 
-// WaitBoot returns when the node has booted since the boot with that ID.
+// WaitBoot waits until the node's boot ID differs from before.
 func (node *Node) WaitBoot(ctx context.Context, before string) error {
 	ctx, cancel := context.WithTimeout(ctx, bootLimit)
 	defer cancel()
 	for {
-		// Between two boots there is nobody to ask, which is not an error here.
+		// An error is expected while the node is between two boots.
 		if id, err := node.BootID(ctx); err == nil && id != before {
 			return node.WaitUp(ctx)
 		}
@@ -226,7 +227,7 @@ func (node *Node) WaitBoot(ctx context.Context, before string) error {
 	}
 }
 
-// WaitUp returns when systemd reports that the node has booted and its sshd accepts connections.
+// WaitUp waits until systemd reports that the node has booted and its sshd accepts connections.
 func (node *Node) WaitUp(ctx context.Context) error {
 	for {
 		_, err := node.Exec(ctx, "systemctl", "is-active", "--quiet", "multi-user.target")

@@ -1,15 +1,15 @@
 //go:build linux
 
 // Package nspawn boots real Debian nodes for end-to-end tests: root file systems of Debian 12 with systemd and OpenSSH,
-// in systemd-nspawn containers on a network of their own.
+// in systemd-nspawn containers on a private network.
 //
-// Nothing of it is visible outside, and nothing is left behind however a test ends. Network and mounts belong to
-// namespaces of this process, which the kernel removes with the last process in them, and what the nodes write is in
-// memory. What outlives a process (the containers, their cgroups and a temporary directory) is ended and removed by a
-// small process that waits for the end of this one or, if that is killed as well, by the next Start.
+// Nothing is visible outside, and nothing is left behind, however a test ends. Network and mounts belong to namespaces
+// of this process, which the kernel removes with the last process in them, and the nodes write to memory only. What
+// outlives a process (the containers, their cgroups and a temporary directory) is removed by a small process that waits
+// for this one to end or, if it is killed too, by the next Start.
 //
-// Programs that talk to the nodes must be in their network: Nodes.Start starts programs there, Nodes.Listen opens
-// listeners there. The rest of the test stays where it is.
+// Programs that talk to the nodes must be in their network: Nodes.Start starts programs there, and Nodes.Listen opens
+// listeners there. The rest of the test remains on the host's network.
 //
 // What is not real: the kernel is the host's, so modules are not loaded and settings outside of net.* are read-only;
 // there is no boot loader. Block devices are loop devices without device-mapper.
@@ -39,14 +39,14 @@ type Options struct {
 	// Names are the host names of the nodes; empty means node1, node2, node3. There may be up to 200, each with up to
 	// 12 letters, digits and hyphens, because interfaces are named after them.
 	Names []string
-	// Packages are Debian packages of the nodes besides the usual ones. Each set has its own base image, in which
-	// nothing of these packages is started.
+	// Packages are Debian packages of the nodes besides the usual ones. Each set has its own base image, in which no
+	// service of these packages is started.
 	Packages []string
 	// Disks are the sizes, in bytes, of the block devices of each node: see Node.Disks.
 	Disks []int64
 	// Shared is the absolute path of a directory that all nodes share and that is initially empty. Empty means none.
 	Shared string
-	// Devices are devices of the host that the nodes have, too: "/dev/fuse".
+	// Devices are host devices to share with the nodes, such as "/dev/fuse".
 	Devices []string
 	// Log is called when something takes time: building an image, booting. It may be nil.
 	Log func(format string, args ...any)
@@ -62,12 +62,12 @@ const (
 	bridge     = "nodes"
 )
 
-// bootLimit limits how long nodes may take until their sshd answers, even on a slow machine.
+// bootLimit limits how long a node may take until its sshd answers, even on a slow machine.
 const bootLimit = 5 * time.Minute
 
-// Nodes are booted nodes.
+// Nodes are the booted nodes.
 type Nodes struct {
-	*namespace.Inside // the nodes' network and mounts, in which programs talk to the nodes
+	*namespace.Inside // the network and mounts of the nodes, for programs that talk to them
 
 	// Dir holds the nodes' keys, known_hosts files and console logs; Close removes it.
 	Dir string
@@ -83,9 +83,9 @@ type Nodes struct {
 	closed  sync.Once
 }
 
-// Start boots nodes and returns when the sshd of every node answers. The first time, it builds the base image from
-// the host's own apt sources, which takes about half a minute; after that it takes seconds. Close ends the nodes; so
-// does the end of ctx while Start is running.
+// Start boots the nodes and waits until the sshd of each of them answers. The first call builds the base image from the
+// host's own apt sources, which takes about half a minute; later calls take seconds. Close ends the nodes, and so does
+// the end of ctx while Start is running.
 func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	if err := Check(); err != nil {
 		return nil, err
@@ -163,8 +163,8 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 	return n, nil
 }
 
-// Close ends the nodes at once, as pulling the plug does, and removes everything that was created for them except the
-// base image. It may be called more than once.
+// Close kills the nodes, like pulling the plug, and removes everything that was created for them except the base image.
+// It may be called more than once.
 func (n *Nodes) Close() (err error) {
 	n.closed.Do(func() {
 		for _, node := range n.List {

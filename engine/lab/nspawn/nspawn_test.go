@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestNodes boots nodes, exercises all that tests use of them, and checks that nothing is left behind.
+// TestNodes boots nodes, exercises everything that tests use, and checks that nothing is left behind.
 func TestNodes(t *testing.T) {
 	ctx := t.Context()
 	n, err := Start(ctx, Options{Names: []string{"left", "right"}, Disks: []int64{1 << 20}, Shared: "/srv/shared", Log: t.Logf})
@@ -109,10 +109,10 @@ func inUse(loop string) bool {
 	return exists(filepath.Join("/sys/block", filepath.Base(loop), "loop/backing_file"))
 }
 
-// victim is the environment variable that makes TestKilled the process that is to be killed.
+// victim is the environment variable that tells TestKilled that it runs in the process to be killed.
 const victim = "HLPLAY_NSPAWN_VICTIM"
 
-// TestKilled ends a process that has nodes in ways that give it no chance to clean up.
+// TestKilled ends a process that has nodes in ways that leave it no chance to clean up.
 func TestKilled(t *testing.T) {
 	if os.Getenv(victim) != "" {
 		n, err := Start(t.Context(), Options{Names: []string{"victim"}, Disks: []int64{1 << 20}})
@@ -142,12 +142,12 @@ func TestKilled(t *testing.T) {
 				t.Fatalf("it has not started its nodes: %v", err)
 			}
 			cmd.Process.Signal(signal)
-			cmd.Wait() // it is expected to end by a signal
+			cmd.Wait() // a signal is expected to end it
 			left := []string{dir}
 			for _, h := range hierarchies {
 				left = append(left, filepath.Join(h, filepath.Base(dir)))
 			}
-			// The reaper is at work; the directory is the last thing that it removes.
+			// The reaper is working; it removes the directory last.
 			bounded, cancel := context.WithTimeout(t.Context(), bootLimit)
 			defer cancel()
 			for exists(dir) && bounded.Err() == nil {

@@ -19,9 +19,9 @@ import (
 // prefix is the prefix of the names of temporary directories and cgroups.
 const prefix = "hlplay-nodes-"
 
-// reap waits until the other end of its standard input is closed, then kills the processes in cgroups with the
-// directory's base name, in hierarchies ($2 …), and removes the cgroups and the directory ($1). systemd-nspawn dies
-// with its parent, but its container survives it. As dying takes time, it tries for ten seconds in each hierarchy.
+// reap waits until its standard input is closed. It then kills the processes in the cgroups named like the directory,
+// in the hierarchies ($2 …), and removes the cgroups and the directory ($1). systemd-nspawn dies with its parent, but
+// its container survives. As processes take time to die, the script tries for ten seconds in each hierarchy.
 const reap = `cat >/dev/null
 dir=$1; shift
 for hierarchy; do
@@ -36,7 +36,7 @@ for hierarchy; do
 done
 rm -rf --one-file-system -- "$dir"`
 
-// reaper ends and removes what the kernel does not, when this process has ended.
+// reaper removes what the kernel leaves behind when this process ends.
 type reaper struct {
 	dir  string   // the temporary directory
 	lock *os.File // held while this process is running
@@ -62,7 +62,7 @@ func newReaper() (*reaper, error) {
 		return nil, err
 	}
 	r.cmd = r.command(r.dir)
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C must not end it before its work is done
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C must not end it before it has cleaned up
 	if r.life, err = r.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (r *reaper) command(dir string) *exec.Cmd {
 	return cmd
 }
 
-// lockDir locks a directory to mark it as in use. An error means that it is already locked.
+// lockDir locks a directory to mark it as in use. It fails if the directory is already locked.
 func lockDir(dir string) (*os.File, error) {
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -91,7 +91,7 @@ func lockDir(dir string) (*os.File, error) {
 	return lock, nil
 }
 
-// removeStale removes what was left by runs that were killed together with their reaper.
+// removeStale cleans up after runs that were killed together with their reaper.
 func (r *reaper) removeStale() error {
 	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	if err != nil {
@@ -99,7 +99,7 @@ func (r *reaper) removeStale() error {
 	}
 	for _, dir := range dirs {
 		lock, err := lockDir(dir)
-		if err != nil { // it is in use, or is being removed
+		if err != nil { // in use, or being removed
 			continue
 		}
 		err = r.command(dir).Run()
@@ -111,7 +111,7 @@ func (r *reaper) removeStale() error {
 	return nil
 }
 
-// finish lets the reaper do its work and waits for it.
+// finish lets the reaper clean up and waits for it.
 func (r *reaper) finish() error {
 	r.life.Close()
 	err := r.cmd.Wait()
@@ -122,7 +122,7 @@ func (r *reaper) finish() error {
 	return nil
 }
 
-// cgroups creates a cgroup for a node in every hierarchy.
+// cgroups creates a cgroup for a node in each hierarchy.
 func (r *reaper) cgroups(node string) ([]string, error) {
 	var made []string
 	for _, h := range r.hierarchies {
@@ -130,7 +130,7 @@ func (r *reaper) cgroups(node string) ([]string, error) {
 			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 				return nil, fmt.Errorf("cgroup of node %s: %w", node, err)
 			}
-			// In version 1 a cgroup accepts no process before it has processors and memory.
+			// In cgroups v1, no process can join a cgroup before its cpus and mems are set.
 			for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 				inherit(filepath.Join(filepath.Dir(dir), name), filepath.Join(dir, name))
 			}
@@ -140,8 +140,8 @@ func (r *reaper) cgroups(node string) ([]string, error) {
 	return made, nil
 }
 
-// inherit copies a setting if both cgroups have it and the new one's is empty; if that is refused, entering the
-// cgroup fails with the reason.
+// inherit copies a setting from one cgroup to another if both have it and the new one is empty. Errors are ignored:
+// joining the cgroup fails with the reason.
 func inherit(from, to string) {
 	value, err := os.ReadFile(from)
 	if err != nil || len(strings.TrimSpace(string(value))) == 0 {
@@ -152,7 +152,7 @@ func inherit(from, to string) {
 	}
 }
 
-// cgroupHierarchies returns the mount points of all cgroup hierarchies, with this process's own cgroup in each
+// cgroupHierarchies returns, for each mounted cgroup hierarchy, the directory of this process's own cgroup
 // (cgroups(7)).
 func cgroupHierarchies() ([]string, error) {
 	own, err := os.ReadFile("/proc/self/cgroup")
@@ -199,7 +199,7 @@ func cgroupHierarchies() ([]string, error) {
 	return hierarchies, nil
 }
 
-// named reports whether the options of a mount name all controllers of a hierarchy.
+// named reports whether the mount options name all controllers of a hierarchy.
 func named(options, controllers string) bool {
 	all := "," + options + ","
 	for c := range strings.SplitSeq(controllers, ",") {

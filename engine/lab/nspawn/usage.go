@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// CPU returns the processor time that all processes of the node have used since it was started, from the accounting
-// of its cgroup (cpuacct.usage, or cpu.stat in version 2 of cgroups).
+// CPU returns the processor time that all of the node's processes have used since it was started, as accounted by its
+// cgroup (cpuacct.usage or, in v2, cpu.stat).
 func (node *Node) CPU() (time.Duration, error) {
 	for _, h := range node.nodes.reaper.hierarchies {
 		group := filepath.Join(h, filepath.Base(node.nodes.Dir), node.Name)

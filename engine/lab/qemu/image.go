@@ -16,15 +16,15 @@ import (
 	"hlplay/engine/lab/rootfs"
 )
 
-// packages are the packages of a machine besides the essential ones: a Debian server with its kernel, GRUB, ifupdown2, and
-// tools for disks.
+// packages lists what a machine has besides the essential packages: a Debian server with its kernel, GRUB, ifupdown2
+// and disk tools.
 var packages = []string{
 	"apt", "btrfs-progs", "ca-certificates", "cron", "dbus", "debconf", "e2fsprogs", "ethtool", "grub-pc", "ifupdown2", "init", "initramfs-tools",
 	"iproute2", "iputils-ping", "kmod", "libpam-systemd", "linux-image-cloud-amd64", "lvm2", "mdadm", "openssh-server", "pci.ids", "pciutils", "procps",
 	"systemd-sysv", "tzdata", "udev",
 }
 
-// recipe turns a fresh root file system ($1) into a machine's; it runs once an image.
+// recipe turns a fresh root file system ($1) into that of a machine. It runs once per image.
 //
 //go:embed recipe.sh
 var recipe string
@@ -34,7 +34,7 @@ var recipe string
 //go:embed bootable.sh
 var bootable string
 
-// The system disk: a partition that begins at 1 MiB, as GRUB wants it.
+// The system disk has one partition, which begins at 1 MiB to leave room for GRUB.
 const (
 	systemBytes    = 3 << 30
 	partitionStart = 1 << 20
@@ -43,7 +43,7 @@ const (
 // installLimit limits the boot that installs the boot loader.
 const installLimit = 20 * time.Minute
 
-// image returns the path of a disk image that boots by itself, which it builds unless it is cached.
+// image returns the path of a bootable disk image, building it if it is not cached.
 func image(ctx context.Context, o Options) (string, error) {
 	cache, err := rootfs.CacheDir("")
 	if err != nil {
@@ -69,7 +69,7 @@ func image(ctx context.Context, o Options) (string, error) {
 	})
 }
 
-// makeBootable turns a root file system into a disk image, and boots it once with QEMU's own loader to install GRUB there.
+// makeBootable turns a root file system into a disk image and boots it once, with QEMU's own loader, to install GRUB.
 func makeBootable(ctx context.Context, path, root string) error {
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
@@ -114,18 +114,18 @@ func makeBootable(ctx context.Context, path, root string) error {
 	return nil
 }
 
-// installed is what bootable.sh prints when it is done.
+// installed is printed by bootable.sh when it is done.
 const installed = "hlplay: the boot loader is installed"
 
 // memory of a machine in MiB.
 const memory = "1024"
 
-// emulation returns QEMU's arguments for a processor and memory, and for nothing that is not asked for.
+// emulation returns the QEMU arguments for a processor and memory, with no default devices.
 func emulation() []string {
 	return []string{"-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", memory}
 }
 
-// only returns the one path that a pattern matches.
+// only returns the single path that matches a pattern.
 func only(pattern string) (string, error) {
 	paths, err := filepath.Glob(pattern)
 	if err == nil && len(paths) != 1 {
@@ -137,7 +137,7 @@ func only(pattern string) (string, error) {
 	return paths[0], nil
 }
 
-// command runs a program; its error has what that said.
+// command runs a program. The error contains the program's output.
 func command(ctx context.Context, stdin, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)

@@ -29,7 +29,7 @@ type Machine struct {
 
 	all     *Machines
 	number  int
-	hostKey string // the public key of its sshd, in the form of an authorized_keys line
+	hostKey string // the public key of its sshd, as in a line of authorized_keys
 	qemu    *exec.Cmd
 	ended   chan struct{}
 }
@@ -37,7 +37,7 @@ type Machine struct {
 // String returns the machine's name.
 func (m *Machine) String() string { return m.Name }
 
-// path returns the path of a file of the machine's.
+// path returns the path of one of the machine's files.
 func (m *Machine) path(suffix string) string { return filepath.Join(m.all.Dir, m.Name+"."+suffix) }
 
 // start starts QEMU.
@@ -55,13 +55,13 @@ func (m *Machine) start(ctx context.Context, base string, o Options) error {
 		}
 	}
 	args := emulation()
-	if len(o.PCI) > 0 { // it has only what comes after it
+	if len(o.PCI) > 0 { // must come first: only devices after the IOMMU are behind it
 		args = append(args, "-device", "intel-iommu,intremap=on")
 	}
 	args = append(args,
 		"-serial", "file:"+m.path("console"), "-monitor", "unix:"+m.path("monitor")+",server=on,wait=off",
 		"-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
-		// What is written to the system disk is in a temporary file, which goes with the process.
+		// Writes to the system disk go to a temporary file, which disappears with the process.
 		"-drive", "file="+base+",format=raw,if=none,id=system,snapshot=on,cache=unsafe", "-device", "virtio-blk-pci,drive=system,bootindex=0",
 		"-drive", "file="+m.path("identity")+",format=raw,if=none,id=identity,readonly=on", "-device", "virtio-blk-pci,drive=identity,serial=identity",
 		"-netdev", "tap,id=test,ifname="+tap+",script=no,downscript=no", "-device", "virtio-net-pci,netdev=test,mac="+m.mac(0),
@@ -81,7 +81,7 @@ func (m *Machine) start(ctx context.Context, base string, o Options) error {
 			"-netdev", "dgram,id="+id+"-wire,local.type=unix,local.path="+end(here)+",remote.type=unix,remote.path="+end(there),
 			"-device", "virtio-net-pci,id="+id+",netdev="+id+"-wire,mac="+m.mac(i+1))
 	}
-	if len(o.Disks) > 0 { // a bus that disks can be taken out of
+	if len(o.Disks) > 0 { // a bus that supports hot-unplugging
 		args = append(args, "-device", "virtio-scsi-pci")
 	}
 	for i, disk := range o.Disks {
@@ -97,7 +97,7 @@ func (m *Machine) start(ctx context.Context, base string, o Options) error {
 	}
 	m.qemu = exec.Command("qemu-system-x86_64", args...)
 	m.qemu.Env = append(os.Environ(), "TMPDIR="+m.all.Dir)
-	m.qemu.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is handled by the test
+	m.qemu.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the test handles Ctrl-C
 	said, err := os.Create(m.path("qemu"))
 	if err != nil {
 		return err
@@ -110,14 +110,14 @@ func (m *Machine) start(ctx context.Context, base string, o Options) error {
 	m.ended = make(chan struct{})
 	go func() {
 		defer close(m.ended)
-		m.qemu.Wait() // its error is its exit code
+		m.qemu.Wait() // the exit code says all
 	}()
 	return nil
 }
 
 func cableID(i int) string { return fmt.Sprintf("cable%d", i) }
 
-// mac returns the Ethernet address of one of its interfaces, from QEMU's range.
+// mac returns the Ethernet address of the machine's interface i, from QEMU's range.
 func (m *Machine) mac(i int) string { return fmt.Sprintf("52:54:00:00:%02x:%02x", m.number, i) }
 
 func makeBlank(path string, size int64) error {
@@ -129,7 +129,7 @@ func makeBlank(path string, size int64) error {
 	return f.Truncate(size)
 }
 
-// identify writes the archive that makes the machine out of the image: see recipe.sh.
+// identify writes the tar archive that sets this machine apart from its image: see recipe.sh.
 func (m *Machine) identify(ctx context.Context) error {
 	key := m.path("host-key")
 	if err := login.MakeKey(ctx, key); err != nil {
@@ -174,21 +174,21 @@ func (m *Machine) identify(ctx context.Context) error {
 	if err := archive.Close(); err != nil {
 		return err
 	}
-	b.Write(make([]byte, 1<<20-b.Len()%(1<<20))) // a whole MiB
+	b.Write(make([]byte, 1<<20-b.Len()%(1<<20))) // pad to a whole MiB
 	return os.WriteFile(m.path("identity"), b.Bytes(), 0o600)
 }
 
-// kill ends it at once, and waits until it has ended.
+// kill kills the machine and waits until it has ended.
 func (m *Machine) kill() {
 	if m.ended == nil {
 		return
 	}
-	m.qemu.Process.Kill() // an error means that it has just ended
+	m.qemu.Process.Kill() // an error means that it has just exited
 	<-m.ended
 }
 
-// Exec runs a program as root and returns its standard output, over OpenSSH and not over hlplay's own connection. If the program
-// fails, the error has its message.
+// Exec runs a program as root and returns its standard output. It uses OpenSSH, not hlplay's own connection. If the
+// program fails, the error contains its message.
 func (m *Machine) Exec(ctx context.Context, argv ...string) (string, error) {
 	words := make([]string, len(argv))
 	for i, arg := range argv {
@@ -215,7 +215,7 @@ func (m *Machine) BootID(ctx context.Context) (string, error) {
 	return strings.TrimSpace(id), err
 }
 
-// Reboot reboots the machine, and returns when it has booted again.
+// Reboot reboots the machine and waits until it has booted again.
 func (m *Machine) Reboot(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bootLimit)
 	defer cancel()
@@ -223,7 +223,7 @@ func (m *Machine) Reboot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, _ = m.Exec(ctx, "systemctl", "reboot") // the connection may break before it has answered
+	_, _ = m.Exec(ctx, "systemctl", "reboot") // the connection may break before the command returns
 	for {
 		if after, err := m.BootID(ctx); err == nil && after != before {
 			return m.WaitUp(ctx)
@@ -238,7 +238,7 @@ func (m *Machine) Reboot(ctx context.Context) error {
 	}
 }
 
-// WaitUp returns when systemd reports that the machine has booted and its sshd accepts logins.
+// WaitUp waits until systemd reports that the machine has booted and its sshd accepts logins.
 func (m *Machine) WaitUp(ctx context.Context) error {
 	for {
 		_, err := m.Exec(ctx, "systemctl", "is-active", "--quiet", "multi-user.target")
@@ -268,12 +268,12 @@ func (m *Machine) said() string {
 	return all.String()
 }
 
-// Remove removes one of the Options' disks while the machine is running.
+// Remove unplugs one of the Options' disks while the machine is running.
 func (m *Machine) Remove(disk int) error {
 	return m.monitor(fmt.Sprintf("device_del disk%d-device", disk))
 }
 
-// monitor makes QEMU's monitor run a command that prints nothing on success.
+// monitor runs a command in QEMU's monitor. The command must print nothing on success.
 func (m *Machine) monitor(command string) error {
 	conn, err := m.all.Dial("unix", m.path("monitor"))
 	if err != nil {

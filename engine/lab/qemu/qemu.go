@@ -1,12 +1,12 @@
 //go:build linux
 
-// Package qemu boots Debian machines with a kernel and a boot loader of their own, for what containers do not have: md,
-// device-mapper, bonding, VLANs, loadable modules, kernel command lines and reboots. QEMU emulates them without KVM, about ten
-// times slower than the host: tests that need no kernel of their own use package nspawn.
+// Package qemu boots Debian machines with their own kernel and boot loader, for what containers lack: md,
+// device-mapper, bonding, VLANs, loadable modules, kernel command lines and reboots. QEMU emulates them without KVM,
+// about ten times slower than the host: tests that do not need a kernel should use package nspawn.
 //
-// As there, nothing is visible outside: the machines are killed with the thread that started them, and their network is in a
-// namespace. What they write to their system disk is in an unnamed file. A test that is killed leaves a temporary directory with
-// keys and blank disks behind.
+// As with nspawn, nothing is visible outside: the machines are killed with the thread that started them, and their
+// network is in a namespace. Writes to their system disks go to an unnamed file. A test that is killed leaves a
+// temporary directory with keys and blank disks behind.
 package qemu
 
 import (
@@ -29,10 +29,11 @@ type Options struct {
 	Names []string
 	// Disks are the blank disks of each machine.
 	Disks []Disk
-	// Cables are cables between two machines, with an interface at each end: eth1, eth2, … in the order in which a machine's
-	// name occurs here. eth0 leads to the test.
+	// Cables are cables between two machines. Each adds an interface at both ends, named eth1, eth2, … in the order in
+	// which the machine occurs here. eth0 leads to the test.
 	Cables []Cable
-	// PCI are further PCI devices of each machine, as QEMU names them: "qemu-xhci". With any, the machines have an Intel IOMMU.
+	// PCI are additional PCI devices of each machine, as QEMU names them: "qemu-xhci". If there are any, the machines
+	// also get an Intel IOMMU.
 	PCI []string
 	// Log is called when something takes time: building an image, booting. It may be nil.
 	Log func(format string, args ...any)
@@ -40,7 +41,7 @@ type Options struct {
 
 // Disk is a blank disk.
 type Disk struct {
-	// Serial is found again in /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_SERIAL; it has at most 20 letters and digits.
+	// Serial appears in /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_SERIAL. It has at most 20 letters and digits.
 	Serial string
 	Bytes  int64
 }
@@ -56,12 +57,12 @@ const (
 	bridge     = "machines"
 )
 
-// bootLimit limits how long machines may take until their sshd answers, even on a busy machine.
+// bootLimit limits how long a machine may take until its sshd answers, even on a busy host.
 const bootLimit = 20 * time.Minute
 
-// Machines are booted machines.
+// Machines are the booted machines.
 type Machines struct {
-	*namespace.Inside // their network, in which programs talk to them
+	*namespace.Inside // the machines' network, for programs that talk to them
 
 	// Dir holds keys, known_hosts files, disks and console logs; Close removes it.
 	Dir  string
@@ -71,7 +72,7 @@ type Machines struct {
 	cables []Cable
 }
 
-// needed holds the programs that this package runs, and the Debian packages that have them.
+// needed maps the programs that this package runs to the Debian packages that contain them.
 var needed = map[string]string{
 	"mmdebstrap":         "mmdebstrap",
 	"qemu-system-x86_64": "qemu-system-x86",
@@ -82,7 +83,7 @@ var needed = map[string]string{
 	"ssh":                "openssh-client",
 }
 
-// Check reports whether machines can run here; its error says what is missing and how to get it.
+// Check reports whether machines can run here. Its error says what is missing and how to install it.
 func Check() error {
 	if os.Geteuid() != 0 {
 		return errors.New("machines need root (namespaces, tap devices, mmdebstrap): run the tests as root")
@@ -96,8 +97,9 @@ func Check() error {
 	return nil
 }
 
-// Start boots machines and returns when each has booted and its sshd answers. The first time, it builds the base image from
-// the host's own apt sources, which takes some minutes. Close ends the machines; so does the end of ctx while Start is running.
+// Start boots the machines and waits until each has booted and its sshd answers. The first call builds the base image
+// from the host's own apt sources, which takes some minutes. Close ends the machines, and so does the end of ctx while
+// Start is running.
 func Start(ctx context.Context, o Options) (_ *Machines, err error) {
 	if err := Check(); err != nil {
 		return nil, err
@@ -152,8 +154,8 @@ func Start(ctx context.Context, o Options) (_ *Machines, err error) {
 	return ms, nil
 }
 
-// Close ends the machines at once, as pulling the plug does, and removes everything that was made for them except the base
-// image. It is called once.
+// Close kills the machines, like pulling the plug, and removes everything that was made for them except the base image.
+// It must be called once only.
 func (ms *Machines) Close() error {
 	for _, m := range ms.List {
 		m.kill()
@@ -174,10 +176,10 @@ func (ms *Machines) Machine(name string) *Machine {
 	return nil
 }
 
-// Cut unplugs one of the Options' cables: neither end has a carrier any more. Plug plugs it in again.
+// Cut unplugs one of the Options' cables: both ends lose their carrier. Plug plugs it in again.
 func (ms *Machines) Cut(cable int) error { return ms.setLink(cable, "off") }
 
-// Plug plugs in what Cut has unplugged.
+// Plug plugs in a cable that Cut has unplugged.
 func (ms *Machines) Plug(cable int) error { return ms.setLink(cable, "on") }
 
 func (ms *Machines) setLink(cable int, state string) error {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Two machines boot with GRUB, have a kernel and disks of their own, talk over a cable that can be cut, and reboot.
+// Two machines boot with GRUB, have their own kernel and disks, talk over a cable that can be cut, and reboot.
 func TestMachines(t *testing.T) {
 	ms, err := Start(t.Context(), Options{
 		Names: []string{"m1", "m2"}, Cables: []Cable{{"m1", "m2"}}, Disks: []Disk{{Serial: "DISKA", Bytes: 64 << 20}}, Log: t.Logf,

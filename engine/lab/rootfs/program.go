@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Missing returns an error if this machine lacks any of the programs, which are given with the Debian packages that have them.
-// The error says what is missing and how to get it.
+// Missing returns an error if this machine lacks any of the programs, which are given with the Debian packages that
+// contain them. The error says what is missing and how to install it.
 func Missing(programs map[string]string) error {
 	var names, packages []string
 	for _, name := range slices.Sorted(maps.Keys(programs)) {

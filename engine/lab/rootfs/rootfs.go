@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package rootfs builds root file systems of Debian with mmdebstrap, from the host's own apt sources, and caches what is
+// Package rootfs builds Debian root file systems with mmdebstrap, from the host's own apt sources, and caches what is
 // made from them.
 package rootfs
 
@@ -25,11 +25,11 @@ import (
 // Suite is the Debian release of the root file systems, if nothing else is asked for.
 const Suite = "bookworm"
 
-// BuildLimit limits how long it may take to build a root file system, with hundreds of packages to download and unpack.
+// BuildLimit limits the time to build a root file system, with hundreds of packages to download and unpack.
 const BuildLimit = 30 * time.Minute
 
-// CacheDir returns the directory for what takes long to build: dir or, if that is empty, $HLPLAY_E2E_CACHE or, if that is
-// unset, hlplay in the user's cache directory.
+// CacheDir returns the cache directory: dir or, if that is empty, $HLPLAY_E2E_CACHE or, if that is unset, hlplay in the
+// user's cache directory.
 func CacheDir(dir string) (string, error) {
 	if dir == "" {
 		dir = os.Getenv("HLPLAY_E2E_CACHE")
@@ -44,9 +44,9 @@ func CacheDir(dir string) (string, error) {
 	return filepath.Abs(dir)
 }
 
-// Cached returns the path, in a directory, of what make has written to the path that it is given: a file or a directory.
-// The path begins with name and contains a hash of the recipe, so that another recipe makes another one. A second process
-// waits for what the first one makes.
+// Cached returns the path of a cached file or directory below dir. If there is none, make creates it at the path that
+// it is given. The path begins with name and contains a hash of the recipe, so that a changed recipe is built again.
+// Processes that want the same path wait for the first one to make it.
 func Cached(dir, name string, recipe []string, make func(path string) error) (string, error) {
 	sum := sha256.Sum256([]byte(strings.Join(recipe, "\n")))
 	path := filepath.Join(dir, name+"-"+hex.EncodeToString(sum[:6]))
@@ -65,7 +65,7 @@ func Cached(dir, name string, recipe []string, make func(path string) error) (st
 		return path, err
 	}
 	partial := path + ".partial"
-	if err := os.RemoveAll(partial); err != nil { // left by a process that was killed
+	if err := os.RemoveAll(partial); err != nil { // a process that was killed may have left it
 		return "", fmt.Errorf("remains of an earlier build: %w", err)
 	}
 	if err := make(partial); err != nil {

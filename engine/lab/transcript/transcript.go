@@ -8,19 +8,19 @@ import (
 
 // Transcript is the recording of one command.
 type Transcript struct {
-	// Node is the host that it ran on, and Stdin its input, where the recording names them.
+	// Node is the host that the command ran on, and Stdin its input, if the recording says so.
 	Node, Stdin string
 	// Command is its command line.
 	Command        string
 	Stdout, Stderr string
-	// Exit is its exit code, or TIMEOUT. Code is the number, 0 if there is none.
+	// Exit is its exit code, or TIMEOUT. Code is the exit code as a number, or 0 after a timeout.
 	Exit string
 	Code int
 }
 
-// Parse reads a recording: comments, the command behind "$ ", its two streams, and "exit=CODE". There are two forms.
-// In one the streams follow the lines [stdout] and [stderr], and the first comment names the node and the standard input.
-// In the other each stream follows a line "--- NAME (N bytes…)" and is exactly N bytes long.
+// Parse parses a recording: comments, the command after "$ ", its two streams, and "exit=CODE". There are two formats.
+// In one, the streams follow the lines [stdout] and [stderr], and the first comment names the node and the standard
+// input. In the other, each stream follows a line "--- NAME (N bytes…)" and is exactly N bytes long.
 func Parse(text string) (Transcript, error) {
 	var t Transcript
 	rest := text
@@ -62,7 +62,7 @@ func Parse(text string) (Transcript, error) {
 	return t, nil
 }
 
-// counted reads the stream of a name, whose first line says how long it is.
+// counted reads the stream with the given name, whose first line states its length.
 func counted(text, name string) (stream, rest string, err error) {
 	head, after, _ := strings.Cut(text, "\n")
 	var n int
