@@ -11,13 +11,13 @@ import (
 type request struct {
 	name      string
 	links     map[int]string
-	fallback  string // its own address, used if no links are given
+	fallback  string // its own address, for use without links
 	id, votes int    // an ID of 0 means the lowest free one
 	force     bool
 }
 
-// addNode adds a node to the cluster's configuration on the member that received the request. The log is what the
-// member prints.
+// addNode adds a node to the cluster's configuration, on the member that received the request. log is what the member
+// prints.
 func (w *World) addNode(c *Command, member Node, r request) (log string, err error) {
 	deadline := c.slept + 10*time.Second
 	for {
@@ -115,7 +115,7 @@ func (v *view) enter(member string, r request) (log string, err error) {
 	return log, nil
 }
 
-// pvecmAddnode implements the member's part of a join over SSH.
+// pvecmAddnode implements a member's part of a join over SSH.
 func pvecmAddnode(c *Command, a arguments) int {
 	links, _ := linkOptions(a)
 	_, err := c.World.addNode(c, c.Node, request{name: a.get("node"), links: links, fallback: a.get("new_node_ip"),

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// view returns an endpoint that shows what fn returns for the current state.
+// answer returns an endpoint that returns the result of fn for the current state.
 func (c *Command) answer(fn func(v *view, db *Database) (any, error)) (value any, err error) {
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())
@@ -169,14 +169,14 @@ func apiJoin(c *Command, v *view, db *Database, _ []string, _ arguments) (any, e
 	return map[string]any{"nodelist": nodes, "preferred_node": c.Node.Name(), "totem": totem(conf), "config_digest": digest(db.Text(corosyncFile))}, nil
 }
 
-// What the machines of a lab report about themselves.
+// What the lab's machines report about themselves.
 const (
 	labCPUs   = 2
 	labMemory = 25276502016
 	labDisk   = localTotal * 1024
 )
 
-// clusterNodes returns the names of the nodes that a node knows.
+// clusterNodes returns the names of all nodes that a node knows.
 func clusterNodes(db *Database, self string) []string {
 	conf := db.corosync()
 	if conf == nil {

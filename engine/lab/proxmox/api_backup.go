@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Backup jobs of the cluster are stored and shown, but never run.
+// The cluster's backup jobs are stored and listed, but never run.
 
 const jobsFile = "jobs.cfg"
 
@@ -76,7 +76,7 @@ func jobValue(job Section) map[string]any {
 	return value
 }
 
-// calendarEvent is the form of a schedule: a word, or weekdays, date and time.
+// calendarEvent matches a schedule: a word, or weekdays, date and time.
 var calendarEvent = sync.OnceValue(func() *regexp.Regexp {
 	list := func(element string) string { return element + `(?:,` + element + `)*` }
 	values := func(number string) string {
@@ -90,8 +90,8 @@ var calendarEvent = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?i:minutely|hourly|daily|weekly|monthly|quarterly|semi-?annually|yearly|annually|` + days + `(?: ` + date + `)?(?: ` + clock + `)?|` + date + `(?: ` + clock + `)?|` + clock + `)$`)
 })
 
-// checkSchedule refuses a schedule that is no calendar event. What Proxmox VE says of the place where its parser stopped is not
-// recorded.
+// checkSchedule returns an error for a schedule that is not a calendar event. Where Proxmox VE's parser says that it
+// stopped is not recorded.
 func checkSchedule(usage string, a arguments) error {
 	if text := a.get("schedule"); a.has("schedule") && !calendarEvent().MatchString(text) {
 		return unverified(usage, fmt.Sprintf("schedule: invalid format - invalid calendar event '%s' - unable to parse calendar event", text))
@@ -99,7 +99,7 @@ func checkSchedule(usage string, a arguments) error {
 	return nil
 }
 
-// jobKeys returns the properties of a job that a call sets, with booleans in their stored form.
+// jobKeys returns the properties of a job that a call sets, with booleans as they are stored.
 func jobKeys(a arguments, keys map[string]string) {
 	for key, value := range a.values {
 		switch key {
@@ -170,7 +170,7 @@ func jobSet(_ *Command, v *view, db *Database, parts []string, a arguments) erro
 	return nil
 }
 
-// notBackedUp returns the guests that no enabled job covers.
+// notBackedUp returns the guests that are not part of any enabled job.
 func notBackedUp(_ *Command, _ *view, db *Database, _ []string, _ arguments) (any, error) {
 	named := func(id string) bool {
 		return slices.ContainsFunc(db.jobs(), func(job Section) bool {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// monitored returns an endpoint that needs an answer of the monitors.
+// monitored returns an endpoint that has to query the monitors.
 func monitored(path string, fn func(c *Command, v *view, ceph *Ceph) any) endpoint {
 	return endpoint{verb: "get", path: path, run: func(c *Command, _ []string, _ arguments) (value any, err error) {
 		if err := c.ready(); err != nil {
@@ -78,7 +78,7 @@ func apiCephStatus(_ *Command, v *view, ceph *Ceph) any {
 	return value
 }
 
-// daemonEntry returns what the API shows of any daemon; only its own node knows the directory and the unit.
+// daemonEntry returns what the API shows of every daemon. Only the daemon's own node knows the directory and the unit.
 func (v *view) daemonEntry(ceph *Ceph, name, host, address, state string) map[string]any {
 	return map[string]any{"name": name, "host": host, "addr": address, "state": state, "service": true, "direxists": true,
 		"ceph_version": versionLine(ceph.Version), "ceph_version_short": ceph.Version}

@@ -49,7 +49,7 @@ func mappingEndpoints() []endpoint {
 	return all
 }
 
-// change returns an endpoint that changes the cluster's files, which takes a quorum, and has no result.
+// change returns an endpoint that changes the cluster's files. It needs a quorum and returns no result.
 func change(verb, path string, fn func(c *Command, v *view, db *Database, parts []string, a arguments) error) endpoint {
 	return endpoint{verb: verb, path: path, silent: true, run: func(c *Command, parts []string, a arguments) (any, error) {
 		c.changed = true
@@ -62,7 +62,7 @@ func change(verb, path string, fn func(c *Command, v *view, db *Database, parts 
 	}}
 }
 
-// unverified returns the error for a call with invalid parameters: the problem of each, then the usage.
+// unverified returns the error for a call with invalid parameters: each problem, then the usage.
 func unverified(usage string, problems ...string) error {
 	return failed(exitENOENT, "400 Parameter verification failed.\n%s\n\npvesh %s [OPTIONS] [FORMAT_OPTIONS]", strings.Join(problems, "\n"), usage)
 }
@@ -160,7 +160,7 @@ func (k mappingKind) set(_ *Command, v *view, db *Database, parts []string, a ar
 	return nil
 }
 
-// apply sets the properties of a mapping that a call gives; maps are replaced as a whole.
+// apply sets the properties of a mapping that a call gives. maps are replaced as a whole.
 func (k mappingKind) apply(s Section, a arguments) {
 	for _, key := range []string{"map", "description", "mdev", "live-migration-capable"} {
 		switch {
@@ -178,7 +178,7 @@ func (k mappingKind) apply(s Section, a arguments) {
 	}
 }
 
-// verify returns what is wrong with the maps of a call.
+// verify returns the problems with the maps in a call.
 func (k mappingKind) verify(a arguments) []string {
 	var problems []string
 	if !a.has("map") {

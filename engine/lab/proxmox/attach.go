@@ -29,7 +29,7 @@ func (w *World) Attach(m *machine.Machine, opts Options) {
 	n := &machineNode{m: m, w: w, fs: m.FS()}
 	m.SetValue(nodeKey{}, n)
 	w.Add(n, opts)
-	if len(opts.Guests) > 0 { // they are in a database left by an earlier installation
+	if len(opts.Guests) > 0 { // they belong to the database of an earlier installation
 		if err := keepDatabase(n.fs); err != nil {
 			panic(err) // a new machine has room for a file
 		}
@@ -38,7 +38,7 @@ func (w *World) Attach(m *machine.Machine, opts Options) {
 	m.Serve(WebPort, func() bool { return m.Units().Active("pveproxy.service") })
 }
 
-// keepDatabase creates the file in which pmxcfs stores /etc/pve. The World holds the content.
+// keepDatabase creates the file in which pmxcfs stores /etc/pve. The content itself is in the World.
 func keepDatabase(fs afero.Fs) error {
 	const dir = "/var/lib/pve-cluster"
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
@@ -53,7 +53,7 @@ func attached(m *machine.Machine) (*machineNode, bool) {
 	return n, ok
 }
 
-// machineProgram makes a simulated program available to a machine.
+// machineProgram makes a simulated program available on machines.
 func (w *World) machineProgram(name string, p Program) machine.Program {
 	return func(ctx context.Context, call *machine.Call) int {
 		n, ok := attached(call.Machine)
@@ -61,7 +61,7 @@ func (w *World) machineProgram(name string, p Program) machine.Program {
 			return call.Errorf("this machine is not part of the lab")
 		}
 		as := *n
-		as.fs = call.FS() // changes are recorded under the program's name
+		as.fs = call.FS() // record changes under the program's name
 		c := &Command{World: w, Node: &as, Argv: append([]string{name}, call.Argv[1:]...), Dir: call.Dir, User: call.User, Stdin: call.Stdin, Stdout: call.Stdout, Stderr: call.Stderr,
 			Exec: call.Run, Spend: call.Spend, ctx: ctx}
 		code := p(c)
@@ -153,7 +153,7 @@ func (n *machineNode) StartUnit(unit string) error {
 
 type definedKey struct{ unit string }
 
-// defined marks the instances that have our hooks; a unit that comes from a unit file alone has none.
+// defined reports whether a unit has our hooks. A unit that is defined by a unit file alone has none.
 func (n *machineNode) defined(unit string) bool {
 	if n.m.Value(definedKey{unit}) != nil {
 		return true
@@ -173,7 +173,7 @@ func (n *machineNode) EnableUnit(unit string, on bool) {
 	if on {
 		set = n.m.Units().Enable
 	}
-	_ = set(unit) // it has been added above
+	_ = set(unit) // it was added above
 	kind, _, instance := strings.Cut(unit, "@")
 	if !instance || kind == "ceph-osd" {
 		return
@@ -186,7 +186,7 @@ func (n *machineNode) EnableUnit(unit string, on bool) {
 	}
 }
 
-// machineUnit returns a systemd unit whose starts and stops are reported to this lab.
+// machineUnit returns a systemd unit that reports its starts and stops to the World.
 func (w *World) machineUnit(name string, enabled, active bool) machine.Unit {
 	return machine.Unit{Name: name, Enabled: enabled, Active: active,
 		Start: func(m *machine.Machine) error {
@@ -223,11 +223,11 @@ func (n *machineNode) Disks() []Disk {
 	return disks
 }
 
-// linuxLVM is the type of a partition that LVM has.
+// linuxLVM is the GPT partition type of a partition used by LVM.
 const linuxLVM = "e6d6d379-f507-44c2-a23c-238f2a3df928"
 
 func (n *machineNode) SetDiskUse(disk, use string, volumes ...string) {
-	_ = n.m.ChangeDisk("/dev/"+disk, func(d *machine.Disk) { // the callers have found it among Disks
+	_ = n.m.ChangeDisk("/dev/"+disk, func(d *machine.Disk) { // the callers have found it in Disks
 		d.Use = use
 		if use == "LVM2_member" && d.PartUUID != "" {
 			d.PartType = linuxLVM // change_parttype(…, '8E00') of PVE::API2::Ceph::OSD

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The autoscaler checks the pools once a minute and changes PG numbers that are off by a factor of three or more. As
+// The autoscaler checks the pools once a minute and changes PG numbers that are wrong by a factor of three or more. As
 // the pools have no data, only a minimum, a target ratio or the flag bulk determine the right number.
 const (
 	scaleEvery     = time.Minute
@@ -40,8 +40,8 @@ func (v *view) autoscale(c *Ceph) {
 	}
 }
 
-// overlapping returns the rules of pools whose OSDs another rule, with another root, also chooses: where one rule
-// takes all OSDs and another one those of a class. The autoscaler ignores such pools without a message.
+// overlapping returns the rules that choose some OSDs under one root that another rule chooses under another, as when
+// one rule takes all OSDs and another those of a class. The autoscaler silently ignores pools with such rules.
 func (c *Ceph) overlapping() map[int]bool {
 	classes := map[string]bool{}
 	for _, p := range c.Pools {

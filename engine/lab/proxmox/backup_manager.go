@@ -22,8 +22,9 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// There is no recording of proxmox-backup-manager. What it does, prints and writes follows the source of Proxmox Backup Server 3.2.4
-// (commit 4940514b: src/bin/proxmox_backup_manager, src/api2/config, src/api2/access, pbs-config) and its documentation.
+// There are no recordings of proxmox-backup-manager. Its behaviour and output follow the source of Proxmox Backup
+// Server 3.2.4 (commit 4940514b: src/bin/proxmox_backup_manager, src/api2/config, src/api2/access, pbs-config) and its
+// documentation.
 
 // The files of Proxmox Backup Server. They belong to backupID, Debian's user and group "backup".
 const (
@@ -36,7 +37,7 @@ const (
 	backupShadow     = backupDir + "token.shadow"
 	backupCert       = backupDir + "proxy.pem"
 	backupID         = 34
-	chunkDirectories = 4 // of the 65,536 that a real one has
+	chunkDirectories = 4 // a real one has 65,536
 )
 
 // backupSetup does what the services do when they are first started.
@@ -66,7 +67,7 @@ func backupSetup(m *machine.Machine) error {
 type backupCall struct {
 	*machine.Call
 	fs afero.Fs
-	// args are the arguments that are not options and follow the words of the command.
+	// args are the operands after the words of the command.
 	args    []string
 	options map[string][]string
 }
@@ -83,7 +84,7 @@ func (c *backupCall) option(name string) string {
 	return ""
 }
 
-// backupOptions are the options of each command that is simulated, and the arguments before them.
+// backupOptions are the simulated commands with their operands and options.
 var backupOptions = map[string]struct {
 	args, options []string
 	run           func(c *backupCall) int
@@ -158,7 +159,7 @@ func (c *backupCall) sections(file string) []Section {
 	return ParseSections(string(text))
 }
 
-// save writes a file as the server does: sections in their order, the properties by name.
+// save writes a file as the server does: sections in order, properties sorted by name.
 func (c *backupCall) save(file string, all []Section) int {
 	var b strings.Builder
 	for i, s := range all {
@@ -183,7 +184,7 @@ func (c *backupCall) write(file, text string) int {
 	return 0
 }
 
-// set sets the options given as properties of a section, and deletes those that --delete names.
+// set stores the options as properties of a section, and deletes the properties that --delete names.
 func (c *backupCall) set(keys map[string]string) {
 	for name := range c.options {
 		if name != "delete" {
@@ -235,7 +236,7 @@ func remove(file, kind string) func(c *backupCall) int {
 	}
 }
 
-// createStore asks the daemon, which makes the directories.
+// createStore creates a datastore through the daemon, which makes the directories.
 func (c *backupCall) createStore() int {
 	if !c.Machine.Units().Active("proxmox-backup-proxy") || !c.Machine.Units().Active("proxmox-backup") {
 		return c.fail("error trying to connect: error connecting to https://localhost:8007/ - tcp connect error: Connection refused (os error 111)")
@@ -285,7 +286,7 @@ func (c *backupCall) createStore() int {
 	return 0
 }
 
-// accounts returns the users and tokens. root@pam is stored with the others.
+// accounts returns the users and tokens. root@pam is stored like the others.
 func (c *backupCall) accounts() []Section {
 	all := c.sections(backupAccounts)
 	if section(all, "root@pam") < 0 {
@@ -314,7 +315,7 @@ func (c *backupCall) generateToken() int {
 	}
 	b := randomBytes(16)
 	secret := fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-	sum := sha256.Sum256([]byte(secret)) // the real one keeps a salted hash of crypt(3)
+	sum := sha256.Sum256([]byte(secret)) // the real one stores a salted crypt(3) hash
 	shadow, err := afero.ReadFile(c.fs, backupShadow)
 	if err != nil {
 		shadow = []byte("{}")
@@ -346,7 +347,8 @@ func (c *backupCall) deleteToken() int {
 	return c.save(backupAccounts, slices.Delete(all, i, i+1))
 }
 
-// updateACL changes acl.cfg. Unlike the server, which joins entries of one path in a line, it writes a line for each; the server reads both.
+// updateACL changes acl.cfg. The server joins entries for the same path in one line; this writes one line for each,
+// which the server reads as well.
 func (c *backupCall) updateACL() int {
 	account := c.option("auth-id")
 	gone := truth(c.option("delete"))

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestBackupManager holds the simulated proxmox-backup-manager against what the source of Proxmox Backup Server 3.2.4 prints and writes,
-// and against the example of its documentation (user-management.rst).
+// TestBackupManager compares the simulated proxmox-backup-manager with what the source of Proxmox Backup Server 3.2.4
+// prints and writes, and with the example in its documentation (user-management.rst).
 func TestBackupManager(t *testing.T) {
 	l := newLab(t, labOptions{count: 1, bare: true})
 	m := l.nodes["pve1"]

@@ -9,7 +9,7 @@ import (
 // backupPort is the port of a Proxmox Backup Server.
 const backupPort = 8007
 
-// backupPackages returns the packages of Proxmox Backup Server. What its services answer is not simulated.
+// backupPackages returns the packages of Proxmox Backup Server. Its API is not simulated.
 func backupPackages(debian string) []machine.Package {
 	version := map[string]string{"bookworm": "3.2.4-1", "trixie": "4.0.11-2"}[debian]
 	client := machine.Package{Name: "proxmox-backup-client", Version: version, Files: map[string]string{"/usr/bin/proxmox-backup-client": "\x7fELF"}}

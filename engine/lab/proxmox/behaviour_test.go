@@ -18,7 +18,7 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// A name that resolves to loopback keeps pmxcfs from starting, and the package half-configured.
+// If the host name resolves to a loopback address, pmxcfs does not start, and its package stays half-configured.
 func TestLoopbackNameBreaksTheInstallation(t *testing.T) {
 	l := newLab(t, labOptions{count: 1, bare: true, hosts: "127.0.0.1 localhost\n127.0.1.1 pve1.lab.local pve1\n"})
 	err := l.nodes["pve1"].Packages().Install("proxmox-ve")
@@ -34,7 +34,7 @@ func TestLoopbackNameBreaksTheInstallation(t *testing.T) {
 	}
 }
 
-// Packages bring what the documentation says that they bring.
+// Packages install what the documentation says.
 func TestInstallationLeavesANode(t *testing.T) {
 	for debian, enterprise := range map[string]string{"bookworm": "/etc/apt/sources.list.d/pve-enterprise.list", "trixie": "/etc/apt/sources.list.d/pve-enterprise.sources"} {
 		l := newLab(t, labOptions{debian: debian, count: 1, guests: map[string]string{"100": "vm", "200": "ct"}})
@@ -85,7 +85,7 @@ func TestMembersFile(t *testing.T) {
 	}
 }
 
-// What is written on one member is read on the others, and a node without quorum writes nothing.
+// What one member writes is visible on the others, and a node without quorum cannot write.
 func TestConfigurationIsShared(t *testing.T) {
 	l := newLab(t, labOptions{})
 	l.form("lab", 3)
@@ -123,7 +123,7 @@ func TestConfigurationIsShared(t *testing.T) {
 	}
 }
 
-// A join replaces the joiner's configuration, its keys included.
+// A join replaces the joining node's configuration, including its keys.
 func TestJoinReplacesConfiguration(t *testing.T) {
 	l := newLab(t, labOptions{count: 2})
 	l.file("pve2", "/etc/pve/own.cfg", "pve2's")
@@ -156,14 +156,15 @@ func jsonValue(t *testing.T, text string) map[string]any {
 	return value
 }
 
-// cephLab is a cluster with three monitors and two OSDs a node, all settled.
+// cephLab is a cluster with three monitors and two OSDs per node, in a settled state.
 func cephLab(t *testing.T, debian, version string) *testLab {
 	l := newLab(t, labOptions{debian: debian, network: "10.10.10.", ceph: version})
 	recordedCluster(6)(l)
 	return l
 }
 
-// The disk of a running OSD cannot be zapped, nor one that is mounted; that of a stopped one can, and only --destroy makes it blank.
+// The disk of a running OSD or a mounted disk cannot be zapped. That of a stopped OSD can, and is blank only with
+// --destroy.
 func TestZapOfADiskInUse(t *testing.T) {
 	l := newLab(t, labOptions{network: "10.10.10.", ceph: "19.2.3"})
 	recordedCluster(0)(l)
@@ -194,7 +195,7 @@ func TestZapOfADiskInUse(t *testing.T) {
 	}
 }
 
-// An OSD is up some seconds after its command has returned, not at once.
+// An OSD comes up some seconds after its command has returned.
 func TestOSDComesUpLate(t *testing.T) {
 	l := newLab(t, labOptions{network: "10.10.10.", ceph: "19.2.3"})
 	recordedCluster(0)(l)
@@ -216,7 +217,7 @@ func TestOSDComesUpLate(t *testing.T) {
 	}
 }
 
-// A pool of five copies on three hosts stays undersized with a rule by host, and gets clean with one by OSD.
+// A pool with five copies on three hosts stays undersized with a rule by host, and becomes clean with one by OSD.
 func TestFiveCopiesNeedARuleByOSD(t *testing.T) {
 	l := cephLab(t, "trixie", "19.2.3")
 	l.ok("pve1", "pveceph", "pool", "create", "vm", "--size", "5", "--min_size", "3", "--pg_num", "32")
@@ -254,7 +255,7 @@ func TestSecondInitRewritesNetworks(t *testing.T) {
 	}
 }
 
-// Without a quorum of monitors ceph waits as long as it is told to, without a manager for ever.
+// Without a quorum of monitors, ceph waits until its timeout; without a manager, forever.
 func TestCephBlocks(t *testing.T) {
 	l := cephLab(t, "trixie", "19.2.3")
 	for _, node := range []string{"pve1", "pve2"} {
@@ -278,7 +279,7 @@ func TestCephBlocks(t *testing.T) {
 	}
 }
 
-// A node that dies is fenced after a minute, and its services start elsewhere after two.
+// A node that fails is fenced after a minute, and its services start elsewhere after two.
 func TestServicesRecover(t *testing.T) {
 	l := newLab(t, labOptions{guests: map[string]string{"100": "vm"}})
 	l.form("lab", 3)
@@ -298,7 +299,7 @@ func TestServicesRecover(t *testing.T) {
 	}
 }
 
-// A cluster survives a reboot of each node in turn, its daemons come back by themselves.
+// A cluster survives a reboot of each node in turn. Its daemons come back without help.
 func TestRollingReboot(t *testing.T) {
 	l := cephLab(t, "trixie", "19.2.3")
 	for _, node := range []string{"pve1", "pve2", "pve3"} {
@@ -316,7 +317,7 @@ func TestRollingReboot(t *testing.T) {
 	}
 }
 
-// The state is plain data: it survives JSON, as a store that keeps it in a file needs.
+// The state is plain data: it survives a round trip through JSON, which a store in a file needs.
 func TestStateSurvivesJSON(t *testing.T) {
 	l := cephLab(t, "bookworm", "18.2.7")
 	l.world.update(func(s *State) {
@@ -338,7 +339,7 @@ func TestStateSurvivesJSON(t *testing.T) {
 	}
 }
 
-// CephFS becomes active some seconds after it was made.
+// CephFS becomes active some seconds after its creation.
 func TestFileSystem(t *testing.T) {
 	l := cephLab(t, "trixie", "19.2.3")
 	if r := l.run("pve1", "", "pveceph", "fs", "create"); r.stderr != "no running Metadata Server (MDS) found!\n" {
@@ -359,7 +360,7 @@ func TestFileSystem(t *testing.T) {
 	}
 }
 
-// pveceph install asks apt's question on standard input, and dies at its end.
+// pveceph install asks apt's question on standard input, and fails at its end.
 func TestInstallAsks(t *testing.T) {
 	l := newLab(t, labOptions{count: 1})
 	n, _ := attached(l.nodes["pve1"])
@@ -394,7 +395,7 @@ func TestInstallAsks(t *testing.T) {
 	}
 }
 
-// The archive's packages depend on nothing that is not there.
+// All dependencies of the packages are in the archive.
 func TestPackagesInstall(t *testing.T) {
 	for debian, ceph := range map[string][]string{"bookworm": {"quincy", "reef", "squid"}, "trixie": {"squid", "tentacle"}} {
 		for _, release := range ceph {
@@ -424,10 +425,10 @@ func TestPackagesInstall(t *testing.T) {
 	}
 }
 
-// generated are the lines of a guest's configuration that are made with it.
+// generated matches the lines of a guest's configuration that are generated when it is created.
 var generated = regexp.MustCompile(`(?m)^(meta|smbios1|vmgenid): .*\n`)
 
-// A size instead of a volume makes qm allocate a disk, on a storage that can hold one.
+// Given a size instead of a volume, qm allocates a disk on a storage that can hold one.
 func TestGuestDisks(t *testing.T) {
 	l := newLab(t, labOptions{count: 1})
 	if r := l.run("pve1", "", "qm", "create", "100", "--scsi0", "nowhere:8"); r.code == 0 || !strings.Contains(r.stderr, "unable to create VM 100 - storage 'nowhere' does not exist") {
@@ -447,7 +448,7 @@ func TestGuestDisks(t *testing.T) {
 	}
 }
 
-// A file of /etc/pve is replaced by a rename over it, as corosync.conf and authorized_keys are edited.
+// Renaming a file over another one in /etc/pve replaces it, which is how corosync.conf and authorized_keys are edited.
 func TestRenameReplacesInClusterFileSystem(t *testing.T) {
 	l := newLab(t, labOptions{count: 1})
 	if got := l.sh("pve1", "cd /etc/pve/priv && echo old >a && echo new >b && mv -T b a && cat a && ls b"); got.stdout != "new\n" {

@@ -48,7 +48,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// list returns a JSON array that is never null.
+// list returns items as a JSON array that is never null.
 func list[T any](items []T) []T {
 	if items == nil {
 		return []T{}
@@ -56,19 +56,19 @@ func list[T any](items []T) []T {
 	return items
 }
 
-// reply is the answer of the monitors, or of a manager, to a command.
+// reply is the response of the monitors, or of a manager, to a command.
 type reply struct {
-	// value is printed if JSON is requested and, indented, if text is empty.
+	// value is printed if JSON is requested or, indented, if text is empty.
 	value any
 	text  string
 	// plain prints text even if it is empty.
 	plain bool
-	// note goes to standard error: messages of commands that change something.
+	// note goes to standard error: the messages of commands that change something.
 	note string
-	// errno and err are the error.
+	// errno and err describe a failure.
 	errno int
 	err   string
-	// changed marks that a map has changed, which takes a moment.
+	// changed is set if a map has changed, which takes a moment.
 	changed bool
 }
 
@@ -93,7 +93,7 @@ func changed(format string, args ...any) reply {
 	return reply{note: fmt.Sprintf(format, args...), changed: true}
 }
 
-// invalid returns the answer to a malformed command: what is wrong, then the usage.
+// invalid returns the response to a malformed command: the problem, then the usage.
 func invalid(problem, usage string) reply {
 	return reply{errno: -eINVAL, err: problem + "\n" + usage + "\nError EINVAL: invalid command"}
 }
@@ -101,7 +101,7 @@ func invalid(problem, usage string) reply {
 // cephCommand is a command of the monitors or of a manager module.
 type cephCommand struct {
 	words string
-	// mgr marks a command that a manager serves: without a manager it never returns.
+	// mgr is set for a command that a manager handles: without a manager it never returns.
 	mgr bool
 	// input adds the file given with the client's -i to the arguments.
 	input bool
@@ -118,7 +118,7 @@ const cephUsage = `usage: ceph [-h] [-c CEPHCONF] [-i INPUT_FILE] [-o OUTPUT_FIL
             [--connect-timeout CLUSTER_TIMEOUT] [--block] [--period PERIOD]
 `
 
-// blockLimit is how long a command that nobody answers waits before it gives up.
+// blockLimit is how long a command waits without a response before it gives up.
 const blockLimit = 300 * time.Second
 
 // cephArguments splits the client's own options from the rest.
@@ -233,7 +233,7 @@ func upstream(version string) string {
 	return v
 }
 
-// cephClient checks what the client library needs before it can look for a monitor.
+// cephClient checks what the client library needs to look for a monitor.
 func (c *Command) cephClient(a cephArguments) int {
 	if c.User != "" && c.User != "root" {
 		return c.die(13, "[errno 13] RADOS permission denied (error connecting to the cluster)")
@@ -258,8 +258,8 @@ func (c *Command) cephClient(a cephArguments) int {
 
 var errTimedOut = errors.New("timed out")
 
-// ask sends a command. It waits during an election of the monitors and blocks without a quorum. A command that a
-// manager serves blocks without a manager, whatever its timeout.
+// ask sends a command. It waits while the monitors elect a leader and blocks without a quorum. A command that a manager
+// handles blocks without a manager, even beyond its timeout.
 func (c *Command) ask(command cephCommand, args []string, timeout time.Duration) (r reply, err error) {
 	start := c.slept
 	if timeout == 0 {
@@ -352,7 +352,7 @@ func indent(value any) string {
 	return b.String()
 }
 
-// findCeph returns the command that shares the most leading words.
+// findCeph returns the command with the longest match of leading words.
 func findCeph(words []string) (cephCommand, []string, bool) {
 	for n := min(4, len(words)); n > 0; n-- {
 		name := strings.Join(words[:n], " ")

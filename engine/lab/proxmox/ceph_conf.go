@@ -45,7 +45,7 @@ func (c *cephConf) set(section, key, value string) { c.section(section)[key] = v
 
 var sectionOrder = []string{"global", "client", "mds", "mon", "osd", "mgr"}
 
-// String formats the sections in PVE's order with sorted keys.
+// String formats the sections in PVE's order, with sorted keys.
 func (c *cephConf) String() string {
 	rank := func(name string) int {
 		kind, _, _ := strings.Cut(name, ".")

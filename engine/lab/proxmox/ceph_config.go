@@ -7,7 +7,7 @@ import (
 	"hlplay/engine/pattern"
 )
 
-// configOptions are the options that the monitors know, with their defaults; others are rejected.
+// configOptions are the options that the monitors accept, with their defaults.
 var configOptions = map[string]string{
 	"auth_allow_insecure_global_id_reclaim": "true", "mon_allow_pool_delete": "false", "mon_allow_pool_size_one": "false", "mon_max_pg_per_osd": "250", "mon_target_pg_per_osd": "100",
 	"osd_pool_default_size": "3", "osd_pool_default_min_size": "0", "osd_pool_default_pg_num": "32", "osd_pool_default_pg_autoscale_mode": "on", "osd_memory_target": "4294967296", "osd_max_backfills": "1",

@@ -66,8 +66,8 @@ func ruleLs(_ *view, c *Ceph, _ []string) reply {
 	return reply{value: list(names), text: lines(names)}
 }
 
-// shadow returns the CRUSH ID of a bucket restricted to the n-th device class. Those of the first class alternate
-// with the buckets, as they are created together.
+// shadow returns the CRUSH ID of the shadow of a bucket for the n-th device class. The shadows for the first class
+// alternate with the buckets, because both are created together.
 func (c *Ceph) shadow(class, bucket int) int {
 	if class == 0 {
 		return bucket - 1

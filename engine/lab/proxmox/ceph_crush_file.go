@@ -63,8 +63,8 @@ func setCrushMap(v *view, c *Ceph, args []string) reply {
 	return reply{note: fmt.Sprint(c.CrushVersion), changed: true}
 }
 
-// simpleRules returns the rules of a map if they have one of the two forms that the simulated cluster supports: choose as many as there are
-// copies, or first domains and then a number of OSDs in each.
+// simpleRules returns the rules of a map if each has one of the two forms that the simulated cluster supports: choose
+// as many OSDs as there are copies, or first failure domains and then a number of OSDs in each.
 func (m *crushMap) simpleRules() ([]*Rule, string) {
 	var rules []*Rule
 	for _, r := range m.Rules {
@@ -94,8 +94,8 @@ func (m *crushMap) simpleRules() ([]*Rule, string) {
 	return rules, ""
 }
 
-// otherTree describes what the simulated cluster does not support in a map: another tree than the cluster's, other IDs or
-// tunables, and buckets whose weight is not that of their items.
+// otherTree returns what the simulated cluster does not support in a map: changes to the tree, IDs or tunables, and
+// buckets whose weight is not the sum of their items' weights.
 func (c *Ceph) otherTree(m *crushMap) string {
 	shape := func(m *crushMap) []string {
 		var all []string
@@ -127,7 +127,7 @@ func (c *Ceph) otherTree(m *crushMap) string {
 			if child == nil {
 				continue
 			}
-			const rounding = 66 // a text has three decimals at least
+			const rounding = 66 // the text form has at least three decimals
 			if off := item.Weight - child.weight(); max(off, -off) > rounding*(len(child.Items)+1) {
 				return fmt.Sprintf("the simulated Ceph adds up the weights of a host: %s has %d/65536 in %s, and its OSDs have %d/65536", item.Name, item.Weight, b.Name, child.weight())
 			}

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// refreshCeph brings the states of the daemons up to date.
+// refreshCeph updates the states of the daemons.
 func (v *view) refreshCeph(c *Ceph) {
 	v.refreshMons(c)
 	v.refreshMgrs(c)
 	if !v.monQuorum(c) {
-		return // without monitors nobody changes a map
+		return // without monitors no map changes
 	}
 	v.refreshOSDs(c)
 	v.makePGs(c)
@@ -63,7 +63,7 @@ func (v *view) refreshMons(c *Ceph) {
 // monQuorum reports whether the monitors have a quorum.
 func (v *view) monQuorum(c *Ceph) bool { return len(c.InQuorum)*2 > len(c.Mons) }
 
-// electing returns how much longer the monitors hold their election.
+// electing returns how much longer the election of the monitors takes.
 func (v *view) electing(c *Ceph) time.Duration {
 	if len(c.Mons) < 2 {
 		return 0
@@ -92,8 +92,8 @@ func (v *view) refreshMgrs(c *Ceph) {
 	}
 }
 
-// unmissed reports whether a stopped manager is still in the map: it does not sign off, and the monitors wait for its
-// beacon to time out. Metadata servers and OSDs that are stopped do sign off (live-9.2/mds-stopped.pve3-5s.txt).
+// unmissed reports whether a stopped manager is still in the map: it does not sign off, so the monitors wait for its
+// beacon to time out. Metadata servers and OSDs do sign off when they are stopped (live-9.2/mds-stopped.pve3-5s.txt).
 func (v *view) unmissed(d Daemon) bool {
 	n := v.Nodes[d.Host]
 	if n == nil {
@@ -103,7 +103,7 @@ func (v *view) unmissed(d Daemon) bool {
 	return stopped && v.now.Before(until.Add(mgrGrace))
 }
 
-// standbyMgrs returns the managers on standby.
+// standbyMgrs returns the standby managers.
 func (v *view) standbyMgrs(c *Ceph) []string {
 	var names []string
 	for _, d := range c.Mgrs {
@@ -140,7 +140,7 @@ func (v *view) refreshOSDs(c *Ceph) {
 		case !running && o.Up && !v.runs(o.Host, name, 0):
 			gone := v.Nodes[o.Host].Until[name]
 			if !v.up[o.Host] {
-				gone = gone.Add(osdGrace) // it did not sign off: its peers have to notice
+				gone = gone.Add(osdGrace) // it did not sign off, so its peers have to notice
 			}
 			if v.now.Before(gone) {
 				continue
@@ -163,7 +163,7 @@ func (c *Ceph) peer(now time.Time) {
 	}
 }
 
-// makePGs brings PG numbers to their targets once there are OSDs.
+// makePGs adjusts PG numbers to their targets once there are OSDs.
 func (v *view) makePGs(c *Ceph) {
 	if len(c.upOSDs(v)) == 0 {
 		return
@@ -198,7 +198,7 @@ func (c *Ceph) rawBytes(*view) int64 {
 	return total
 }
 
-// refreshSystemPool creates the pool of the mgr modules once there are enough OSDs for it.
+// refreshSystemPool creates the manager modules' pool once there are enough OSDs for it.
 func (v *view) refreshSystemPool(c *Ceph) {
 	name, application := ".mgr", "mgr"
 	if c.major() < 17 {
@@ -218,7 +218,7 @@ func (v *view) refreshSystemPool(c *Ceph) {
 	p.Applications = []string{application}
 }
 
-// standbyMDSs returns the metadata servers on standby.
+// standbyMDSs returns the standby metadata servers.
 func (v *view) standbyMDSs(c *Ceph) []Daemon {
 	var waiting []Daemon
 	for _, d := range c.MDSs {
@@ -252,7 +252,7 @@ func (v *view) refreshMDSs(c *Ceph) {
 	}
 }
 
-// mdsState returns the state of a metadata server, or "" while it is not in the map.
+// mdsState returns the state of a metadata server, or "" if it is not in the map.
 func (v *view) mdsState(c *Ceph, d Daemon) string {
 	for _, f := range c.FileSystems {
 		if f.Active == d.Name {

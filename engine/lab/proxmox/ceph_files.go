@@ -2,9 +2,9 @@ package proxmox
 
 import "bytes"
 
-// The client's own files: ceph -i and -o.
+// The client's file options: ceph -i and -o.
 
-// inputFile returns the content of the file given with -i, or nothing without that option.
+// inputFile returns the content of the file given with -i, or nothing if there is none.
 func (c *Command) inputFile(name string) (data string, code int) {
 	if name == "" {
 		return "", 0
@@ -16,7 +16,7 @@ func (c *Command) inputFile(name string) (data string, code int) {
 	return string(read), 0
 }
 
-// replyTo prints a reply, with its output in the file given with -o.
+// replyTo prints a reply, writing its output to the file given with -o.
 func (c *Command) replyTo(name string, r reply, a cephArguments) int {
 	if name == "" {
 		return c.showReply(r, a)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// healthCheck is a warning or an error.
+// healthCheck is a failing health check, with severity warning or error.
 type healthCheck struct {
 	code, severity, message string
 	count                   int
@@ -100,7 +100,7 @@ func (v *view) osdHealth(c *Ceph, add addCheck) {
 	}
 }
 
-// pgHealth warns about PGs that have been undersized for a minute, and about PGs that are not active.
+// pgHealth warns about PGs that are not active or have been undersized for a minute.
 func (v *view) pgHealth(c *Ceph, add addCheck) {
 	undersized, inactive, inactivePGs := 0, 0, []string{}
 	var stuck []string
@@ -128,8 +128,8 @@ func (v *view) pgHealth(c *Ceph, add addCheck) {
 	}
 }
 
-// acting returns the OSDs that hold a PG, one per failure domain unless the rule has more. The number of the PG rotates the domains and the
-// OSDs in them.
+// acting returns the OSDs that hold a PG, one per failure domain unless the rule chooses more. The PG's number rotates
+// the domains and the OSDs in them.
 func (c *Ceph) acting(p *Pool, pg int) []int {
 	rule := c.ruleByID(p.Rule)
 	if rule == nil {

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// interactive implements ceph without a command: it runs the commands that it reads from standard input, one per line, over
-// one connection. Errors go to standard error without affecting the exit code, which is 0 unless the cluster cannot be
-// reached.
+// interactive implements ceph without a command: it runs the commands on standard input, one per line, over one
+// connection. Errors go to standard error. The exit code is 0 unless the cluster cannot be reached.
 func (c *Command) interactive(a cephArguments) int {
 	if c.Stdin == nil {
 		return 0

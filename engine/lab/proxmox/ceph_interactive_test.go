@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestInteractiveCeph sends commands on standard input: each is answered, a wrong one stops nothing, and the exit code
-// says nothing of either.
+// TestInteractiveCeph sends commands on standard input. Each gets a response, and a wrong command affects neither those
+// after it nor the exit code.
 func TestInteractiveCeph(t *testing.T) {
 	l := newLab(t, labOptions{debian: "bookworm", network: "10.10.10.", ceph: "16.2.15"})
 	recordedCluster(2)(l)
@@ -50,7 +50,7 @@ func TestInteractiveCeph(t *testing.T) {
 	}
 }
 
-// TestReportChecksum is the number that a real cluster printed beside its report.
+// TestReportChecksum compares the checksum of a report with the one that a real cluster printed.
 func TestReportChecksum(t *testing.T) {
 	tr := readTranscript(t, "testdata/ceph16/20-healthy-no-user-pools/100-report.json.txt")
 	if got, want := fmt.Sprintf("report %d", checksum(strings.TrimPrefix(tr.stdout, "\n"))), strings.TrimSpace(tr.stderr); got != want {

@@ -49,7 +49,7 @@ func (v *view) mdsMeta(c *Ceph, d Daemon, number int) object {
 		"kernel_description", "#1 SMP PREEMPT_DYNAMIC", "kernel_version", node.Kernel(), "mem_swap_kb", "0", "mem_total_kb", fmt.Sprint(labMemory/1024), "os", "Linux")
 }
 
-// debianOf returns the release of a node, as a number and in the words of /etc/os-release.
+// debianOf returns the Debian release of a node: its number, and its name in /etc/os-release.
 func debianOf(n Node) (number, name string) {
 	number = map[string]string{"bookworm": "12", "trixie": "13"}[n.Debian()]
 	return number, fmt.Sprintf("Debian GNU/Linux %s (%s)", number, n.Debian())
@@ -169,7 +169,7 @@ func compat(inline bool) object {
 	return obj("compat", object{}, "ro_compat", object{}, "incompat", in)
 }
 
-// gid invents the global ID of a metadata server.
+// gid derives a global ID for a metadata server.
 func (c *Ceph) gid(name string) int {
 	return 47000 + slices.IndexFunc(c.MDSs, func(d Daemon) bool { return d.Name == name })
 }

@@ -84,7 +84,7 @@ func (o *OSD) status() string {
 	return "down"
 }
 
-// buckets returns the hosts with their OSDs, sorted by name as trees show them.
+// buckets returns the hosts with their OSDs, sorted by name, as trees show them.
 func (c *Ceph) buckets() (names []string, osds map[string][]*OSD) {
 	osds = map[string][]*OSD{}
 	for _, o := range c.OSDs {
@@ -102,7 +102,7 @@ func (c *Ceph) hostsByID() []string {
 	return names
 }
 
-// inTree returns the OSDs of a host in the order in which trees show them: by class, then by number.
+// inTree sorts the OSDs of a host as trees do: by class, then by number.
 func inTree(osds []*OSD) []*OSD {
 	return slices.SortedStableFunc(slices.Values(osds), func(a, b *OSD) int { return strings.Compare(a.Class, b.Class) })
 }
@@ -257,7 +257,7 @@ func osdLsTree(_ *view, c *Ceph, args []string) reply {
 // pgsOf returns how many PGs an OSD holds.
 func (v *view) pgsOf(c *Ceph, o *OSD) int { return v.pgsIn(c, o, nil) }
 
-// pgsIn returns how many PGs of some pools an OSD holds, or of all pools if none is given.
+// pgsIn returns how many PGs an OSD holds, of the given pools or, without any, of all pools.
 func (v *view) pgsIn(c *Ceph, o *OSD, pools []string) int {
 	n := 0
 	for _, p := range c.Pools {

@@ -109,7 +109,7 @@ func osdDown(v *view, c *Ceph, args []string) reply {
 		case !o.Up:
 			text += fmt.Sprintf("osd.%d is already down. ", o.ID)
 		default:
-			text += fmt.Sprintf("marked down osd.%d. ", o.ID) // a running daemon comes back by itself
+			text += fmt.Sprintf("marked down osd.%d. ", o.ID) // a running daemon comes up again
 			c.mapChanged(v.now)
 			c.peer(v.now)
 		}
@@ -180,8 +180,7 @@ func osdDestroy(v *view, c *Ceph, args []string) reply {
 	return changed("destroyed osd.%d", id)
 }
 
-// without returns which PGs would be inactive without some OSDs, and which ones would be degraded. Unknown IDs count
-// as safe.
+// without returns which PGs would be inactive, and which degraded, if OSDs were gone. Unknown IDs count as safe.
 func (v *view) without(c *Ceph, gone []int) (fewer, inactive []string) {
 	for _, p := range c.Pools {
 		for pg := range p.PGs {

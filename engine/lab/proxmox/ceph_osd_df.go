@@ -31,7 +31,7 @@ func (u osdUse) percent() float64 {
 	return 100 * float64(u.used) / float64(u.kb)
 }
 
-// variance returns a usage in relation to the average.
+// variance returns a usage relative to the average.
 func (u osdUse) variance(average float64) float64 {
 	if average == 0 {
 		return 1
@@ -39,7 +39,7 @@ func (u osdUse) variance(average float64) float64 {
 	return u.percent() / average
 }
 
-// cells returns the columns with sizes.
+// cells returns the columns that are sizes.
 func (u osdUse) cells() []string {
 	return []string{size(u.kb * 1024), size(u.used * 1024), size(u.data * 1024), "0 B", size((u.used - u.data) * 1024), size((u.kb - u.used) * 1024), fmt.Sprintf("%.2f", u.percent())}
 }
@@ -84,7 +84,7 @@ func osdDF(v *view, c *Ceph, args []string) reply {
 		"total_kb_avail", all.kb-all.used, "average_utilization", average, "min_var", least, "max_var", most, "dev", deviation))}
 }
 
-// dfRows returns the rows of the table, including hosts and the root if the tree is requested.
+// dfRows returns the rows of the table, including hosts and the root if tree is set.
 func (v *view) dfRows(c *Ceph, average float64, tree bool) [][]string {
 	leaf := func(o *OSD) []string {
 		u := o.use()

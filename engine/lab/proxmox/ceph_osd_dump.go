@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The long answers about OSDs: the whole map, and what each daemon reports about its host.
+// The long responses about OSDs: the whole map, and what each daemon reports about its host.
 
 func (v *view) osdAddress(c *Ceph, o *OSD, port int) (object, string) {
 	ip := ""

@@ -10,11 +10,11 @@ import (
 
 var groupFlags = []string{"noup", "nodown", "noin", "noout"}
 
-// flagBits are the bits in flags_num of the flags of the whole map, without those that every map has.
+// flagBits are the bits of the map's flags in flags_num, without those of baseFlags.
 var flagBits = map[string]int{"pauserd": 2, "pausewr": 3, "noup": 5, "nodown": 6, "noout": 7, "noin": 8, "nobackfill": 9, "norecover": 10, "noscrub": 11, "nodeep-scrub": 12,
 	"notieragent": 13, "norebalance": 14, "nosnaptrim": 21}
 
-// baseFlagBits are the bits in flags_num of baseFlags.
+// baseFlagBits are the bits of baseFlags in flags_num.
 const baseFlagBits = 1<<15 | 1<<19 | 1<<20 | 1<<22
 
 func (c *Ceph) flagsNumber() int {
@@ -80,7 +80,7 @@ func osdGroup(on bool) func(*view, *Ceph, []string) reply {
 	}
 }
 
-// withFlags returns a sorted set of flags with some set or unset.
+// withFlags returns the sorted flags of old after setting or unsetting some.
 func withFlags(old, flags []string, on bool) []string {
 	rest := slices.DeleteFunc(slices.Clone(old), func(f string) bool { return slices.Contains(flags, f) })
 	if on {
@@ -100,7 +100,7 @@ func setFlags(of *map[string][]string, who string, flags []string, on bool) {
 	}
 }
 
-// flagsByName returns such flags as JSON.
+// flagsByName returns the flags of hosts or classes as JSON.
 func flagsByName(of map[string][]string) object {
 	all := object{}
 	for _, name := range sortedKeys(of) {
@@ -109,7 +109,7 @@ func flagsByName(of map[string][]string) object {
 	return all
 }
 
-// groupFlagHealth warns about such flags.
+// groupFlagHealth warns about flags of hosts and classes.
 func (c *Ceph) groupFlagHealth(add addCheck) {
 	var detail []string
 	for _, o := range c.OSDs {

@@ -46,7 +46,7 @@ func (p *Pool) flagNames(now time.Time) string {
 	return strings.Join(names, ",")
 }
 
-// poolFlagBits are the bits of pool flags, without hashpspool, which all pools have.
+// poolFlagBits are the bits of a pool's flags, without hashpspool, which all pools have.
 var poolFlagBits = map[string]int{"nodelete": 4, "nopgchange": 5, "nosizechange": 6, "write_fadvise_dontneed": 7, "noscrub": 8, "nodeep-scrub": 9, "selfmanaged_snaps": 13, "eio": 16, "bulk": 17}
 
 func (p *Pool) flagBits() int {
@@ -73,7 +73,7 @@ func (p *Pool) applications() object {
 	return apps
 }
 
-// optionValue returns an option as JSON shows it, numbers as numbers.
+// optionValue returns an option's value for JSON: a number if it is one.
 func optionValue(text string) any {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n
@@ -151,7 +151,7 @@ func osdLspools(_ *view, c *Ceph, _ []string) reply {
 	return reply{value: all, text: text}
 }
 
-// poolKeys returns all keys that are set on a pool, in the order of `pool get NAME all`.
+// poolKeys returns all values that are set for a pool, in the order of `pool get NAME all`.
 func (c *Ceph) poolKeys(p *Pool) object {
 	rule := ""
 	if r := c.ruleByID(p.Rule); r != nil {
@@ -204,7 +204,7 @@ func poolGet(_ *view, c *Ceph, args []string) reply {
 	return reply{value: value, text: text}
 }
 
-// poolText formats a value as text: one flag is printed as a number.
+// poolText formats a value as text. A flag that is set is printed as a number.
 func poolText(m member) string {
 	if m.key == "use_gmt_hitset" {
 		return "1"

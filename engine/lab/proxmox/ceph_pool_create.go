@@ -72,7 +72,7 @@ func parsePoolCreate(args []string) (r poolRequest, problem string) {
 		r.kind, rest = rest[0], rest[1:]
 	}
 	if len(rest) > 0 {
-		r.rule = rest[0] // the remaining arguments, an expected number of objects and a size, have no effect
+		r.rule = rest[0] // the others, an expected number of objects and a size, have no effect
 	}
 	return r, ""
 }
@@ -131,8 +131,8 @@ func poolCreate(v *view, c *Ceph, args []string) reply {
 	return changed("pool '%s' created", p.Name)
 }
 
-// tooManyPGs returns the monitor's error if there would be more PGs than the OSDs should hold. Without OSDs it is not
-// checked.
+// tooManyPGs returns the monitors' error if there would be more PGs than the OSDs should hold. There is no limit
+// without OSDs.
 func (c *Ceph) tooManyPGs(pgs, size int, rule *Rule, instead *Pool) string {
 	in := 0
 	for _, o := range c.OSDs {

@@ -13,7 +13,7 @@ func reportCommands() []cephCommand {
 	}
 }
 
-// report implements ceph report: every map except that of the managers. Its message is a checksum of the JSON.
+// report implements ceph report: every map except the managers'. Its message is a checksum of the JSON.
 func report(v *view, c *Ceph, args []string) reply {
 	osdmap, crushmap := osdDump(v, c, nil).value, crushDump(v, c, nil).value
 	metadata, seqs, byOSD := []object{}, []object{}, []object{}
@@ -57,13 +57,13 @@ func report(v *view, c *Ceph, args []string) reply {
 	return reply{value: value, note: fmt.Sprintf("report %d", checksum(strings.TrimSuffix(canonical(value), "\n")))}
 }
 
-// checksum computes Ceph's CRC-32C, which inverts nothing, with the seed of a report.
+// checksum computes CRC-32C as Ceph does, without inversion, with the seed of a report.
 func checksum(text string) uint32 {
 	const seed = 6789
 	return ^crc32.Update(^uint32(seed), crc32.MakeTable(crc32.Castagnoli), []byte(text))
 }
 
-// mgrMetadata returns what the managers in the map, active and on standby, report about themselves.
+// mgrMetadata returns the metadata of the managers in the map, active and standby.
 func mgrMetadata(v *view, c *Ceph, args []string) reply {
 	all := []object{}
 	for _, d := range c.Mgrs {

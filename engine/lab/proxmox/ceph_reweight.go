@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Commands: ceph osd reweight-by-utilization and reweight-by-pg, and their dry runs. The plan is made as Ceph makes
-// it; how many PGs it would move is an estimate, because the simulated PGs are placed without regard to weights.
+// Commands: ceph osd reweight-by-utilization and reweight-by-pg, and their dry runs. The plan is made as Ceph makes it.
+// The number of PGs that it would move is an estimate, because the simulated placement ignores weights.
 
-// Below these, Ceph refuses to judge: mon_reweight_min_bytes_per_osd and mon_reweight_min_pgs_per_osd.
+// Below these limits, Ceph refuses to reweight: mon_reweight_min_bytes_per_osd and mon_reweight_min_pgs_per_osd.
 const (
 	reweightMinBytes = 100 << 20
 	reweightMinPGs   = 10
@@ -34,7 +34,7 @@ func reweightCommands() []cephCommand {
 	return all
 }
 
-// reweighting holds the arguments of such a command.
+// reweighting holds the arguments of one of these commands.
 type reweighting struct {
 	byPG, noIncreasing bool
 	overload, osds     int
@@ -85,7 +85,7 @@ func readReweight(words string, byPG bool, args []string) (reweighting, *reply) 
 	return q, nil
 }
 
-// planned is one change of a plan.
+// planned is one change in a plan.
 type planned struct{ osd, from, to int }
 
 func (v *view) reweightBy(c *Ceph, q reweighting, dry bool) reply {
@@ -133,7 +133,7 @@ func (v *view) reweightBy(c *Ceph, q reweighting, dry bool) reply {
 	return r
 }
 
-// utilizations returns the utilization of each OSD that is in: the used part, or its PGs in relation to its CRUSH
+// utilizations returns the utilization of each OSD that is in: the used fraction, or its PGs relative to its CRUSH
 // weight.
 func (v *view) utilizations(c *Ceph, q reweighting) (of map[int]float64, average float64, refusal string) {
 	of = map[int]float64{}
@@ -162,7 +162,7 @@ func (v *view) utilizations(c *Ceph, q reweighting) (of map[int]float64, average
 	return of, float64(copies) / (float64(weights) / 65536), ""
 }
 
-// pgCounts returns the number of PGs per OSD, of some pools or of all.
+// pgCounts returns the number of PGs per OSD, of the given pools or of all.
 func (v *view) pgCounts(c *Ceph, pools []string) map[int]int {
 	counts := map[int]int{}
 	for _, o := range c.OSDs {
@@ -173,7 +173,7 @@ func (v *view) pgCounts(c *Ceph, pools []string) map[int]int {
 	return counts
 }
 
-// plan changes the OSDs farthest from the average first.
+// plan plans the changes, beginning with the OSDs that are farthest from the average.
 func (q reweighting) plan(c *Ceph, utilization map[int]float64, average float64) []planned {
 	ids := sortedKeys(utilization)
 	slices.SortStableFunc(ids, func(a, b int) int {
@@ -205,7 +205,7 @@ func (q reweighting) plan(c *Ceph, utilization map[int]float64, average float64)
 	return plan
 }
 
-// movement compares the PGs of the OSDs before and after a plan.
+// movement compares the PGs on the OSDs before and after a plan.
 type movement struct {
 	before, after map[int]int
 	moved         int
@@ -259,7 +259,7 @@ func (m movement) deviation(counts map[int]int) float64 {
 	return math.Sqrt(sum / float64(max(1, len(counts))))
 }
 
-// baseline returns the deviation that random placement is expected to have.
+// baseline returns the standard deviation to expect from random placement.
 func (m movement) baseline() float64 {
 	return math.Sqrt(m.mean() * (1 - 1/float64(max(1, len(m.before)))))
 }

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// Ceph is a Ceph cluster: its maps, and the state of its daemons.
+// Ceph is a Ceph cluster: its maps and the states of its daemons.
 type Ceph struct {
 	// Unbalanced is set while the balancer is off.
 	Unbalanced bool
 	FSID       string
-	Version    string // of the packages that created the first monitor: "19.2.3"
+	Version    string // of the packages when the first monitor was created: "19.2.3"
 	Created    time.Time
 
 	Mons        []Mon
@@ -32,7 +32,8 @@ type Ceph struct {
 	ActiveSince time.Time
 	MgrEpoch    int
 	MDSs        []Daemon
-	// NoModules marks that the managers cannot load their modules, so there is no autoscaler and no pool for them.
+	// NoModules is set if the managers cannot load their modules: then there is no autoscaler and no pool for the
+	// modules.
 	NoModules bool
 
 	OSDs         []*OSD
@@ -46,7 +47,7 @@ type Ceph struct {
 	NextPool              int
 	Rules                 []*Rule
 	NextRule              int
-	// Hosts are the CRUSH IDs of host buckets by name.
+	// Hosts maps hosts to the CRUSH IDs of their buckets.
 	Hosts   map[string]int
 	Classes []string
 
@@ -60,7 +61,7 @@ type Ceph struct {
 	Auth map[string]string
 }
 
-// Mon is a monitor in the monmap; they are in the order of their ranks.
+// Mon is a monitor in the monmap. The monitors are in the order of their ranks.
 type Mon struct {
 	Name, Host, Address string
 	Added               time.Time
@@ -79,16 +80,16 @@ type OSD struct {
 	// Weight is the CRUSH weight, Reweight the override weight, in units of 1/65536.
 	Weight, Reweight int
 	In               bool
-	// Booted reports that it has started once and is therefore in the CRUSH map; Up reports that it is up.
+	// Booted reports whether it has ever started and is therefore in the CRUSH map, Up whether it is up.
 	Booted, Up bool
 	// Changed is when it last went up or down, InSince when it was last marked in.
 	Changed, InSince time.Time
 	UpFrom           int
 	Destroyed        bool
-	Flags            []string // of this OSD only
+	Flags            []string // flags of this OSD only
 	VG, LV           string
 	Created          time.Time
-	// Shared are the volumes for its database ("db") and write-ahead log ("wal") on other disks.
+	// Shared are the volumes with its database ("db") and write-ahead log ("wal") on other disks.
 	Shared    map[string]SharedVolume
 	Encrypted bool
 }
@@ -103,19 +104,20 @@ type Pool struct {
 	Erasure       bool
 	Size, MinSize int
 	PGs, PGPs     int
-	// Target is the PG number requested while there was no OSD up to create PGs; zero means PGs.
+	// Target is the PG number that was requested while no OSD was up to create the PGs; zero means PGs.
 	Target       int
 	Rule         int
 	Autoscale    string
 	Flags        []string // other than hashpspool
 	Options      map[string]string
 	Applications []string
-	// FSRole and FS are the role, "data" or "metadata", in a file system; empty for none.
+	// FS is the file system that the pool belongs to and FSRole its role there, "data" or "metadata"; both are empty if
+	// there is none.
 	FSRole, FS string
-	// Split is the epoch in which it last got more PGs; zero means never.
+	// Split is the epoch in which its number of PGs last grew; zero means never.
 	Split   int
 	Created time.Time
-	// Moved is when its PGs last had to peer again, because of its creation or a change of size, rule or PG number.
+	// Moved is when its PGs last had to peer again: after its creation or a change of size, rule or PG number.
 	Moved      time.Time
 	LastChange int
 }
@@ -124,7 +126,7 @@ type Pool struct {
 type Rule struct {
 	ID                        int
 	Name, Root, Domain, Class string
-	PerDomain                 int // OSDs that it chooses in each domain; 0 is one leaf
+	PerDomain                 int // OSDs to choose in each domain; 0 means one leaf
 }
 
 // FileSystem is a CephFS.
@@ -133,7 +135,7 @@ type FileSystem struct {
 	Name           string
 	Metadata, Data int // pool IDs
 	Created        time.Time
-	Active         string // the MDS of rank 0, or "" if there is none
+	Active         string // the MDS with rank 0, or ""
 	ActiveSince    time.Time
 	Failed         bool
 }
@@ -141,13 +143,13 @@ type FileSystem struct {
 // ConfigEntry is an entry of the configuration database.
 type ConfigEntry struct{ Who, Name, Value string }
 
-// How long the daemons take, as recorded on a LAN; a busy host takes longer.
+// Delays of the daemons, as recorded on a LAN. A busy host takes longer.
 const (
-	electionDelay = 4 * time.Second  // an election after a change of the monmap
-	monSyncDelay  = 8 * time.Second  // the third and further monitors synchronise first
-	leaseTimeout  = 14 * time.Second // until a lost monitor is noticed
+	electionDelay = 4 * time.Second  // of an election after a change to the monmap
+	monSyncDelay  = 8 * time.Second  // the third and further monitors have to synchronize first
+	leaseTimeout  = 14 * time.Second // until a failed monitor is noticed
 	mgrDelay      = 5 * time.Second  // until a manager becomes active
-	standbyDelay  = 8 * time.Second  // until another one is on standby
+	standbyDelay  = 8 * time.Second  // until another one is standby
 	mgrGrace      = 30 * time.Second // mon_mgr_beacon_grace: until a silent manager is noticed
 	osdDelay      = 6 * time.Second  // until an OSD has booted
 	osdGrace      = 20 * time.Second // until the peers report an OSD whose host is gone
@@ -164,7 +166,7 @@ func newCeph(fsid, version string, now time.Time) *Ceph {
 		Rules: []*Rule{{ID: 0, Name: "replicated_rule", Root: "default", Domain: "host"}}, Hosts: map[string]int{}, Auth: map[string]string{}}
 }
 
-// major returns the release number: 19 for squid.
+// major returns the major version: 19 for Squid.
 func (c *Ceph) major() int {
 	var n int
 	fmt.Sscanf(c.Version, "%d.", &n)
@@ -206,13 +208,13 @@ func newKey(now time.Time) string {
 	return base64.StdEncoding.EncodeToString(append(b, randomBytes(16)...))
 }
 
-// fixed converts a weight to CRUSH's fixed-point form.
+// fixed converts a weight to CRUSH's fixed-point representation.
 func fixed(weight float64) int { return int(weight * 65536) }
 
 func (o *OSD) weight() float64   { return float64(o.Weight) / 65536 }
 func (o *OSD) reweight() float64 { return float64(o.Reweight) / 65536 }
 
-// crushWeight returns the weight that an OSD gives itself: its size in TiB, truncated to four decimals.
+// crushWeight returns the initial weight of an OSD: its size in TiB, truncated to four decimals.
 func crushWeight(size int64) int {
 	return fixed(math.Floor(float64(size)/float64(1<<40)*10000+0.5) / 10000)
 }
@@ -271,7 +273,7 @@ func (c *Ceph) addPool(name string, size, minSize, pgs, rule int, autoscale stri
 	return p
 }
 
-// domains returns the number of places that a rule has for copies.
+// domains returns the number of copies that a rule can place.
 func (c *Ceph) domains(r *Rule) int {
 	hosts := map[string]int{}
 	osds := 0
@@ -295,7 +297,7 @@ func (c *Ceph) domains(r *Rule) int {
 	return places
 }
 
-// pgState returns the state of a pool's PGs and since when they are in it.
+// pgState returns the state of a pool's PGs and when they entered it.
 func (c *Ceph) pgState(p *Pool, now time.Time) (string, time.Time) {
 	rule := c.ruleByID(p.Rule)
 	placed := 0
@@ -322,7 +324,7 @@ func (c *Ceph) pgState(p *Pool, now time.Time) (string, time.Time) {
 	return "active+undersized", settled
 }
 
-// ConfigValue returns the value of an option in the configuration database, or a default.
+// configValue returns the value of an option in the configuration database, or other if it is not set.
 func (c *Ceph) configValue(name, other string) string {
 	for _, e := range c.Config {
 		if e.Name == name {

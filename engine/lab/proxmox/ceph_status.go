@@ -222,7 +222,7 @@ func (v *view) nodeLs(c *Ceph) object {
 	return append(value, member{"mgr", by(c.Mgrs)})
 }
 
-// pgSummary counts PGs by state, the most frequent one first.
+// pgSummary counts PGs by state, the most frequent first.
 func (v *view) pgSummary(c *Ceph) (states []string, counts map[string]int, total int) {
 	counts = map[string]int{}
 	for _, p := range c.Pools {
@@ -235,7 +235,7 @@ func (v *view) pgSummary(c *Ceph) (states []string, counts map[string]int, total
 	return states, counts, total
 }
 
-// usedPerOSD is what an empty OSD uses. A small one uses less.
+// usedPerOSD is what an empty OSD uses. Small OSDs use less.
 const usedPerOSD = 297440 << 10
 
 func (o *OSD) used() int64 { return min(usedPerOSD, o.Size/256) }
@@ -295,7 +295,7 @@ func (v *view) fsSummary(c *Ceph) object {
 	return append(value, member{"by_rank", ranks}, member{"up:standby", len(v.standbyMDSs(c))})
 }
 
-// since formats how long something has lasted, as ceph -s does: with a fraction below one second.
+// since formats a duration as ceph -s does: with a fraction if it is less than a second.
 func since(d time.Duration) string {
 	if d < time.Second {
 		return fmt.Sprintf("%.6gs", d.Seconds())
@@ -428,7 +428,7 @@ func (v *view) osdLine(c *Ceph) string {
 	return text + fmt.Sprintf(", %d in (since %s)", in, since(v.now.Sub(inSince)))
 }
 
-// size formats bytes as Ceph does: at least two digits, in binary units.
+// size formats a number of bytes as Ceph does, in binary units with at least two digits.
 func size(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
 	value, u := float64(n), 0

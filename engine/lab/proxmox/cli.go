@@ -21,21 +21,21 @@ type Command struct {
 	Node   Node
 	Argv   []string // Argv[0] is the program's name
 	Dir    string   // the working directory
-	User   string   // the user that runs it; empty means root
+	User   string   // the user who runs it; empty means root
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
-	// Exec runs another program of the node with the same streams; nil if the node cannot.
+	// Exec runs another program on the node with the same streams. It is nil if the node cannot do that.
 	Exec func(argv ...string) int
-	// Spend lets d of the lab's time pass, which the program takes. It returns false if the program was killed
+	// Spend lets d of the lab's time pass, as the program's running time. It returns false if the program was killed
 	// meanwhile. If it is nil, only the lab's clock moves.
 	Spend func(d time.Duration) bool
 
 	ctx     context.Context
 	input   *bufio.Reader
 	changed bool // whether the program has changed something
-	// slept is how long the program has waited. Its timeouts are measured by this, because others may move the lab's
-	// clock between two of its polls.
+	// slept is how long the program has waited. Its timeouts use this, because others may move the lab's clock between
+	// two of its polls.
 	slept time.Duration
 }
 
@@ -66,7 +66,7 @@ func Run(ctx context.Context, c *Command) int {
 	return program(c)
 }
 
-// sleep lets the time pass that the program takes; it returns an error if the program is killed.
+// sleep spends d of the program's running time. It returns an error if the program is killed.
 func (c *Command) sleep(d time.Duration) error {
 	c.slept += d
 	if c.Spend == nil {
@@ -80,7 +80,7 @@ func (c *Command) sleep(d time.Duration) error {
 
 func (c *Command) printf(format string, args ...any) { fmt.Fprintf(c.Stdout, format, args...) }
 
-// die prints a message to standard error and returns the exit code.
+// die prints a message to standard error and returns code.
 func (c *Command) die(code int, format string, args ...any) int {
 	fmt.Fprintf(c.Stderr, format+"\n", args...)
 	return code
@@ -98,10 +98,10 @@ func (c *Command) line() (text string, ok bool) {
 	return strings.TrimRight(text, "\r\n"), err == nil || text != ""
 }
 
-// The exit codes of PVE's Perl programs depend on whatever is left in errno; these were recorded.
+// The exit codes of PVE's Perl programs depend on what is left in errno. These were recorded.
 const (
 	exitDie     = 255 // an uncaught die with errno unset
-	exitENOENT  = 2   // ... with errno from a file that was not found
+	exitENOENT  = 2   // ... with errno from a missing file
 	exitEACCES  = 13  // ... from a lock in a read-only /etc/pve
 	exitREFUSED = 111 // ... from a socket without a listener
 	exitEAGAIN  = 11  // ... from the resolver
@@ -111,7 +111,7 @@ const (
 //go:embed help
 var helpTexts embed.FS
 
-// helpText returns a recorded usage text, that of PVE 8 where it differs.
+// helpText returns a recorded usage text, that of PVE 8 where the two differ.
 func helpText(name, debian string) string {
 	for _, file := range []string{"help/" + name + "." + debian + ".txt", "help/" + name + ".txt"} {
 		if text, err := helpTexts.ReadFile(file); err == nil {
@@ -124,21 +124,21 @@ func helpText(name, debian string) string {
 // perlCommand is a subcommand of a PVE program.
 type perlCommand struct {
 	name string // "create", "rules add"
-	// args are the required positional arguments; usage follows the name in the usage line.
+	// args are the required positional arguments. usage follows the name in the usage line.
 	args    []string
 	usage   string
 	options map[string]check
-	// checks are for positional arguments.
+	// checks validate positional arguments.
 	checks map[string]check
 	// debian restricts the command to one release.
 	debian string
 	run    func(c *Command, a arguments) int
 }
 
-// arguments are the arguments of a command by name.
+// arguments are the arguments of a command, by name.
 type arguments struct {
 	values map[string]string
-	// extra are further positional arguments, for commands that take any number.
+	// extra are additional positional arguments, for commands that take any number.
 	extra []string
 }
 
@@ -166,7 +166,7 @@ func truth(text string) bool {
 	return false
 }
 
-// check returns what is wrong with a value, or "".
+// check returns the problem with a value, or "".
 type check func(value string) string
 
 func anyText(string) string { return "" }
@@ -207,7 +207,7 @@ func oneOf(values ...string) check {
 
 var nodeName = pattern.New(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
 
-// Format problems end in a newline of their own, so an empty line follows them.
+// Messages of format problems end with a newline, so an empty line follows them.
 func isNodeName(value string) string {
 	if !nodeName.MatchString(value) {
 		return "invalid format - value does not look like a valid node name\n"
@@ -225,12 +225,12 @@ func matching(pattern string) check {
 	}
 }
 
-// isFlag reports whether the check of an option is that of a boolean.
+// isFlag reports whether an option with this check is a boolean.
 func isFlag(c check) bool {
 	return c != nil && c("no") == "" && c("1") == "" && c("maybe") != "" && c("yes") == ""
 }
 
-// perlProgram returns a program with subcommands, as PVE::CLIHandler runs them.
+// perlProgram returns a program with subcommands, run as by PVE::CLIHandler.
 func perlProgram(name string, commands func() []perlCommand) Program {
 	return func(c *Command) int {
 		all := commands()
@@ -294,7 +294,7 @@ func perlHelp(c *Command, name string, topic []string) int {
 	return c.die(exitDie, "ERROR: unknown command '%s %s'\n%s", name, strings.Join(topic, " "), strings.TrimSuffix(helpText(name, c.Node.Debian()), "\n"))
 }
 
-// findCommand finds the command that args begin with; a unique prefix of each word suffices.
+// findCommand finds the command that args begin with. A unique prefix of each word suffices.
 func findCommand(all []perlCommand, args []string, debian string) (perlCommand, []string, bool) {
 	for words := min(3, len(args)); words > 0; words-- {
 		var found []perlCommand
@@ -391,7 +391,7 @@ func parseArguments(c *Command, p perlCommand, args []string) (arguments, string
 	return a, ""
 }
 
-// verify checks the values; the result has a line for each problem.
+// verify checks the values. It returns one line per problem.
 func (a arguments) verify(p perlCommand) string {
 	var problems []string
 	for name, value := range a.values {

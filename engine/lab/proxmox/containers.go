@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The program pct, as in pve-container 6.1: what its commands check, print and write (PVE::CLI::pct, PVE::API2::LXC,
+// The program pct as in pve-container 6.1: its checks, output and changes (PVE::CLI::pct, PVE::API2::LXC,
 // PVE::LXC::Config).
 
 func pctCommands() []perlCommand {
@@ -38,7 +38,7 @@ func pctCommands() []perlCommand {
 	}
 }
 
-// ctOptions returns the options of a container's configuration, and more without a check.
+// ctOptions returns the options of a container's configuration, and those in more, which are not checked.
 func ctOptions(more ...string) map[string]check {
 	options := map[string]check{
 		"arch": oneOf("amd64", "i386", "arm64", "armhf", "riscv32", "riscv64"), "cmode": oneOf("shell", "console", "tty"), "console": boolean,
@@ -79,10 +79,10 @@ func pctList(c *Command, _ arguments) int {
 	return code
 }
 
-// ctHot are the options that a running container takes over at once (PVE::LXC::Config, vmconfig_hotplug_pending).
+// ctHot are the options that a running container applies at once (PVE::LXC::Config, vmconfig_hotplug_pending).
 var ctHot = []string{"description", "onboot", "startup", "protection", "hostname", "hookscript", "cores", "tags", "lock", "memory", "swap", "cpulimit", "cpuunits"}
 
-// ctPlugs reports whether a running container takes over a change of an option at once.
+// ctPlugs reports whether a running container applies a change to an option at once.
 func ctPlugs(key string, keys map[string]string) bool {
 	_, exists := keys[key]
 	added := (ctDevice.MatchString(key) || strings.HasPrefix(key, "dev")) && !exists
@@ -110,7 +110,7 @@ func (v *view) ctValue(key, value string) string {
 	return v.guestValue(key, value)
 }
 
-// printed formats properties with those that are required in front (PVE::JSONSchema, print_property_string).
+// printed formats properties, those in first before the others (PVE::JSONSchema, print_property_string).
 func printed(properties map[string]string, first ...string) string {
 	var all []string
 	for _, key := range append(first, slices.DeleteFunc(sortedKeys(properties), func(key string) bool { return slices.Contains(first, key) })...) {
@@ -121,7 +121,7 @@ func printed(properties map[string]string, first ...string) string {
 	return strings.Join(all, ",")
 }
 
-// allocateVolumes replaces "STORAGE:GIGABYTES" in a container's options by new volumes.
+// allocateVolumes replaces "STORAGE:GIGABYTES" in a container's options with new volumes.
 func (v *view) allocateVolumes(db *Database, id string, keys map[string]string) error {
 	for _, key := range sortedKeys(keys) {
 		m := allocation.FindStringSubmatch(keys[key])
@@ -218,7 +218,7 @@ func pctSet(c *Command, a arguments) int {
 	})
 }
 
-// unuse keeps the volume of a mount point that is removed as an unused one.
+// unuse keeps the volume of a removed mount point as an unused one.
 func (v *view) unuse(keys map[string]string, value string) {
 	d, ok := parseDrive(value)
 	for n := 0; ok; n++ {
@@ -229,7 +229,7 @@ func (v *view) unuse(keys map[string]string, value string) {
 	}
 }
 
-// pctResize grows a volume. Its task's failure does not show in the exit code.
+// pctResize grows a volume. The exit code does not tell whether its task failed.
 func pctResize(c *Command, a arguments) int {
 	var volume drive
 	var wanted int64

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// What pct refuses, and what it writes: PVE::API2::LXC and PVE::LXC::Config of pve-container 6.1.
+// What pct rejects and writes: PVE::API2::LXC and PVE::LXC::Config of pve-container 6.1.
 func TestContainers(t *testing.T) {
 	l := newLab(t, labOptions{count: 1, guests: map[string]string{"200": "ct"}})
 	for _, step := range []struct {
 		command string
 		says    string // on standard error, if the command fails
-		config  string // a part of the configuration then
+		config  string // part of the configuration afterwards
 	}{
 		{"pct set 200", "no options specified", ""},
 		{"pct set 200 --memory 8", "memory: value must have a minimum value of 16", ""},

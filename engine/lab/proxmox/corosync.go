@@ -19,14 +19,14 @@ type Corosync struct {
 	Device *CorosyncDevice
 }
 
-// CorosyncDevice is a QDevice of the model net.
+// CorosyncDevice is a QDevice with model net.
 type CorosyncDevice struct {
 	Host, Algorithm string
-	// Votes is 0 if the configuration has none: corosync then gives it one vote fewer than there are nodes.
+	// Votes is 0 if the configuration sets none. corosync then gives it one vote fewer than there are nodes.
 	Votes int
 }
 
-// deviceVotes returns the votes of the QDevice, cast or not.
+// deviceVotes returns the votes of the QDevice, whether it casts them or not.
 func (c *Corosync) deviceVotes() int {
 	switch {
 	case c.Device == nil:
@@ -58,8 +58,8 @@ func (c *Corosync) node(name string) *CorosyncNode {
 	return nil
 }
 
-// String formats the configuration as PVE writes it: sorted keys and sections, indented by two spaces, with an empty
-// line after every top-level section.
+// String formats the configuration as PVE does: sorted keys and sections, indented by two spaces, with an empty line
+// after every top-level section.
 func (c *Corosync) String() string {
 	var b strings.Builder
 	b.WriteString("logging {\n  debug: off\n  to_syslog: yes\n}\n\nnodelist {\n")
@@ -104,7 +104,7 @@ func (c *Corosync) String() string {
 	return b.String()
 }
 
-// ParseCorosync parses a corosync.conf by PVE's rules: `key: value`, `section {`, `}`, comments from # on.
+// ParseCorosync parses a corosync.conf by PVE's rules: `key: value`, `section {`, `}`, and comments that start with #.
 func ParseCorosync(text string) (*Corosync, error) {
 	c := &Corosync{Totem: map[string]string{}}
 	var stack []string
@@ -232,8 +232,8 @@ func (n *CorosyncNode) set(key, value string) error {
 
 const corosyncFile = "corosync.conf"
 
-// corosync returns the configuration that the cluster's corosync uses, or nil if the node is standalone. A running daemon keeps
-// its configuration if the file is damaged, or has what cannot be changed while it runs.
+// corosync returns the configuration that the cluster's corosync uses, or nil if the node is standalone. A running
+// daemon keeps its configuration if the file is damaged, or if it changes what cannot be changed at run time.
 func (d *Database) corosync() *Corosync {
 	data, ok := d.Read(corosyncFile)
 	if !ok {
@@ -245,7 +245,7 @@ func (d *Database) corosync() *Corosync {
 	return usable(string(data))
 }
 
-// usable returns a corosync.conf from which a ring can be formed, or nil.
+// usable returns the parsed corosync.conf if it is sufficient to form a ring, and nil otherwise.
 func usable(text string) *Corosync {
 	c, err := ParseCorosync(text)
 	if err != nil || c.Name == "" || len(c.Nodes) == 0 {
@@ -254,7 +254,7 @@ func usable(text string) *Corosync {
 	return c
 }
 
-// accept notes a newly written corosync.conf if corosync loads it.
+// accept remembers a newly written corosync.conf if corosync loads it.
 func (d *Database) accept(name string) {
 	if name != corosyncFile {
 		return
@@ -267,9 +267,9 @@ func (d *Database) accept(name string) {
 	d.Accepted = text
 }
 
-// refuses reports whether a running corosync keeps its configuration when it is told to load another one: recorded with
-// corosync 3.1.7 (TestCorosyncLoadsLinks). Whether the version is higher does not matter to it, but pmxcfs does not give it the
-// file if that is lower than the one that it has (PVE::Cluster, dcdb_sync_corosync_conf).
+// refuses reports whether a running corosync keeps its configuration when it is told to load another one, as recorded
+// with corosync 3.1.7 (TestCorosyncLoadsLinks). corosync ignores the version, but pmxcfs does not install a file with a
+// lower version than the current one (PVE::Cluster, dcdb_sync_corosync_conf).
 func (c *Corosync) refuses(next *Corosync) bool {
 	if len(next.numbers()) > 1 && slices.ContainsFunc(next.Nodes, func(n CorosyncNode) bool { return !slices.Equal(sortedKeys(n.Links), next.numbers()) }) {
 		return true // "Not all nodes have the same number of links"
@@ -285,7 +285,7 @@ func (c *Corosync) refuses(next *Corosync) bool {
 	return false
 }
 
-// numbers returns the numbers of the links that any node has, in order.
+// numbers returns the sorted numbers of all links of the nodes.
 func (c *Corosync) numbers() []int {
 	all := map[int]bool{}
 	for _, n := range c.Nodes {
@@ -296,7 +296,7 @@ func (c *Corosync) numbers() []int {
 	return sortedKeys(all)
 }
 
-// forsake forgets what corosync has loaded once its file is removed: the node is standalone.
+// forsake forgets the configuration that corosync has loaded when its file is removed: the node is standalone.
 func (d *Database) forsake(name string) {
 	if name == corosyncFile {
 		d.Accepted = ""

@@ -5,16 +5,17 @@ import (
 	"testing"
 )
 
-// What corosync 3.1.7 of Debian 12 did with three nodes in network namespaces, links 0 to 2 between them: links come and go, and
-// change their priorities, without a new ring; an address is not changed in place, nor has one node fewer links than others; an
-// address that no interface has is taken, and connects to nobody.
+// The behaviour of Debian 12's corosync 3.1.7 with three nodes in network namespaces and links 0 to 2 between them.
+// Links can be added, removed and given other priorities without a new ring. An address cannot be changed in place, and
+// all nodes must have the same number of links. An address that no interface has is accepted, but the link does not
+// connect.
 func TestCorosyncLoadsLinks(t *testing.T) {
 	const one = "    ring0_addr: 10.77.0.1N\n"
 	two := one + "    ring1_addr: 10.78.0.1N\n"
 	for name, test := range map[string]struct {
 		edits   []func(string) string
 		loaded  string // the version
-		link1   string // what pve1 says of pve3
+		link1   string // what pve1 reports about pve3
 		refused bool
 	}{
 		"a second link": {edits: []func(string) string{links(two, 4)}, loaded: "4", link1: "connected"},
@@ -67,7 +68,7 @@ func TestCorosyncLoadsLinks(t *testing.T) {
 	}
 }
 
-// links returns an edit that replaces the links of all nodes, in which N is the node, and the version.
+// links returns an edit that replaces the links of all nodes and the version. N in text stands for the node's number.
 func links(text string, version int) func(string) string {
 	return func(conf string) string {
 		var b strings.Builder
@@ -87,7 +88,7 @@ func links(text string, version int) func(string) string {
 	}
 }
 
-// replace writes corosync.conf beside the old one and moves it over that.
+// replace writes a new corosync.conf and renames it over the old one.
 func (l *testLab) replace(node, text string) {
 	l.t.Helper()
 	l.file(node, "/etc/pve/corosync.conf.new", text)

@@ -39,7 +39,7 @@ func corosyncQuorumtool(c *Command) int {
 	return quorumtool(c, flags)
 }
 
-// quorumtool prints the status (s) or the nodes (l), with addresses in place of names (i) and hexadecimal IDs (H).
+// quorumtool prints the status (s) or the nodes (l), with addresses instead of names (i) and hexadecimal IDs (H).
 func quorumtool(c *Command, flags string) int {
 	code := 0
 	var text strings.Builder
@@ -62,7 +62,7 @@ func quorumtool(c *Command, flags string) int {
 func (db *Database) quorumText(b *strings.Builder, v *view, conf *Corosync, node, flags string) int {
 	q, code := v.quorum(db, conf, node), 0
 	members, registered := db.Ring.Members, v.deviceRegistered(conf, node)
-	if !v.member(db, node) { // its own ring, until the others have admitted it
+	if !v.member(db, node) { // it has its own ring until the others admit it
 		members = []int{conf.node(node).ID}
 		q.Total = conf.votes(members)
 		q.Quorate = q.Total >= q.Needed
@@ -174,7 +174,7 @@ func corosyncCfgtool(c *Command) int {
 	return 0
 }
 
-// running returns the configuration of a node's corosync, or nil if that does not run.
+// running returns the configuration of a node's corosync, or nil if corosync is not running.
 func (v *view) running(node string) *Corosync {
 	conf := clusterOf(v.database(node))
 	if conf == nil || !v.runs(node, "corosync.service", 0) || v.nodeState(node).Removed || conf.node(node) == nil {
@@ -197,7 +197,7 @@ func corosyncCmapctl(c *Command) int {
 	return 0
 }
 
-// wires are the addresses of the nodes' interfaces, by node.
+// wires maps nodes to the addresses of their interfaces.
 type wires map[string][]netip.Prefix
 
 func (w *World) wires() wires {
@@ -208,11 +208,12 @@ func (w *World) wires() wires {
 	return all
 }
 
-// join reports whether packets get from one node's address to another node's: both are there, and in one network.
+// join reports whether packets get from one node's address to the other's: both addresses exist and are in the same
+// network.
 func (w wires) join(a, from, b, to string) bool {
 	there, err := netip.ParseAddr(to)
 	if err != nil {
-		return true // a name, which is not followed here
+		return true // a name: not resolved here
 	}
 	here, err := netip.ParseAddr(from)
 	if err != nil {

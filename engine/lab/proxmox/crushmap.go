@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// crushMap is a CRUSH map in a file. Files of the simulation start as Ceph's do and continue as JSON; only crushtool
-// and Ceph itself read them.
+// crushMap is a CRUSH map in a file. The simulation's files begin like Ceph's and continue as JSON; only crushtool and
+// ceph read them.
 type crushMap struct {
 	Tunables []crushTunable
 	Devices  []crushDevice
@@ -31,7 +31,7 @@ type crushDevice struct {
 type crushBucket struct {
 	Type, Name string
 	ID         int
-	// Shadows are the IDs of the bucket restricted to a class, by class.
+	// Shadows are the IDs of the bucket's shadows, by class.
 	Shadows []crushShadow
 	Items   []crushItem
 }
@@ -41,13 +41,13 @@ type crushShadow struct {
 	ID    int
 }
 
-// crushItem is an OSD or a bucket in a bucket; its weight is in units of 1/65536.
+// crushItem is an OSD or bucket inside a bucket. Its weight is in units of 1/65536.
 type crushItem struct {
 	Name   string
 	Weight int
 }
 
-// crushRule is a rule with its steps in the text form: "take default class ssd", "emit".
+// crushRule is a rule. Its steps are in text form: "take default class ssd", "emit".
 type crushRule struct {
 	ID         int
 	Name, Type string
@@ -191,7 +191,7 @@ func (m *crushMap) device(name string) *crushDevice {
 	return &m.Devices[i]
 }
 
-// compileCrush parses the text form. The problem is in crushtool's words, or "".
+// compileCrush parses the text form. problem is crushtool's error, or "".
 func compileCrush(file, text string) (m *crushMap, problem string) {
 	m = &crushMap{}
 	var bucket *crushBucket
@@ -266,7 +266,7 @@ func (m *crushMap) bucketLine(b *crushBucket, f []string) bool {
 		return err == nil
 	case f[0] == "item" && len(f) == 4 && f[2] == "weight":
 		w, err := strconv.ParseFloat(f[3], 32)
-		b.Items = append(b.Items, crushItem{f[1], int(float32(w) * 65536)}) // the rest is cut off
+		b.Items = append(b.Items, crushItem{f[1], int(float32(w) * 65536)}) // truncated, not rounded
 		return err == nil && (m.device(f[1]) != nil || m.bucket(f[1]) != nil)
 	}
 	return false
@@ -292,7 +292,7 @@ func (m *crushMap) ruleLine(r *crushRule, f []string) bool {
 	return false
 }
 
-// undefined returns a name in a rule that the map does not define.
+// undefined returns a name that a rule uses but the map does not define.
 func (m *crushMap) undefined() string {
 	ids := map[int]bool{}
 	for _, r := range m.Rules {

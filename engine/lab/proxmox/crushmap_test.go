@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A map is read, edited, tried and set as the guide does it; what changed meanwhile, or cannot be followed, is refused.
+// A map is extracted, edited, tested and set as in the guide. A map that is out of date or not supported is rejected.
 func TestCrushMapIsEdited(t *testing.T) {
 	l := newLab(t, labOptions{ceph: "19.2.3", network: "10.10.10."})
 	recordedCluster(6)(l)
@@ -37,7 +37,7 @@ func TestCrushMapIsEdited(t *testing.T) {
 	}
 }
 
-// What is overloaded is planned in a dry run and done without one, no more and no less.
+// The real run changes exactly what the dry run announced.
 func TestReweightByPG(t *testing.T) {
 	l := newLab(t, labOptions{ceph: "19.2.3", network: "10.10.10."})
 	recordedCluster(6)(l)
@@ -58,7 +58,7 @@ func TestReweightByPG(t *testing.T) {
 	}
 }
 
-// Whatever a text holds, compiling it ends, and what it compiles to is the same again from its own text.
+// Compiling any text terminates, and decompiling and compiling the result yields the same map.
 func FuzzCompileCrush(f *testing.F) {
 	f.Add("device 0 osd.0 class hdd\ntype 0 osd\ntype 11 root\nroot default {\n\tid -1\n\titem osd.0 weight 0.50000\n}\nrule r {\n\tid 1\n\tstep take default\n\tstep choose firstn 0 type osd\n\tstep emit\n}\n")
 	f.Add("# only a remark\n")
@@ -72,14 +72,14 @@ func FuzzCompileCrush(f *testing.F) {
 		if problem != "" {
 			t.Fatalf("its own text is refused: %s\n%s", problem, m.text(18))
 		}
-		weights := regexp.MustCompile(`weight \S+`) // their last digit is cut off
+		weights := regexp.MustCompile(`weight \S+`) // the last digit is truncated
 		if weights.ReplaceAllString(m.text(18), "") != weights.ReplaceAllString(again.text(18), "") {
 			t.Errorf("its own text makes another map:\n%s\n%s", m.text(18), again.text(18))
 		}
 	})
 }
 
-// A rule that chooses hosts and then OSDs in each is followed: five copies find their places on three hosts.
+// A rule that chooses hosts and then OSDs in each can place five copies on three hosts.
 func TestCrushRuleOfTwoCopiesAHost(t *testing.T) {
 	l := newLab(t, labOptions{ceph: "19.2.3", network: "10.10.10."})
 	recordedCluster(6)(l)

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// The program crushtool decompiles, compiles, tests and compares CRUSH maps. It places by weight as CRUSH does, but
-// with a different hash: it does not choose the same OSDs as the real one.
+// The program crushtool decompiles, compiles, tests and compares CRUSH maps. Placement respects weights as CRUSH does
+// but uses a different hash, so it does not choose the same OSDs as the real one.
 
 // crushTest holds the arguments of crushtool --test.
 type crushTest struct {
@@ -170,7 +170,7 @@ func (c *Command) testCrush(m *crushMap, t crushTest) int {
 		return c.die(0, "WARNING: no output selected; use --output-csv or --show-X")
 	}
 	shown := func(what string) bool { return slices.Contains(t.show, what) }
-	if t.minX < 0 || t.maxX < 0 { // one alone has no effect
+	if t.minX < 0 || t.maxX < 0 { // one without the other has no effect
 		t.minX, t.maxX = 0, 1023
 	}
 	low, high := 1, 10
@@ -213,7 +213,7 @@ func (c *Command) testCrush(m *crushMap, t crushTest) int {
 	return 0
 }
 
-// showStored prints how often each device was chosen and how often it would be chosen if all were equal.
+// showStored prints how often each device was chosen, and how often it would be if all were chosen equally.
 func (c *Command) showStored(m *crushMap, t crushTest, stored map[int]int) {
 	var used []int
 	total := 0
@@ -249,7 +249,7 @@ func (c *Command) compareCrush(m, other *crushMap) int {
 	return 0
 }
 
-// place chooses as many OSDs for an input as requested, each in a different failure domain.
+// place chooses the requested number of OSDs for an input, each in a different failure domain.
 func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []int {
 	var root, class, domain string
 	per, domains := 1, reps
@@ -260,10 +260,10 @@ func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []in
 				class = f[3]
 			}
 		case strings.HasPrefix(f[0], "choose") && len(f) == 5 && domain != "":
-			per, _ = strconv.Atoi(f[2]) // 0 is refused when it is set
+			per, _ = strconv.Atoi(f[2]) // a rule with 0 cannot be set
 		case strings.HasPrefix(f[0], "choose") && len(f) == 5:
 			domain = f[4]
-			if n, _ := strconv.Atoi(f[2]); n <= 0 { // how many fewer than requested
+			if n, _ := strconv.Atoi(f[2]); n <= 0 { // relative to the requested number
 				domains = max(reps+n, 0)
 			} else {
 				domains = min(reps, n)
@@ -289,7 +289,7 @@ func (m *crushMap) place(r crushRule, x, reps int, weights map[int]float64) []in
 	return chosen
 }
 
-// placeWithin chooses domains first, and then a number of OSDs in each.
+// placeWithin first chooses domains and then a number of OSDs in each.
 func (m *crushMap) placeWithin(r crushRule, root, class, domain string, x, domains, per int, weights map[int]float64) []int {
 	var chosen []int
 	taken := map[string]bool{}
@@ -311,7 +311,7 @@ func (m *crushMap) placeWithin(r crushRule, root, class, domain string, x, domai
 	return chosen
 }
 
-// descend draws straws from a bucket down to a device; domain is the bucket of the given type on the way.
+// descend draws straws from a bucket down to a device. domain is the bucket of type kind on the way.
 func (m *crushMap) descend(name, class, kind string, x, r int, weights map[int]float64) (domain string, id int) {
 	for {
 		if d := m.device(name); d != nil {
@@ -346,7 +346,7 @@ func (m *crushMap) descend(name, class, kind string, x, r int, weights map[int]f
 	}
 }
 
-// holds reports whether a device of a class is at or below an item.
+// holds reports whether name is, or contains, a device of a class.
 func (m *crushMap) holds(name, class string) bool {
 	if d := m.device(name); d != nil {
 		return d.Class == class
@@ -355,7 +355,7 @@ func (m *crushMap) holds(name, class string) bool {
 	return b != nil && slices.ContainsFunc(b.Items, func(i crushItem) bool { return m.holds(i.Name, class) })
 }
 
-// draw returns a number below 65536 that depends on the input only.
+// draw returns a number below 65536 that depends only on the arguments.
 func draw(x int, item string, r int) uint16 {
 	h := fnv.New64a()
 	_ = binary.Write(h, binary.LittleEndian, [2]int64{int64(x), int64(r)}) // writing to a hash never fails

@@ -13,7 +13,7 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// sh runs a command line in a shell at the node itself.
+// sh runs a command line in a shell on a node.
 func (l *testLab) sh(node, line string) result {
 	l.t.Helper()
 	var out, errs bytes.Buffer
@@ -21,7 +21,7 @@ func (l *testLab) sh(node, line string) result {
 	return result{stdout: out.String(), stderr: errs.String(), code: code}
 }
 
-// noDefects fails a test in which a part of the simulation panics.
+// noDefects fails the test if a part of the simulation panics.
 func noDefects(t *testing.T) {
 	t.Helper()
 	var log bytes.Buffer
@@ -35,7 +35,7 @@ func noDefects(t *testing.T) {
 	})
 }
 
-// What is wrong with one node's files ends no program with a panic, and the other nodes see what they would see.
+// Damaged files on one node do not make any program panic, neither there nor on other nodes.
 func TestADamagedNodeIsItsOwnTrouble(t *testing.T) {
 	programs := []string{"pvecm status", "pvecm nodes", "corosync-cfgtool -s", "ceph -s", "ceph osd tree", "ceph report", "pvesh get /cluster/status", "pvesh get /nodes", "ha-manager status",
 		"pvesm status", "qm list", "cat /etc/pve/.members", "ls /etc/pve/nodes", "pveceph status", "pvecm updatecerts", "systemctl restart corosync pve-cluster", "pvecm status"}
@@ -60,14 +60,14 @@ func TestADamagedNodeIsItsOwnTrouble(t *testing.T) {
 			}
 			for _, node := range []string{"pve1", "pve2"} {
 				for _, program := range programs {
-					l.sh(node, program) // whatever it says: it ends
+					l.sh(node, program) // it only has to terminate
 				}
 			}
 		})
 	}
 }
 
-// A program that panics ends alone; its node, and its stack in the log, are there to be looked at.
+// A program that panics ends, and only that program. The log has the node and the stack.
 func TestAPanicEndsOneProgram(t *testing.T) {
 	l := newLab(t, labOptions{count: 1, bare: true})
 	if err := l.nodes["pve1"].Packages().Put(machine.Package{Name: "broken", Version: "1", Programs: map[string]machine.Program{
@@ -90,7 +90,7 @@ func TestAPanicEndsOneProgram(t *testing.T) {
 	}
 }
 
-// A write that fails leaves the file as it was, truncated before or not, and makes no new one.
+// A failed write leaves an existing file unchanged, even if it was truncated when it was opened, and creates no file.
 func TestAFailedWriteChangesNothing(t *testing.T) {
 	l := newLab(t, labOptions{})
 	l.form("lab", 3)

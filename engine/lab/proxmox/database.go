@@ -17,11 +17,11 @@ type Database struct {
 	Version int
 	Ring    Ring
 	HA      HA
-	// Accepted is the last valid corosync.conf, which corosync keeps using when the file is damaged.
+	// Accepted is the last valid corosync.conf, which corosync keeps using while the file is damaged.
 	Accepted string
 	// Guests is the power state of guests by ID.
 	Guests map[string]*GuestState
-	// Witness is the node with corosync-qnetd that has signed the cluster's certificate; empty without a QDevice.
+	// Witness is the host whose corosync-qnetd has signed the cluster's certificate; empty without a QDevice.
 	Witness string
 	// Backups are the paths of the archives that vzdump has written, by node.
 	Backups map[string][]string
@@ -53,7 +53,7 @@ func (d *Database) Read(name string) (data []byte, ok bool) {
 	return e.Data, true
 }
 
-// Text is like Read for a file that may be missing, which counts as empty.
+// Text is like Read, but returns "" for a missing file.
 func (d *Database) Text(name string) string {
 	data, _ := d.Read(name)
 	return string(data)
@@ -62,7 +62,7 @@ func (d *Database) Text(name string) string {
 // Has reports whether a file or directory exists.
 func (d *Database) Has(name string) bool { return d.Files[name] != nil }
 
-// Write writes a file and creates missing parent directories.
+// Write writes a file, creating missing parent directories.
 func (d *Database) Write(name string, data []byte, now time.Time) {
 	d.MakeDir(path.Dir(name), now)
 	d.Version++
@@ -124,7 +124,7 @@ func (d *Database) List(dir string) []string {
 	return names
 }
 
-// mode returns the mode of a path, which pmxcfs determines.
+// mode returns the mode that pmxcfs assigns to a path.
 func (d *Database) mode(name string, e *Entry) os.FileMode {
 	private := name == "priv" || strings.HasPrefix(name, "priv/") || strings.Contains(name, "/priv/") || strings.HasSuffix(name, "/priv")
 	switch {
@@ -138,7 +138,7 @@ func (d *Database) mode(name string, e *Entry) os.FileMode {
 	return 0o640
 }
 
-// clone copies the files, for a node that leaves its cluster and keeps what it had.
+// clone copies the files, for a node that leaves its cluster and keeps them.
 func (d *Database) clone(id string) *Database {
 	c := newDatabase(id)
 	c.Version = d.Version

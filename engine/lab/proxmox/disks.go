@@ -14,7 +14,7 @@ var (
 	allocation = pattern.New(`^([a-zA-Z][a-zA-Z0-9\-_.]*):(\d+)((?:,.*)?)$`)
 )
 
-// allocate replaces "STORAGE:GIGABYTES" in a guest's options by new volumes, as qm create and qm set do.
+// allocate replaces "STORAGE:GIGABYTES" in a guest's options with new volumes, as qm create and qm set do.
 func (v *view) allocate(db *Database, id string, keys map[string]string, out io.Writer) error {
 	for _, key := range sortedKeys(keys) {
 		if storage, is := strings.CutSuffix(keys[key], ":cloudinit"); is && diskKey.MatchString(key) {
@@ -37,7 +37,7 @@ func (v *view) allocate(db *Database, id string, keys map[string]string, out io.
 		volume := newVolume(keys, target, id)
 		size := m[2] + "G"
 		if strings.HasPrefix(key, "efidisk") {
-			size = "528K" // an EFI disk has the size of its template, whatever was requested
+			size = "528K" // an EFI disk has the size of its template, whatever is requested
 		}
 		options := strings.Split(strings.TrimPrefix(m[3], ","), ",")
 		options = slices.DeleteFunc(append(options, "size="+size), func(o string) bool { return o == "" || strings.HasPrefix(o, "format=") })
@@ -48,7 +48,7 @@ func (v *view) allocate(db *Database, id string, keys map[string]string, out io.
 	return nil
 }
 
-// cloudInitDrive returns the new drive of a guest that cloud-init reads (PVE::API2::Qemu).
+// cloudInitDrive returns a new drive for a guest's cloud-init data (PVE::API2::Qemu).
 func cloudInitDrive(on Section, id string) string {
 	volume := "vm-" + id + "-cloudinit"
 	if on.Type == "dir" {

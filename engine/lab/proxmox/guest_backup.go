@@ -13,11 +13,11 @@ import (
 	"hlplay/engine/pattern"
 )
 
-// Backups in a directory of a node: vzdump, their list, and what restores them. An archive is the guest's configuration between two
-// lines; what the guest's disks hold is not simulated, nor are backups on a backup server.
+// Backups in a directory on a node: vzdump, their listing, and restoring them. An archive is the guest's configuration
+// between two marker lines. The content of disks and backups on a backup server are not simulated.
 
-// archiveHead is the first line of an archive, archiveEnd the last. Without the first nothing can be read, without the last only the
-// configuration.
+// archiveHead is the first line of an archive, archiveEnd the last. Without the first, nothing can be read; without the
+// last, only the configuration.
 const (
 	archiveHead = "VMA\n"
 	archiveEnd  = "VMA END\n"
@@ -28,7 +28,7 @@ var (
 	ctDevice    = pattern.New(`^(rootfs|mp\d+)$`)
 )
 
-// dumpFolder returns the directory of a storage's backups on a node.
+// dumpFolder returns the backup directory of a storage on a node.
 func dumpFolder(db *Database, node, id string) (string, error) {
 	all := db.storages()
 	i := section(all, id)
@@ -164,7 +164,7 @@ func storageExtractConfig(c *Command, a arguments) int {
 	return 0
 }
 
-// taken returns an error if a guest of the cluster has the id to restore to.
+// taken returns an error if the ID for a restored guest is in use.
 func (c *Command) taken(kind, id string) (err error) {
 	c.World.at(func(v *view) {
 		if !v.quorate(c.Node.Name()) {
@@ -176,7 +176,7 @@ func (c *Command) taken(kind, id string) (err error) {
 	return err
 }
 
-// qmRestore is qm create with an archive. A restore that fails leaves a machine without disks (PVE::API2::Qemu, create_vm).
+// qmRestore is qm create with an archive. If it fails, it leaves a machine without disks (PVE::API2::Qemu, create_vm).
 func qmRestore(c *Command, a arguments) int {
 	id := a.get("vmid")
 	if err := c.taken("VM", id); err != nil {
@@ -198,7 +198,7 @@ func qmRestore(c *Command, a arguments) int {
 	return 0
 }
 
-// pctRestore restores a container. One that fails leaves nothing.
+// pctRestore restores a container. If it fails, it leaves nothing.
 func pctRestore(c *Command, a arguments) int {
 	id := a.get("vmid")
 	if err := c.taken("CT", id); err != nil {
@@ -216,7 +216,7 @@ func pctRestore(c *Command, a arguments) int {
 	return 0
 }
 
-// restoreFrom creates a guest from an archive, with the options that override what is in it.
+// restoreFrom creates a guest from an archive, with options that override the archived ones.
 func (c *Command) restoreFrom(kind string, a arguments, out io.Writer) error {
 	if err := c.sleep(10 * time.Second); err != nil {
 		return err
@@ -263,10 +263,10 @@ func (c *Command) restoreFrom(kind string, a arguments, out io.Writer) error {
 	return err
 }
 
-// macAddress matches the MAC address of a network card behind its model.
+// macAddress matches a network card's model and MAC address.
 var macAddress = pattern.New(`^(virtio|vmxnet3|rtl8139|e1000e?)=[0-9A-Fa-f:]+`)
 
-// restoreVolume gives a device of a guest that is being restored a new volume.
+// restoreVolume allocates a new volume for a device of a guest that is being restored.
 func (v *view) restoreVolume(db *Database, keys map[string]string, key string, d drive, a arguments) error {
 	all := db.storages()
 	i := section(all, a.or("storage", d.storage))
@@ -277,7 +277,7 @@ func (v *view) restoreVolume(db *Database, keys map[string]string, key string, d
 	return nil
 }
 
-// qmGuestCommand asks the guest agent, which every running guest with the option agent has.
+// qmGuestCommand queries the guest agent, which every running guest with the option agent has.
 func qmGuestCommand(c *Command, a arguments) int {
 	return c.read(func(_ *view, db *Database) error {
 		g, err := c.own(db, a)

@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/pattern"
 )
 
-// formatGuest formats a guest's configuration file: the lines of the description as comments, then everything else.
+// formatGuest formats a guest's configuration file: the description as comments, then everything else.
 func formatGuest(keys map[string]string) string {
 	var b strings.Builder
 	if text := strings.TrimRight(keys["description"], "\n"); text != "" {
@@ -58,16 +58,16 @@ func parseGuest(config string) map[string]string {
 	return keys
 }
 
-// pendingHeads begin the section of changes that take effect when a guest is started next, by its kind.
+// pendingHeads are, by kind of guest, the headers of the section with changes that take effect at the next start.
 var pendingHeads = map[string]string{"qemu": "[PENDING]", "lxc": "[pve:pending]"}
 
-// pending returns the changes that take effect when the guest is started next. Under "delete" it lists options.
+// pending returns the changes that take effect at the next start. The value of "delete" is a list of options.
 func (g guest) pending() map[string]string {
 	_, section, _ := strings.Cut(g.config, "\n"+pendingHeads[g.kind]+"\n")
 	return parseGuest(section)
 }
 
-// with formats a configuration of the guest with such changes.
+// with formats a configuration of the guest with pending changes.
 func (g guest) with(keys, pending map[string]string) []byte {
 	text := formatGuest(keys)
 	if len(pending) > 0 {
@@ -76,7 +76,7 @@ func (g guest) with(keys, pending map[string]string) []byte {
 	return []byte(text)
 }
 
-// applied returns the guest's configuration once what is pending is applied.
+// applied returns the guest's configuration after applying the pending changes.
 func (g guest) applied() map[string]string {
 	keys, pending := parseGuest(g.config), g.pending()
 	gone := splitList(pending["delete"])
@@ -88,14 +88,14 @@ func (g guest) applied() map[string]string {
 	return keys
 }
 
-// word is the guest's kind in messages: VM or CT.
+// word returns the guest's kind in messages: VM or CT.
 func (g guest) word() string {
 	return map[string]string{"qemu": "VM", "lxc": "CT"}[g.kind]
 }
 
-// unplugged reports whether a change of an option has to wait until a running guest is started next: a PCI device is never exchanged
-// while the guest runs, nor the number of its processors, a USB device and memory only if their hotplug is on (PVE::QemuServer,
-// vmconfig_hotplug_pending). Of other options the lab does not know it.
+// unplugged reports whether a change to an option of a running guest is pending until the next start. Changes to PCI
+// devices and the number of processors always are; those to USB devices and memory unless hotplug is enabled for them
+// (PVE::QemuServer, vmconfig_hotplug_pending). The result for other options is always false.
 func unplugged(key string, keys map[string]string) bool {
 	switch key {
 	case "cores", "sockets":
@@ -107,10 +107,10 @@ func unplugged(key string, keys map[string]string) bool {
 	return passedThrough.MatchString(key) && !usb
 }
 
-// hotUSB are the types of guests whose USB devices can be exchanged while they run.
+// hotUSB are the guest types whose USB devices can be exchanged at run time.
 var hotUSB = map[string]bool{"l26": true, "win8": true, "win10": true, "win11": true}
 
-// unlocked returns an error for what a lock forbids.
+// unlocked returns an error if the guest is locked.
 func (g guest) unlocked() error {
 	if lock := parseGuest(g.config)["lock"]; lock != "" {
 		return failed(exitDie, "%s is locked (%s)", g.word(), lock)
@@ -136,12 +136,12 @@ var (
 	bareCard   = pattern.New(`^(model=)?(virtio|vmxnet3|rtl8139|e1000e?)(,|$)`)
 	deviceKey  = pattern.New(`^(net|scsi|virtio|sata|ide|hostpci|usb)\d+$`)
 	guestFlags = map[string]bool{"onboot": true, "numa": true, "tablet": true, "protection": true, "acpi": true, "kvm": true, "freeze": true, "reboot": true, "autostart": true, "unprivileged": true, "console": true, "debug": true}
-	// guestNumbers are the other keys that the API returns as numbers.
+	// guestNumbers are the other keys whose values are numbers in the API.
 	guestNumbers = map[string]bool{"cores": true, "sockets": true, "vcpus": true, "balloon": true, "shares": true}
 )
 
-// guestValue returns a value as qemu-server writes it: booleans as 1 and 0, also among the properties of a device,
-// and a network card gets a MAC address if it has none.
+// guestValue returns a value as qemu-server writes it: booleans as 1 and 0, also among the properties of a device, and
+// with a generated MAC address for a network card without one.
 func (v *view) guestValue(key, value string) string {
 	if guestFlags[key] {
 		return fmt.Sprint(number(truth(value)))

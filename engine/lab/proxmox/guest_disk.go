@@ -65,7 +65,7 @@ func sizeOf(text string) int64 {
 	return int64(n * float64(int64(1)<<map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[m[2]]))
 }
 
-// sizeText formats a size as in configurations, in the largest unit of which it is a multiple.
+// sizeText formats a size as in configurations: in the largest unit of which it is a multiple.
 func sizeText(bytes int64) string {
 	unit := 0
 	for unit < 4 && bytes != 0 && bytes%1024 == 0 {
@@ -92,7 +92,7 @@ func newVolume(keys map[string]string, s Section, id string) string {
 	}
 }
 
-// imageStorage returns the storage with a name if it can hold disks.
+// imageStorage returns the storage with a name if it can store disk images.
 func (v *view) imageStorage(db *Database, id string) (Section, error) {
 	all := db.storages()
 	i := section(all, id)
@@ -108,7 +108,7 @@ func (v *view) imageStorage(db *Database, id string) (Section, error) {
 	return all[i], nil
 }
 
-// disk returns a disk of a guest on this node if it may be changed.
+// disk returns a disk of a guest on this node, if it may be changed.
 func (c *Command) disk(db *Database, a arguments) (g guest, keys map[string]string, d drive, err error) {
 	if g, err = c.own(db, a); err != nil {
 		return g, nil, d, err
@@ -161,7 +161,7 @@ func qmDiskMove(c *Command, a arguments) int {
 	return 0
 }
 
-// moveDisk copies a volume and changes the configuration to the copy.
+// moveDisk copies a volume and makes the configuration refer to the copy.
 func (c *Command) moveDisk(a arguments, from, to drive, running bool, out io.Writer) error {
 	fmt.Fprintf(out, "copying volume '%s' from current storage '%s' to target storage '%s'\n", from.id(), from.storage, to.storage)
 	fmt.Fprintf(out, "create full clone of drive %s (%s)\nallocated target volume '%s'\n", a.get("disk"), from.id(), to.id())

@@ -37,7 +37,7 @@ type migration struct {
 
 	id, target, address string
 	running             bool
-	// local are the disks on storages that are not shared, blocker is the reason why the task fails.
+	// local are the disks on storages that are not shared. blocker is the reason why the task fails, if any.
 	local   []string
 	blocker string
 }
@@ -98,7 +98,7 @@ func qmMigrate(c *Command, a arguments) int {
 	return 0
 }
 
-// storages checks that every storage of a guest is available on the target, and notes the disks to copy.
+// storages checks that all of a guest's storages are available on the target, and collects the disks to copy.
 func (m *migration) storages(db *Database, keys map[string]string) error {
 	all := db.storages()
 	for _, key := range sortedKeys(keys) {
@@ -109,7 +109,7 @@ func (m *migration) storages(db *Database, keys map[string]string) error {
 		i := section(all, d.storage)
 		switch {
 		case i < 0:
-			continue // an image given by its path, or "none,media=cdrom"
+			continue // an image given by path, or "none,media=cdrom"
 		case !usableOn(all[i], m.target):
 			return failed(exitDie, "storage '%s' is not available on node '%s'", d.storage, m.target)
 		case !shared(all[i]):
@@ -167,7 +167,7 @@ func (m *migration) blocked(v *view, db *Database, keys map[string]string, a arg
 	return ""
 }
 
-// migrate runs the task, which prints a log with times.
+// migrate runs the task, which prints a log with timestamps.
 func (c *Command) migrate(m migration, out io.Writer) error {
 	start := c.World.clock.Now()
 	log := func(format string, args ...any) {

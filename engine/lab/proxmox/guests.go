@@ -19,7 +19,7 @@ type GuestState struct {
 	PID     int
 }
 
-// makeGuest creates a guest of the initial state.
+// makeGuest creates one of the guests that exist from the start.
 func (v *view) makeGuest(db *Database, node, id, kind string) {
 	if kind == "ct" {
 		db.Write("nodes/"+node+"/lxc/"+id+".conf", []byte("arch: amd64\nhostname: ct"+id+"\nmemory: 512\nostype: debian\nrootfs: local:"+id+"/vm-"+id+"-disk-0.raw,size=4G\nswap: 512\n"), v.now)
@@ -57,7 +57,7 @@ func qmCommands() []perlCommand {
 	}...)
 }
 
-// own returns a guest of this node. Guests on other nodes are not found, because the programs look only at their own
+// own returns a guest on this node. Guests on other nodes are not found, because the programs look only at their own
 // node.
 func (c *Command) own(db *Database, a arguments) (guest, error) {
 	id := a.get("vmid")
@@ -123,7 +123,7 @@ func qmCreate(c *Command, a arguments) int {
 	return 0
 }
 
-// readKeys replaces the file of keys that qm is given by its content, as the configuration has it (PVE::CLI::qm).
+// readKeys replaces the name of a file with SSH keys with its content, encoded as in the configuration (PVE::CLI::qm).
 func (c *Command) readKeys(a arguments) error {
 	if !a.has("sshkeys") {
 		return nil
@@ -219,7 +219,7 @@ func qmSet(c *Command, a arguments) int {
 	return code
 }
 
-// guestPower starts or stops a guest; if HA manages it, it only requests that.
+// guestPower starts or stops a guest. If HA manages the guest, it only sends a request.
 func guestPower(verb string, on bool) func(*Command, arguments) int {
 	return func(c *Command, a arguments) int {
 		var managed bool
@@ -292,7 +292,7 @@ func qmDestroy(c *Command, a arguments) int {
 	})
 }
 
-// switchGuest switches a guest on or off. What is pending takes effect when it is started.
+// switchGuest switches a guest on or off. Pending changes take effect when it is started.
 func (v *view) switchGuest(db *Database, g guest, on bool) {
 	state := db.guestState(g.id)
 	if on && !state.Running && len(g.pending()) > 0 {
@@ -301,7 +301,7 @@ func (v *view) switchGuest(db *Database, g guest, on bool) {
 	v.power(state, on)
 }
 
-// power switches a guest on or off; a running one has a process.
+// power switches a guest on or off. A running guest has a process.
 func (v *view) power(state *GuestState, on bool) {
 	if state.Running == on {
 		return

@@ -11,9 +11,9 @@ import (
 
 // HA is the runtime state of the HA manager of a cluster: the content of manager_status and lrm_status.
 type HA struct {
-	// Used is when the first resource was added, at which the managers' loops start. Zero before that.
+	// Used is when the first resource was added, which starts the managers' loops. It is zero before that.
 	Used time.Time
-	// Tick is the last loop of the CRM that was computed.
+	// Tick is the last computed loop of the CRM.
 	Tick   time.Time
 	Master string
 	// Nodes are the node states as the CRM knows them: online, maintenance, unknown, fence, gone.
@@ -23,11 +23,11 @@ type HA struct {
 	Services map[string]*Service
 	// Commands are queued crm-commands.
 	Commands []string
-	// Armed is empty, or the resource mode of a disarmed HA: "freeze" or "ignore".
+	// Disarmed is empty, or the resource mode while HA is disarmed: "freeze" or "ignore".
 	Disarmed string
 	// Maintenance are the nodes in maintenance mode.
 	Maintenance []string
-	// Cooldown is how many loops the CRM still waits before it tries again to turn groups into rules.
+	// Cooldown is how many more loops the CRM waits before it retries migrating groups to rules.
 	Cooldown int
 }
 
@@ -35,7 +35,7 @@ type HA struct {
 type LRM struct {
 	// Seen is when it last wrote its status.
 	Seen time.Time
-	// Active reports that it holds its lock and its watchdog, Waiting that it has a service and waits for the lock.
+	// Active reports whether it holds its lock and watchdog, Waiting whether it has a service and waits for the lock.
 	// Idle is since when it has had no service.
 	Active, Waiting bool
 	Idle            time.Time
@@ -49,11 +49,12 @@ type Service struct {
 	Node, State, UID string
 	Running          bool
 	Target           string
-	// Home is the node that the service has left because of maintenance mode; empty if there is none. It goes back there.
+	// Home is the node that the service left because of maintenance mode, and to which it returns; empty if there is
+	// none.
 	Home string
 	// Since is when the state was entered.
 	Since time.Time
-	// Tries is the number of failed attempts to start it, Failed are the nodes on which they were made.
+	// Tries is the number of failed attempts to start it, and Failed the nodes on which they were made.
 	Tries  int
 	Failed []string
 }
@@ -61,10 +62,10 @@ type Service struct {
 // crmLoop is the interval of the loops of the CRM and of idle LRMs.
 const crmLoop = 10 * time.Second
 
-// maxLoops is how many loops are computed one by one when much time has passed; nothing changes in further ones.
+// maxLoops is how many loops are computed when much time has passed; further ones would change nothing.
 const maxLoops = 60
 
-// Fencing: a lost node becomes unknown, is fenced a minute later, and its services are recovered when its agent lock
+// Fencing: a failed node becomes unknown and is fenced a minute later. Its services are recovered when its agent lock
 // has expired (two minutes).
 const (
 	fenceAfter   = 60 * time.Second
@@ -74,7 +75,7 @@ const (
 
 func (db *Database) resources() []Section { return ParseSections(db.Text("ha/resources.cfg")) }
 
-// advanceHA computes the loops of the managers until now.
+// advanceHA computes the managers' loops up to now.
 func (v *view) advanceHA(db *Database) {
 	ha := &db.HA
 	if ha.Used.IsZero() {
@@ -107,7 +108,7 @@ func (v *view) crmLoop(db *Database, now time.Time) {
 			}
 		}
 	} else if !slices.ContainsFunc(members, v.quorate) {
-		return // without a quorum nobody holds the manager's lock
+		return // without a quorum there is no master
 	}
 	for _, name := range members {
 		if v.runs(name, "pve-ha-lrm.service", 0) {
@@ -255,7 +256,7 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		return
 	}
 	if s.Since.Equal(now) {
-		return // a new request takes until the next loop
+		return // a new request takes effect in the next loop
 	}
 	switch s.State {
 	case "request_start":
@@ -294,7 +295,7 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		}
 	case "fence", "recovery":
 		set("request_start")
-	case "error": // only a person gets it out of this state
+	case "error": // only the administrator can clear it
 		if r.Keys["state"] == "disabled" {
 			s.Tries = 0
 			set("request_stop")

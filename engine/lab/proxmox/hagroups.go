@@ -8,7 +8,7 @@ import (
 
 const groupsFile = "ha/groups.cfg"
 
-// groups rejects commands about groups from PVE 9 on.
+// groups rejects group commands since PVE 9.
 func groups(c *Command, verb string) error {
 	if c.Node.Debian() != "bookworm" {
 		return failed(exitENOENT, "cannot %s: %s", verb, migratedToRules)
@@ -112,8 +112,8 @@ func haGroupconfig(c *Command, _ arguments) int {
 	return code
 }
 
-// migrateGroups turns groups into rules as the CRM of PVE 9 does (PVE::HA::Manager of pve-ha-manager 5): every sixth loop, as soon
-// as all nodes are online with an LRM at work and run PVE 9.
+// migrateGroups migrates groups to rules as the CRM of PVE 9 does (PVE::HA::Manager of pve-ha-manager 5): every sixth
+// loop, once all nodes are online with an active LRM and run PVE 9.
 func (v *view) migrateGroups(db *Database, members []string) {
 	ha := &db.HA
 	groups := ParseSections(db.Text(groupsFile))
@@ -142,7 +142,7 @@ func (v *view) migrateGroups(db *Database, members []string) {
 			resources[i].Keys["failback"] = fmt.Sprint(number(g.Keys["nofailback"] != "1"))
 		}
 		if len(sids) == 0 {
-			continue // a group without resources vanishes
+			continue // a group without resources disappears
 		}
 		slices.Sort(sids)
 		rule := Section{Type: "node-affinity", ID: "ha-group-" + g.ID, Keys: map[string]string{"nodes": g.Keys["nodes"], "resources": strings.Join(sids, ","),

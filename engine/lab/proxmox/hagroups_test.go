@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What PVE 8 has left is migrated once all nodes are online.
+// Groups from PVE 8 are migrated once all nodes are online.
 func TestGroupsBecomeRules(t *testing.T) {
 	l := newLab(t, labOptions{guests: map[string]string{"100": "vm"}})
 	l.form("lab", 3)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The program ha-manager: resources, groups (up to PVE 8), rules (from PVE 9 on), crm-commands.
+// The program ha-manager: resources, groups (up to PVE 8), rules (since PVE 9), crm-commands.
 
 const migratedToRules = "ha groups have been migrated to rules"
 
@@ -74,7 +74,7 @@ func haManagerCommands() []perlCommand {
 	)
 }
 
-// failure is an error in the words of the real program, with its exit code.
+// failure is an error in the real program's wording, with its exit code.
 type failure struct {
 	code int
 	text string
@@ -86,7 +86,7 @@ func failed(code int, format string, args ...any) error {
 	return &failure{code, fmt.Sprintf(format, args...)}
 }
 
-// change runs fn on the state of the node's cluster and prints its error; it requires a quorum.
+// change runs fn on the state of the node's cluster and prints its error. It needs a quorum.
 func (c *Command) change(fn func(v *view, db *Database) error) int {
 	c.changed = true
 	var err error
@@ -100,7 +100,7 @@ func (c *Command) change(fn func(v *view, db *Database) error) int {
 	return c.report(err)
 }
 
-// read is like change, but requires no quorum.
+// read is like change but needs no quorum.
 func (c *Command) read(fn func(v *view, db *Database) error) int {
 	var err error
 	c.World.at(func(v *view) {
@@ -126,7 +126,7 @@ func (c *Command) report(err error) int {
 	return c.die(code, "%s", err)
 }
 
-// missing returns the exit code of a die that follows a failed lookup of a file.
+// missing returns the exit code of a die after the lookup of a file.
 func (db *Database) missing(file string) int {
 	if db.Has(file) {
 		return exitDie

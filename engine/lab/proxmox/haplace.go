@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// affinity is what groups or node-affinity rules require for a resource: priorities by node, and whether other nodes are
-// excluded.
+// affinity returns what groups or node-affinity rules require for a resource: priorities by node, and whether other
+// nodes are excluded.
 func (v *view) affinity(db *Database, r Section) (priorities map[string]int, strict bool) {
 	sid := r.Type + ":" + r.ID
 	var nodes string
@@ -38,8 +38,9 @@ func nodePriorities(text string) map[string]int {
 	return priorities
 }
 
-// place chooses the node for a service: of the listed nodes that are online the one with the highest priority,
-// preferably the one that it has left because of maintenance mode, else the current one, or "" if a strict rule leaves none.
+// place chooses a node for a service from the listed nodes that are online: the one with the highest priority,
+// preferring the node that the service left because of maintenance mode, then the current one. It returns "" if a
+// strict rule leaves none.
 func (v *view) place(db *Database, r Section, s *Service, members []string) string {
 	var usable []string
 	for _, name := range members {

@@ -12,11 +12,11 @@ const rulesFile = "ha/rules.cfg"
 func (db *Database) rules() []Section { return ParseSections(db.Text(rulesFile)) }
 
 func (v *view) writeRules(db *Database, all []Section) {
-	// Required keys come first: resources for both types, then nodes or affinity; both are sorted before it.
+	// The required keys come first: resources for both types, then nodes or affinity. All of these are sorted.
 	db.Write(rulesFile, []byte(FormatSections(all, "affinity", "nodes", "resources")), v.now)
 }
 
-// ruleKeys merges arguments into the keys of a rule, with lists sorted by name.
+// ruleKeys merges arguments into the keys of a rule, sorting the items of lists.
 func ruleKeys(a arguments, keys map[string]string) map[string]string {
 	for _, key := range []string{"nodes", "resources"} {
 		if a.has(key) {
@@ -114,7 +114,7 @@ func haRulesRemove(c *Command, a arguments) int {
 	})
 }
 
-// purgeRules removes a resource from all rules, and drops rules that become empty.
+// purgeRules removes a resource from all rules, and removes rules that become empty.
 func (v *view) purgeRules(db *Database, sid string) {
 	all := db.rules()
 	if len(all) == 0 {
@@ -172,7 +172,7 @@ func (v *view) checkRule(db *Database, rule Section, all []Section) error {
 	return nil
 }
 
-// conflicts returns why a rule cannot be satisfied; disabled rules are ignored.
+// conflicts returns why a rule cannot be satisfied. Disabled rules are ignored.
 func (v *view) conflicts(db *Database, rule Section, all []Section) []string {
 	if _, off := rule.Keys["disable"]; off {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// haEntry is a line of `ha-manager status`, with what the API shows of it.
+// haEntry is a line of `ha-manager status`, with the API's properties of it.
 type haEntry map[string]any
 
 const haDate = "Mon Jan _2 15:04:05 2006"
@@ -88,7 +88,7 @@ func (v *view) lrmState(db *Database, node string) (state string, active bool) {
 	switch {
 	case v.now.Sub(l.Seen) > deadAfter:
 		return "old timestamp - dead?", false
-	case slices.Contains(ha.Maintenance, node): // it obeys before the manager records it
+	case slices.Contains(ha.Maintenance, node): // takes effect before the manager records it
 		return "maintenance mode", l.Active
 	case l.Active:
 		return "active", true

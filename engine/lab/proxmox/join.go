@@ -37,7 +37,7 @@ func pvecmAdd(c *Command, a arguments) int {
 	return 0
 }
 
-// assertJoinable makes the checks of the joining node and reports all problems together.
+// assertJoinable performs the checks on the joining node and reports all problems together.
 func (c *Command) assertJoinable(a arguments, out io.Writer) error {
 	var problems []string
 	add := func(format string, args ...any) { problems = append(problems, "* "+fmt.Sprintf(format, args...)) }
@@ -99,7 +99,7 @@ func (c *Command) request(a arguments) request {
 	return r
 }
 
-// joinAPI joins through the API of a member, with the password of root@pam there.
+// joinAPI joins through the API of a member, with the password of the member's root@pam.
 func joinAPI(c *Command, a arguments, password string, out io.Writer) error {
 	host := a.get("hostname")
 	fmt.Fprintf(out, "Establishing API connection with host '%s'\n", host)
@@ -131,7 +131,7 @@ func joinAPI(c *Command, a arguments, password string, out io.Writer) error {
 		}
 	}
 	if secret == "" || secret != password {
-		_ = c.sleep(3 * time.Second) // PAM delays a failure; the answer is the same if that is interrupted
+		_ = c.sleep(3 * time.Second) // PAM delays failures; if this is interrupted, the response is the same
 		return errors.New("401 authentication failure")
 	}
 	fmt.Fprintln(out, "Login succeeded.")
@@ -151,7 +151,7 @@ func joinAPI(c *Command, a arguments, password string, out io.Writer) error {
 	return finishJoin(c, member, out)
 }
 
-// joinSSH joins over SSH, which takes a login with a key and without prompts.
+// joinSSH joins over SSH. root must be able to log in with a key and without prompts.
 func joinSSH(c *Command, a arguments, out io.Writer) error {
 	host := a.get("hostname")
 	if err := c.sleep(500 * time.Millisecond); err != nil {
@@ -173,7 +173,7 @@ func joinSSH(c *Command, a arguments, out io.Writer) error {
 	return finishJoin(c, member, out)
 }
 
-// finishJoin replaces this node's /etc/pve by the cluster's.
+// finishJoin replaces this node's /etc/pve with the cluster's.
 func finishJoin(c *Command, member Node, out io.Writer) error {
 	w, n, name := c.World, c.Node, c.Node.Name()
 	authkey, err := member.ReadFile("/etc/corosync/authkey")
@@ -234,7 +234,7 @@ func finishJoin(c *Command, member Node, out io.Writer) error {
 	return joinCertificates(c, out)
 }
 
-// joinCertificates creates what a new member needs below /etc/pve/nodes.
+// joinCertificates creates the files of a new member in /etc/pve/nodes.
 func joinCertificates(c *Command, out io.Writer) error {
 	w, n, name := c.World, c.Node, c.Node.Name()
 	if err := c.sleep(2 * time.Second); err != nil {
@@ -267,7 +267,7 @@ func joinCertificates(c *Command, out io.Writer) error {
 	return nil
 }
 
-// dump returns the content of the backup of a replaced database.
+// dump returns the content of the backup that is made when a database is replaced.
 func (db *Database) dump() []byte {
 	var b strings.Builder
 	for _, name := range sortedKeys(db.Files) {

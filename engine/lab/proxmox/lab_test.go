@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// labClock is a clock on which whoever sleeps moves the time.
+// labClock is a clock that any sleeper moves.
 type labClock struct{ *machine.VirtualClock }
 
 func newClock() labClock {
@@ -24,7 +24,7 @@ func (c labClock) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// testLab is nodes pve1… at 10.77.0.11… with Proxmox VE, all on one clock.
+// testLab consists of nodes pve1… at 10.77.0.11… with Proxmox VE and a shared clock.
 type testLab struct {
 	t     *testing.T
 	clock labClock
@@ -35,11 +35,11 @@ type testLab struct {
 type labOptions struct {
 	debian string
 	count  int
-	// guests are of pve1.
+	// guests are created on pve1.
 	guests  map[string]string
 	network string // "10.77.0." by default
 	second  string // a second network, "10.78.0."
-	ceph    string // a release whose packages are installed
+	ceph    string // a release whose packages to install
 	hosts   string // replaces /etc/hosts of pve1
 	bare    bool   // without Proxmox VE
 }
@@ -124,11 +124,11 @@ func (l *testLab) read(node, name string) string {
 	return string(content)
 }
 
-// result is how a program ended.
+// result is the result of a program.
 type result struct {
 	stdout, stderr string
 	code           int
-	exit           string // of a recording: "TIMEOUT" where the code is not known
+	exit           string // in recordings: "TIMEOUT" if the code is unknown
 }
 
 // run runs one of our programs as root on a node.
@@ -141,7 +141,7 @@ func (l *testLab) run(node, stdin string, argv ...string) result {
 	return result{stdout: out.String(), stderr: errs.String(), code: code}
 }
 
-// ok is run for a command that must succeed without a word on stderr.
+// ok is like run, for a command that must succeed and print nothing on stderr.
 func (l *testLab) ok(node string, argv ...string) string {
 	l.t.Helper()
 	r := l.run(node, "", argv...)
@@ -156,7 +156,7 @@ func (l *testLab) fingerprint(node string) (fp string) {
 	return fp
 }
 
-// form makes the first count nodes a cluster.
+// form makes a cluster of the first count nodes.
 func (l *testLab) form(name string, count int) {
 	l.t.Helper()
 	l.ok("pve1", "pvecm", "create", name)

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// How long corosync takes from its start until it is a member: token and consensus timeouts on a LAN.
+// How long corosync takes from its start until it is a member: the token and consensus timeouts on a LAN.
 const joinDelay = 1500 * time.Millisecond
 
 // Ring is the runtime state of corosync in a cluster.
 type Ring struct {
-	// Sequence is the number of the ring, printed in hexadecimal. It grows by four with every change.
+	// Sequence is the number of the ring, which is printed in hexadecimal. Every change increases it by four.
 	Sequence int
-	// Members are the IDs of the nodes in the partition with the quorum.
+	// Members are the IDs of the nodes in the quorate partition.
 	Members []int
-	// Expected is set by `pvecm expected` until corosync.conf changes; zero means unset.
+	// Expected is set by `pvecm expected` and cleared when corosync.conf changes; zero means unset.
 	Expected int
 	// Reloaded is when the members last loaded a changed corosync.conf.
 	Reloaded time.Time
@@ -25,10 +25,10 @@ func (r Ring) clone() Ring {
 	return r
 }
 
-// firstSequence is one step before the first ring that corosync forms (1.5).
+// firstSequence is the sequence before the first ring that corosync forms (1.5).
 const firstSequence = 1
 
-// refreshRing brings the membership of a cluster up to date.
+// refreshRing updates the membership of a cluster.
 func (v *view) refreshRing(db *Database) {
 	conf := db.corosync()
 	if conf == nil {
@@ -59,7 +59,7 @@ func (v *view) refreshRing(db *Database) {
 	db.Ring.Members = members
 }
 
-// member reports whether the corosync of a node takes part in the ring.
+// member reports whether a node's corosync is part of the ring.
 func (v *view) member(db *Database, node string) bool {
 	n := v.Nodes[node]
 	if n == nil || n.Database != db.ID || n.Removed {
@@ -88,7 +88,7 @@ type Quorum struct {
 	Quorate                 bool
 }
 
-// quorum returns the quorum as a member sees it: the QDevice votes for a node through that node's own daemon.
+// quorum returns the quorum as a member sees it: the QDevice's votes for a node depend on the node's own daemon.
 func (v *view) quorum(db *Database, conf *Corosync, node string) Quorum {
 	q := Quorum{Expected: db.Ring.Expected}
 	if q.Expected == 0 {

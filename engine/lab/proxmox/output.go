@@ -15,7 +15,7 @@ func canonical(value any) string {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
-		return "null\n" // the values are maps, slices and scalars, which can be marshaled
+		return "null\n" // maps, slices and scalars can always be marshaled
 	}
 	return b.String()
 }
@@ -63,13 +63,13 @@ func prettyTo(b *strings.Builder, value any, indent string) {
 	}
 }
 
-// column is a column of a table; right aligns it to the right.
+// column is a column of a table. right aligns it to the right.
 type column struct {
 	title string
 	right bool
 }
 
-// table draws rows as PVE's programs do, or nothing if there are none.
+// table formats rows as PVE's programs do. It returns "" if there are none.
 func table(columns []column, rows [][]string) string {
 	if len(rows) == 0 {
 		return ""

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// Versions of the packages by Debian release; those of the recordings where they are known.
+// edition holds the versions of packages in a Debian release. They are those of the recordings where these show them.
 type edition struct {
 	proxmoxVE, manager, cluster, ha, storage, qemu, container, corosync, common, access string
 	kernel                                                                              string // release
@@ -25,7 +25,7 @@ var editions = map[string]edition{
 		map[string]string{"squid": "19.2.3", "tentacle": "20.2.0"}},
 }
 
-// oldManager is a version of pve-manager that has no pve8to9 yet, which Proxmox's repository still offers.
+// oldManager is a version of pve-manager without pve8to9, which is still in Proxmox's repository.
 const oldManager = "8.4.1"
 
 const pveComponent = "pve-no-subscription"
@@ -57,7 +57,8 @@ func Packages(w *World, debian string) []machine.Package {
 	return all
 }
 
-// enterpriseSource returns the file by which the packages of a product, pve or pbs, name its enterprise repository.
+// enterpriseSource returns the file in which a package of a product, pve or pbs, configures the product's enterprise
+// repository.
 func enterpriseSource(debian, product string) map[string]string {
 	if debian == "bookworm" {
 		return map[string]string{"/etc/apt/sources.list.d/" + product + "-enterprise.list": "deb https://enterprise.proxmox.com/debian/" + product + " bookworm " + product + "-enterprise\n"}
@@ -88,7 +89,7 @@ func (w *World) units(names ...string) []machine.Unit {
 func (w *World) pvePackages(debian string, e edition) []machine.Package {
 	corosync := w.machineUnit("corosync.service", true, false)
 	watchdog := w.machineUnit("watchdog-mux.service", false, true)
-	watchdog.Static = true // pve-ha-crm and pve-ha-lrm pull it in
+	watchdog.Static = true // pulled in by pve-ha-crm and pve-ha-lrm
 	packages := []machine.Package{
 		{Name: "proxmox-ve", Version: e.proxmoxVE, Depends: []string{"pve-manager", "pve-cluster", "corosync", "qemu-server", "pve-container", "pve-ha-manager", "libpve-storage-perl", "proxmox-default-kernel", "ifupdown2", "pve-firewall"},
 			Removed: protect},
@@ -118,14 +119,14 @@ func (w *World) pvePackages(debian string, e edition) []machine.Package {
 		packages = append(packages, old)
 		packages = append(packages, w.clientPackages("17.2.8-pve2")...)
 	default:
-		// Without a Ceph repository the client comes from Debian.
+		// Without a Ceph repository, the client packages come from Debian.
 		packages = append(packages, w.clientPackages("18.2.7+ds-1")...)
 	}
-	// On trixie the package owns the keyring's file, which is there already wherever the repository is configured.
+	// On trixie the package owns the keyring, which already exists if the repository is configured.
 	return append(packages, machine.Package{Name: "proxmox-archive-keyring", Version: "4.0"})
 }
 
-// qdevicePackages returns the packages of a QDevice, which are Debian's.
+// qdevicePackages returns Debian's packages for a QDevice.
 func (w *World) qdevicePackages(debian string) []machine.Package {
 	version := map[string]string{"bookworm": "3.0.3-1", "trixie": "3.0.3-2"}[debian]
 	tools := func(names ...string) map[string]string {
@@ -138,7 +139,7 @@ func (w *World) qdevicePackages(debian string) []machine.Package {
 	return []machine.Package{
 		{Name: "corosync-qdevice", Version: version, Component: "main", Depends: []string{"corosync"}, Units: []machine.Unit{w.machineUnit(qdeviceUnit, false, false)},
 			Files: tools("/usr/sbin/corosync-qdevice", "/usr/sbin/corosync-qdevice-net-certutil", "/usr/sbin/corosync-qdevice-tool")},
-		// Its script creates the certificate authority.
+		// Its maintainer script creates the certificate authority.
 		{Name: "corosync-qnetd", Version: version, Component: "main", Units: w.units("corosync-qnetd"),
 			Files: tools("/usr/bin/corosync-qnetd", "/usr/bin/corosync-qnetd-certutil", "/usr/bin/corosync-qnetd-tool", qnetdStore+"/qnetd-cacert.crt")},
 	}
@@ -153,8 +154,8 @@ func protect(m *machine.Machine, out io.Writer) error {
 	return fmt.Errorf("the meta-package proxmox-ve is protected")
 }
 
-// installCluster implements the postinst of pve-cluster: it starts pmxcfs, which requires that the node name resolves to an
-// address of the LAN.
+// installCluster implements the postinst of pve-cluster. It starts pmxcfs, which requires the node's name to resolve to
+// an address of the LAN.
 func (w *World) installCluster(m *machine.Machine, out io.Writer) error {
 	if err := m.FS().MkdirAll("/etc/pve", 0o750); err != nil {
 		return err
@@ -173,7 +174,7 @@ func installManager(m *machine.Machine, _ io.Writer) error {
 	const file = "/etc/lvm/lvm.conf"
 	content, err := readAll(m, file)
 	if err != nil || strings.Contains(content, "added by pve-manager") {
-		return nil // there is no LVM here, or it has been changed before
+		return nil // LVM is not installed, or the change was made before
 	}
 	content += "devices {\n     # added by pve-manager to avoid scanning ZFS zvols and Ceph rbds\n     global_filter=[\"r|/dev/zd.*|\",\"r|/dev/rbd.*|\",\"r|/dev/nbd.*|\"]\n}\n"
 	n := &machineNode{m: m, fs: m.FS()}
@@ -206,8 +207,8 @@ func kernelPackages(debian string, e edition) []machine.Package {
 	}
 }
 
-// kernelModules are the modules of Proxmox's kernel that playbooks load or blacklist. vfio_virqfd is not among them,
-// because it became part of vfio with kernel 6.2.
+// kernelModules are the modules in Proxmox's kernel that playbooks load or blacklist. vfio_virqfd is not among them: it
+// was merged into vfio in kernel 6.2.
 const kernelModules = `kernel/drivers/vfio/vfio.ko: kernel/drivers/iommu/iommufd/iommufd.ko
 kernel/drivers/iommu/iommufd/iommufd.ko:
 kernel/drivers/vfio/vfio_iommu_type1.ko: kernel/drivers/vfio/vfio.ko
@@ -233,7 +234,7 @@ kernel/drivers/gpu/drm/nouveau/nouveau.ko:
 kernel/drivers/gpu/drm/i915/i915.ko:
 `
 
-// cephTarget starts the daemons that are enabled, and stops all.
+// cephTarget starts the daemons that are enabled, and stops all of them.
 var cephTarget = machine.Unit{Name: "ceph.target", Enabled: true, Active: true,
 	Start: func(m *machine.Machine) error {
 		var failed error
@@ -247,13 +248,13 @@ var cephTarget = machine.Unit{Name: "ceph.target", Enabled: true, Active: true,
 	Stop: func(m *machine.Machine) {
 		for _, u := range m.Units().List() {
 			if isDaemon(u.Name) {
-				_ = m.Units().Stop(u.Name) // one that is listed is known
+				_ = m.Units().Stop(u.Name) // listed units exist
 			}
 		}
 	},
 }
 
-// isDaemon reports whether a unit is a daemon of Ceph.
+// isDaemon reports whether a unit is one of Ceph's daemons.
 func isDaemon(unit string) bool {
 	return strings.HasPrefix(unit, "ceph-") && strings.Contains(unit, "@")
 }

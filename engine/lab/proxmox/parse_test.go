@@ -20,7 +20,7 @@ func FuzzParseCorosync(f *testing.F) {
 		}
 		second, err := ParseCorosync(first.String())
 		if err != nil {
-			if strings.ContainsAny(text, "{}:#\r\v\f") { // values that the format cannot hold
+			if strings.ContainsAny(text, "{}:#\r\v\f") { // the format cannot represent these values
 				return
 			}
 			t.Fatalf("what was written cannot be read: %v\n%s", err, first)

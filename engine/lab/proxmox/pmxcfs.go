@@ -14,15 +14,15 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// Pmxcfs is /etc/pve of a node: a file system on top of the cluster's database. It fails as pmxcfs does: with EACCES
-// for every change without quorum, with ENOTCONN while pve-cluster is starting or is stopped during a join, and with
-// EPERM for other modes and owners than the given ones.
+// Pmxcfs is a node's /etc/pve, a file system on top of the cluster's database. It returns the errors of the real
+// pmxcfs: EACCES for changes without quorum, ENOTCONN while pve-cluster is starting or is stopped during a join, and
+// EPERM for attempts to change modes or owners.
 type Pmxcfs struct {
 	world *World
 	node  string
 }
 
-// Filesystem returns the node's /etc/pve.
+// Filesystem returns a node's /etc/pve.
 func (w *World) Filesystem(node string) *Pmxcfs { return &Pmxcfs{world: w, node: node} }
 
 var (
@@ -31,7 +31,7 @@ var (
 	_ afero.LinkReader = (*Pmxcfs)(nil)
 )
 
-// mountDelay is how long the mount point is not connected while pmxcfs starts.
+// mountDelay is how long the mount point is disconnected while pmxcfs starts.
 const mountDelay = time.Second
 
 // WWWDataGID is the group of all files in /etc/pve.
@@ -69,8 +69,8 @@ func (v *view) generated(node, name string) (string, bool) {
 	return v.writtenByHA(node, name)
 }
 
-// writtenByHA returns the files that the HA managers keep up to date: the CRM's while it has a master, a node's LRM's
-// from its first loop on.
+// writtenByHA returns the files that the HA managers keep up to date: the CRM's while there is a master, an LRM's from
+// its first loop on.
 func (v *view) writtenByHA(node, name string) (string, bool) {
 	dir, base := path.Split(name)
 	if base != "manager_status" && base != "lrm_status" {
@@ -147,7 +147,7 @@ func (p *Pmxcfs) Create(name string) (afero.File, error) {
 // Open implements afero.Fs.
 func (p *Pmxcfs) Open(name string) (afero.File, error) { return p.OpenFile(name, os.O_RDONLY, 0) }
 
-// OpenFile implements afero.Fs. Each Write reaches the database.
+// OpenFile implements afero.Fs. Each Write goes to the database.
 func (p *Pmxcfs) OpenFile(name string, flag int, _ os.FileMode) (afero.File, error) {
 	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
 	f := &pmxcfsFile{fs: p, name: clean(name), flag: flag}
@@ -224,7 +224,7 @@ func (p *Pmxcfs) Remove(name string) error {
 		_, made := v.generated(p.node, name)
 		switch {
 		case e == nil && made && path.Base(name) == "lrm_status":
-			return nil // a file to real pmxcfs; the LRM of a node that is there writes it again at once
+			return nil // the real pmxcfs removes the file, but the node's LRM writes it again at once
 		case e == nil:
 			return syscall.ENOENT
 		case e.Dir && len(db.List(name)) > 0:
@@ -270,7 +270,7 @@ func (p *Pmxcfs) Rename(from, to string) error {
 	return err
 }
 
-// Stat implements afero.Fs; it follows the links that pmxcfs generates.
+// Stat implements afero.Fs. It follows the links that pmxcfs generates.
 func (p *Pmxcfs) Stat(name string) (os.FileInfo, error) {
 	if target, ok := p.links()[clean(name)]; ok {
 		return p.stat(target)
@@ -311,7 +311,7 @@ func (p *Pmxcfs) stat(name string) (os.FileInfo, error) {
 	return info, nil
 }
 
-// info describes a file. Without quorum nothing has a write bit, from which scripts deduce the quorum.
+// info describes a file. Without quorum, no file has write permissions; scripts use that to detect the quorum.
 func (p *Pmxcfs) info(v *view, db *Database, name string) (*pmxcfsInfo, error) {
 	info := &pmxcfsInfo{name: path.Base("/" + name)}
 	if target, ok := p.links()[name]; ok {
@@ -339,7 +339,7 @@ func (p *Pmxcfs) info(v *view, db *Database, name string) (*pmxcfsInfo, error) {
 	return info, nil
 }
 
-// Chmod implements afero.Fs; it accepts only the mode that the path has anyway.
+// Chmod implements afero.Fs. It accepts only the mode that the path already has.
 func (p *Pmxcfs) Chmod(name string, mode os.FileMode) error {
 	info, err := p.Stat(name)
 	if err != nil {
@@ -351,7 +351,7 @@ func (p *Pmxcfs) Chmod(name string, mode os.FileMode) error {
 	return nil
 }
 
-// Chown implements afero.Fs; everything belongs to root:www-data.
+// Chown implements afero.Fs. Everything belongs to root:www-data.
 func (p *Pmxcfs) Chown(name string, uid, gid int) error {
 	if _, err := p.Stat(name); err != nil {
 		return err

@@ -26,7 +26,7 @@ func (i *pmxcfsInfo) Sys() any           { return i }
 // Uid and Gid return the owner, root:www-data.
 func (i *pmxcfsInfo) Uid() uint32 { return 0 }
 
-// Gid returns the group of everything in /etc/pve.
+// Gid returns the group of all files in /etc/pve.
 func (i *pmxcfsInfo) Gid() uint32 { return WWWDataGID }
 
 // pmxcfsFile is an open file or directory.
@@ -36,7 +36,7 @@ type pmxcfsFile struct {
 	flag     int
 	dir      bool
 	snapshot []byte
-	// before is the state of a written file when it was opened, or nil if it did not exist.
+	// before is the state of the file when it was opened for writing, or nil if it did not exist.
 	before *Entry
 	offset int64
 	listed int
@@ -130,7 +130,7 @@ func (f *pmxcfsFile) WriteAt(b []byte, at int64) (int, error) {
 	return len(b), nil
 }
 
-// undo restores the state that a file had when it was opened, if it could not be written.
+// undo restores the state that a file had when it was opened, after a failed write.
 func (f *pmxcfsFile) undo() {
 	f.fs.world.at(func(v *view) {
 		db := v.database(f.fs.node)

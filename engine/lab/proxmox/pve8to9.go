@@ -12,8 +12,8 @@ import (
 	"hlplay/engine/pattern"
 )
 
-// checklist prints the findings of pve8to9 as PVE::CLI::pve8to9 of pve-manager 8.4.21 does, with its colours, which it prints to
-// whatever its output is.
+// checklist prints the findings of pve8to9 like PVE::CLI::pve8to9 in pve-manager 8.4.21. Like the real one, it uses
+// colours even if the output is not a terminal.
 type checklist struct {
 	c      *Command
 	counts map[string]int
@@ -53,7 +53,7 @@ func (l *checklist) unit(name string) {
 	l.log(level, "systemd unit '%s' is in state '%s'", name, state)
 }
 
-// pve8to9 implements the checklist for the upgrade to Proxmox VE 9, for a node that has it before it.
+// pve8to9 implements the checklist for the upgrade to Proxmox VE 9, on a node that still has version 8.
 func pve8to9(c *Command) int {
 	full := false
 	for _, arg := range c.Argv[1:] {
@@ -179,7 +179,7 @@ func (l *checklist) cluster(v *view, db *Database) {
 		l.log("WARN", "cluster consists of less than three quorum-providing nodes!")
 	}
 	l.c.printf("\nChecking nodelist entries..\n")
-	l.log("PASS", "nodelist settings OK") // the lab forms no ring of other entries
+	l.log("PASS", "nodelist settings OK") // the lab does not form a ring of other entries
 	l.c.printf("\nChecking totem settings..\n")
 	if conf.Totem["secauth"] == "on" {
 		l.log("PASS", "totem settings OK")
@@ -190,7 +190,7 @@ func (l *checklist) cluster(v *view, db *Database) {
 	l.log("INFO", "run 'pvecm status' to get detailed cluster status..")
 }
 
-// supportedCeph is the release of Ceph that both Proxmox VE 8 and 9 have.
+// supportedCeph is the release of Ceph that both Proxmox VE 8 and 9 support.
 const supportedCeph = 19
 
 func (l *checklist) ceph(v *view, db *Database) {
@@ -242,7 +242,7 @@ func (l *checklist) ceph(v *view, db *Database) {
 	}
 }
 
-// daemons logs whether the daemons of each type run one version, which those of a simulated cluster do.
+// daemons logs whether all daemons of each type have the same version, which is always true in the simulation.
 func (l *checklist) daemons(v *view, ceph *Ceph) {
 	all := v.versions(ceph)
 	for _, kind := range [][2]string{{"mon", "monitor"}, {"mgr", "manager"}, {"mds", "MDS"}, {"osd", "OSD"}} {
@@ -261,7 +261,7 @@ func (l *checklist) daemons(v *view, ceph *Ceph) {
 	l.log("PASS", "single running overall version detected for all Ceph daemon types.")
 }
 
-// storages returns what it cannot tell about, if anything.
+// storages logs the checks of the storages. It returns what the lab cannot check, if anything.
 func (l *checklist) storages(v *view, db *Database) (unsimulated string) {
 	l.header("CHECKING CONFIGURED STORAGES")
 	all, node := db.storages(), l.c.Node.Name()
@@ -300,7 +300,7 @@ func (l *checklist) storages(v *view, db *Database) (unsimulated string) {
 	return unsimulated
 }
 
-// strays logs how many disks lie on storages of the node that are not for guests.
+// strays logs how many disks are on storages of the node that are not for guests.
 func (l *checklist) strays(db *Database, storages []Section) {
 	for _, s := range storages {
 		content := splitList(s.Keys["content"])
@@ -321,7 +321,7 @@ func (l *checklist) strays(db *Database, storages []Section) {
 	}
 }
 
-// content logs the disks of guests on storages that are not for disks.
+// content logs the guests' disks on storages that are not for disks.
 func (l *checklist) content(db *Database, storages []Section) {
 	found := false
 	for _, g := range sorted(db.guests()) {
@@ -436,14 +436,14 @@ func (l *checklist) others(n *machineNode) {
 	l.log("PASS", "No legacy MAC DB found.")
 	l.sysctl(n)
 	l.log("INFO", "Checking if matching CPU microcode package is installed.")
-	if n.Version("intel-microcode") != "" { // that of the processor in /proc/cpuinfo
+	if n.Version("intel-microcode") != "" { // depends on the processor in /proc/cpuinfo
 		l.log("PASS", "Found matching CPU microcode package 'intel-microcode' installed.")
 	} else {
 		l.log("WARN", "The matching CPU microcode package 'intel-microcode' could not be found! Consider installing it to receive the latest security and bug fixes for your CPU.\n\tEnsure you enable the 'non-free-firmware' component in the apt sources and run:\n\tapt install intel-microcode")
 	}
 }
 
-// maxfiles matches the option for backups that Proxmox VE 9 does not know any more.
+// maxfiles matches the backup option that Proxmox VE 9 no longer supports.
 var maxfiles = pattern.New(`(?m)^\s*maxfiles[:\s]`)
 
 func (l *checklist) retention(n *machineNode) {
@@ -467,10 +467,10 @@ func (l *checklist) retention(n *machineNode) {
 	}
 }
 
-// sourceLine matches an entry of sources.list(5) and finds its suite.
+// sourceLine matches an entry of sources.list(5) and captures its suite.
 var sourceLine = pattern.New(`^deb\s+(?:\[[^\]]*\]\s+)?\w+://\S+\s+(\S+)`)
 
-// suites looks at sources.list and the files in the one-line form only, as pve8to9 does.
+// suites checks sources.list and the files in the one-line format only, as pve8to9 does.
 func (l *checklist) suites(n *machineNode) {
 	l.log("INFO", "Checking if the suite for the Debian security repository is correct..")
 	files, err := afero.Glob(n.fs, "/etc/apt/sources.list.d/*.list")
@@ -536,7 +536,7 @@ func (l *checklist) sysctl(n *machineNode) {
 	l.log("PASS", "Legacy file '%s' exists but does not contain any settings.", file)
 }
 
-// containers logs nothing of the containers of a node, which are of a Debian that knows cgroup v2.
+// containers logs nothing about the containers on a node: all of them run a Debian that supports cgroup v2.
 func (l *checklist) containers() {
 	none := true
 	l.c.World.at(func(v *view) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The texts are those of PVE::CLI::pve8to9 of pve-manager 8.4.21.
+// The messages are those of PVE::CLI::pve8to9 in pve-manager 8.4.21.
 func TestPVE8to9(t *testing.T) {
 	l := newLab(t, labOptions{debian: "bookworm"})
 	l.form("lab", 3)

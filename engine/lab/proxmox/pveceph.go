@@ -72,7 +72,7 @@ func pvecephCommands() []perlCommand {
 	return commands
 }
 
-// binary checks that Ceph's packages are installed and not being installed.
+// binary returns an error unless Ceph's packages are installed, and not just being installed.
 func (c *Command) binary(path string) error {
 	if !c.Node.Exists(path) || c.Node.Exists("/run/pve-ceph-install-flag") {
 		return failed(exitENOENT, "binary not installed: %s", path)
@@ -80,7 +80,7 @@ func (c *Command) binary(path string) error {
 	return nil
 }
 
-// inited implements PVE's own check that Ceph is initialised.
+// inited implements PVE's own check that Ceph has been initialized.
 func (db *Database) inited() error {
 	var missing []string
 	if !db.Has(cephConfFile) {
@@ -95,7 +95,7 @@ func (db *Database) inited() error {
 	return nil
 }
 
-// ready performs the checks of most commands.
+// ready performs the checks that most commands begin with.
 func (c *Command) ready(binaries ...string) error {
 	for _, path := range binaries {
 		if err := c.binary(path); err != nil {
@@ -114,7 +114,7 @@ func (c *Command) ready(binaries ...string) error {
 	return err
 }
 
-// link links /etc/ceph/ceph.conf into /etc/pve.
+// link creates the link from /etc/ceph/ceph.conf into /etc/pve.
 func (c *Command) link() error {
 	target, err := c.Node.Readlink(cephLink)
 	switch {
@@ -187,10 +187,10 @@ func pvecephInit(c *Command, a arguments) int {
 	return c.report(c.link())
 }
 
-// errRados is the error of the RADOS binding without a monitor to ask.
+// errRados is the error of the RADOS binding if no monitor responds.
 var errRados = errors.New("rados_connect failed - [errno 2] RADOS object not found (error connecting to the cluster)")
 
-// rados waits for the monitors as PVE::RADOS does with its timeout, and prints what it cannot do.
+// rados waits for the monitors with a timeout, as PVE::RADOS does, and prints an error if they do not respond.
 func (c *Command) rados(timeout time.Duration) error {
 	start := c.slept
 	for {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// symlinked returns what systemctl enable prints, which Debian 12 words differently.
+// enable prints the output of systemctl enable, which is worded differently in Debian 12.
 func (c *Command) enable(out io.Writer, kind, id string) {
 	name := unit(kind, id)
 	c.Node.EnableUnit(name, true)
@@ -31,7 +31,7 @@ func (c *Command) disable(out io.Writer, kind, id string) {
 	fmt.Fprintf(out, "Removed '/etc/systemd/system/ceph-%s.target.wants/%s'.\n", kind, name)
 }
 
-// monAddress returns the address of a new monitor: that of the node in the public network.
+// monAddress returns the address of a new monitor: the node's address in the public network.
 func (c *Command) monAddress(network, wanted string) (string, error) {
 	var local []netip.Addr
 	for _, p := range c.Node.Addresses() {
@@ -125,7 +125,7 @@ func monCreate(c *Command, a arguments) int {
 	return 0
 }
 
-// staleMon reports whether the node still has a monitor that is not in the configuration.
+// staleMon reports whether the node still has a monitor that the configuration does not mention.
 func (c *Command) staleMon() bool {
 	return c.Node.Exists("/var/lib/ceph/mon/ceph-" + c.Node.Name())
 }

@@ -102,7 +102,8 @@ func osdCreate(c *Command, a arguments) int {
 	return 0
 }
 
-// clusterAddress checks that the node has an address in the cluster network, or else in the public one.
+// clusterAddress checks that the node has an address in the cluster network or, if there is none, in the public
+// network.
 func (c *Command) clusterAddress() error {
 	var network string
 	c.World.at(func(v *view) {
@@ -122,7 +123,7 @@ func (c *Command) clusterAddress() error {
 // sharedDevices are the kinds of devices that OSDs may share.
 var sharedDevices = []string{"db", "wal"}
 
-// sharedDevice returns the disk for databases or logs: an empty one, or one with a volume group of Ceph's.
+// sharedDevice returns the disk for databases or logs: an empty disk, or one with a volume group created by Ceph.
 func (c *Command) sharedDevice(kind, dev string, data Disk, taken map[string]Disk) (Disk, error) {
 	d, err := c.device(dev)
 	if err != nil {
@@ -144,7 +145,7 @@ func (c *Command) sharedDevice(kind, dev string, data Disk, taken map[string]Dis
 	return d, failed(exitDie, "device '/dev/%s' is not GPT partitioned", d.Name)
 }
 
-// sharedVolumes returns the volumes with databases and logs on a disk of the node, in device-mapper's spelling.
+// sharedVolumes returns the volumes with databases and logs on a disk of the node, as device mapper spells them.
 func (c *Command) sharedVolumes(disk string) []string {
 	var volumes []string
 	c.World.at(func(v *view) {
@@ -183,7 +184,7 @@ func createOSD(c *Command, d Disk, shared map[string]Disk, a arguments, out io.W
 	if class == "" {
 		class = map[bool]string{true: "hdd", false: "ssd"}[d.Rotational]
 		if strings.HasPrefix(d.Name, "nvme") {
-			class = "ssd" // Ceph itself distinguishes only hdd and ssd
+			class = "ssd" // Ceph itself only distinguishes hdd and ssd
 		}
 	}
 	var osds []OSD
@@ -238,7 +239,7 @@ func createOSD(c *Command, d Disk, shared map[string]Disk, a arguments, out io.W
 	return c.sleep(3 * time.Second)
 }
 
-// mapperName returns a part of a volume's name in device-mapper's spelling, with hyphens doubled.
+// mapperName returns a part of a volume's name as device mapper spells it, with hyphens doubled.
 func mapperName(name string) string { return strings.ReplaceAll(name, "-", "--") }
 
 func osdRemove(c *Command, a arguments) int {
@@ -327,8 +328,9 @@ func osdDetails(c *Command, a arguments) int {
 	return code
 }
 
-// zap implements ceph-volume lvm zap for one device. It wipes the volumes on a disk before the disk itself with wipefs(8),
-// which refuses a running OSD or a mounted file system; the volume group is removed only with --destroy.
+// zap implements ceph-volume lvm zap for one device. It wipes the volumes on a disk before it wipes the disk itself
+// with wipefs(8), which refuses a running OSD or a mounted file system. It removes the volume group only with
+// --destroy.
 func zap(c *Command, path string) int {
 	fmt.Fprintf(c.Stderr, "--> Zapping: %s\n", path)
 	d, err := c.device(path)

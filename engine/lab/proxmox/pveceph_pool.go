@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// cephReady performs the checks of pool and file system commands, including the monitors.
+// cephReady performs the checks of the pool and file system commands, including that of the monitors.
 func (c *Command) cephReady() error {
 	if err := c.ready(); err != nil {
 		return err
@@ -35,8 +35,8 @@ func poolOptions(a arguments) map[string]string {
 	return options
 }
 
-// applyPool sets options as PVE does: first the size, then the others by name, skipping those that have the value
-// already.
+// applyPool sets options as PVE does: first the size, then the others by name, skipping those that already have the
+// value.
 func (c *Command) applyPool(name string, options map[string]string, out io.Writer) error {
 	keys := sortedKeys(options)
 	if i := slices.Index(keys, "size"); i > 0 {
@@ -171,7 +171,7 @@ func (c *Command) knownPool(name string) (err error) {
 	return err
 }
 
-// poolList returns what the API shows of the pools. What comes from the autoscaler is null without it.
+// poolList returns what the API shows of the pools. Without the autoscaler, the values that it provides are null.
 func (v *view) poolList(c *Command, ceph *Ceph) []any {
 	all := []any{}
 	for _, p := range ceph.Pools {

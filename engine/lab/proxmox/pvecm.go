@@ -245,7 +245,7 @@ func pvecmDelnode(c *Command, a arguments) int {
 		name := target.Name
 		n := v.node(name)
 		if online {
-			// The removed node stops its corosync and keeps its files.
+			// The removed node stops corosync and keeps its files.
 			left := db.clone(fmt.Sprintf("%s-%d", name, v.next()))
 			v.Databases[left.ID] = left
 			n.Database, n.Removed = left.ID, true
@@ -287,7 +287,8 @@ func (v *view) reload(db *Database) {
 	v.refreshRing(db)
 }
 
-// distribute copies the cluster's corosync.conf to every member, as pmxcfs does: not over one with a higher version.
+// distribute copies the cluster's corosync.conf to every member, as pmxcfs does. It does not overwrite a higher
+// version.
 func (w *World) distribute(from string) {
 	var text []byte
 	var members []string

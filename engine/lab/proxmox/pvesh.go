@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// release is a version of pve-manager and the commit that it was built from.
+// release is a version of pve-manager and the commit from which it was built.
 type release struct{ manager, repoid, release string }
 
 var repoids = map[string]string{"8.4.1": "2a5fa54a8503f96d", "8.4.21": "2606ac850d46da29", "9.2.11": "14a22df35955d97d"}
@@ -39,7 +39,7 @@ func outputFormat(value string) string {
 	return oneOf("text", "json", "json-pretty", "yaml")(value)
 }
 
-// print prints a value in the requested format; text is its text form.
+// print prints a value in the requested format. text returns its text form.
 func (c *Command) print(value any, a arguments, text func() string) {
 	switch a.get("output-format") {
 	case "json":
@@ -127,11 +127,11 @@ func apiLs(c *Command, path []string) int {
 	return c.die(1, "No 'get' handler defined for '/%s'", strings.Join(path, "/"))
 }
 
-// endpoint is a method of an API path; "{}" in its path matches any part.
+// endpoint is a method of an API path. "{}" in the path matches any element.
 type endpoint struct {
 	verb, path string
 	run        func(c *Command, parts []string, a arguments) (any, error)
-	// change marks that a result needs not be printed.
+	// silent is set if the result may be omitted from the output.
 	silent bool
 }
 
@@ -152,7 +152,7 @@ func match(pattern string, path []string) ([]string, bool) {
 	return parts, true
 }
 
-// api makes a call on the node that the path names.
+// api calls a method on the node that the path names.
 func (c *Command) api(verb string, path []string, a arguments) int {
 	if len(path) > 1 && path[0] == "nodes" {
 		name := path[1]
@@ -182,7 +182,7 @@ func (c *Command) api(verb string, path []string, a arguments) int {
 	return c.die(1, "No '%s' handler defined for '/%s'", verb, strings.Join(path, "/"))
 }
 
-// proxy makes the call on another node, as pvesh does over SSH.
+// proxy runs the call on another node, as pvesh does over SSH.
 func (c *Command) proxy(name string) (code int, done bool) {
 	n := c.World.node(name)
 	var ip string
@@ -201,7 +201,7 @@ func (c *Command) proxy(name string) (code int, done bool) {
 	return 0, false
 }
 
-// apiText returns the text form in which pvesh shows a value.
+// apiText formats a value as pvesh does for text output.
 func apiText(value any) string {
 	switch value := value.(type) {
 	case nil:

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A QDevice: corosync-qdevice on the nodes, corosync-qnetd on a host outside the cluster. There is no recording of it:
-// pvecm's part follows the source of pve-cluster 9.1 (PVE::CLI::pvecm), what corosync-quorumtool prints the example in
-// Proxmox's documentation. All nodes that are up are in one partition, to which corosync-qnetd gives its vote.
+// A QDevice: corosync-qdevice on the nodes, corosync-qnetd on a host outside the cluster. There are no recordings of
+// it: pvecm's part follows the source of pve-cluster 9.1 (PVE::CLI::pvecm), and the output of corosync-quorumtool the
+// example in Proxmox's documentation. All nodes that are up form one partition, to which corosync-qnetd gives its vote.
 
 // The units on both sides, and where corosync-qdevice keeps its certificates.
 const (
@@ -19,7 +19,7 @@ const (
 	qnetdStore   = "/etc/corosync/qnetd/nssdb"
 )
 
-// qdeviceDelay is how long corosync-qdevice takes from its start until corosync-qnetd has answered.
+// qdeviceDelay is how long corosync-qdevice takes from its start until corosync-qnetd has responded.
 const qdeviceDelay = 2 * time.Second
 
 // deviceRegistered reports whether a node's corosync-qdevice has registered with its corosync.
@@ -32,7 +32,7 @@ func (v *view) deviceAlive(db *Database, conf *Corosync, node string) bool {
 	return v.deviceRegistered(conf, node) && v.runs(node, qdeviceUnit, qdeviceDelay) && v.runs(db.Witness, qnetdUnit, 0)
 }
 
-// deviceFlags returns a node's column in corosync-quorumtool.
+// deviceFlags returns a node's QDevice flags in corosync-quorumtool.
 func (v *view) deviceFlags(db *Database, conf *Corosync, node string) string {
 	switch {
 	case !v.deviceRegistered(conf, node):
@@ -99,7 +99,7 @@ func qdeviceSetup(c *Command, a arguments) int {
 		if !a.bool("force") {
 			return c.die(exitDie, "QDevice certificate store already initialised, set force to delete!")
 		}
-		_ = c.Node.Remove(qdeviceStore) // a file that stays is overwritten
+		_ = c.Node.Remove(qdeviceStore) // a remaining file is overwritten later
 	}
 	if code := c.certificates(conf, witness, device.Host); code != 0 {
 		return code
@@ -124,7 +124,7 @@ func qdeviceSetup(c *Command, a arguments) int {
 	return 0
 }
 
-// certificates exchanges the certificates between the nodes and corosync-qnetd's host.
+// certificates exchanges certificates between the nodes and corosync-qnetd's host.
 func (c *Command) certificates(conf *Corosync, witness Node, host string) int {
 	c.printf("\nINFO: initializing qnetd server\n")
 	if witness.Version("corosync-qnetd") == "" {

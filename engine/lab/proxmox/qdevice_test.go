@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// qdeviceLab is a cluster of some nodes and a last machine that has corosync-qnetd instead of Proxmox VE's cluster.
+// qdeviceLab is a cluster and one more machine, which has corosync-qnetd and no Proxmox VE cluster.
 func qdeviceLab(t *testing.T, nodes int) (l *testLab, witness string) {
 	l = newLab(t, labOptions{count: nodes + 1})
 	l.form("lab", nodes)
@@ -18,7 +18,7 @@ func qdeviceLab(t *testing.T, nodes int) (l *testLab, witness string) {
 	return l, l.address(witness)
 }
 
-// install installs a package of Debian.
+// install installs a Debian package.
 func (l *testLab) install(node, name string) {
 	l.t.Helper()
 	for _, p := range l.world.qdevicePackages("trixie") {
@@ -30,7 +30,7 @@ func (l *testLab) install(node, name string) {
 	}
 }
 
-// The shape is that of the example in Proxmox's documentation (pvecm.adoc, QDevice status flags).
+// The format is that of the example in Proxmox's documentation (pvecm.adoc, QDevice status flags).
 func TestQDevice(t *testing.T) {
 	l, witness := qdeviceLab(t, 2)
 	l.trust("pve1", "pve3", true)
@@ -50,7 +50,7 @@ func TestQDevice(t *testing.T) {
 	if got := l.run("pve1", "", "pvecm", "qdevice", "setup", witness); got.code == 0 || got.stderr != "QDevice already configured!\n" {
 		t.Errorf("a second setup: %+v", got)
 	}
-	// One node and the device are a quorum; without it, one node is none.
+	// One node and the device have a quorum; one node without the device does not.
 	l.off("pve2")
 	if got := l.run("pve1", "", "pvecm", "status"); got.code != 0 {
 		t.Errorf("with the device one of two nodes is no quorum:\n%s", got.stdout)
@@ -84,7 +84,7 @@ func TestQDeviceRefusals(t *testing.T) {
 		}
 	}
 	refused("address: invalid format - value does not look like a valid IP address", "pvecm", "qdevice", "setup", "witness")
-	refused("failed: exit code 1", "pvecm", "qdevice", "setup", witness) // root's key is not known there
+	refused("failed: exit code 1", "pvecm", "qdevice", "setup", witness) // root's key is not authorised there
 	l.trust("pve1", "pve3", true)
 	l.file("pve1", qdeviceStore+"/cert9.db", "")
 	refused("QDevice certificate store already initialised, set force to delete!", "pvecm", "qdevice", "setup", witness)

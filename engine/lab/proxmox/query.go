@@ -2,18 +2,18 @@ package proxmox
 
 import "slices"
 
-// State of a lab for tests.
+// The state of a lab, for tests.
 
 // ClusterView is a cluster as tests see it.
 type ClusterView struct {
 	Name    string
 	Version int
-	// Members are all nodes of its configuration, Online those in the partition with the quorum.
+	// Members are all nodes in its configuration, Online those in the quorate partition.
 	Members, Online []string
 	Quorate         bool
 }
 
-// Cluster returns the cluster with a name; ok is false if no node is in one.
+// Cluster returns the cluster with a name. ok is false if no node belongs to it.
 func (w *World) Cluster(name string) (c ClusterView, ok bool) {
 	w.at(func(v *view) {
 		for _, db := range sorted(v.Databases) {
@@ -42,7 +42,7 @@ type CephView struct {
 	PGs                             map[string]int // by state
 }
 
-// Ceph returns the Ceph cluster that a node belongs to; ok is false if it has none.
+// Ceph returns the Ceph cluster that a node belongs to. ok is false if there is none.
 func (w *World) Ceph(node string) (c CephView, ok bool) {
 	w.at(func(v *view) {
 		ceph := v.cephOf(node)
@@ -77,7 +77,7 @@ func (w *World) Ceph(node string) (c CephView, ok bool) {
 	return c, ok
 }
 
-// Guest returns where a guest is and whether it is running; ok is false if it does not exist.
+// Guest returns the node of a guest and whether the guest is running. ok is false if it does not exist.
 func (w *World) Guest(member, id string) (node string, running, ok bool) {
 	w.at(func(v *view) {
 		db := v.database(member)

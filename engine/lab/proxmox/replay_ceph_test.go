@@ -15,8 +15,8 @@ import (
 	"mvdan.cc/sh/v3/shell"
 )
 
-// recordedCluster is the cluster of the recordings: monitors on three nodes, managers on two, two OSDs a
-// node of 1 TB, but osd.3 of half of that.
+// recordedCluster sets up the cluster of the recordings: monitors on three nodes, managers on two, and two OSDs of 1 TB
+// per node, except osd.3, which is half as large.
 func recordedCluster(osds int) func(l *testLab) {
 	return func(l *testLab) {
 		l.form("lab", 3)
@@ -43,15 +43,15 @@ func recordedCluster(osds int) func(l *testLab) {
 		l.world.at(func(v *view) {
 			for _, c := range v.Ceph {
 				for _, p := range c.Pools {
-					p.ID, c.NextPool = 2, 3 // an older pool had been removed before
+					p.ID, c.NextPool = 2, 3 // an older pool had been removed
 				}
 			}
 		})
 	}
 }
 
-// guidesCluster is what the end-to-end test makes of three nodes with testdata/e2e/ceph.hcl: two OSDs of 4 GiB each on a
-// node, one of a class of its own.
+// guidesCluster sets up what the end-to-end test creates on three nodes with testdata/e2e/ceph.hcl: two OSDs of 4 GiB
+// on each node, one of which has its own class.
 func guidesCluster(l *testLab) {
 	nodes := []string{"pve1", "pve2", "pve3"}
 	l.form("lab", 3)
@@ -71,7 +71,7 @@ func guidesCluster(l *testLab) {
 	}
 	l.world.at(func(v *view) {
 		for _, c := range v.Ceph {
-			// The first OSD to have started was not the first to have got a number.
+			// The OSD that started first did not have the lowest number.
 			c.Classes = []string{"ssd", "hdd"}
 			c.Hosts = map[string]int{"pve1": -3, "pve2": -5, "pve3": -7}
 			for _, o := range c.OSDs {
@@ -96,16 +96,16 @@ func guidesCluster(l *testLab) {
 	l.clock.Advance(2 * time.Minute)
 }
 
-// guidesOSDs are the nodes of the OSDs of guidesCluster by number.
+// guidesOSDs are the nodes of guidesCluster's OSDs, by number.
 var guidesOSDs = []string{"pve2", "pve3", "pve1", "pve2", "pve3", "pve1"}
 
-// cephScenario replays a directory of recordings, in the order of their numbers.
+// cephScenario replays a directory of recordings in the order of their numbers.
 type cephScenario struct {
 	dir   string
 	setUp func(l *testLab)
-	// network is that of the nodes, with a dot at its end; empty means 10.10.10.
+	// network is the nodes' network with a trailing dot; empty means 10.10.10.
 	network string
-	// before are changes before the recording of a number.
+	// before are changes to make before the recording with a number.
 	before map[int]func(l *testLab)
 }
 
@@ -194,14 +194,14 @@ func (l *testLab) replayCeph(tr transcript) result {
 	return l.run("pve3", "", argv...)
 }
 
-// cephMeasured are keys whose values depend on how the recorded daemons had been started, on time, or on
-// numbers that a build makes up; their presence and type is compared.
+// cephMeasured are keys whose values depend on how the recorded daemons were started, on time, or on numbers that a
+// build generates. Only their presence and type are compared.
 var cephMeasured = regexp.MustCompile(`^(epoch|fsid|created|modified|election_epoch|quorum_age|.*_since|last_.*|create_time|crush_version|flags_num|.*nonce|.*_addrs?|addrs?|addrvec|uuid|up_from|up_thru|gid|.*features.*|quorum_con|bytes_.*|.*_ratio|pool_max|max_avail|` +
 	`device_ids|device_paths|devices|.*bdev.*|cpu|distro.*|kernel_.*|mem_.*|os|objectstore_.*|created_at|hostname|arch|.*_iface|services|servicemap|modules|item|min_compat_client|removed_snaps_queue|lost_at|down_at|state_seq|incarnation|mdsmap_.*|compat|default_fscid|id|min_mon_release.*|cluster_fingerprint|timestamp|.*_committed|osdmap_clean_epochs|auth|(pool|osd)_sum.*|(pool|osd)_stats|num_pg_by_osd|paxos|rotational|journal_rotational|default_device_class)$`)
 
-// cephIgnored are parts that the simulator leaves out or adds, named here one by one.
+// cephIgnored are the parts that the simulator omits or adds.
 var cephIgnored = []string{
-	"bluestore_bdev_dev_node", // the recorded OSDs lay on files
+	"bluestore_bdev_dev_node", // the recorded OSDs were on files
 	"osd_xinfo", "crush_node_flags", "choose_args", "available_modules", "erasure_code_profiles", "blocklist", "blacklist", "pools_with_options", "stretch_mode",
 }
 
@@ -232,13 +232,13 @@ func compareCeph(t *testing.T, tr transcript, got result) {
 	}
 }
 
-// cephNormal are ages, epochs and ids in texts.
+// cephNormal matches ages, epochs and IDs in texts.
 var cephNormal = []*regexp.Regexp{
 	regexp.MustCompile(`(last_change|epoch|election epoch|lfor|osdmap e|e)\s?\d[\d/]*`), regexp.MustCompile(`lfor \S+ `), regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.+]+`),
 	regexp.MustCompile(`pgp_num_target \d+ `), regexp.MustCompile(`^report \d+`),
 }
 
-// cephShape is a value with what is measured replaced by its type.
+// cephShape returns a value with measured values replaced by their type.
 func cephShape(value any, key string) any {
 	if cephMeasured.MatchString(key) {
 		return fmt.Sprintf("%T", value)

@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// liveCeph are recordings of eight real OSDs.
+// liveCeph are the recordings of eight real OSDs.
 var liveCeph = []liveScenario{
 	{name: "flags, dry runs and the map", ceph: "18.2.7", setUp: (*testLab).poolsFour, steps: []liveStep{
 		{play: "ceph-osd-flags", varies: regexp.MustCompile(`"num_(not_)?ok_pgs":\d+|"(bad|ok)_become_[a-z]+":\[[^]]*\]|\(\d+ PGs|have \d+ pgs`)},
-		// The recorded balancer could not be loaded.
+		// In the recording, the balancer could not be loaded.
 		{play: "ceph-osd-reweight-by-utilization.test", only: regexp.MustCompile(`^(moved|avg|stddev|min|max|oload|average|overload|Error EDOM|FAILED|no change|ID |-\d|  *\d|  *TOTAL|MIN)`),
 			varies: regexp.MustCompile(`stddev \S+ -> \S+|osd\.\d with \d+ -> \d+ pgs \(\S+ -> \S+|\d[\d.]* (B|KiB|MiB)| *(SIZE|RAW USE|DATA|OMAP|META|AVAIL)|\d+ kb| +\d\.\d\d +\d\.\d\d( +\d+)?|\d\.\d\d/\d\.\d\d|STDDEV: .*| {2,}`)},
 		{play: "crushtool-round-trip", only: regexp.MustCompile(`^[^{]`), varies: regexp.MustCompile(`stored : \d+|^\d\d$`)},
 	}},
 	{name: "an OSD is removed, a pool gets another rule", ceph: "18.2.7", setUp: (*testLab).poolsFour, steps: []liveStep{
 		{play: "pveceph-osd-out-destroy"},
-		// The recorded autoscaler could not be loaded, and there were objects.
+		// In the recording, the autoscaler could not be loaded, and there were objects.
 		{play: "pveceph-pool-set.rule", only: regexp.MustCompile(`^(pool|skip|size|min_|pg|crush|hash|no|write|use|fast|eio|bulk|error)|^[a-zA-Z0-9_-]+│`), cells: []int{1, 2, 3, 4, 7, 8, 9, 10}},
 	}},
 	{name: "a metadata server is stopped", ceph: "18.2.7", setUp: (*testLab).poolsFour, steps: []liveStep{{play: "mds-stopped.pve3-5s"}}},
 }
 
-// cephFour forms the recorded cluster with its eight OSDs.
+// cephFour sets up the recorded cluster with its eight OSDs.
 func (l *testLab) cephFour() {
 	l.formFour()
 	l.ok("pve1", "pveceph", "init", "--network", "10.77.0.0/24")
@@ -78,7 +78,7 @@ func (l *testLab) poolsFour() {
 		for _, c := range v.Ceph {
 			for _, p := range c.Pools {
 				if p.Name == "ha-disks" || p.Name == "vm-disks" || p.Name == "t1" {
-					p.Flags = append(p.Flags, "selfmanaged_snaps") // an image was in them
+					p.Flags = append(p.Flags, "selfmanaged_snaps") // they contained an image
 				}
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// liveGuests are recordings of guests, of what is mapped to them and of their backups.
+// liveGuests are recordings about guests, their mapped devices and their backups.
 var liveGuests = []liveScenario{
 	{name: "mappings", setUp: func(l *testLab) {
 		l.formFour()
@@ -33,7 +33,7 @@ var liveGuests = []liveScenario{
 				l.ok(g[0], "qm", "create", id, "--name", g[1])
 			}
 		}},
-		// The services and the node's own status are the recording machine's.
+		// The services and the node's own status are specific to the recording machine.
 		{play: "pvesh-get-cluster-backup-info", only: regexp.MustCompile(`^\[\{"name"`)},
 	}},
 	{name: "a disk and its guest move", ceph: "18.2.7", setUp: func(l *testLab) {
@@ -51,7 +51,7 @@ var liveGuests = []liveScenario{
 	}, steps: []liveStep{{play: "qm-disk-move"}, {play: "qm-migrate.offline"}, {play: "qm-migrate.same-node"}}},
 }
 
-// unplayedLive are the recordings of the living cluster that no scenario plays, and why.
+// unplayedLive are the recordings of the live cluster that no scenario replays, and why.
 var unplayedLive = map[string]string{
 	"pveversion":              "its packages are the recording machine's; pve9/pveversion is played",
 	"osdmaptool-test-map-pgs": "nothing of hlplay calls osdmaptool, and the PGs are placed by Ceph's own hash",
@@ -75,7 +75,7 @@ func TestEveryLiveRecordingIsPlayed(t *testing.T) {
 	}
 }
 
-// What the recordings do not show of guests that move: what stays behind, what goes on, and what is refused.
+// What the recordings do not show about migrating guests: what stays behind, what continues, and what is refused.
 func TestGuestsMove(t *testing.T) {
 	l := newLab(t, labOptions{count: 3})
 	l.form("lab", 3)

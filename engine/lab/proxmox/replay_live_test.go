@@ -11,14 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// live are recordings of a cluster of four nodes that ran the real code, played in a shell on the node. Where one holds what is
-// not simulated, or is the recording machine's own, only what is named of it is compared.
+// live are recordings of a cluster of four nodes that ran the real code, replayed in a shell on the node. If an output
+// has parts that are not simulated or are specific to the recording machine, only the given parts are compared.
 var live = slices.Concat(liveCluster, liveGuests, liveCeph)
 
-// liveScenario is recordings one after the other, in the state that setUp makes.
+// liveScenario is a sequence of recordings, starting from the state that setUp creates.
 type liveScenario struct {
 	name  string
-	ceph  string // the release of Ceph whose packages are there, none if empty
+	ceph  string // the Ceph release whose packages are installed, if any
 	setUp func(l *testLab)
 	steps []liveStep
 }
@@ -93,9 +93,11 @@ var liveCluster = []liveScenario{
 		l.file("pve1", "/etc/network/interfaces", "auto lo\niface lo inet loopback\n\nauto host0\niface host0 inet static\n  address 10.77.0.11/24\n")
 		l.clock.Advance(time.Minute)
 	}, steps: []liveStep{
-		// Debian's packages of Ceph give /etc/ceph to its user; the simulated root has an account and no node's host keys.
+		// Debian's packages of Ceph give /etc/ceph to Ceph's user. The simulated root has an account, but not the host
+		// keys of nodes.
 		{play: "ls-etc-pve.converged", not: regexp.MustCompile(`^total|(root root|ceph ceph) (\.|ceph\.client\.admin\.keyring)$|user\.cfg$|ssh_known_hosts$`)},
-		// Units of packages that are not simulated, of Debian's own Ceph, and of a firewall that was not installed there.
+		// Units of packages that are not simulated, of Debian's own Ceph, and of a firewall that was not installed
+		// there.
 		{play: "systemctl-list-unit-files.pve", not: regexp.MustCompile(`^(chrony|i?scsi|open-iscsi|postfix|ceph-fuse|ceph-mon\.|ceph-volume|pve-(firewall|sdn|storage|manager|daily-update\.service)|pvebanner)`), varies: regexp.MustCompile(` +`)},
 		{play: "pvesh-get-node-network"},
 		{play: "pve-cluster-stopped", not: regexp.MustCompile(`^total`)},
@@ -105,19 +107,20 @@ var liveCluster = []liveScenario{
 
 type liveStep struct {
 	play string
-	// only are the lines that are compared, all if nil; without is a key of JSON that the simulation has sooner or later.
+	// only matches the lines to compare; nil means all. without is a JSON key that appears in the simulation at another
+	// time.
 	only    *regexp.Regexp
 	without string
-	// not are lines that are not compared.
+	// not matches the lines that are not compared.
 	not *regexp.Regexp
-	// varies is what differs from one placement of the PGs, or one use of the disks, to another.
+	// varies matches what depends on the placement of PGs or the usage of disks.
 	varies *regexp.Regexp
-	// cells are the columns of a table that are compared, all if none is named.
+	// cells are the columns of a table to compare; none means all.
 	cells []int
 	do    func(l *testLab)
 }
 
-// formFour forms the recorded cluster, whose configuration was changed twice since its last node came.
+// formFour forms the recorded cluster, whose configuration was changed twice after the last node had joined.
 func (l *testLab) formFour() {
 	l.form("dream", 4)
 	l.world.at(func(v *view) {
@@ -161,13 +164,14 @@ func TestReplayLive(t *testing.T) {
 	}
 }
 
-// ofTheMachine are lines that tell the recording machine's broken Python, full disk and OSDs without volumes, or are about memory.
+// ofTheMachine matches lines about the recording machine's broken Python, full disk and OSDs without volumes, or about
+// memory.
 var ofTheMachine = regexp.MustCompile(`^\[WRN\] (MGR_MODULE_DEPENDENCY|MON_DISK_LOW):|^    Module '|^    mon\.pve\d has \d+% avail|^ +13 mgr modules have|^ +mons .* low on available|^umount: |^command '/bin/umount|^unable to get memory stat`)
 
-// listing is a line of ls -l: its links, size and time differ.
+// listing matches a line of ls -l. Link counts, sizes and times are not compared.
 var listing = regexp.MustCompile(`^([a-z-]{10}) +\d+ (\S+) +(\S+) +\d+ \w{3} +\d+ +[\d:]+ `)
 
-// asideOfTheMachine is such a thing within a line.
+// asideOfTheMachine matches the same within a line.
 var asideOfTheMachine = regexp.MustCompile(`13 mgr modules have failed dependencies; |mons \S+ are low on available space; `)
 
 var (
@@ -176,7 +180,8 @@ var (
 	entry   = regexp.MustCompile(`^  "\w+": \{.*\}$`)
 )
 
-// lines are the lines of an output that are compared, JSON in one form and what pmxcfs lists in any order sorted.
+// lines returns the lines of an output to compare, with JSON normalized and pmxcfs listings, whose order is arbitrary,
+// sorted.
 func (s liveStep) lines(text string) []any {
 	var all []any
 	var listed []string
@@ -222,7 +227,7 @@ func (s liveStep) lines(text string) []any {
 	return all
 }
 
-// drop removes a key everywhere.
+// drop removes a key at all levels.
 func drop(value any, key string) {
 	if object, ok := value.(map[string]any); ok && key != "" {
 		delete(object, key)
@@ -232,7 +237,8 @@ func drop(value any, key string) {
 	}
 }
 
-// While pve-cluster is stopped root's authorized_keys leads nowhere, and nobody is let in; what others see of the node goes on.
+// While pve-cluster is stopped, root's authorized_keys is a dangling link and nobody can log in, but what others see of
+// the node does not change.
 func TestNoLoginWhilePveClusterIsStopped(t *testing.T) {
 	l := newLab(t, labOptions{count: 2})
 	l.form("dream", 2)

@@ -9,7 +9,7 @@ import (
 var oneNode = func(l *testLab) { l.form("lab", 1) }
 var threeNodes = func(l *testLab) { l.form("lab", 3) }
 
-// trust lets root of a node log in to another without questions, its host key known or not.
+// trust lets root on one node log in to another without prompts, if hostKey is set with a known host key.
 func (l *testLab) trust(from, to string, hostKey bool) {
 	own := strings.TrimSpace(l.read(from, "/root/.ssh/id_rsa.pub"))
 	l.world.at(func(v *view) {
@@ -124,7 +124,7 @@ func TestReplayPVE8(t *testing.T) {
 	}
 }
 
-// unplayed are the recordings that no scenario plays, and why.
+// unplayed are the recordings that no scenario replays, and why.
 var unplayed = map[string]string{
 	"pve9/pvecm-add.tty-bad-fingerprint":                         "needs a terminal",
 	"pve9/pvecm-add.tty-fingerprint-declined":                    "needs a terminal",

@@ -18,14 +18,13 @@ import (
 //go:embed testdata
 var testdata embed.FS
 
-// A scenario sets up the state before, then replays recordings in order: each changes the state as the
-// recorded command did.
+// A scenario sets up a state and replays recordings in order: each changes the state as the recorded command did.
 type scenario struct {
 	name    string
 	options labOptions
 	setUp   func(l *testLab)
-	// replay are recordings; "+30s" lets the lab's time pass, "!pve3" switches a node off, "*3" checks
-	// that what follows … is described at play.
+	// replay are the names of recordings. "+30s" lets the lab's time pass, and "!pve3" switches a node off. For "*3"
+	// see play.
 	replay []string
 }
 
@@ -46,7 +45,7 @@ var hooks = map[string]func(l *testLab){
 		})
 	},
 	"@pve3-joins-too": func(l *testLab) {
-		// In the middle of what is played next, when the cluster waits for pve2.
+		// During the next replay, while the cluster waits for pve2.
 		l.clock.After(1500*time.Millisecond, func() {
 			tr := readTranscript(l.t, "testdata/pve9/pvecm-add.parallel-joins-pve3.txt")
 			compare(l.t, tr.name, tr.result, l.replay(tr))
@@ -73,7 +72,7 @@ var hooks = map[string]func(l *testLab){
 	"@ha-101": func(l *testLab) {
 		l.ok("pve1", "ha-manager", "add", "vm:101", "--state", "stopped")
 	},
-	"@master-pve3": func(l *testLab) { // whoever is first to take the lock is master
+	"@master-pve3": func(l *testLab) { // the first to take the lock is the master
 		l.world.at(func(v *view) { v.database("pve1").HA.Master = "pve3" })
 	},
 	"@guest-pve2": func(l *testLab) { l.guest("pve2", "200") },
@@ -108,8 +107,8 @@ func play(t *testing.T, s scenario, generation string) {
 	}
 }
 
-// replay runs the command of a recording. `timeout N` is left to the programs, `cd DIR &&` sets the
-// directory, and cat, ls and touch are those of the lab's file systems.
+// replay runs the command of a recording. The programs themselves handle `timeout N`, `cd DIR &&` sets the directory,
+// and cat, ls and touch are those of the lab's file systems.
 func (l *testLab) replay(tr transcript) result {
 	l.t.Helper()
 	node := tr.node
@@ -160,7 +159,7 @@ func (l *testLab) replay(tr transcript) result {
 	return result{stdout: out.String(), stderr: errs.String(), code: code}
 }
 
-// What differs from run to run, in the recordings and here. Each is replaced by a word in both.
+// normalisations replace what differs from run to run, in recordings and results, with a placeholder.
 var normalisations = []struct {
 	why     string
 	pattern *regexp.Regexp
@@ -185,7 +184,7 @@ var normalisations = []struct {
 
 var fingerprint = regexp.MustCompile(`([0-9A-F]{2}:){31}[0-9A-F]{2}`)
 
-// compare compares a recording with what the simulator answered.
+// compare compares a recording with the simulator's result.
 func compare(t *testing.T, name string, want, got result) {
 	t.Helper()
 	normal := func(s string) string {
@@ -195,7 +194,7 @@ func compare(t *testing.T, name string, want, got result) {
 		return s
 	}
 	if want.exit == "TIMEOUT" {
-		want.code, want.stderr = got.code, got.stderr // ours gives up by itself at last
+		want.code, want.stderr = got.code, got.stderr // the simulated program eventually gives up
 	}
 	if want.code != got.code {
 		t.Errorf("%s: exit %d, the real one %d", name, got.code, want.code)
@@ -222,10 +221,10 @@ func compare(t *testing.T, name string, want, got result) {
 	}
 }
 
-// measured are keys whose numbers are the machine's, not the state's.
+// measured are keys whose values depend on the machine, not on the state.
 var measured = []string{"cpu", "disk", "mem", "uptime", "maxdisk", "maxmem", "timestamp", "uid", "digest", "config_digest", "pve_fp", "ssl_fingerprint", "fsid", "addr", "kernel_description", "kernel_version", "mem_total_kb"}
 
-// jsonOf reads JSON with lists as sets and what is measured left out; nil if it is none.
+// jsonOf parses JSON, sorting lists and omitting measured values. It returns nil if the text is not JSON.
 func jsonOf(text string) any {
 	var value any
 	if json.Unmarshal([]byte(text), &value) != nil {
@@ -238,7 +237,7 @@ func canonicalise(value any, key string) any {
 	switch value := value.(type) {
 	case map[string]any:
 		for _, k := range sortedKeys(value) {
-			if value[k] == nil { // null and absent mean the same
+			if value[k] == nil { // null and absent are equivalent
 				delete(value, k)
 				continue
 			}
@@ -248,7 +247,7 @@ func canonicalise(value any, key string) any {
 			}
 			value[k] = canonicalise(value[k], k)
 		}
-		if key == "results" { // keyed by random ids
+		if key == "results" { // keyed by random IDs
 			var entries []any
 			for _, k := range sortedKeys(value) {
 				entries = append(entries, value[k])

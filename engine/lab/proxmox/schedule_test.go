@@ -2,7 +2,7 @@ package proxmox
 
 import "testing"
 
-// A backup job has a schedule that is a calendar event (Proxmox VE's admin guide, "Calendar Events").
+// The schedule of a backup job is a calendar event (Proxmox VE's admin guide, "Calendar Events").
 func TestCalendarEvents(t *testing.T) {
 	for text, want := range map[string]bool{
 		"mon,tue,wed,thu,fri": true, "sat,sun": true, "mon..fri": true, "12:05": true, "*/5": true, "mon..wed 30/10": true, "mon..fri 8..17,22:0/15": true,

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Section is a section of a configuration file in PVE's SectionConfig format: a header "TYPE: ID", or the bare ID
-// where a file has only one type, followed by lines of a tab, a key and a value.
+// Section is a section of a configuration file in PVE's SectionConfig format: a header "TYPE: ID", or just the ID in
+// files with a single type, followed by lines of a tab, a key and a value.
 type Section struct {
 	Type, ID string
-	// Keys are the values by key; the values of a repeated key are joined by repeated.
+	// Keys are the values by key. Values of a repeated key are joined with the separator repeated.
 	Keys map[string]string
 }
 
-// repeated separates the values of a key that can be given several times.
+// repeated separates the values of a repeated key.
 const repeated = "\x00"
 
-// ParseSections parses such a file. Comments are dropped, as PVE drops them.
+// ParseSections parses a file. Like PVE, it drops comments.
 func ParseSections(text string) []Section {
 	var all []Section
 	for line := range strings.Lines(text) {
@@ -91,12 +91,12 @@ func FormatSections(all []Section, required ...string) string {
 	return b.String()
 }
 
-// section returns the section with an ID, whatever its type.
+// section returns the index of the section with an ID, whatever its type.
 func section(all []Section, id string) int {
 	return slices.IndexFunc(all, func(s Section) bool { return s.ID == id })
 }
 
-// encodeComment encodes a comment as PVE stores it: everything but plain characters percent-encoded.
+// encodeComment encodes a comment as PVE stores it, percent-encoding all but plain characters.
 func encodeComment(text string) string {
 	var b strings.Builder
 	for i := range len(text) {

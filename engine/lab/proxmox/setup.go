@@ -40,7 +40,7 @@ func fqdn(n Node) string {
 	return n.Name()
 }
 
-// unitStarted is called when a unit of a node starts. pve-cluster refuses a node whose name does not resolve to an
+// unitStarted is called when a unit on a node starts. pve-cluster refuses a node whose name does not resolve to an
 // address of the LAN, as pmxcfs does.
 func (w *World) unitStarted(n Node, unit string) error {
 	switch unit {
@@ -75,7 +75,7 @@ func (w *World) unitStopped(n Node, unit string) {
 		}
 	})
 	if unit == "corosync.service" {
-		w.at(func(*view) {}) // the others form a new ring now, not when somebody looks
+		w.at(func(*view) {}) // the other nodes form a new ring now, not at the next query
 	}
 }
 
@@ -90,7 +90,7 @@ func (w *World) startPmxcfs(n Node) error {
 		state.IP = address.String()
 		for _, name := range w.names(n) {
 			if known := s.Nodes[name]; known != nil && state.Database == "" {
-				state.Database = known.Database // a renamed node keeps what it had
+				state.Database = known.Database // a renamed node keeps its database
 			}
 		}
 		if s.Databases[state.Database] == nil {
@@ -132,8 +132,8 @@ func pemBlock(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// nodeFiles creates what a node has below nodes/: directories and its certificate, signed by the cluster's CA, which
-// is created if necessary. It reports whether anything was missing.
+// nodeFiles creates a node's files below nodes/: directories and its certificate, signed by the cluster's CA, which is
+// created if necessary. It reports whether anything was missing.
 func (v *view) nodeFiles(n Node, address netip.Addr, force bool) bool {
 	db, name := v.database(n.Name()), n.Name()
 	made := !db.Has("nodes/"+name+"/qemu-server") || !db.Has("nodes/"+name+"/pve-ssl.key")
@@ -181,7 +181,7 @@ func (v *view) authority(db *Database) (*x509.Certificate, *ecdsa.PrivateKey) {
 	return parsed, key
 }
 
-// labAhead is by how much a lab's clock may be ahead of the controller's, which judges certificates by its own.
+// labAhead is how far a lab's clock may be ahead of the controller's, which uses its own clock to check certificates.
 const labAhead = 30 * 24 * time.Hour
 
 func hex(b []byte) string { return fmt.Sprintf("%x", b) }
@@ -213,8 +213,8 @@ const (
 	clusterKeys    = "/etc/pve/priv/authorized_keys"
 )
 
-// prepareSSH changes root's SSH files as PVE does: it creates a key, and moves authorized_keys into the cluster,
-// linking it from where it was.
+// prepareSSH changes root's SSH files as PVE does: it creates a key, moves authorized_keys into the cluster and links
+// to it from the old place.
 func prepareSSH(w *World, n Node) {
 	if err := n.MkdirAll("/root/.ssh", 0o700); err != nil {
 		return
@@ -238,8 +238,8 @@ func prepareSSH(w *World, n Node) {
 	}
 }
 
-// rootKeys are generated once per process, the n-th for the n-th node of every lab, because generating one takes
-// longer than everything else about a simulated node.
+// rootKeys are generated once per process, the n-th for the n-th node of every lab, because generating one takes longer
+// than everything else about a simulated node.
 var rootKeys struct {
 	mu   sync.Mutex
 	made []*rsa.PrivateKey
@@ -263,8 +263,8 @@ func (w *World) rootKey() (*rsa.PrivateKey, error) {
 	return rootKeys.made[n], nil
 }
 
-// mergeRootKey adds a node's root key and the content of an authorized_keys file that it still has to the cluster's
-// list, and links the file there.
+// mergeRootKey adds a node's root key, and the content of its own authorized_keys file if there still is one, to the
+// cluster's list, and links the file to it.
 func mergeRootKey(w *World, n Node) {
 	own, _ := n.ReadFile("/root/.ssh/id_rsa.pub")
 	var real []byte
@@ -299,7 +299,7 @@ func mergeRootKey(w *World, n Node) {
 }
 
 // trusts reports whether root on n can log in to a member without prompts: its key is authorised there, and the
-// member's host key is known by the exact name that is used.
+// member's host key is known under exactly the name that is used.
 func trusts(n, member Node, host string) bool {
 	own, err := n.ReadFile("/root/.ssh/id_rsa.pub")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Some answers are the recording machine's in every value: only their keys are compared.
+// For responses whose values are all specific to the recording machine, only the keys are compared.
 func TestShapes(t *testing.T) {
 	l := newLab(t, labOptions{ceph: "18.2.7"})
 	l.form("lab", 3)
@@ -18,7 +18,7 @@ func TestShapes(t *testing.T) {
 	l.ok("pve1", "pveceph", "mon", "create")
 	l.clock.Advance(crmLoop)
 	for name, without := range map[string][]string{
-		// The recorded manager's Python was broken, which is told in its list of modules.
+		// The recorded manager's Python was broken, which shows in its list of modules.
 		"pvesh-get-cluster-ceph-status":         {"available_modules", "MON_DISK_LOW", "active_clients", "always_on_modules", "by_rank", "progress_events", "id", "up", "in", "max", "modules", "servicemap", "services"},
 		"pvesh-get-nodes-pve2-status.from-pve1": nil,
 	} {
@@ -30,7 +30,7 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// keysOf are the paths of all keys of a JSON text.
+// keysOf returns the paths of all keys in a JSON text.
 func keysOf(t *testing.T, text string, without []string) []string {
 	t.Helper()
 	var value any

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// membersFile returns /etc/pve/.members as pmxcfs prints it on a node.
+// membersFile returns /etc/pve/.members as pmxcfs generates it on a node.
 func (v *view) membersFile(node string) string {
 	db := v.database(node)
 	conf := db.corosync()
@@ -38,10 +38,10 @@ func (v *view) membersFile(node string) string {
 	return b.String()
 }
 
-// broadcastDelay is how long it takes from the start of pmxcfs until the other nodes know the address.
+// broadcastDelay is how long after its start other nodes learn the address of a pmxcfs.
 const broadcastDelay = 2 * time.Second
 
-// broadcastIP returns the address that a node has announced to the others, who remember it when the node is gone.
+// broadcastIP returns the address that a node has announced to the others. They remember it when the node is gone.
 func (v *view) broadcastIP(node string) string {
 	n := v.Nodes[node]
 	if n == nil {
@@ -78,7 +78,7 @@ func (db *Database) guests() map[string]guest {
 	return found
 }
 
-// path returns where the configuration of a guest is in the database.
+// path returns the path of the guest's configuration in the database.
 func (g guest) path() string {
 	dir := "qemu-server"
 	if g.kind == "lxc" {

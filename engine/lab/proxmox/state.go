@@ -13,37 +13,36 @@ type State struct {
 	Databases map[string]*Database
 	// Ceph holds the Ceph clusters by the ID of the pmxcfs database whose ceph.conf describes them.
 	Ceph map[string]*Ceph
-	// Sequence numbers everything that needs a unique ID, so that IDs are the same in every run.
+	// Sequence is the source of unique IDs. They are the same in every run.
 	Sequence int
 }
 
-// NodeState is what the lab stores about a node besides the node's own files.
+// NodeState is what the lab stores about a node in addition to the node's own files.
 type NodeState struct {
 	Name string
 	// Database is the ID of the pmxcfs database that the node mounts; empty before its first start.
 	Database string
 	// IP is what the node's name resolved to when its pmxcfs was last started.
 	IP string
-	// Restarted marks that pmxcfs was restarted while it was in use: the mount point is not connected for a moment.
+	// Restarted is set if pmxcfs was restarted while it was in use: the mount point is disconnected for a moment.
 	Restarted bool
-	// Since is when each active unit was started, Until when it was last stopped, by unit name.
+	// Since is when each active unit was started and Until when each unit was last stopped, by unit name.
 	Since, Until map[string]time.Time
-	// Removed marks that a member removed this node from the cluster: its corosync has stopped.
+	// Removed is set if a member has removed this node from the cluster: its corosync has stopped.
 	Removed bool
 	// Firewall is what pve-firewall has loaded.
 	Firewall Loaded
 	// Tasks counts worker tasks for their IDs.
 	Tasks int
-	// Seen are the IDs of the members that its corosync last saw. They are all that the node knows once corosync has
-	// stopped.
+	// Seen are the IDs of the members that its corosync last saw. When corosync has stopped, the node knows no others.
 	Seen []int
-	// Joining marks that pvecm add has the answer of the cluster but has not ended.
+	// Joining is set while pvecm add has the cluster's response but has not finished.
 	Joining bool
-	// Disturbed marks that another node asked to be added while this one was joining.
+	// Disturbed is set if another node asked to be added while this one was joining.
 	Disturbed bool
 }
 
-// started and stopped record the start and the stop of a unit.
+// started and stopped record that a unit has started or stopped.
 func (n *NodeState) started(unit string, now time.Time) {
 	n.Since[unit] = now
 	delete(n.Until, unit)
@@ -56,8 +55,8 @@ func (n *NodeState) stopped(unit string, now time.Time) {
 	}
 }
 
-// Store stores a State. Update calls fn while no other Update runs and keeps the changes, unless it returns an error
-// of the store itself. fn must neither call the store nor access a file of a node.
+// Store stores a State. Update runs fn exclusively and keeps its changes, unless the store itself fails. fn must
+// neither call the store nor access a node's files.
 type Store interface {
 	Update(fn func(*State) error) error
 }
@@ -88,7 +87,7 @@ func (s *State) init() {
 	}
 }
 
-// node returns the state of a node, which it creates if necessary.
+// node returns the state of a node, creating it if necessary.
 func (s *State) node(name string) *NodeState {
 	n := s.Nodes[name]
 	if n == nil {

@@ -14,10 +14,10 @@ import (
 
 const storageFile = "storage.cfg"
 
-// defaultContent is the content of the built-in storage "local" unless storage.cfg mentions it.
+// defaultContent is the content of the built-in storage "local" if storage.cfg does not mention it.
 const defaultContent = "backup,images,iso,rootdir,snippets,vztmpl"
 
-// What `pvesm status` reports of the root disk of a rehearsal node, in KiB.
+// What `pvesm status` reports about the root disk of a rehearsal node, in KiB.
 const (
 	localTotal = 264212084
 	localUsed  = 21682052
@@ -48,7 +48,7 @@ func pvesmCommands() []perlCommand {
 	}
 }
 
-// storages returns all storages of a cluster; "local" is always among them.
+// storages returns all storages of a cluster, which always include "local".
 func (db *Database) storages() []Section {
 	all := ParseSections(db.Text(storageFile))
 	if section(all, "local") < 0 {
@@ -63,7 +63,7 @@ func (v *view) writeStorages(db *Database, all []Section) {
 
 var storageID = pattern.New(`^[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]$`)
 
-// addStorage adds a storage, with the keyring that one on the cluster's own Ceph needs.
+// addStorage adds a storage, along with the keyring if it is on the cluster's own Ceph.
 func (v *view) addStorage(db *Database, s Section) error {
 	all := ParseSections(db.Text(storageFile))
 	if section(db.storages(), s.ID) >= 0 && (s.ID != "local" || section(all, s.ID) >= 0) {
@@ -80,7 +80,7 @@ func (v *view) addStorage(db *Database, s Section) error {
 		if _, off := s.Keys["disable"]; off { // it is not activated
 			break
 		}
-		// What backup servers answer is not simulated: none can be added that is to be activated at once.
+		// Backup servers are not simulated, so activating such a storage fails.
 		return fmt.Errorf("%s: error fetching datastores - 500 Can't connect to %s:%s (Connection refused)", s.ID, s.Keys["server"], or(s.Keys["port"], "8007"))
 	case "rbd":
 		setDefault(s.Keys, "content", "images")
@@ -135,14 +135,13 @@ func storageAdd(c *Command, a arguments) int {
 	})
 	if code == 0 {
 		if path := a.get("path"); path != "" || a.get("type") == "cephfs" {
-			_ = c.Node.MkdirAll(or(path, "/mnt/pve/"+a.get("storage")), 0o755) // activation reports what it cannot use
+			_ = c.Node.MkdirAll(or(path, "/mnt/pve/"+a.get("storage")), 0o755) // activation reports an unusable path
 		}
 	}
 	return code
 }
 
-// setStorage stores a value as storage.cfg does: booleans as 1 and 0, and without a line disable unless it is
-// disabled.
+// setStorage stores a value as in storage.cfg: booleans as 1 and 0, and disable only if it is set.
 func setStorage(keys map[string]string, key, value string) {
 	switch key {
 	case "disable":
@@ -159,7 +158,7 @@ func setStorage(keys map[string]string, key, value string) {
 	}
 }
 
-// locked is like change, under the cluster's lock of a file. Without a quorum it retries for some seconds.
+// locked is like change, but holds the cluster's lock on a file. Without a quorum it retries for some seconds.
 func (c *Command) locked(file, doing string, fn func(v *view, db *Database) error) int {
 	for range 9 {
 		quorate := false
@@ -221,7 +220,7 @@ func storageRemove(c *Command, a arguments) int {
 	})
 }
 
-// storageState is a node's view of a storage: its sizes in KiB, and whether the node can use it.
+// storageState is the state of a storage on a node: its sizes in KiB, and whether the node can use it.
 func (v *view) storageState(db *Database, node string, s Section) (total, used, free int64, status, warning string) {
 	if _, off := s.Keys["disable"]; off {
 		return 0, 0, 0, "disabled", ""

@@ -8,7 +8,7 @@ import (
 )
 
 // task runs fn as a PVE worker: its output goes to standard output, its error to standard error with newlines folded,
-// and the node keeps a log. It reports whether fn succeeded, which need not determine the exit code of the program.
+// and the node keeps a log. It reports whether fn succeeded, which does not always determine the program's exit code.
 func (c *Command) task(kind, id string, fn func(out io.Writer) error) bool {
 	c.changed = true
 	var number int
@@ -30,7 +30,7 @@ func (c *Command) task(kind, id string, fn func(out io.Writer) error) bool {
 		log.WriteString("TASK OK\n")
 	}
 	hex := fmt.Sprintf("%X", start.Unix())
-	_ = c.Node.WriteFile("/var/log/pve/tasks/"+hex[len(hex)-1:]+"/"+upid, log.Bytes(), 0o640) // a task does not fail because its log cannot be kept
+	_ = c.Node.WriteFile("/var/log/pve/tasks/"+hex[len(hex)-1:]+"/"+upid, log.Bytes(), 0o640) // a task does not fail if its log cannot be written
 	index, _ := c.Node.ReadFile("/var/log/pve/tasks/index")
 	index = append(index, fmt.Sprintf("%s %08X %s\n", upid, c.World.clock.Now().Unix(), status)...)
 	_ = c.Node.WriteFile("/var/log/pve/tasks/index", index, 0o640)

@@ -15,8 +15,8 @@ import (
 // WebPort is the port of pveproxy.
 const WebPort = 8006
 
-// ServeWeb serves as pveproxy does on a node: the login page, over TLS with the certificate that the node has at that time, until
-// the listener is closed.
+// ServeWeb serves the login page as a node's pveproxy does: over TLS, with the certificate that the node has at the
+// time, until the listener is closed.
 func ServeWeb(n Node, listener net.Listener) error {
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -27,7 +27,7 @@ func ServeWeb(n Node, listener net.Listener) error {
 			MinVersion:     tls.VersionTLS12,
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificateOf(n) },
 		},
-		ErrorLog: log.New(io.Discard, "", 0), // clients that refuse the certificate
+		ErrorLog: log.New(io.Discard, "", 0), // clients that reject the certificate
 	}
 	server.SetKeepAlivesEnabled(false)
 	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, net.ErrClosed) {
@@ -36,7 +36,8 @@ func ServeWeb(n Node, listener net.Listener) error {
 	return nil
 }
 
-// certificateOf reads what pveproxy does: an own certificate takes precedence over the one that the cluster signed.
+// certificateOf loads the certificate that pveproxy uses: the node's own, if there is one, or else the one that the
+// cluster signed.
 func certificateOf(n Node) (*tls.Certificate, error) {
 	dir := "/etc/pve/nodes/" + n.Name() + "/"
 	name := "pveproxy-ssl"
@@ -55,7 +56,7 @@ func certificateOf(n Node) (*tls.Certificate, error) {
 	return &pair, err
 }
 
-// Web serves as pveproxy of an attached machine: see ServeWeb.
+// Web returns a function that serves as pveproxy of an attached machine: see ServeWeb.
 func (w *World) Web(m *machine.Machine) func(net.Listener) error {
 	return func(listener net.Listener) error {
 		n, ok := attached(m)

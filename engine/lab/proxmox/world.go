@@ -20,11 +20,11 @@ type World struct {
 	rootKeys int
 }
 
-// membership is a node and what the lab has declared of it.
+// membership is a node with its options.
 type membership struct {
 	node Node
 	opts Options
-	// known are the names under which pmxcfs was started, by which the cluster knows a node that was renamed since.
+	// known are the names under which pmxcfs was started. The cluster knows a renamed node by them.
 	known []string
 }
 
@@ -38,9 +38,9 @@ func NewWorldIn(clock machine.Clock, store Store) *World {
 
 // Options describe a node beyond what the machine itself tells.
 type Options struct {
-	// Guests are the guests that exist once Proxmox VE is installed, by ID: "vm" or "ct".
+	// Guests are the guests that exist once Proxmox VE is installed: IDs, and "vm" or "ct".
 	Guests map[string]string
-	// Password is root's password for joins over the API; empty means that such joins are refused.
+	// Password is root's password for joins over the API. If it is empty, such joins are refused.
 	Password string
 }
 
@@ -55,7 +55,7 @@ func (w *World) node(name string) Node { return w.lookup(name).node }
 
 func (w *World) options(name string) Options { return w.lookup(name).opts }
 
-// lookup returns a node by its current name, or else by one under which its pmxcfs was started.
+// lookup returns a node by its current name or else by one under which its pmxcfs was started.
 func (w *World) lookup(name string) membership {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,7 +82,7 @@ func (w *World) know(n Node) {
 	}
 }
 
-// names returns a node's current name and those under which the cluster may know it.
+// names returns a node's current name and the names under which the cluster may know it.
 func (w *World) names(n Node) []string {
 	return append([]string{n.Name()}, w.lookup(n.Name()).known...)
 }
@@ -99,7 +99,7 @@ func (w *World) all() []Node {
 	return nodes
 }
 
-// find returns the node with an address or a name.
+// find returns the node with a name or an address, as resolved on another node.
 func (w *World) find(from Node, host string) Node {
 	addresses, err := from.Resolve(host)
 	if err != nil || len(addresses) == 0 {
@@ -115,26 +115,25 @@ func (w *World) find(from Node, host string) Node {
 	return nil
 }
 
-// view is the state at one time of the lab's clock.
+// view is the state at one point in the lab's time.
 type view struct {
 	*State
 	world *World
 	now   time.Time
-	// up holds which machines are on. It is collected before the store is locked.
+	// up says which machines are on. It is determined before the store is locked.
 	up map[string]bool
 }
 
-// update calls fn on the state as it was left.
+// update calls fn on the state without updating it first.
 func (w *World) update(fn func(*State)) {
-	_ = w.store.Update(func(s *State) error { // fn cannot fail: a command prints its own errors
+	_ = w.store.Update(func(s *State) error { // fn cannot fail: commands print their own errors
 		s.init()
 		fn(s)
 		return nil
 	})
 }
 
-// at calls fn on the current state, after bringing memberships, HA and Ceph up to date. fn must not access a file of
-// a node.
+// at calls fn on the current state, after updating memberships, HA and Ceph. fn must not access a node's files.
 func (w *World) at(fn func(v *view)) {
 	up := map[string]bool{}
 	for _, n := range w.all() {
@@ -166,7 +165,7 @@ func (v *view) refresh() {
 	}
 }
 
-// nodeState returns what is known of a node: an empty state if pmxcfs never ran under this name.
+// nodeState returns the state of a node, or an empty one if pmxcfs never ran under this name.
 func (v *view) nodeState(node string) NodeState {
 	if n := v.Nodes[node]; n != nil {
 		return *n

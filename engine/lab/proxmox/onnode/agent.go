@@ -18,14 +18,14 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// The agent of a machine does what other machines ask of it: what they would do over SSH and corosync. It is asked
-// over a socket in Dir; a lock that it holds shows that the machine is up.
+// A machine's agent does on behalf of other machines what they would do over SSH and corosync. It listens on a socket
+// in Dir. A lock that it holds shows that the machine is up.
 
 func agentDir() string               { return filepath.Join(Dir, "nodes") }
 func agentLock(node string) string   { return filepath.Join(agentDir(), node+".lock") }
 func agentSocket(node string) string { return filepath.Join(agentDir(), node+".socket") }
 
-// call is a request to a machine: the name of a method of proxmox.Node and its arguments.
+// call is a request to a machine: a method of proxmox.Node and its arguments.
 type call struct {
 	Method string
 	Name   string      `json:",omitempty"`
@@ -33,7 +33,7 @@ type call struct {
 	Mode   os.FileMode `json:",omitempty"`
 }
 
-// result is the answer. Err is the text of a system error.
+// result is the response. Err is the text of a system error.
 type result struct {
 	Text      string         `json:",omitempty"`
 	Data      []byte         `json:",omitempty"`
@@ -45,7 +45,7 @@ type result struct {
 	Absent    bool           `json:",omitempty"` // whether the error is fs.ErrNotExist
 }
 
-// Agent runs this machine's agent until the process is terminated. It calls ready when others can reach it.
+// Agent runs this machine's agent until the process is terminated. It calls ready when other machines can reach it.
 func Agent(ready func() error) error {
 	world, self, err := lab()
 	if err != nil {
@@ -91,7 +91,7 @@ func Agent(ready func() error) error {
 	}
 }
 
-// booted tells the lab about a new boot; the lock's file holds the ID of the last boot that was reported.
+// booted tells the lab about a new boot. The lock file contains the ID of the last boot that was reported.
 func booted(world *proxmox.World, node string, lock *os.File) error {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -147,7 +147,7 @@ func (l *local) serve(conn net.Conn) {
 	_ = json.NewEncoder(conn).Encode(r) // the client is gone
 }
 
-// neighbour is another machine of the lab. It rejects what no program does on another machine.
+// neighbour is another machine of the lab. It does not support what no program does on another machine.
 type neighbour string
 
 var _ proxmox.Node = neighbour("")
@@ -198,7 +198,7 @@ func (n neighbour) ask(c call) (r result, err error) {
 	return r, nil
 }
 
-// tell is like ask, but treats a machine that does not answer as one that has nothing of the kind.
+// tell is like ask, but treats a machine that does not respond as one that has no such thing.
 func (n neighbour) tell(method, name string) result {
 	r, _ := n.ask(call{Method: method, Name: name})
 	return r

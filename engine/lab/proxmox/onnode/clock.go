@@ -13,17 +13,17 @@ import (
 // ClockFile is the file with which the machines of a lab share its clock.
 const ClockFile = Dir + "/clock.json"
 
-// clock is the lab's time, which runs faster than that of the machines, so that a test need not wait for the minutes
-// that Ceph takes.
+// clock is the lab's time, which runs faster than the machines' time, so that a test need not wait for the minutes that
+// Ceph takes.
 type clock struct {
-	// Epoch is when it showed the machines' time, Speed how many times as fast it runs.
+	// Epoch is when the two times were equal. Speed is how many times faster the clock runs.
 	Epoch time.Time
 	Speed float64
 }
 
 // Clock returns the content of a ClockFile: a clock that starts now and runs speed times as fast as the wall clock.
 func Clock(speed float64) string {
-	text, _ := json.Marshal(clock{Epoch: time.Now(), Speed: speed}) // such a time and a number can be marshaled
+	text, _ := json.Marshal(clock{Epoch: time.Now(), Speed: speed}) // a time and a number can always be marshaled
 	return string(text)
 }
 

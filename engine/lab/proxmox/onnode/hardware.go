@@ -26,7 +26,7 @@ const (
 	osRelease = "/proc/sys/kernel/osrelease"
 	// DisksFile lists a machine's disks other than the system disk, as machine.Disk.
 	DisksFile = "/var/lib/proxmox-lab/disks.json"
-	memory    = "/run/proxmox-lab" // cleared by a boot
+	memory    = "/run/proxmox-lab" // cleared at boot
 
 	loadedModules = "/sys/module"
 )
@@ -92,8 +92,7 @@ func Hardware() error {
 	return nil
 }
 
-// makeModuleList mounts an empty loadedModules. systemd-nspawn gives a container a read-only /sys with few
-// directories.
+// makeModuleList mounts an empty loadedModules. systemd-nspawn gives a container a read-only /sys with few directories.
 func makeModuleList() error {
 	const sys, flags = "/sys", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	if _, err := os.Stat(loadedModules); errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +110,7 @@ func makeModuleList() error {
 	return nil
 }
 
-// DiskLink returns the stable name of a disk, as udev makes it for a SATA disk.
+// DiskLink returns the stable path of a disk, as udev creates it for a SATA disk.
 func DiskLink(d machine.Disk) string { return "/dev/disk/by-id/ata-" + d.Model + "_" + d.Serial }
 
 func writeDisks(disks []machine.Disk) error {
@@ -136,7 +135,7 @@ func readDisks() (disks []machine.Disk, err error) {
 	return disks, nil
 }
 
-// Lsblk implements the rehearsal's lsblk for this machine's disks.
+// Lsblk runs the rehearsal's lsblk on this machine's disks.
 func Lsblk(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	disks, err := readDisks()
 	if err != nil {
@@ -146,7 +145,7 @@ func Lsblk(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	return machine.New(machine.Config{Name: "lsblk", Disks: disks}).Console(ctx, stdout, stderr, argv...)
 }
 
-// Uname implements uname(1) on a machine that runs the kernel booted by Hardware.
+// Uname implements uname(1), with the release of the kernel that Hardware has booted.
 func Uname(args []string, stdout, stderr io.Writer) int {
 	var host unix.Utsname
 	if err := unix.Uname(&host); err != nil {
@@ -169,7 +168,7 @@ func Uname(args []string, stdout, stderr io.Writer) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// Modprobe implements modprobe(8) for module names: it loads the modules that the kernel has.
+// Modprobe implements modprobe(8) for module names. It loads modules that the kernel has.
 func Modprobe(names []string, stderr io.Writer) int {
 	release, err := os.ReadFile(osRelease)
 	if err != nil {

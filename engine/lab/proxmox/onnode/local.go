@@ -52,7 +52,7 @@ func (l *local) Debian() string {
 }
 
 func (l *local) Kernel() string {
-	release, _ := os.ReadFile(osRelease) // it is always there
+	release, _ := os.ReadFile(osRelease) // it always exists
 	return strings.TrimSpace(string(release))
 }
 
@@ -147,13 +147,13 @@ func systemctl(args ...string) error {
 
 func (l *local) StartUnit(unit string) error { return systemctl("start", unit) }
 
-// StopUnit also resets systemd's start limit: stopping and starting a unit by hand is not a crash.
+// StopUnit also resets systemd's start limit, which is for crashes and not for deliberate restarts.
 func (l *local) StopUnit(unit string) {
 	_ = systemctl("stop", unit) // an unknown unit is not running
 	_ = systemctl("reset-failed", unit)
 }
 
-// EnableUnit enables an OSD only until the next boot: after that, ceph-volume's own unit starts it.
+// EnableUnit enables an OSD only until the next boot: ceph-volume's own unit starts it after that.
 func (l *local) EnableUnit(unit string, on bool) {
 	args := []string{"disable", "--quiet", unit}
 	if on {
@@ -203,5 +203,5 @@ func (l *local) SetDiskUse(name, use string, volumes ...string) {
 			d.Volumes = append(d.Volumes, machine.Disk{Name: volume, Size: d.Size / int64(len(volumes)), Use: "ceph_bluestore"})
 		}
 	}
-	_ = writeDisks(disks) // a failure becomes visible to whoever looks at the disk next
+	_ = writeDisks(disks) // a failure will show when the disks are next read
 }

@@ -36,12 +36,12 @@ func mountConfig(world *proxmox.World, node string) error {
 	if err != nil {
 		return err
 	}
-	// It is mounted by now. Server.WaitMount would look into it, and fail while pmxcfs is not connected yet.
+	// It is already mounted. Server.WaitMount would access it, and fail while pmxcfs is not connected yet.
 	go server.Serve()
 	return nil
 }
 
-// unmountConfig unmounts /etc/pve even if files in it are open, or if it was left behind by a daemon that died.
+// unmountConfig unmounts /etc/pve, even if files in it are open or a daemon that died has left it mounted.
 func unmountConfig() {
 	for unix.Unmount(config, unix.MNT_DETACH) == nil {
 	}
@@ -110,7 +110,7 @@ func describe(info os.FileInfo, out *fuse.Attr) {
 	out.SetTimes(&modified, &modified, &modified)
 }
 
-// node returns the inode of a child: the one that the kernel has, as long as the type of the child is the same.
+// node returns the inode of a child: the kernel's existing one, if the child still has the same type.
 func (e *entry) node(ctx context.Context, name string, info os.FileInfo) *fusefs.Inode {
 	kind := mode(info.Mode()) & syscall.S_IFMT
 	if known := e.GetChild(name); known != nil && known.StableAttr().Mode == kind {
@@ -256,7 +256,7 @@ func (h *handle) Read(_ context.Context, buffer []byte, at int64) (fuse.ReadResu
 	return fuse.ReadResultData(buffer[:n]), 0
 }
 
-// Write appends if the file was opened for that: the kernel's idea of its end may be out of date.
+// Write appends if the file was opened for appending: the offset from the kernel may be out of date.
 func (h *handle) Write(_ context.Context, data []byte, at int64) (uint32, syscall.Errno) {
 	var n int
 	var err error

@@ -4,12 +4,12 @@
 // systemd units, packages and addresses. It is for tests; hlplay itself does not use it.
 //
 // The nodes of a cluster communicate through one directory, Dir, which all machines share: it holds the state of the
-// clusters, protected by a lock, and a socket per machine for what corosync and SSH would carry. The programs give the
-// same answers as in a rehearsal, because both use engine/lab/proxmox. /etc/pve is a FUSE file system, as the real one
-// is: read-only without quorum, with modes and owners that nobody can change.
+// clusters, protected by a lock, and a socket per machine for what corosync and SSH would carry. The programs behave as
+// in a rehearsal, because both use engine/lab/proxmox. /etc/pve is a FUSE file system like the real one: read-only
+// without quorum, with fixed modes and owners.
 //
-// What is not real: there is no corosync and no Ceph, only their answers. A machine counts as up for as long as its
-// agent is running, even with its cable pulled. See Hardware for further substitutes.
+// What is not real: there is no corosync and no Ceph, only their output. A machine counts as up while its agent is
+// running, even if its cable is unplugged. See Hardware for further substitutes.
 package onnode
 
 import (
@@ -64,7 +64,7 @@ func Run(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.
 	}
 	user := "root"
 	if uid := os.Geteuid(); uid != 0 {
-		user = fmt.Sprint(uid) // any other than root
+		user = fmt.Sprint(uid) // anyone but root
 	}
 	return proxmox.Run(ctx, &proxmox.Command{World: world, Node: self, Argv: argv, Dir: dir, User: user, Stdin: stdin, Stdout: stdout, Stderr: stderr,
 		Exec: func(argv ...string) int {

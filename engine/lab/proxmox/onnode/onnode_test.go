@@ -16,7 +16,7 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// TestStoreKeepsProcessesApart changes one state from many sides, each as a process of its own would.
+// TestStoreKeepsProcessesApart changes one state concurrently, from several stores as separate processes would.
 func TestStoreKeepsProcessesApart(t *testing.T) {
 	dir := t.TempDir()
 	const sides, times = 4, 25
@@ -89,7 +89,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestErrno keeps what pmxcfs says from being lost on its way to the kernel.
+// TestErrno checks that the errors of pmxcfs reach the kernel.
 func TestErrno(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -35,8 +35,8 @@ func Notify() error {
 	return err
 }
 
-// Service runs as the process of a unit: it tells the lab when it starts and stops. Meanwhile, pve-cluster mounts /etc/pve,
-// and pveproxy listens.
+// Service runs as the process of a unit and tells the lab when it starts and stops. While running, pve-cluster mounts
+// /etc/pve and pveproxy listens.
 func Service(unit string, ready func() error) error {
 	end := terminated()
 	world, self, err := lab()

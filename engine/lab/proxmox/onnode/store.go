@@ -16,10 +16,10 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// fileStore stores the state of a lab in a file in a directory that is shared by many processes on many machines.
+// fileStore stores the state of a lab in a file, in a directory shared by many processes on many machines.
 type fileStore struct{ dir string }
 
-// Update implements proxmox.Store. Without access to the state there is nothing to answer, so the process exits.
+// Update implements proxmox.Store. If the state cannot be accessed, the process exits.
 func (f *fileStore) Update(fn func(*proxmox.State) error) error {
 	err := f.update(fn)
 	if err != nil {
@@ -30,7 +30,7 @@ func (f *fileStore) Update(fn func(*proxmox.State) error) error {
 }
 
 func (f *fileStore) update(fn func(*proxmox.State) error) error {
-	// A lock belongs to an open file, so it also excludes other goroutines of the process.
+	// A lock belongs to an open file, so it also excludes other goroutines of this process.
 	lock, err := os.OpenFile(filepath.Join(f.dir, "state.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
