@@ -8,13 +8,13 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Checksum holds the checksums of a file's content in lower-case hexadecimal. Both are empty if the file is absent.
-// One is empty where check mode predicts a download for which only the other was given.
+// Checksum holds the checksums of a file's content in lower-case hexadecimal. Both are empty if the file is absent. One
+// is empty if check mode predicts a download for which only the other was given.
 type Checksum struct {
 	SHA256, SHA512 string
 }
 
-// Checksums observes the checksums of regular files by path, in the two forms in which keys are published.
+// Checksums observes the checksums of regular files by path, with both algorithms that publishers use.
 var Checksums = &Kind[Checksum]{
 	Complete: func(expected, found Checksum) Checksum {
 		if expected.SHA256 != "" || expected.SHA512 != "" { // either one identifies the file

@@ -36,20 +36,20 @@ const ReadLimit = 30 * time.Second
 // Key returns the name under which Commands observes the command.
 func (r Reading) Key() string {
 	b, err := json.Marshal(r)
-	if err != nil { // strings, a map of strings and a number always marshal
+	if err != nil { // strings, a map of strings and a number can always be marshaled
 		return err.Error()
 	}
 	return string(b)
 }
 
-// Observe runs the command, batched with whatever else is being read, unless its answer is remembered or predicted. A
-// non-zero exit status is not an error; exceeding the time limit is.
+// Observe runs the command in the next flight, unless its answer is remembered or predicted. A non-zero exit status is
+// not an error; exceeding the time limit is.
 func (r Reading) Observe(ctx context.Context, h *Host) (remote.Answer, error) {
 	return Commands.Observe(ctx, h, r.Key())
 }
 
-// readingScript changes directory and environment in a subshell of its own. The values are passed as parameters of the
-// shell, so they appear in no process's arguments.
+// readingScript changes directory and environment in a subshell. The values are passed as parameters of the shell, so
+// they do not appear in the arguments of any process.
 var readingScript = "(" + remote.Enter + `_d=$1 _i=$2 _n=$3; shift 3
 while [ "$_n" -gt 0 ]; do export "$1"; shift; _n=$((_n-1)); done
 if [ -n "$_d" ]; then _hl_cd "$_d" 126; fi

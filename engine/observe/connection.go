@@ -8,12 +8,12 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Asker sends queries to a host in one flight. It is implemented by remote.Session.
+// Asker sends queries to a host in one flight. remote.Session implements it.
 type Asker interface {
 	Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error)
 }
 
-// connected is a connection to the host. It is being opened until ready is closed; asker and err are valid after that.
+// connected is a connection to the host, or an attempt to connect. asker and err are valid once ready is closed.
 type connected struct {
 	ready chan struct{}
 	asker Asker
@@ -40,13 +40,13 @@ func (h *Host) connectLocked() *connected {
 }
 
 // Connect waits until the host is connected, the connection has failed or ctx ends, and returns the error if any. It
-// costs nothing if an observation has already connected.
+// returns at once if an observation has already connected.
 func (h *Host) Connect(ctx context.Context) error {
 	_, err := h.connect(ctx)
 	return err
 }
 
-// Connected reports whether the host has been connected to.
+// Connected reports whether a connection to the host has been made.
 func (h *Host) Connected() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -50,9 +50,9 @@ const (
 	exitDenied = 13
 )
 
-// dirScript lists a directory with the shell's own globs, from within the directory: no name is ever parsed, and no
-// link of another user is followed. Globs match nothing in a directory that may not be read, which must not be
-// mistaken for an empty one.
+// dirScript lists a directory with the shell's globs, from within the directory: no name is ever parsed, and no other
+// user's link is followed. Globs match nothing in a directory that is not readable, which must not be mistaken for an
+// empty one.
 const dirScript = `(if [ ! -d "$1" ]; then exit 2; fi
 if [ ! -r "$1" ] || [ ! -x "$1" ]; then exit 13; fi
 _hl_reach "$1" dir
@@ -62,9 +62,9 @@ case $_f in ./.|./..) continue;; esac
 if [ -e "$_f" ] || [ -L "$_f" ]; then printf '%s\0' "$_f"; fi
 done; exit 0)`
 
-// Sums observes the SHA-256 checksums of regular files in hexadecimal; the checksum of an absent file is empty.
-// Symbolic links are followed, except those that another user could have created. Sums is for files too large for
-// Files.
+// Sums observes the SHA-256 checksums of regular files in hexadecimal. The checksum of an absent file is empty.
+// Symbolic links are followed, except those that another user could have created. Use Sums for files that are too large
+// for Files.
 var Sums = &Kind[string]{
 	Name: "sha256", What: "the checksum of %s",
 	Shared: OnSharedFileSystem,
@@ -85,9 +85,9 @@ var Sums = &Kind[string]{
 	},
 }
 
-// sumScript returns a script that runs the given checksum programs over a file. They read the content from standard
+// sumScript returns a script that runs the given checksum programs on a file. They read the content from standard
 // input, so that the name is neither parsed nor escaped. Only regular files are opened, because a named pipe would
-// block. Where others may change names, the file is opened without following a link.
+// block. Where other users may change names, the file is opened without following a link.
 func sumScript(programs string) string {
 	return `(if [ ! -e "$1" ]; then exit 2; fi
 _hl_reach "$1" file

@@ -32,7 +32,7 @@ type BlockDevice struct {
 	// PartitionTable is "gpt" or "dos", or empty if there is none. For a partition it is the type of the table that
 	// contains it.
 	PartitionTable string
-	// PartitionType is the type of a partition in its table: a GUID, or a code such as "0x83"; empty for other
+	// PartitionType is the type of a partition in its table: a GUID, or a code such as "0x83". It is empty for other
 	// devices.
 	PartitionType string
 	// PartitionName is the name of a partition in its table; only GPT has names.
@@ -45,7 +45,7 @@ type BlockDevice struct {
 	Links []string
 }
 
-// reserved describes, by type, the partitions that are in use even without a signature on them.
+// reserved describes, by type, the partitions that are in use even without a signature.
 var reserved = map[string]string{
 	"21686148-6449-6e6f-744e-656564454649": "BIOS boot",
 	"c12a7328-f81f-11d2-ba4b-00a0c93ec93b": "EFI system",
@@ -85,8 +85,8 @@ func (d BlockDevice) Use() string {
 	return ""
 }
 
-// volumes lists, by the kernel's names, the block devices that lsblk calls disks but that are not disks of the host:
-// something else keeps its data behind them, or they are gone after the next boot.
+// volumes lists, by kernel name, the block devices that lsblk calls disks but that are not disks of the host: their
+// data is kept elsewhere, or they are gone after the next boot.
 var volumes = []struct {
 	names *regexp.Regexp
 	what  string
@@ -107,7 +107,7 @@ var volumes = []struct {
 	{regexp.MustCompile(`^(mtdblock|ubiblock)\d`), "flash of the firmware"},
 }
 
-// Volume describes a device that lsblk calls a disk but that is not a disk of the host, and a partition on such a
+// Volume describes a device that lsblk calls a disk but that is not a disk of the host, or a partition on such a
 // device. It is empty for all others.
 func (d BlockDevice) Volume() string {
 	if d.Type != "disk" && d.Type != "part" {
@@ -121,7 +121,7 @@ func (d BlockDevice) Volume() string {
 	return ""
 }
 
-// Blank reports whether nothing was found on the device and nothing uses it.
+// Blank reports whether the device is empty and unused.
 func (d BlockDevice) Blank() bool { return d.Use() == "" }
 
 // HoldsSystem reports whether the host boots or runs from the device or from something on it: a system directory is
@@ -138,7 +138,7 @@ func (d BlockDevice) HoldsSystem() bool {
 	return holds
 }
 
-// IsSystemDirectory reports whether path is a directory that the host cannot run without.
+// IsSystemDirectory reports whether the host cannot run without the directory at path.
 func IsSystemDirectory(path string) bool { return slices.Contains(systemDirectories, path) }
 
 var systemDirectories = []string{"/", "/boot", "/boot/efi", "/boot/firmware", "/efi", "/etc", "/usr", "/var"}
@@ -159,8 +159,8 @@ func Above(devices []BlockDevice, d BlockDevice) BlockDevice {
 	return above
 }
 
-// ChangeDevices returns a copy of devices in which change was applied to every matching device, at any depth. The
-// devices passed in are not modified.
+// ChangeDevices returns a copy of devices in which change was applied to every matching device, at any depth. It does
+// not modify devices.
 func ChangeDevices(devices []BlockDevice, match func(BlockDevice) bool, change func(*BlockDevice)) []BlockDevice {
 	all := slices.Clone(devices)
 	for i := range all {
@@ -172,8 +172,8 @@ func ChangeDevices(devices []BlockDevice, match func(BlockDevice) bool, change f
 	return all
 }
 
-// ByID returns the links in /dev/disk/by-id that name the device itself. It leaves out links named after what is
-// written on the device: they disappear when the device is wiped, and can lead to any device with a copy of that data.
+// ByID returns the links in /dev/disk/by-id that name the device itself. It omits links named after what is written on
+// the device: they disappear when the device is wiped, and can lead to any device with a copy of the data.
 func (d BlockDevice) ByID() []string {
 	return slices.DeleteFunc(slices.Clone(d.Links), func(link string) bool {
 		name, ok := strings.CutPrefix(link, byID)
@@ -210,18 +210,19 @@ func FindDevice(devices []BlockDevice, name string) (BlockDevice, bool) {
 
 const (
 	byID = "/dev/disk/by-id/"
-	// pvLink is how the name of a link in byID to an LVM physical volume begins; its UUID follows.
+	// pvLink is the prefix of the name of a link in byID to an LVM physical volume. The UUID follows.
 	pvLink = "lvm-pv-uuid-"
 )
 
 // Disks observes the block devices of a host, under the empty name. The top level holds the disks, sorted by name.
-// Floppy drives, loop devices, RAM disks, optical drives and devices without a medium are left out.
+// Floppy drives, loop devices, RAM disks, optical drives and devices without a medium are omitted.
 var Disks = &Kind[[]BlockDevice]{
 	Complete: completeDevices,
 	Name:     "disks", What: "the disks",
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{
-			// Not simply -O: lsblk would look up much that nobody reads, and that differs between releases.
+			// Not simply -O: lsblk would look up many columns that nobody reads, and the columns differ between
+			// releases.
 			{Script: `LC_ALL=C lsblk -J -b -o NAME,KNAME,PATH,TYPE,SIZE,MODEL,SERIAL,WWN,ROTA,RO,RM,FSTYPE,UUID,PTTYPE,PARTTYPE,PARTLABEL,MOUNTPOINTS`},
 			{Script: `(for _f in /dev/disk/by-id/* /dev/disk/by-partlabel/* /dev/disk/by-partuuid/* /dev/disk/by-path/* /dev/md/*; do if [ -L "$_f" ]; then printf '%s\0' "$_f"; readlink -z -- "$_f" || printf '\0'; fi; done; exit 0)`},
 		}
@@ -254,16 +255,17 @@ func parseDeviceLinks(out []byte) map[string][]string {
 	return links
 }
 
-// completeDevices leaves unclaimed what is not known beforehand. For a device that is to become an LVM physical volume
-// this is the UUID, which is generated then, its logical volumes, and the partition type, which some tools change and
-// others do not. Of logical volumes it is the kernel's names and the physical volumes that they are on. For an array it is the size, because the array reserves part of its members for itself, and any names
-// that udev adds to the expected ones.
+// completeDevices fills in what cannot be known beforehand. For a device that is to become an LVM physical volume, this
+// is the UUID, which is generated at that time, its logical volumes, and the partition type, which only some tools
+// change. For logical volumes it is the kernel's names and the physical volumes that they are on. For an array it is
+// the size, because the array reserves part of its members for itself, and any names that udev adds to the expected
+// ones.
 func completeDevices(expected, found []BlockDevice) []BlockDevice {
 	return completeBelow(expected, found, sameVolumes(logicalVolumes(expected), logicalVolumes(found)))
 }
 
-// completeBelow is completeDevices for the devices at one level. sameVolumes says that the whole tree has the same logical
-// volumes.
+// completeBelow is completeDevices for the devices at one level. sameVolumes reports whether the whole tree has the
+// same logical volumes.
 func completeBelow(expected, found []BlockDevice, sameVolumes bool) []BlockDevice {
 	all := slices.Clone(expected)
 	for i, e := range all {
@@ -315,7 +317,7 @@ type lsblkDevice struct {
 	Children    []lsblkDevice `json:"children"`
 }
 
-// loose is a JSON number, boolean or string, as text; null is empty.
+// loose is a JSON number, boolean or string, as text. null is empty.
 type loose string
 
 func (l *loose) UnmarshalJSON(b []byte) error {

@@ -50,7 +50,7 @@ func TestDisksAndWhatIsOnThem(t *testing.T) {
 	if part, ok := FindDevice(values[""], "ata-SYS-part1"); !ok || part.Filesystem != "ext4" {
 		t.Errorf("the partition was found as %+v", part)
 	}
-	// udev gives a partition the type of the table that contains it; that alone does not make it used.
+	// udev sets the type of the table on each partition as well; that alone does not mean that the partition is used.
 	if part, ok := FindDevice(values[""], "/dev/disk/by-partuuid/6f1c-03"); !ok || part.Name != "sda3" || !part.Blank() {
 		t.Errorf("the blank partition was found as %+v (use %q)", part, part.Use())
 	}
@@ -62,11 +62,11 @@ func TestDisksAndWhatIsOnThem(t *testing.T) {
 	}
 }
 
-// TestWhatIsADisk checks for each kind of block device whether it is in facts.disks, and with which use. A disk
-// without a use is free to be taken.
+// TestWhatIsADisk checks for each kind of block device whether it is in facts.disks, and with which use. A disk without
+// a use is free.
 func TestWhatIsADisk(t *testing.T) {
 	for _, c := range []struct {
-		name, kind, extra string // extra holds more properties in lsblk's JSON
+		name, kind, extra string // more properties in lsblk's JSON
 		listed            bool
 		use               string
 	}{

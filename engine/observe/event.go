@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Event is something other than an observation that planners wait for, such as another plan. It happens once. The zero
-// value has not happened yet.
+// Event is something that planners wait for and that is not an observation, such as another plan. It happens once. The
+// zero value has not happened yet.
 type Event struct {
 	mu       sync.Mutex
 	happened bool
@@ -41,8 +41,8 @@ func (e *Event) Happened() bool {
 	return e.happened
 }
 
-// Happen wakes everyone who is waiting. If a planner calls it and then ends, no flight leaves before the planners that
-// it woke have asked for what they read.
+// Happen wakes everyone who is waiting. If a planner calls Happen and then ends, no flight leaves before the planners
+// that it woke have asked for what they read.
 func (e *Event) Happen() {
 	e.mu.Lock()
 	e.happened = true

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-// Planners that wait for another planner's plan all read in the flight after that plan's.
+// Planners that wait for another planner's plan all read in the next flight after that plan's.
 func TestEventsKeepFlightsTogether(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")

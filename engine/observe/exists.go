@@ -11,7 +11,7 @@ import (
 )
 
 // Paths observes whether anything is at an absolute path, even a dangling symbolic link. Use Paths.Expect for a step
-// that creates a file of which nothing else can be known; use Exists to ask.
+// that creates a file of which nothing else is known, and Exists to read.
 var Paths = &Kind[bool]{
 	Name: "exists", What: "whether %s exists",
 	Shared: OnSharedFileSystem,
@@ -25,8 +25,8 @@ var Paths = &Kind[bool]{
 	},
 }
 
-// Exists reports whether anything is at a path. It also works where check mode knows nothing about a file except that
-// it will be there.
+// Exists reports whether anything is at a path. It works even if check mode knows nothing about a file except that it
+// will exist.
 func Exists(ctx context.Context, h *Host, name string) (bool, error) {
 	f, err := Files.Observe(ctx, h, name)
 	if IsUnknown(err) {
@@ -50,7 +50,7 @@ type Pattern struct {
 // Key returns the name under which Matches observes the pattern.
 func (p Pattern) Key() string {
 	b, err := json.Marshal(p)
-	if err != nil { // two strings always marshal
+	if err != nil { // two strings can always be marshaled
 		return err.Error()
 	}
 	return string(b)
@@ -58,7 +58,7 @@ func (p Pattern) Key() string {
 
 // Observe reports whether the pattern (RE2, with ^ and $ matching at every line) matches the file. It does not match a
 // file that is absent or that changes while it is read. In check mode the predicted content is searched; if that is
-// unknown, the answer is what a step expects of the pattern itself.
+// unknown, the result is what a step expects of the pattern itself.
 func (p Pattern) Observe(ctx context.Context, h *Host) (bool, error) {
 	re, err := regexp.Compile("(?m)" + p.Regexp)
 	if err != nil {
@@ -70,7 +70,7 @@ func (p Pattern) Observe(ctx context.Context, h *Host) (bool, error) {
 			return known.(bool), nil
 		}
 	}
-	if changing(err) { // whoever waits for the pattern tries again
+	if changing(err) { // a caller that waits for the pattern tries again
 		return false, nil
 	}
 	return re.Match(f.Content) && err == nil, err

@@ -20,8 +20,8 @@ type FactDoc struct {
 	Doc string
 }
 
-// FactSpec is a fact and how to read it. It is read from observations only, so that check mode predicts it. A name of
-// two parts, such as "kernel.flavour", is an attribute of another fact that is an object: see AddFacts.
+// FactSpec is a fact and how to read it. Facts are read from observations only, so that check mode can predict them. A
+// name with two parts, such as "kernel.flavour", is an attribute of another fact that is an object: see AddFacts.
 type FactSpec struct {
 	FactDoc
 	// Read returns a value of the fact's type. If check mode cannot know the value, Read returns an error for which
@@ -32,9 +32,9 @@ type FactSpec struct {
 // facts holds the facts of any Linux host, declared in the files facts_*.go, and those added by AddFacts.
 var facts = slices.Concat(hardwareFacts, networkFacts, softwareFacts)
 
-// AddFacts adds facts of products, and attributes to existing facts. If a fact already has an attribute, the product's
-// value replaces it unless it is null. The registry of modules calls AddFacts during initialization, before anything
-// reads facts. AddFacts panics if a name is taken, or if there is no fact for an attribute to belong to: both are
+// AddFacts adds the facts of products, and attributes of existing facts. If a fact already has an attribute, the
+// product's value replaces it unless it is null. The registry of modules calls AddFacts during initialization, before
+// anything reads facts. AddFacts panics if a name is taken, or if an attribute's fact does not exist: both are
 // programming errors.
 func AddFacts(more ...FactSpec) {
 	for _, f := range more {

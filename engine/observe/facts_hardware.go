@@ -76,7 +76,7 @@ func readMemory(ctx context.Context, h *Host) (cty.Value, error) {
 	return cty.ObjectVal(map[string]cty.Value{"total": cty.NumberIntVal(total), "swap": cty.NumberIntVal(swap)}), nil
 }
 
-// meminfo returns the value of one line of /proc/meminfo (proc_meminfo(5)) in bytes.
+// meminfo returns the value of a line of /proc/meminfo (proc_meminfo(5)) in bytes.
 func meminfo(text, key string) (int64, error) {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
@@ -155,7 +155,7 @@ func readVirtualization(ctx context.Context, h *Host) (cty.Value, error) {
 	if kind == "" {
 		return cty.NilVal, fmt.Errorf("systemd-detect-virt: %s: %s", remote.Ending(a.Exit), LastLine(a.Stderr))
 	}
-	if kind == "none" { // then its exit status is 1
+	if kind == "none" { // printed with exit status 1
 		kind = ""
 	}
 	return optional(kind), nil

@@ -60,7 +60,7 @@ func readDistribution(ctx context.Context, h *Host) (cty.Value, error) {
 
 // OSRelease returns the assignments in /etc/os-release (os-release(5)).
 func OSRelease(ctx context.Context, h *Host) (map[string]string, error) {
-	Files.Want(h, "/usr/lib/os-release") // what /etc/os-release links to on Debian
+	Files.Want(h, "/usr/lib/os-release") // the target of /etc/os-release on Debian
 	text, err := needText(ctx, h, "/etc/os-release")
 	if err != nil {
 		return nil, err

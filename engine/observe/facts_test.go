@@ -170,7 +170,7 @@ func FuzzOSRelease(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) { parseOSRelease(text) })
 }
 
-// A product adds an attribute to a fact, or supplies an attribute's value on hosts where it knows one.
+// A product adds an attribute to a fact, or provides an attribute's value on hosts where it knows one.
 func TestAttributesOfProducts(t *testing.T) {
 	give := func(value cty.Value, err error) func(context.Context, *Host) (cty.Value, error) {
 		return func(context.Context, *Host) (cty.Value, error) { return value, err }

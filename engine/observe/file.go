@@ -14,7 +14,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// FileType is the type of whatever is at a path.
+// FileType is the type of the file at a path.
 type FileType int
 
 const (
@@ -55,13 +55,13 @@ type File struct {
 	Target string
 	// Others is the number of other names (hard links) of a regular file.
 	Others int
-	// Loose is set for a symbolic link that must not be followed, because somebody other than root and the user who
-	// reads could redirect it. It names who could; it is empty if nobody could.
+	// Loose is set for a symbolic link that must not be followed, because somebody other than root and the reading user
+	// could redirect it. It says who. It is empty if nobody could.
 	Loose string
 	// Stamp is the inode number and its last change time, as in "131:1732772200.123456789": files with the same stamp
 	// have the same content. It is empty for a file that is only predicted.
 	Stamp string
-	// Content is the content of a regular file, up to FileLimit bytes. Truncated is set if there is more.
+	// Content is the content of a regular file, up to FileLimit bytes. Truncated is set if the file is longer.
 	Content   []byte
 	Truncated bool
 }
@@ -69,8 +69,8 @@ type File struct {
 // Exists reports whether anything is at the path.
 func (f File) Exists() bool { return f.Type != Absent }
 
-// OthersKeep describes what happens to the other names of a file that is to be replaced, as the end of a summary. It
-// is empty if there are none.
+// OthersKeep describes what happens to the other names of a file that is to be replaced, to be appended to a summary.
+// It is empty if there are none.
 func (f File) OthersKeep() string {
 	switch f.Others {
 	case 0:
@@ -81,14 +81,14 @@ func (f File) OthersKeep() string {
 	return fmt.Sprintf("; it has %d other names (hard links), which keep the old content", f.Others)
 }
 
-// FileLimit is the maximum number of bytes of a file's content that is observed. Compare larger files by Sums.
+// FileLimit is the maximum number of bytes of a file's content that is observed. Use Sums to compare larger files.
 const FileLimit = 1 << 20
 
 // Files observes what is at absolute paths, including the content of regular files.
 var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: OnSharedFileSystem, Ask: askFiles, Parse: parseFiles, Complete: completeFile}
 
-// completeFile leaves unclaimed what the file system decides: the size of a directory, and the inode and change time
-// of anything written.
+// completeFile fills in what the file system decides: the size of a directory, and the inode and change time of
+// anything written.
 func completeFile(expected, found File) File {
 	expected.Stamp = found.Stamp
 	if expected.Type == Directory {
@@ -100,12 +100,12 @@ func completeFile(expected, found File) File {
 // namesPerQuery bounds the length of one argument list, far below the kernel's ARG_MAX.
 const namesPerQuery = 1000
 
-// unsizedScript reads a file whose size says nothing about its content. Such files are read one by one, so that the
-// splitting of all others can be checked against their sizes.
+// unsizedScript reads a file whose reported size is meaningless. Such files are read one by one, so that the splitting
+// of the other contents can be checked against their sizes.
 const unsizedScript = `if [ -f "$1" ] && [ ! -L "$1" ]; then head -c 1048576 -- "$1"; fi`
 
-// fileBatch holds the names passed to one stat: those whose contents come in one answer, and those that are read one
-// by one.
+// fileBatch holds the names passed to one stat. The contents of sized files come in one answer; unsized files are read
+// one by one.
 type fileBatch struct{ sized, unsized []string }
 
 func (b fileBatch) names() []string { return slices.Concat(b.sized, b.unsized) }
@@ -189,7 +189,8 @@ func TypeOf(mode uint64) FileType {
 	}
 }
 
-// ChangingError reports that a file was modified between two of the commands that read it. It can be read again.
+// ChangingError reports that a file was modified between two of the commands that read it. Reading it again may
+// succeed.
 type ChangingError struct{ Path string }
 
 // Error implements error.
@@ -201,9 +202,9 @@ func changing(err error) bool {
 	return errors.As(err, &e)
 }
 
-// parseHeads splits output in the format of head -v, whose headers must be where the sizes reported by stat say. A
-// file that grew or shrank in between is an error, but the others are not affected: parsing resumes at the next header
-// that occurs exactly once.
+// parseHeads splits output in the format of head -v, whose headers must be where the sizes reported by stat say. A file
+// that grew or shrank in between is an error but does not affect the others: parsing resumes at the next header that
+// occurs exactly once.
 func parseHeads(names []string, files map[string]*reading, rest []byte, complaints []string) {
 	if !bytes.HasPrefix(rest, []byte("\n==> ")) { // head itself prints no empty line before the first header
 		rest = append([]byte{'\n'}, rest...)
@@ -287,7 +288,7 @@ func Lines(b []byte) []string {
 	return all
 }
 
-// LastLine returns the last non-empty line of a program's error output, where programs say what went wrong.
+// LastLine returns the last non-empty line of a program's error output, which usually says what went wrong.
 func LastLine(b []byte) string {
 	all := Lines(b)
 	if len(all) == 0 {
@@ -313,7 +314,7 @@ func Text(ctx context.Context, h *Host, name string) (text string, exists bool, 
 	return string(f.Content), true, nil
 }
 
-// target returns the path that a symbolic link at the given path leads to.
+// target returns the path to which a symbolic link at the given path leads.
 func (f File) target(at string) string { return leadsTo(at, f.Target) }
 
 func leadsTo(at, target string) string {
@@ -326,16 +327,16 @@ func leadsTo(at, target string) string {
 // maxLinks is the maximum number of symbolic links that are followed, the same as in the kernel.
 const maxLinks = 40
 
-// Follow observes what name leads to through symbolic links and returns the final path. A dangling link yields an
-// absent file at the path it points to.
+// Follow resolves symbolic links from name, observes the file at the end and returns its path. A dangling link yields
+// an absent file at the path to which it leads.
 //
 // A link that a user other than root may change is an error, unless that user is the acting user (WithUser) and owns
-// what the link leads to. Reading is done as root, and must not reveal more to a user than the user could see.
+// the link's target. Reading is done as root, and must not reveal more to a user than the user could see.
 func Follow(ctx context.Context, h *Host, name string) (at string, f File, err error) {
 	return follow(ctx, h, name, true)
 }
 
-// Look is like Follow, except that it does not follow a link at name itself.
+// Look is like Follow, but does not follow a link at name itself.
 func Look(ctx context.Context, h *Host, name string) (at string, f File, err error) {
 	return follow(ctx, h, name, false)
 }
@@ -371,11 +372,11 @@ func follow(ctx context.Context, h *Host, name string, last bool) (at string, f 
 	return at, File{}, fmt.Errorf("%s: too many levels of symbolic links", name)
 }
 
-// looseLink is the error for a symbolic link that is not followed because another user may change where it leads.
+// looseLink is the error for a symbolic link that is not followed because another user may change its target.
 type looseLink struct {
 	at, target string
 	by         string // who may change it
-	behind     string // the path that cannot be reached because of it; empty if that is the link itself
+	behind     string // the path that cannot be reached because of it; empty if the link is at the path itself
 }
 
 func (l *looseLink) Error() string {

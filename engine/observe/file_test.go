@@ -16,7 +16,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// anyOwner ignores who runs the test, and when.
+// anyOwner ignores which user runs the test, and when.
 var anyOwner = cmpopts.IgnoreFields(File{}, "Owner", "Group", "Stamp")
 
 func TestFilesAreReadAsTheyAre(t *testing.T) {
@@ -101,7 +101,7 @@ func TestRelativePathsAreRefused(t *testing.T) {
 	}
 }
 
-// answersOf returns the answer to reading regular files.
+// answersOf returns the answers to reading regular files.
 func answersOf(stat, heads string) []remote.Answer {
 	return []remote.Answer{{Stdout: []byte(stat + rootRecord + "0\n\n" + heads)}}
 }

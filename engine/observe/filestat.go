@@ -12,11 +12,11 @@ import (
 	"hlplay/engine/remote"
 )
 
-// filesScript runs one stat(1) on a list of names and the directories above them, and prints the contents of the
-// files. The first argument is the number of names whose content is wanted, the second the number of names; the names
-// follow, and after them the directories. In a directory that others than root and the reading user can write to, or
-// that is reached through a link, files are read one by one without following links (see remote.Place). All others are
-// passed to a single process. Their list is built as the text of parameter references for one eval, so that the shell
+// filesScript runs one stat(1) on a list of names and the directories above them, and prints the contents of the files.
+// The first argument is the number of names whose content is wanted, the second the number of names; the names follow,
+// and after them the directories. In a directory that users other than root and the reading user can write to, or that
+// is reached through a link, files are read one by one without following links (see remote.Place). All other files are
+// passed to a single process. The list of arguments is built as parameter references for one eval, so that the shell
 // never parses a name. Only regular files are opened, because a named pipe would block.
 //
 // The output is a record for each existing name and directory, a line with the user's id and the numbers of the names
@@ -74,7 +74,7 @@ func above(names []string) []string {
 type record struct {
 	file     File
 	uid      string
-	writable string // who else may write to it, in words; empty if nobody
+	writable string // who else may write to it; empty if nobody
 	sticky   bool
 }
 
@@ -195,7 +195,7 @@ func parseBatch(b fileBatch, a remote.Answer) map[string]*reading {
 	return all
 }
 
-// judge rejects a file that is only reachable through a link that must not be followed, and marks such a link itself.
+// judge rejects a file that is reachable only through a link that must not be followed, and marks such a link itself.
 func judge(name string, r *reading, found map[string]record, me string) {
 	mine := func(r record) bool { return r.uid == "0" || r.uid == me }
 	loose := ""

@@ -10,8 +10,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// flushLocked sends everything that is pending if all planners of the host are waiting, and something pending is being
-// waited for.
+// flushLocked sends everything that is pending if all of the host's planners are waiting, at least one of them for
+// something that is pending.
 func (h *Host) flushLocked() {
 	if h.running > 0 || h.flying || !slices.ContainsFunc(h.pending, func(e *entry) bool { return len(e.waiters) > 0 }) {
 		return
@@ -27,7 +27,7 @@ func (h *Host) flushLocked() {
 	go h.fly(batch, h.forgotten)
 }
 
-// fly fetches a batch and delivers the results. forgotten is Host.forgotten when it left.
+// fly fetches a batch and delivers the results. forgotten is the value of Host.forgotten when the batch was sent.
 func (h *Host) fly(batch []*entry, forgotten int) {
 	requests, results, err := h.fetch(batch)
 	h.mu.Lock()
@@ -115,8 +115,8 @@ type request struct {
 	entries map[string]*entry
 	queries []remote.Query
 	defect  error // set if the kind panicked
-	from    *said // once it was answered
-	// asked and answered are when the flight left and came back.
+	from    *said // set once it was answered
+	// asked and answered are when the queries were sent and when the answers arrived.
 	asked, answered time.Time
 }
 
@@ -147,8 +147,8 @@ func (r *request) ask() {
 	r.queries = r.kind.ask(r.names)
 }
 
-// catch is deferred. It turns a panic of the kind into an error of the kind's own observations: a defect in one module
-// must not keep others from acting, nor leave other hosts in the middle of a step.
+// catch is deferred. It turns a panic in the kind into an error of the kind's own observations: a defect in one module
+// must not affect other modules or leave other hosts in the middle of a step.
 func (r *request) catch() {
 	if p := recover(); p != nil {
 		r.defect = defect.Recovered("observing "+r.kind.name(), p)

@@ -82,7 +82,8 @@ func TestFailedFlightsAreNotRemembered(t *testing.T) {
 	})
 }
 
-// A kind that panics fails only its own observations, with value and stack; others in the same flight are read.
+// A kind that panics fails only its own observations, with the panic's value and stack; other observations in the same
+// flight succeed.
 func TestKindThatPanics(t *testing.T) {
 	unaskable := &Kind[int]{Name: "unaskable", Ask: func([]string) []remote.Query { panic("nothing to ask") }}
 	planner := func(w *wire, observe func(ctx context.Context) error, value, function string) func(ctx context.Context) {

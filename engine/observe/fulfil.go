@@ -12,7 +12,7 @@ import (
 
 // Unfulfilled is an expectation that does not match what was observed on a host.
 type Unfulfilled struct {
-	// Host is the name of the host, and Key the observation that was expected there.
+	// Host is the name of the host, and Key the observation that was expected.
 	Host string
 	Key  Key
 	// Difference says how the observed value differs: "Version: found 2.0, expected 1.0".
@@ -30,7 +30,7 @@ func (u Unfulfilled) String() string {
 
 // Fulfil observes again what expectations claim, each on its own host or else on h, and returns the mismatches sorted
 // by host and key. If several expectations name the same key, the last one counts, as in a prediction. Unknown values
-// and patterns claim nothing. What the hosts remember is neither used nor changed.
+// and patterns claim nothing. The hosts' memory is neither used nor changed.
 func (h *Host) Fulfil(ctx context.Context, expectations []Expectation) []Unfulfilled {
 	var mu sync.Mutex
 	var all []Unfulfilled
@@ -100,11 +100,11 @@ func (h *Host) fulfil(ctx context.Context, claims map[Key]Expectation) (all []Un
 	return all
 }
 
-// observed reports whether a host can be asked: a kind with neither Ask nor Probe only carries notes between the steps
-// of check mode.
+// observed reports whether the kind can be read from a host. A kind with neither Ask nor Probe only passes notes
+// between the steps of check mode.
 func (k *Kind[T]) observed() bool { return k.Ask != nil || k.Probe != nil }
 
-// unfulfilled describes how found differs from expected; it is empty if they match.
+// unfulfilled describes how found differs from expected. It is empty if they match.
 func (k *Kind[T]) unfulfilled(found, expected any) string {
 	f, okF := found.(T)
 	e, okE := expected.(T)

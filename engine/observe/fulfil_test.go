@@ -82,7 +82,7 @@ func TestWhatAnExpectationClaims(t *testing.T) {
 // textFiles observes a set of files that are read together.
 var textFiles = TextFiles("test-files", "/etc/test.d/*.conf")
 
-// Steps of one plan that each change a part add up: two new files in one directory, which are read together.
+// Steps of one plan that each change a part of a value add up: two new files in one directory, which are read together.
 func TestPlacedFilesAddUp(t *testing.T) {
 	const dir = "/etc/test.d"
 	h := NewRecorded("a", Dirs.Expect(dir, Listing{Exists: true}), textFiles.Expect("", nil),

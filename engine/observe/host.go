@@ -25,7 +25,7 @@ type Host struct {
 	memory    map[Key]*entry
 	predicted map[Key]prediction
 	vague     []Expectation // the expectations with Match
-	common    []*said       // the answers of kinds that are Common
+	common    []*said       // kept answers of kinds that are Common
 	pending   []*entry
 	running   int // number of this host's planners that are not waiting
 	flying    bool
@@ -34,7 +34,7 @@ type Host struct {
 	flights   int
 	reads     int
 	forgotten int // how often memory was forgotten
-	keeping   int // who wants answers to be kept
+	keeping   int // how many callers want answers to be kept
 }
 
 // NewHost returns a host about which nothing is known yet. dial is called on the first observation, and again after a
@@ -46,8 +46,8 @@ func NewHost(ctx context.Context, name, address string, dial func(context.Contex
 	}
 }
 
-// NewRecorded returns a host about which exactly the given observations are known; asking for any other is an error
-// that names the key. It serves table tests of plans.
+// NewRecorded returns a host about which exactly the given observations are known. Any other observation is an error
+// that names the key. It is for table tests of plans.
 func NewRecorded(name string, known ...Expectation) *Host {
 	h := NewHost(context.Background(), name, "192.0.2.1", func(context.Context) (Asker, error) {
 		return notRecorded{}, nil
@@ -68,14 +68,14 @@ func (h *Host) Name() string { return h.hostName }
 // Address returns the host's address from the inventory, a name or an IP address.
 func (h *Host) Address() string { return h.address }
 
-// SetPeers gives the host access to other hosts. all returns the hosts that the play names, in the order of the
-// inventory and regardless of --limit; find looks up any host of the inventory.
+// SetPeers gives the host access to other hosts. all returns the play's hosts in the order of the inventory, regardless
+// of --limit; find looks up any host in the inventory.
 func (h *Host) SetPeers(all func() []*Host, find func(name string) (*Host, error)) {
 	h.peers, h.peer = all, find
 }
 
-// SetClock sets the clock that timed observations are compared with; without it that is the wall clock. Call it while nothing
-// is being observed.
+// SetClock sets the clock for timed observations; the default is the wall clock. It must not be called during an
+// observation.
 func (h *Host) SetClock(now func() time.Time) { h.now = now }
 
 // Peers returns the hosts of the play, including this one, in the order of the inventory.
@@ -86,7 +86,7 @@ func (h *Host) Peers() []*Host {
 	return h.peers()
 }
 
-// Peer returns a host of the inventory by name, possibly this one. It is connected to when it is first observed.
+// Peer returns a host of the inventory by name, possibly this one. It is not connected to before it is first observed.
 func (h *Host) Peer(name string) (*Host, error) {
 	if name == h.hostName {
 		return h, nil
@@ -97,7 +97,7 @@ func (h *Host) Peer(name string) (*Host, error) {
 	return h.peer(name)
 }
 
-// Flights returns the number of flights sent so far and the number of observations they carried.
+// Flights returns the number of flights so far and the number of observations that they carried.
 func (h *Host) Flights() (flights, observations int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -143,7 +143,7 @@ func (h *Host) observe(ctx context.Context, k kind, name string) (any, error) {
 	w := &waiter{home: home, wake: make(chan struct{})}
 	e.waiters[w] = struct{}{}
 	if !k.probes() {
-		h.connectLocked() // while planners still find out what else they need
+		h.connectLocked() // connect while planners still find out what else they need
 	}
 	h.mu.Unlock()
 	if home != nil {

@@ -31,7 +31,7 @@ func TestPeers(t *testing.T) {
 		}
 		wg.Wait()
 		for _, w := range []*wire{a, b} {
-			if n := len(w.sent()); n > 10 { // the number of names: nothing is sent twice
+			if n := len(w.sent()); n > 10 { // at most one flight per name: nothing is sent twice
 				t.Errorf("%d flights to %s: %q", n, w.host.Name(), w.sent())
 			}
 			wantIdle(t, w)

@@ -25,7 +25,7 @@ type Kernel struct {
 
 // Kernels observes the running kernel, under the empty name.
 var Kernels = &Kind[Kernel]{
-	Complete: func(expected, found Kernel) Kernel { // a reboot makes a new boot id, and only the kernel itself knows its version
+	Complete: func(expected, found Kernel) Kernel { // a reboot creates a new boot ID, and only the kernel itself knows its version
 		expected.Version = cmp.Or(expected.Version, found.Version)
 		expected.BootID = cmp.Or(expected.BootID, found.BootID)
 		return expected
@@ -72,8 +72,8 @@ var CommandLines = &Kind[string]{
 	},
 }
 
-// AfterReboot returns what check mode cannot know after a reboot, whichever kernel runs: the kernel's command line,
-// and how it has set up the hardware's IOMMU.
+// AfterReboot returns what check mode cannot know after a reboot, whichever kernel runs: the kernel's command line and
+// the state of the IOMMU.
 func AfterReboot() Expectation {
 	return Expectation{
 		Match: func(k Key) bool {
@@ -97,9 +97,9 @@ type RebootDemand struct {
 	Packages []string
 }
 
-// RebootDemands observes the files that Debian's packages leave when only a reboot puts them into effect:
-// /run/reboot-required and /run/reboot-required.pkgs (written by the kernel hook of unattended-upgrades and by
-// notify-reboot-required of update-notifier). The name is empty.
+// RebootDemands observes the files that Debian's packages leave when they need a reboot: /run/reboot-required and
+// /run/reboot-required.pkgs (written by the kernel hook of unattended-upgrades and by notify-reboot-required of
+// update-notifier). The name is empty.
 var RebootDemands = &Kind[RebootDemand]{
 	Name: "reboot-required", What: "whether a package asks for a reboot",
 	Ask: func([]string) []remote.Query {
@@ -145,12 +145,12 @@ var InstalledKernels = &Kind[[]string]{
 	},
 }
 
-// ComingRelease returns a placeholder that check mode uses for the release of a kernel of which only the meta package
-// is known. flavour is the suffix of its releases, such as "-amd64". The placeholder matches patterns for the flavour
-// and sorts after every real release.
+// ComingRelease returns a placeholder that check mode uses for the release of a kernel that will be installed but of
+// which only the meta package is known. flavour is the suffix of its releases, such as "-amd64". The placeholder
+// matches patterns for the flavour and sorts after every real release.
 func ComingRelease(flavour string) string { return coming + flavour }
 
-// IsComing reports whether a release was made by ComingRelease.
+// IsComing reports whether ComingRelease made the release.
 func IsComing(release string) bool { return strings.HasPrefix(release, coming) }
 
 const coming = "(new)"
@@ -160,7 +160,8 @@ func SortReleases(releases []string) {
 	slices.SortStableFunc(releases, compareReleases)
 }
 
-// compareReleases compares runs of digits as numbers and everything else as text. A coming release is the newest.
+// compareReleases compares runs of digits as numbers and everything else as text. A placeholder is newer than any
+// release.
 func compareReleases(a, b string) int {
 	if new := IsComing(a); new != IsComing(b) {
 		if new {
@@ -210,7 +211,8 @@ var StaleInitramfs = &Kind[bool]{
 			changed, exists := times[name]
 			for file, built := range times {
 				release, isImage := strings.CutPrefix(file, "/boot/initrd.img-")
-				// Copies such as initrd.img-6.1.0-28-amd64.old-dkms belong to no kernel, and nothing renews them.
+				// Copies such as initrd.img-6.1.0-28-amd64.old-dkms do not belong to a kernel, and nothing updates
+				// them.
 				_, current := times["/boot/vmlinuz-"+release]
 				stale = stale || exists && isImage && current && changed.After(built)
 			}

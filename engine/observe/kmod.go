@@ -11,7 +11,7 @@ import (
 
 // KernelModule describes a module of the running kernel.
 type KernelModule struct {
-	// Loaded is set if the module is in the kernel now, whether loaded or built in.
+	// Loaded is set if the module is in the kernel now, loaded or built in.
 	Loaded bool
 	// Builtin is set if the module is part of the kernel image and can be neither loaded nor removed.
 	Builtin bool
@@ -79,8 +79,8 @@ func moduleListsUnread(answers []remote.Answer) error {
 // ModuleName returns a module's name as the kernel writes it, with underscores.
 func ModuleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
-// modulePattern matches the line of a module in modules.builtin and modules.dep, where file names have dashes or
-// underscores at will: "kernel/drivers/vfio/pci/vfio-pci.ko.zst: …".
+// modulePattern matches a module's line in modules.builtin and modules.dep, where file names may have dashes or
+// underscores: "kernel/drivers/vfio/pci/vfio-pci.ko.zst: …".
 func modulePattern(name string) string {
 	quoted := regexp.QuoteMeta(ModuleName(name))
 	return `^([^:]*/)?` + strings.ReplaceAll(quoted, "_", "[-_]") + `\.ko`

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// home creates a directory of another user with a file, a directory, and links to files of root.
+// home creates a directory of another user with a file, a directory, and links to root's files.
 func home(t *testing.T) (dir, secret string) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -36,7 +36,7 @@ func home(t *testing.T) (dir, secret string) {
 	return dir, secret
 }
 
-// What is behind a link that another user created is not read.
+// A link that another user created is not followed for reading.
 func TestLinksOfOthersAreNotFollowed(t *testing.T) {
 	dir, _ := home(t)
 	for name, want := range map[string]string{"d/f": "theirs", "../link/d/f": "theirs", "file": "", "evil/f": "", "evil/none": "", "../link/evil/f": "", "../link/file": ""} {
@@ -53,7 +53,7 @@ func TestLinksOfOthersAreNotFollowed(t *testing.T) {
 	}
 }
 
-// Links of the acting user are followed to what that user owns, and to nothing else.
+// The acting user's links are followed to what that user owns, and to nothing else.
 func TestLinksOfTheActingUser(t *testing.T) {
 	dir, _ := home(t)
 	for link, target := range map[string]string{"own": "d/f", "dotfiles": "d", "new": "d/new", "round": "evil/none"} {
@@ -80,7 +80,7 @@ func TestLinksOfTheActingUser(t *testing.T) {
 	}
 }
 
-// No command that reads as root starts in a directory behind such a link.
+// No command that reads as root starts in a directory reached through such a link.
 func TestReadingInDirectoriesOfOthers(t *testing.T) {
 	dir, secret := home(t)
 	for at, want := range map[string]string{filepath.Join(dir, "evil"): "", filepath.Join(dir, "d"): filepath.Join(dir, "d"), dir + "/../link/d": filepath.Join(dir, "d"), secret + "/": secret} {
@@ -95,7 +95,7 @@ func TestReadingInDirectoriesOfOthers(t *testing.T) {
 	}
 }
 
-// Further names of a file are observed.
+// The other names of a file are observed.
 func TestFurtherNamesAreObserved(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "a"), nil, 0o600))
@@ -135,7 +135,7 @@ func TestReadingWhileNamesAreSwapped(t *testing.T) {
 	t.Logf("their own file was read %d times of 40", read)
 }
 
-// Owners and groups of a Windows domain have spaces and backslashes in their names.
+// Owners and groups in a Windows domain have spaces and backslashes in their names.
 func TestNamesOfADomain(t *testing.T) {
 	dir, _ := home(t)
 	stat, err := exec.LookPath("stat")
@@ -153,8 +153,8 @@ func TestNamesOfADomain(t *testing.T) {
 	}
 }
 
-// What is behind a link that another user created is not listed, hashed or searched. What the users own, and what a
-// link of root's leads to, is.
+// The target of a link that another user created is not listed, hashed or searched. Files of the users themselves, and
+// targets of root's links, are.
 func TestWhatIsReadBehindLinksOfOthers(t *testing.T) {
 	dir, secret := home(t)
 	must(t, os.Symlink("../../root/f", filepath.Join(dir, "d", "evil")))

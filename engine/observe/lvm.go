@@ -5,25 +5,26 @@ import (
 	"strings"
 )
 
-// reservedEndings are how the names of LVM's own logical volumes end, such as the data of a thin pool; a number may follow.
-// lvm(8) reserves them.
+// reservedEndings are the suffixes of the names of LVM's internal logical volumes, such as the data of a thin pool. A
+// number may follow. lvm(8) reserves them.
 var reservedEndings = []string{"_cdata", "_cmeta", "_corig", "_cvol", "_imeta", "_iorig", "_mimage", "_mlog", "_pmspare", "_rimage", "_rmeta", "_tdata", "_tmeta",
 	"_vdata", "_vorigin", "_wcorig"}
 
-// IsReservedVolume reports whether LVM keeps a name of a logical volume for itself.
+// IsReservedVolume reports whether LVM reserves a name of a logical volume for itself.
 func IsReservedVolume(name string) bool {
 	name = strings.TrimRight(name, "0123456789_")
 	return slices.ContainsFunc(reservedEndings, func(ending string) bool { return strings.HasSuffix(name, ending) })
 }
 
-// LogicalVolume returns the names of a logical volume and of its volume group. ok is false for all other devices, also for
-// the parts from which LVM builds a volume.
+// LogicalVolume returns the names of a logical volume and of its volume group. ok is false for all other devices,
+// including the parts of which LVM builds a volume.
 func (d BlockDevice) LogicalVolume() (group, volume string, ok bool) {
 	mapped, found := strings.CutPrefix(d.Path, "/dev/mapper/")
 	if d.Type != "lvm" || !found {
 		return "", "", false
 	}
-	// The device mapper's name is both names, joined with a hyphen; their own hyphens are doubled. A further part names a layer.
+	// The device mapper's name is both names joined with a hyphen. Hyphens in the names are doubled. A third part names
+	// a layer.
 	parts := strings.Split(strings.ReplaceAll(mapped, "--", "\x00"), "-")
 	if len(parts) != 2 || IsReservedVolume(parts[1]) {
 		return "", "", false
@@ -59,8 +60,9 @@ func logicalVolumes(devices []BlockDevice) map[string]BlockDevice {
 	return all
 }
 
-// sameVolumes reports whether the same logical volumes are on both. LVM decides on which of the physical volumes each is, and
-// the kernel what it is called; a thin volume is on the parts of its pool, whose own device is read-only while it has volumes.
+// sameVolumes reports whether the two maps have the same logical volumes. LVM decides which physical volumes each one
+// uses, and the kernel what it is called. A thin volume is on the parts of its pool, whose own device is read-only
+// while it has volumes.
 func sameVolumes(expected, found map[string]BlockDevice) bool {
 	if len(expected) == 0 || len(expected) != len(found) {
 		return false

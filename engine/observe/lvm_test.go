@@ -30,8 +30,9 @@ func TestLogicalVolumesAreNamed(t *testing.T) {
 	}
 }
 
-// onGroup returns two disks of a group, as a plan has them if first is true: volumes directly on the first disk. Otherwise they
-// are as lsblk reports them, with a thin pool of two layers whose parts are on both disks.
+// onGroup returns two disks of a volume group. If first is true, they are as a plan expects them: the volumes directly
+// on the first disk. Otherwise they are as lsblk reports them, with a thin pool of two layers whose parts are on both
+// disks.
 func onGroup(first bool, change func(d *BlockDevice)) []BlockDevice {
 	volume := func(kernel, path string) BlockDevice {
 		d := BlockDevice{Name: kernel, Path: path, Type: "lvm", Size: 100, Links: []string{"/dev/disk/by-id/dm-name-x"}}
@@ -54,7 +55,7 @@ func onGroup(first bool, change func(d *BlockDevice)) []BlockDevice {
 	return []BlockDevice{disk("sda", layer("tdata")), disk("sdb", volume("dm-4", "/dev/mapper/data-lv"), layer("tmeta"))}
 }
 
-// LVM decides where a volume is, and the kernel what it is called. What is on it is claimed.
+// LVM decides where a volume is, and the kernel what it is called. Only its content is claimed.
 func TestVolumesAreWhereLVMPutsThem(t *testing.T) {
 	same := func(*BlockDevice) {}
 	real := onGroup(false, same)
@@ -81,7 +82,7 @@ func TestVolumesAreWhereLVMPutsThem(t *testing.T) {
 	}
 }
 
-// A new physical volume gets a link after its UUID, which nobody knows beforehand.
+// A new physical volume gets a link named after its UUID, which is not known beforehand.
 func TestPhysicalVolumesGetALink(t *testing.T) {
 	expected := []BlockDevice{{Name: "sda", Filesystem: "LVM2_member", Links: []string{"/dev/disk/by-id/ata-A"}}}
 	found := []BlockDevice{{Name: "sda", Filesystem: "LVM2_member", UUID: "abc", Links: []string{"/dev/disk/by-id/ata-A", "/dev/disk/by-id/lvm-pv-uuid-abc"}}}

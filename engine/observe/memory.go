@@ -7,11 +7,11 @@ type entry struct {
 	key     Key
 	kind    kind
 	waiters map[*waiter]struct{}
-	sent    bool // its flight has left
+	sent    bool // it has been sent
 	done    bool
 	value   any
 	err     error
-	// said is what the host said, if that is kept: see KeepAnswers.
+	// said is the host's answers, if they are kept: see KeepAnswers.
 	said *said
 }
 
@@ -21,7 +21,7 @@ type said struct {
 	answers []remote.Answer
 }
 
-// KeepAnswers keeps the answers that observations are parsed from, for Readback.Watch, until the returned function is
+// KeepAnswers keeps the answers from which observations are parsed, for Readback.Watch, until the returned function is
 // called.
 func (h *Host) KeepAnswers() (enough func()) {
 	h.mu.Lock()
@@ -39,15 +39,15 @@ func (h *Host) KeepAnswers() (enough func()) {
 	}
 }
 
-// Forget drops everything that a step may have changed. Predictions are kept: they belong to check mode, in which
-// nothing is applied.
+// Forget drops everything that a step may have changed. Predictions are kept: they belong to check mode, in which no
+// step is carried out.
 func (h *Host) Forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.forgetLocked(false)
 }
 
-// ForgetAll drops everything that is remembered, because the host was rebooted.
+// ForgetAll drops all observations, because the host was rebooted.
 func (h *Host) ForgetAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -69,14 +69,13 @@ func (h *Host) forgetWhere(stale func(Key, *entry) bool) {
 	h.forgotten++
 	h.common = nil
 	for key, e := range h.memory {
-		if e.sent && stale(key, e) { // what has not been sent yet will be read after the step
+		if e.sent && stale(key, e) { // whatever has not been sent yet will be read after the step
 			delete(h.memory, key)
 		}
 	}
 }
 
-// foundLocked returns the observed value, or an error if it says nothing about the value at the time when the task
-// will run.
+// foundLocked returns the observed value, or an error if the value may be different when the task runs.
 func (h *Host) foundLocked(k kind, name string, e *entry) (any, error) {
 	if e.err != nil {
 		return e.value, e.err
@@ -114,7 +113,7 @@ func (h *Host) keepLocked(requests []*request) {
 	}
 }
 
-// answeredLocked settles a new entry from answers that were kept, if they include those to all its queries.
+// answeredLocked settles a new entry from kept answers, if these answer all of its queries.
 func (h *Host) answeredLocked(e *entry) bool {
 	if len(h.common) == 0 {
 		return false

@@ -14,13 +14,15 @@ type Mount struct {
 	Source string
 	// Type is the file system type: "ext4", "nfs4", "tmpfs".
 	Type string
-	// ReadOnly reports whether nothing can be written to it. A file system becomes so by itself after errors (errors=remount-ro).
+	// ReadOnly reports whether it is mounted read-only. After errors, a file system becomes read-only by itself
+	// (errors=remount-ro).
 	ReadOnly bool
-	// Flags are those of MountFlags that the mount point has, in that order and separated by commas: "nosuid,noexec".
+	// Flags are the flags in MountFlags that the mount point has, in that order and separated by commas:
+	// "nosuid,noexec".
 	Flags string
 }
 
-// MountFlags are the options of a mount point that the kernel shows as they were given, whatever the file system is.
+// MountFlags are the mount options that the kernel reports exactly as they were given, for any file system.
 var MountFlags = []string{"nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"}
 
 // Mounts observes what is mounted, by absolute path of the directory. If several mounts are stacked, it is the last

@@ -87,7 +87,7 @@ var Networks = &Kind[Network]{
 		return []remote.Query{
 			{Script: `ip -j addr show`, Inline: true},
 			{Script: `ip -j route show default && ip -j -6 route show default`, Inline: true},
-			// Reading the speed of an interface that is down is an error, which -s suppresses.
+			// Reading the speed of an interface that is down fails; -s suppresses the error.
 			{Script: `grep -sH '' /sys/class/net/*/speed; true`, Inline: true},
 		}
 	},

@@ -1,8 +1,8 @@
 // Package observe holds what is known about hosts, as typed, keyed observations.
 //
-// Modules read everything they know about a host through a Kind. An observation is remembered until a step may have
-// changed it. It is fetched together with everything else that is waiting on the same host (one flight; the idea is
-// that of Haxl and DataLoader). In check mode it is replaced by what a step is expected to bring about.
+// Modules read everything that they know about a host through a Kind. An observation is remembered until a step may
+// have changed it. It is fetched in one flight: a single round trip for everything that planners of the same host are
+// waiting for (the idea comes from Haxl and DataLoader). In check mode it is replaced by what a step is expected to do.
 package observe
 
 import (
@@ -42,26 +42,25 @@ type Kind[T any] struct {
 	// Parse parses the answers to the queries of Ask(names) and calls tell with the value of each name, or with the
 	// error that occurred when reading it. A name that it leaves out is reported as a defect of the kind.
 	Parse func(names []string, answers []remote.Answer, tell func(name string, value T, err error))
-	// Timed replaces Parse for observations that mean nothing without the time at which the host was asked, such as its clock:
-	// asked is before the flight left, answered after all of it came back, both by the run's clock.
+	// Timed replaces Parse for observations that are meaningless without the time at which the host was asked, such as
+	// its clock. asked is before the flight left and answered after all of it came back, both by the run's clock.
 	Timed func(names []string, answers []remote.Answer, asked, answered time.Time, tell func(name string, value T, err error))
-	// Probe replaces Ask and Parse for observations made from the controller, without the connection to the host. It
-	// only reads, connects only with dial, and limits its own duration. Something that does not answer is a value, not
-	// an error.
+	// Probe replaces Ask and Parse for observations that the controller makes without the connection to the host. It
+	// only reads, connects only with dial, and limits its own duration. If something does not answer, that is a value,
+	// not an error.
 	Probe func(ctx context.Context, dial Dial, name string) (T, error)
-	// Lasting is set if no step but a reboot changes what is observed, so that it is remembered across steps.
-	// An error is not.
+	// Lasting is set if only a reboot changes what is observed, so that it is remembered across steps. An error is not.
 	Lasting bool
 	// Shared reports whether a step on another host can change what is observed under a name, because it belongs to
 	// the cluster or the network rather than to the host. Nil means that none can.
 	Shared func(name string) bool
-	// Common is set if other kinds ask the same queries, whatever the names. The answers are kept as long as observations are
-	// remembered, and serve those kinds without asking again. It is not for Timed kinds.
+	// Common is set if other kinds ask the same queries, whatever the names. The answers are kept as long as
+	// observations are remembered, and other kinds use them without asking again. It must not be set for Timed kinds.
 	Common bool
-	// Complete fills in, from the value found after a step, what the step did not claim when it expected a value,
-	// because nobody can know it beforehand (the id of a new account). The result and the value found must then be
-	// equal; an empty slice or map equals nil. Complete modifies neither argument. Nil means that the whole value is
-	// claimed.
+	// Complete fills in those parts of an expected value that the step did not claim because they cannot be known
+	// beforehand (the ID of a new account), from the value found after the step. The result must then equal the value
+	// found, where an empty slice or map equals nil. Complete modifies neither argument. Nil means that the whole value
+	// is claimed.
 	Complete func(expected, found T) T
 }
 
@@ -106,16 +105,16 @@ func (k *Kind[T]) ObserveAll(ctx context.Context, h *Host, names []string) (map[
 	return all, nil
 }
 
-// Want announces an observation without waiting for it, so that it is fetched in the same flight as the next one that
-// is waited for.
+// Want announces an observation without waiting for it, so that it is fetched in the same flight as the next one that a
+// planner waits for.
 func (k *Kind[T]) Want(h *Host, names ...string) {
 	for _, name := range names {
 		h.want(k, name)
 	}
 }
 
-// MayAppear returns an *UnknownError if, in check mode, an earlier step may create what is not there now under name;
-// else nil. It is for callers that have nothing to do because it is not there.
+// MayAppear returns an *UnknownError if, in check mode, an earlier step may create what does not exist now under name,
+// and nil otherwise. It is for callers that have nothing to do because it does not exist.
 func (k *Kind[T]) MayAppear(h *Host, name string) error {
 	if because := h.mayAppear(k.Key(name)); because != "" {
 		return &UnknownError{h.hostName, k.Key(name), k.words(name), because}
@@ -123,12 +122,12 @@ func (k *Kind[T]) MayAppear(h *Host, name string) error {
 	return nil
 }
 
-// Expect returns the expectation that value will be observed under name once a step is done.
+// Expect returns the expectation that value will be observed under name when a step is done.
 func (k *Kind[T]) Expect(name string, value T) Expectation {
 	return Expectation{Key: k.Key(name), Value: value, kind: k}
 }
 
-// ExpectUpdate is Expect for a step that changes a part of the value: see Expectation.Update.
+// ExpectUpdate is like Expect, for a step that changes a part of the value: see Expectation.Update.
 func (k *Kind[T]) ExpectUpdate(name string, known T, update func(T) T) Expectation {
 	e := k.Expect(name, update(known))
 	e.Update = func(before any) any {
@@ -140,7 +139,8 @@ func (k *Kind[T]) ExpectUpdate(name string, known T, update func(T) T) Expectati
 	return e
 }
 
-// Unknown returns the expectation that a step makes the observation under name unknowable until it is really done.
+// Unknown returns the expectation that a step makes the value under name unknowable until the step has really been
+// carried out.
 func (k *Kind[T]) Unknown(name, because string) Expectation {
 	return Expectation{Key: k.Key(name), Unknown: because, kind: k}
 }
@@ -179,22 +179,22 @@ type kind interface {
 	unfulfilled(found, expected any) string
 }
 
-// Expectation predicts what will be observed once a step is done.
+// Expectation predicts what will be observed when a step is done.
 type Expectation struct {
 	// Host is the host that is observed; nil means the host that the step is for.
 	Host *Host
 	Key  Key
 	// Match, if set, replaces Key: every observation that it accepts becomes Unknown, unless an earlier or later step
-	// expects it exactly. If two of them accept the same observation, the later one counts.
+	// expects it exactly. If two such expectations accept the same observation, the later one counts.
 	Match func(Key) bool
-	// Values, used with Match, returns the value that will be observed instead of Unknown. What earlier steps expect
-	// of the same observations no longer counts.
+	// Values, used with Match, returns the value that will be observed instead of Unknown. Expectations of earlier
+	// steps about the same observations no longer count.
 	Values func(Key) any
-	// Appears, used with Match, does not affect what is observed now. It only says that something may appear that is
-	// not there now: see Kind.MayAppear.
+	// Appears, used with Match, does not affect what is observed now. It only says that something may appear that does
+	// not exist now: see Kind.MayAppear.
 	Appears bool
-	// If, used with Match, affects what is observed now only if If accepts its value: a package may bring a unit that
-	// is not there.
+	// If, used with Match, restricts the effect to observations whose current value it accepts: a package may bring a
+	// unit that does not exist yet.
 	If func(value any) bool
 	// Value has the type of the key's kind.
 	Value any
@@ -202,7 +202,7 @@ type Expectation struct {
 	// each change a part add up (two files in one directory). Value is the result of Update for what was known at
 	// planning time.
 	Update func(before any) any
-	// Unknown, if not empty, says why the value cannot be known until the step is really done.
+	// Unknown, if not empty, says why the value cannot be known until the step has really been carried out.
 	Unknown string
 
 	kind kind // the kind of Key; nil if the expectation was not made by a Kind
@@ -215,7 +215,7 @@ func (e Expectation) On(h *Host) Expectation {
 }
 
 // UnknownError is the error of an observation in check mode if an earlier change makes its value unknowable. A task
-// whose plan encounters it is reported as uncertain.
+// whose plan gets this error is reported as uncertain.
 type UnknownError struct {
 	// Host is the host that was observed; it is empty if it need not be mentioned.
 	Host string

@@ -9,8 +9,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Package is what dpkg knows about one package. The zero value is a package that dpkg has never heard of, or has
-// forgotten.
+// Package is what dpkg knows about a package. The zero value is a package that dpkg does not know or has forgotten.
 type Package struct {
 	// Status holds dpkg's want, error flag and state: "install ok installed", "deinstall ok config-files", "install
 	// reinstreq half-installed" (dpkg-query(1), db:Status).
@@ -52,11 +51,11 @@ func (p Package) Held() bool { return strings.HasPrefix(p.Status, "hold ") }
 // ConfigFiles reports whether the package was removed but not purged.
 func (p Package) ConfigFiles() bool { return p.state() == "config-files" }
 
-// Packages observes packages by name, with or without an architecture ("libc6:i386"). A single dpkg-query answers for
-// all names.
+// Packages observes packages by name, with or without an architecture ("libc6:i386"). A single dpkg-query looks up all
+// names.
 //
-// If a package is to be removed without purging, an expectation does not claim whether anything remains of it: dpkg
-// forgets a package that has neither configuration files nor a purge script.
+// If a package is to be removed without purging, an expectation does not claim what remains of it: dpkg forgets a
+// package that has neither configuration files nor a purge script.
 var Packages = &Kind[Package]{
 	Complete: func(expected, found Package) Package {
 		switch {
@@ -92,7 +91,7 @@ var Packages = &Kind[Package]{
 }
 
 // PackageGlobs observes the sorted names of the installed packages that match a shell pattern ("linux-image-6.1*").
-// Packages that were removed but not purged are left out.
+// Packages that were removed but not purged are omitted.
 var PackageGlobs = &Kind[[]string]{
 	Name: "packages", What: "which packages match %s",
 	Ask: func(patterns []string) []remote.Query {
@@ -124,8 +123,8 @@ func compact(sorted []string) []string {
 	return kept
 }
 
-// dpkgQuery returns the query for names or patterns. dpkg-query leaves out what it does not know and then exits with
-// status 1.
+// dpkgQuery returns the query for names or patterns. dpkg-query omits what it does not know and then exits with status
+// 1.
 func dpkgQuery(names []string) remote.Query {
 	return remote.Query{
 		Script: `dpkg-query -W -f '${Package}\t${Architecture}\t${Status}\t${Version}\n' -- "$@"`,

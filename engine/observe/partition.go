@@ -31,7 +31,7 @@ type Partition struct {
 	Type, UUID, Name string
 }
 
-// alignment is the alignment of partitions in bytes: a multiple of every erase block and stripe size that matters.
+// alignment is the alignment of partitions in bytes, a multiple of all common erase block and stripe sizes.
 const alignment = 1 << 20
 
 // Sectors converts bytes to sectors, rounded down to the alignment of partitions.
@@ -59,7 +59,7 @@ func (t PartitionTable) Free() []Partition {
 	return free
 }
 
-// Next returns the number of the next new partition: the lowest that is free.
+// Next returns the number of the next new partition, which is the lowest unused one.
 func (t PartitionTable) Next() int {
 	for n := 1; ; n++ {
 		if !slices.ContainsFunc(t.Partitions, func(p Partition) bool { return p.Number == n }) {

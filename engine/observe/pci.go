@@ -104,9 +104,9 @@ done
 }
 
 // providers returns the PCI devices that provide whatever a path below /sys/devices leads to. The innermost address on
-// the path is the device itself, because bridges come before it. An address in front of another root is a controller
-// with a bus of its own (Intel VMD, whose NVMe disks are in a separate domain): whoever takes the controller takes the
-// disks too.
+// the path is the device itself, because bridges come before it. An address followed by another root is a controller
+// with its own bus (Intel VMD, whose NVMe disks are in a separate domain): passing through the controller takes the
+// disks along.
 func providers(target string) []string {
 	var all []string
 	last := ""
@@ -124,7 +124,7 @@ func providers(target string) []string {
 	return all
 }
 
-// pciRoot matches the name of the root of a tree of PCI buses.
+// pciRoot matches the root of a tree of PCI buses.
 var pciRoot = regexp.MustCompile(`^pci[0-9a-f]{4,}:[0-9a-f]{2}$`)
 
 var pciAddress = regexp.MustCompile(`^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)

@@ -42,8 +42,8 @@ func TestPCIUses(t *testing.T) {
 '/sys/class/nvme-subsystem/nvme-subsys0/nvme1' -> '../../../pci0000:00/0000:00:1d.4/0000:06:00.0/nvme/nvme1'
 '/sys/block/nvme0n1' -> '../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1'
 `
-	// Behind a VMD controller, as built by drivers/pci/controller/vmd.c: a root of its own below the controller, in
-	// domain 10000.
+	// Behind a VMD controller, as built by drivers/pci/controller/vmd.c: its own root below the controller, in domain
+	// 10000.
 	const vmd = `'/sys/block/nvme1n1' -> '../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/nvme/nvme1/nvme1n1'
 '/sys/class/nvme-subsystem/nvme-subsys2/nvme2' -> '../../../pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:1d.0/10000:e2:00.0/nvme/nvme2'
 '/sys/block/nvme2n1' -> '../devices/virtual/nvme-subsystem/nvme-subsys2/nvme2n1'

@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// Meaning returns what else will be observed differently once f is at name on h, because a product reads it.
+// Meaning returns what else will be observed differently when f is at name on h, because a product reads the file.
 type Meaning func(h *Host, name string, f File) []Expectation
 
 var meanings []Meaning
 
-// AddMeanings adds what files mean to products. The registry of modules calls it during initialization.
+// AddMeanings adds the meanings of files to products. The registry of modules calls it during initialization.
 func AddMeanings(more ...Meaning) { meanings = append(meanings, more...) }
 
-// Placed returns everything that will be observed differently once f is at name on h: the file, its checksum, the
-// entries of its directory, the program of that name, the unit of a unit file, the names in /etc/hosts, and what it
-// means to products (see AddMeanings). Placing an absent file means removing what is there.
+// Placed returns everything that will be observed differently when f is at name on h: the file, its checksum, the
+// entries of its directory, the program of that name, the unit of a unit file, the names in /etc/hosts, and its meaning
+// to products (see AddMeanings). Placing an absent file means removing the existing one.
 func Placed(h *Host, name string, f File) []Expectation {
 	expect := []Expectation{Files.Expect(name, f), Paths.Expect(name, f.Exists())}
 	switch {
@@ -52,8 +52,8 @@ func Placed(h *Host, name string, f File) []Expectation {
 	return expect
 }
 
-// TreeGone returns the expectation that everything below a directory disappears with it, including what earlier steps
-// were to put there. What changes about the directory itself is returned by Placed.
+// TreeGone returns the expectation that everything below a directory disappears along with it, including what earlier
+// steps were expected to put there. Placed returns the changes to the directory itself.
 func TreeGone(dir string) Expectation {
 	gone := map[string]any{
 		Files.Name: File{}, Paths.Name: false, Sums.Name: "", Dirs.Name: Listing{},
@@ -67,8 +67,8 @@ func TreeGone(dir string) Expectation {
 	}
 }
 
-// placedInDirectory updates the listing of the parent directory if it is known already; otherwise the listing cannot
-// be derived from the change alone.
+// placedInDirectory updates the listing of the parent directory if it is already known. Otherwise the listing cannot be
+// derived from the change alone.
 func placedInDirectory(h *Host, name string, exists bool) []Expectation {
 	parent, base := path.Split(name)
 	parent = path.Clean(parent)
@@ -92,7 +92,7 @@ func placedInDirectory(h *Host, name string, exists bool) []Expectation {
 	return expect
 }
 
-// resolved returns what the names in a new hosts file resolve to. Debian's nsswitch.conf consults the file first, and
+// resolved returns what the names in a new hosts file resolve to. Debian's nsswitch.conf consults that file first, and
 // its answer is final.
 func resolved(h *Host, f File) []Expectation {
 	var expect []Expectation

@@ -47,8 +47,8 @@ func TestAUnitFileMakesItsUnitUnknown(t *testing.T) {
 	}
 }
 
-// Everything in a removed tree is absent, whatever was remembered or predicted about it before; what is put there
-// afterwards exists.
+// Everything in a removed tree is absent, whatever was remembered or predicted about it before. Files that are put
+// there afterwards exist.
 func TestATreeGoesWithAllThatIsInIt(t *testing.T) {
 	const tree = "/srv/t"
 	h := NewRecorded("h")

@@ -8,14 +8,14 @@ import (
 	"hlplay/engine/defect"
 )
 
-// waiter is one waiting goroutine. home is the host whose planner it is, or nil.
+// waiter is a waiting goroutine. home is the host whose planner it is, or nil.
 type waiter struct {
 	home *Host
 	wake chan struct{}
 }
 
-// await returns when w is woken or ctx ends. waiters, guarded by mu, is the set that contains w until it is about to
-// be woken.
+// await returns when w is woken or ctx ends. waiters, guarded by mu, is the set that contains w until w is about to be
+// woken.
 func (w *waiter) await(ctx context.Context, mu *sync.Mutex, waiters map[*waiter]struct{}) error {
 	select {
 	case <-w.wake:
@@ -27,16 +27,16 @@ func (w *waiter) await(ctx context.Context, mu *sync.Mutex, waiters map[*waiter]
 	delete(waiters, w)
 	mu.Unlock()
 	switch {
-	case !still: // it is being counted in and woken right now
+	case !still: // it is being counted and woken right now
 		<-w.wake
-	case w.home != nil: // nobody else will count it in
+	case w.home != nil: // it has to count itself
 		w.home.arrive()
 	}
 	return ctx.Err()
 }
 
-// wake wakes all waiters. Planners are counted in before they wake, and all of them before the first one wakes: a
-// planner that finishes at once must not release a flight that the others would still add to.
+// wake wakes all waiters. All planners among them are counted as running before the first one wakes: a planner that
+// ends at once must not release a flight that the others would still add to.
 func wake(all []*waiter) {
 	for _, w := range all {
 		if w.home != nil {
@@ -51,7 +51,7 @@ func wake(all []*waiter) {
 type plannerKey struct{}
 
 // Go runs fn as a planner of this host. While any planner of a host is running and not waiting, the host's next flight
-// is held back for what that planner may still ask. fn must observe with the context that it is given.
+// is held back for whatever that planner may still ask. fn must observe with the context that it is given.
 func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
 	h.arrive()
 	go func() {

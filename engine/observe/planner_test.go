@@ -173,7 +173,7 @@ func TestCancelledPlannerCounts(t *testing.T) {
 	})
 }
 
-// A planner that is cancelled at the very moment of landing must be counted once.
+// A planner that is cancelled at the very moment its flight lands must be counted once.
 func TestCancelAsTheFlightLands(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -196,7 +196,7 @@ func TestCancelAsTheFlightLands(t *testing.T) {
 	})
 }
 
-// A plan that is overtaken by a change reads together what is left of it, as it did before.
+// A plan that is overtaken by a change reads the rest in one flight, as it did before.
 func TestOvertakenPlansReadTogether(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -218,7 +218,7 @@ func TestOvertakenPlansReadTogether(t *testing.T) {
 	})
 }
 
-// The answers of a kind that asks what another one asks serve that one too, until something may have changed.
+// The answers to one kind's queries also serve a kind that asks the same, until something may have changed.
 func TestCommonAnswers(t *testing.T) {
 	asked := func([]string) []remote.Query { return []remote.Query{{Script: "all", Args: []string{"all"}}} }
 	these := &Kind[string]{Name: "this", Common: true, Ask: asked, Parse: words.Parse}
@@ -254,7 +254,7 @@ func TestCommonAnswers(t *testing.T) {
 		readback.Arrive(arrival(readback, "behind the step"))
 		planners(t.Context(), w.host, want(those, "4", "behind the step"))
 		wantFlights(t, w, "all", "all", "all")
-		hold := make(chan struct{}) // what was asked before a change says nothing about the time after it
+		hold := make(chan struct{}) // an answer from before a change is no answer for the time after it
 		w.host.Forget()
 		w.mu.Lock()
 		w.hold = hold

@@ -9,8 +9,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Ports observes whether a TCP port accepts connections from the host, by "address:port" in the form of
-// net.JoinHostPort. A connection that is not made within two seconds counts as refused.
+// Ports observes whether a TCP port accepts connections from the host, by "address:port" as formatted by
+// net.JoinHostPort. A connection that takes longer than two seconds counts as refused.
 var Ports = &Kind[bool]{
 	Name: "port", What: "whether %s accepts connections",
 	Shared: Always,
@@ -18,7 +18,7 @@ var Ports = &Kind[bool]{
 		var queries []remote.Query
 		for _, name := range names {
 			if host, port, err := splitPort(name); err == nil {
-				// bash is essential on Debian; no other tool that can connect is.
+				// Of all tools that can connect, only bash is essential on Debian.
 				queries = append(queries, remote.Query{
 					Script: `timeout -k 1 2 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2"`, Args: []string{host, port},
 				})

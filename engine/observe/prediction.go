@@ -10,7 +10,7 @@ type prediction struct {
 	unknown string
 }
 
-// Predict overlays expectations on what is observed. Expectations for other hosts are stored there.
+// Predict overlays expectations on what is observed. Expectations about other hosts are stored there.
 func (h *Host) Predict(expectations []Expectation) {
 	for _, e := range expectations {
 		on := h
@@ -35,7 +35,7 @@ func (h *Host) Predict(expectations []Expectation) {
 	}
 }
 
-// expects reports whether a step expects something of exactly that key. h.mu is held.
+// expects reports whether a step expects something of exactly that key. The caller holds h.mu.
 func (h *Host) expects(key Key) bool {
 	_, ok := h.predicted[key]
 	return ok
@@ -54,8 +54,8 @@ func (h *Host) Known(key Key) (any, bool) {
 	return nil, false
 }
 
-// Predicted reports whether what is observed under a key is replaced by what a step expects, which happens in check mode only.
-// It is for plans that try whether something works: before the step is done, a try says nothing.
+// Predicted reports whether what is observed under a key is replaced by what a step expects, which happens in check
+// mode only. It is for plans that test whether something works: before the step is done, a test says nothing.
 func (h *Host) Predicted(key Key) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -80,7 +80,7 @@ func (h *Host) expectedLocked(key Key) (prediction, bool) {
 	return prediction{}, false
 }
 
-// doubtLocked returns why an observed value may be different when its task runs, or "" if nothing says so.
+// doubtLocked returns why an observed value may be different when its task runs, or "".
 func (h *Host) doubtLocked(key Key, value any) string {
 	for _, v := range slices.Backward(h.vague) {
 		if v.If != nil && v.Match(key) && v.If(value) {
@@ -90,7 +90,7 @@ func (h *Host) doubtLocked(key Key, value any) string {
 	return ""
 }
 
-// mayAppear returns why something that is not there now may be there when its task runs, or "" if nothing says so.
+// mayAppear returns why something that does not exist now may exist when its task runs, or "".
 func (h *Host) mayAppear(key Key) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

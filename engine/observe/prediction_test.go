@@ -89,8 +89,8 @@ func TestPredictions(t *testing.T) {
 	})
 }
 
-// What may appear does not affect what is there, and casts doubt on what is not; what a step surely creates or removes
-// is certain.
+// What may appear does not affect existing things but casts doubt on missing ones. What a step certainly creates or
+// removes is certain.
 func TestWhatMayAppear(t *testing.T) {
 	h := NewRecorded("h", Files.Expect("/etc/there", File{Type: Regular}))
 	h.memory[Files.Key("/etc/absent")] = &entry{kind: Files, key: Files.Key("/etc/absent"), value: File{}, done: true}

@@ -11,11 +11,11 @@ import (
 // Dial connects the controller to a TCP address, like net.Dialer.DialContext.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// SetDial sets the function that probes of the host connect with. Without it they fail.
+// SetDial sets the function that the host's probes use to connect. Without it, they fail.
 func (h *Host) SetDial(dial Dial) { h.probeDial = dial }
 
-// probeLocked starts an observation that the controller makes itself. It does not wait for a flight, and no flight
-// waits for it: a port behind a packet filter takes seconds to answer, if it answers at all.
+// probeLocked starts an observation that the controller makes itself. It neither waits for a flight nor delays one: a
+// port behind a packet filter takes seconds to answer, if it answers at all.
 func (h *Host) probeLocked(e *entry) {
 	e.sent = true
 	dial := h.probeDial
@@ -28,7 +28,7 @@ func (h *Host) probeLocked(e *entry) {
 		value, err := probe(h.flightCtx, e, dial)
 		h.mu.Lock()
 		h.settleLocked(e, result{value: value, err: err}, true)
-		if h.flightCtx.Err() != nil && h.memory[e.key] == e { // it was cut off and has observed nothing
+		if h.flightCtx.Err() != nil && h.memory[e.key] == e { // it was cancelled and has observed nothing
 			delete(h.memory, e.key)
 		}
 		woken := make([]*waiter, 0, len(e.waiters))

@@ -6,7 +6,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Programs observes whether a command would be found: a name in PATH, or an absolute path that is executable.
+// Programs observes whether a command can be found: a name in PATH, or the absolute path of an executable.
 var Programs = &Kind[bool]{
 	Name: "program", What: "whether the host has the program %s",
 	Ask: func(names []string) []remote.Query {

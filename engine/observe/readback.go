@@ -7,7 +7,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Readback holds observations that travel with a step and are read once it is done: those that verify the step, and
+// Readback holds observations that travel with a step and are read when it is done: those that verify the step, and
 // those that are needed next.
 type Readback struct {
 	host      *Host
@@ -17,7 +17,7 @@ type Readback struct {
 }
 
 // Readback prepares to read observations along with the next step. Observations with a query that pass rejects are
-// left out; they are fetched when a planner asks for them.
+// omitted; they are fetched when a planner asks for them.
 func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	readback := &Readback{host: h}
 	h.mu.Lock()
@@ -46,9 +46,9 @@ func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	return readback
 }
 
-// Watch prepares to read again what a plan was made from, once it changes. known are the answers so far to the queries. ok
-// is false if the host alone cannot tell whether the plan may change: it was made from other hosts too, from what the
-// controller finds out itself, or from answers that were not kept.
+// Watch prepares to read again the observations on which a plan is based, as soon as they change. known are the
+// previous answers to the queries. ok is false if the host alone cannot tell whether the plan may change: it is based
+// on other hosts too, on what the controller finds out itself, or on answers that were not kept.
 func (h *Host) Watch(saw *Tracker) (again *Readback, known []remote.Answer, ok bool) {
 	reads := saw.Reads()
 	if len(saw.Elsewhere()) > 0 || slices.ContainsFunc(reads, func(r Read) bool { return r.kind.probes() }) {
@@ -65,16 +65,16 @@ func (h *Host) Watch(saw *Tracker) (again *Readback, known []remote.Answer, ok b
 	return again, known, len(known) > 0
 }
 
-// Queries returns the queries to be asked after the step.
+// Queries returns the queries to ask after the step.
 func (r *Readback) Queries() []remote.Query { return r.queries }
 
-// Arrive forgets what the step may have changed and remembers the answers. Nothing is remembered if there are no
+// Arrive forgets what the step may have changed and remembers the answers. It remembers nothing if there are no
 // answers, or if something else has changed the host in the meantime.
 func (r *Readback) Arrive(answers []remote.Answer) {
 	wake(r.land(r.results(answers)))
 }
 
-// land stores results in the host's memory and returns those who were waiting for one of them.
+// land stores results in the host's memory and returns the waiters for any of them.
 func (r *Readback) land(results map[*entry]result) (woken []*waiter) {
 	h := r.host
 	h.mu.Lock()

@@ -61,8 +61,8 @@ func TestReadback(t *testing.T) {
 	})
 }
 
-// A readback that returns nothing, or during which something else has changed the host, leaves nothing behind: what it
-// would have reported is read again.
+// A readback without answers, or during which something else has changed the host, leaves nothing behind: its
+// observations are read again.
 func TestReadbackThatIsNotBelieved(t *testing.T) {
 	for name, land := range map[string]func(*Host, *Readback){
 		"no answers": func(_ *Host, r *Readback) { r.Arrive(nil) },
@@ -131,7 +131,7 @@ func TestLasting(t *testing.T) {
 	})
 }
 
-// Nobody waits for an observation that is only wanted: it does not start a flight.
+// An observation that is only wanted does not start a flight.
 func TestWantAloneDoesNotFly(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")

@@ -7,12 +7,12 @@ import (
 )
 
 // Replaceable returns who, besides root, could put something else at an absolute path: the owner of a directory on the
-// way to it, or whoever may write to that directory. It is empty if nobody could. Something that root owns in a
-// directory of root's with the sticky bit stays there, and so does what root creates there. Symbolic links on the way
-// count together with what they lead to.
+// way to it, or whoever may write to that directory. It is empty if nobody could. In root's directories with the sticky
+// bit, files of root's cannot be replaced, and neither can files that root creates there. Symbolic links on the way
+// count together with their targets.
 //
 // A program that resolves a path itself, such as mount(8), must not be given a replaceable path: between the
-// observation and the program, whoever may replace it can lead the program elsewhere.
+// observation and the program's run, the path could be made to lead elsewhere.
 func Replaceable(ctx context.Context, h *Host, name string) (by string, err error) {
 	WantReplaceable(h, name)
 	return replaceable(ctx, h, name, 0)
@@ -52,7 +52,7 @@ func replaceable(ctx context.Context, h *Host, name string, links int) (by strin
 	return "", nil
 }
 
-// writers returns who besides root may change names in a directory, in words; it is empty if nobody may.
+// writers returns who besides root may change names in a directory. It is empty if nobody may.
 func (f File) writers() string {
 	switch {
 	case f.Type != Directory:
@@ -67,8 +67,9 @@ func (f File) writers() string {
 	return ""
 }
 
-// CheckNames returns an error if mode and owner of a file must not be changed, because somebody could have made one of its
-// several names (hard links) for a file that is not meant. The host refuses it too, when it is to be done.
+// CheckNames returns an error if mode and owner of a file must not be changed: the file has several names (hard links),
+// and somebody could have made one of them for a file that is not meant. The host checks this again when it carries out
+// the change.
 func CheckNames(ctx context.Context, h *Host, name string, f File) error {
 	if f.Type != Regular || f.Others == 0 {
 		return nil

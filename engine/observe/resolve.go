@@ -46,13 +46,13 @@ var Resolves = &Kind[[]netip.Addr]{
 	},
 }
 
-// resolveLimit exceeds the resolver's own timeout for one dead name server (resolv.conf(5): two attempts of five
-// seconds).
+// resolveLimit exceeds the resolver's own timeout for one unresponsive name server (resolv.conf(5): two attempts of
+// five seconds).
 const resolveLimit = 12 * time.Second
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$`)
 
-// parseAhosts parses the first column of getent ahosts, which repeats each address for each socket type.
+// parseAhosts parses the first column of getent ahosts, which repeats each address for every socket type.
 func parseAhosts(out string) []netip.Addr {
 	var addrs []netip.Addr
 	for line := range strings.Lines(out) {

@@ -12,8 +12,8 @@ type Sysctl struct {
 	Exists bool
 	// Value is normalized by NormalSysctl. It is empty for a setting that cannot be read.
 	Value string
-	// Hidden is set if the account that reads the host cannot read the setting: nobody can read vm.compact_memory,
-	// which is an action to be triggered by writing. Fixed is set if the setting cannot be written here.
+	// Hidden is set if the account that reads the host cannot read the setting. Nobody can read vm.compact_memory, for
+	// example: writing to it triggers an action. Fixed is set if the setting cannot be written here.
 	Hidden, Fixed bool
 }
 
@@ -29,7 +29,7 @@ var Sysctls = &Kind[Sysctl]{
 		// /dev/null ensures that grep has a file to read even if names is empty.
 		return []remote.Query{
 			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths, Inline: true},
-			// Below /proc/sys a file's mode applies to root too.
+			// Below /proc/sys, a file's mode applies to root as well.
 			{Script: `for _f; do if [ -f "$_f" ]; then
 _r=r _w=w
 if [ ! -r "$_f" ]; then _r=-; fi
@@ -58,9 +58,8 @@ fi; done`, Args: paths, Inline: true},
 	},
 }
 
-// SysctlPath returns the file of a setting. As in sysctl(8), the first separator decides: if it is a dot, dots
-// separate and slashes stand for dots ("net.ipv4.conf.eth0/100.mtu"); if it is a slash, slashes separate and dots are
-// literal.
+// SysctlPath returns the file of a setting. As in sysctl(8), the first separator decides: after a dot, dots separate
+// and slashes stand for dots ("net.ipv4.conf.eth0/100.mtu"); after a slash, slashes separate and dots are literal.
 func SysctlPath(name string) string {
 	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '.' {
 		name = strings.Map(func(r rune) rune {
@@ -80,7 +79,7 @@ func SysctlPath(name string) string {
 // with tabs (net.ipv4.tcp_rmem), people with spaces.
 func NormalSysctl(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// parseSysctls parses lines of the form "PATH:VALUE". A value of several lines is spread over several of them.
+// parseSysctls parses lines of the form "PATH:VALUE". A value with several lines takes several of them.
 func parseSysctls(out []byte) map[string]string {
 	values := map[string]string{}
 	for line := range strings.Lines(string(out)) {

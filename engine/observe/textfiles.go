@@ -19,7 +19,7 @@ type TextFile struct {
 
 // TextFiles returns a kind with a single observation, under the empty name: all files that match the given shell
 // patterns, in the order of the patterns and then by name. The patterns are constants of the kind. Files with unusual
-// characters in their names are left out, as the programs that read such directories do. A link to /dev/null, which
+// characters in their names are ignored, as by the programs that read such directories. A link to /dev/null, which
 // masks files of the same name in other directories, is an empty file.
 func TextFiles(kind string, patterns ...string) *Kind[[]TextFile] {
 	return &Kind[[]TextFile]{
@@ -53,8 +53,8 @@ elif [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(tex
 	}
 }
 
-// directories returns the directories of the patterns. They are checked separately because a directory that may not be
-// read matches nothing, which must not be mistaken for an empty one.
+// directories returns the directories of the patterns. They are checked separately because nothing matches in an
+// unreadable directory, which must not be mistaken for an empty one.
 func directories(patterns []string) []string {
 	var dirs []string
 	for _, pattern := range patterns {
@@ -136,7 +136,7 @@ func DropIns(files []TextFile) []TextFile {
 	return counting
 }
 
-// withTextFile returns files as they are after content was written to name; nil content removes the file. The order is
+// withTextFile returns files after content was written to name. If content is nil, the file is removed. The order is
 // kept, and a new file comes last.
 func withTextFile(files []TextFile, name string, content *string) []TextFile {
 	var changed []TextFile
@@ -157,7 +157,7 @@ func withTextFile(files []TextFile, name string, content *string) []TextFile {
 	return changed
 }
 
-// ExpectTextFile returns what kind, created by TextFiles and covering name, will observe once f is at name.
+// ExpectTextFile returns what kind, which TextFiles created and which covers name, will observe when f is at name.
 func ExpectTextFile(h *Host, kind *Kind[[]TextFile], name string, f File) Expectation {
 	known, ok := h.Known(kind.Key(""))
 	if !ok {

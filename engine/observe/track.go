@@ -37,7 +37,7 @@ func (h *Host) Want(reads []Read) {
 	}
 }
 
-// Tracker records what is observed under a context, on the planner's own host and on others.
+// Tracker records the observations made with a context, of the planner's own host and of others.
 type Tracker struct {
 	above  *Tracker
 	mu     sync.Mutex
@@ -57,7 +57,7 @@ type place struct {
 
 type trackerKey struct{}
 
-// Track returns a context whose observations are recorded by the returned tracker, and by the trackers of the parent
+// Track returns a context whose observations are recorded by the returned tracker, and by the trackers of parent
 // contexts.
 func Track(ctx context.Context) (context.Context, *Tracker) {
 	t := &Tracker{}
@@ -65,15 +65,15 @@ func Track(ctx context.Context) (context.Context, *Tracker) {
 	return context.WithValue(ctx, trackerKey{}, t), t
 }
 
-// Likely says what will probably be read of the planner's own host. If memory is forgotten half-way, because something has
-// changed the host meanwhile, what is left of it is fetched together rather than one by one.
+// Likely announces what will probably be read of the planner's own host. If memory is forgotten half-way, because
+// something else has changed the host, the rest is fetched together rather than one by one.
 func (t *Tracker) Likely(reads []Read) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.likely = reads
 }
 
-// left returns what is likely and was not read yet.
+// left returns what is likely to be read and has not been read yet.
 func (t *Tracker) left() (all []Read) {
 	for ; t != nil; t = t.above {
 		t.mu.Lock()
@@ -108,7 +108,7 @@ func (t *Tracker) add(h, home *Host, r Read) {
 	}
 }
 
-// heard records what an observation was parsed from, if that is kept.
+// heard records the answers from which an observation was parsed, if they are kept.
 func (t *Tracker) heard(e *entry) {
 	for ; t != nil && e.said != nil; t = t.above {
 		t.mu.Lock()
@@ -119,7 +119,7 @@ func (t *Tracker) heard(e *entry) {
 	}
 }
 
-// answer returns the answer to a query that observations were parsed from.
+// answer returns the answer to a query from which observations were parsed.
 func (t *Tracker) answer(q remote.Query) (remote.Answer, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -145,8 +145,8 @@ func (t *Tracker) found(h *Host, key Key, value any) {
 	}
 }
 
-// Seen returns what was observed at a path of a host, for those who replace it; the zero value, which accepts
-// anything, if nothing was. With follow it describes what symbolic links lead to.
+// Seen returns what was observed at a path on a host, for a step that replaces it. It is the zero value, which accepts
+// anything, if nothing was observed. If follow is set, it describes the target of symbolic links.
 func (t *Tracker) Seen(h *Host, name string, follow bool) remote.Seen {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -171,7 +171,7 @@ func (t *Tracker) Seen(h *Host, name string, follow bool) remote.Seen {
 	return remote.Seen{Absent: !f.Exists()}
 }
 
-// Saw reports whether the host h, other than the planner's own, was observed.
+// Saw reports whether anything was observed on h, a host other than the planner's own.
 func (t *Tracker) Saw(h *Host) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -21,7 +21,7 @@ type Unit struct {
 	// ActiveState is "active", "reloading", "refreshing", "inactive", "failed", "activating", "deactivating" or
 	// "maintenance".
 	ActiveState string
-	// SubState is the state specific to the type of unit: "running", "dead", "exited", "listening". It is empty where
+	// SubState is the state specific to the type of unit: "running", "dead", "exited", "listening". It is empty if
 	// check mode predicts a state but cannot know this detail.
 	SubState string
 	// UnitFileState is what systemctl is-enabled prints for the unit itself: "enabled", "enabled-runtime", "linked",
@@ -37,7 +37,7 @@ type Unit struct {
 // Exists reports whether systemd knows the unit, masked or not.
 func (u Unit) Exists() bool { return u.LoadState != "" && u.LoadState != "not-found" }
 
-// Active reports whether the unit is running, or has done its work and counts as active.
+// Active reports whether the unit is running, or has finished its work and counts as active.
 func (u Unit) Active() bool {
 	switch u.ActiveState {
 	case "active", "reloading", "refreshing":
@@ -85,7 +85,7 @@ func CheckUnitName(name string) error {
 
 // Units observes systemd units by full name (see UnitName).
 //
-// A step that does not know what type of service it brings expects an empty SubState, which claims nothing.
+// A step that does not know the type of a service expects an empty SubState, which claims nothing.
 var Units = &Kind[Unit]{
 	Complete: func(expected, found Unit) Unit {
 		expected.SubState = cmp.Or(expected.SubState, found.SubState)
@@ -103,8 +103,8 @@ var Units = &Kind[Unit]{
 				Args:   valid,
 				Inline: true,
 			},
-			// All that systemd knows about an init script is that a unit was generated from it. These links start it
-			// at boot; systemd-sysv-install looks at them too.
+			// systemd only knows that the unit was generated from an init script. These links start the script at boot;
+			// systemd-sysv-install looks at them too.
 			{Script: `for _f in /etc/rc[S5].d/S[0-9][0-9]*; do if [ -e "$_f" ]; then printf '%s\n' "${_f#/etc/rc?.d/S??}"; fi; done`, Inline: true},
 		}
 	},
@@ -134,8 +134,8 @@ var Units = &Kind[Unit]{
 // initScripts is the directory of System V init scripts.
 const initScripts = "/etc/init.d/"
 
-// ofScript returns the unit with the state of the init script that it was generated from, if any. enabled holds the
-// names of the scripts that are started at boot.
+// ofScript returns the unit with the state of the init script from which it was generated, if any. enabled holds the
+// names of the scripts that start at boot.
 func (u Unit) ofScript(enabled []string) Unit {
 	script, ok := strings.CutPrefix(u.Source, initScripts)
 	if !ok || u.UnitFileState != "generated" {

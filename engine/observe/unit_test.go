@@ -49,7 +49,7 @@ func TestAMissingBlockIsAnErrorOfAllUnits(t *testing.T) {
 	}
 }
 
-// All that systemd says about an init script is that its unit is generated (recorded with systemd 252).
+// systemd only says that the unit of an init script is generated (recorded with systemd 252).
 func TestAnInitScriptIsAsItsLinksSay(t *testing.T) {
 	const show = "Id=%s.service\nLoadState=loaded\nActiveState=inactive\nSubState=dead\nSourcePath=%s\nUnitFileState=generated\nNeedDaemonReload=no\nLoadError=\n"
 	out := fmt.Sprintf(show, "data", "/etc/fstab") + "\n" + fmt.Sprintf(show, "off", "/etc/init.d/off") + "\n" + fmt.Sprintf(show, "on", "/etc/init.d/on")

@@ -52,11 +52,11 @@ func CheckAccountName(name string) error {
 	return nil
 }
 
-// foreignPattern matches names that a host may know from elsewhere: names of a domain contain spaces, backslashes and
-// '@'. A leading '-' would be taken for an option, and a number for an id.
+// foreignPattern matches names that a host may get from other sources: names in a domain contain spaces, backslashes
+// and '@'. A leading '-' would be taken for an option, and a number for an ID.
 var foreignPattern = regexp.MustCompile(`^[^-\s:,[:cntrl:]]([^:,[:cntrl:]]*[^\s:,[:cntrl:]])?$`)
 
-// CheckKnownName returns an error if name cannot be the name of a user or group that a host knows.
+// CheckKnownName returns an error if name cannot be the name of an existing user or group.
 func CheckKnownName(name string) error {
 	if _, err := strconv.ParseUint(name, 10, 64); err == nil || !foreignPattern.MatchString(name) || len(name) > 256 {
 		return fmt.Errorf("%q is not the name of a user or group: not a number, no ':', ',' nor control characters, no '-' or blank at the beginning, no blank at the end", name)
@@ -66,8 +66,7 @@ func CheckKnownName(name string) error {
 
 type actingUser struct{}
 
-// WithUser returns a context in which a task acts as the given user. The empty name is the account that reads the
-// host.
+// WithUser returns a context in which a task acts as the given user. The empty name is the account that reads the host.
 func WithUser(ctx context.Context, user string) context.Context {
 	return context.WithValue(ctx, actingUser{}, user)
 }
@@ -80,8 +79,8 @@ func ActingUser(ctx context.Context) string {
 
 type environment struct{}
 
-// WithEnvironment returns a context in which the commands that the playbook's author reads with, like those that a
-// task starts, get additional environment variables.
+// WithEnvironment returns a context with additional environment variables for the commands with which the playbook's
+// author reads, as for those that a task starts.
 func WithEnvironment(ctx context.Context, env map[string]string) context.Context {
 	if len(env) == 0 {
 		return ctx
@@ -89,7 +88,7 @@ func WithEnvironment(ctx context.Context, env map[string]string) context.Context
 	return context.WithValue(ctx, environment{}, env)
 }
 
-// ActingEnvironment returns own merged over the environment set by WithEnvironment; nil if both are empty.
+// ActingEnvironment returns own merged over the environment set by WithEnvironment. It is nil if both are empty.
 func ActingEnvironment(ctx context.Context, own map[string]string) map[string]string {
 	env, _ := ctx.Value(environment{}).(map[string]string)
 	if len(env) == 0 {
@@ -110,7 +109,7 @@ func isActing(ctx context.Context, h *Host, account string) (bool, error) {
 	return who == account, err
 }
 
-// Whoami observes the name of the account that commands run as for a user returned by ActingUser.
+// Whoami observes the name of the account that commands run as, for a user returned by ActingUser.
 var Whoami = &Kind[string]{
 	Name: "whoami", What: "the account of the acting user",
 	Lasting: true,
@@ -198,9 +197,9 @@ var Groups = &Kind[Group]{
 	},
 }
 
-// Passwords observes the password fields of /etc/shadow by user name: a crypt(5) hash, possibly preceded by "!" or
-// "*"; a "!" or "*" alone if no password works; or "" if there is no account. Reading them requires root. They are
-// secrets: a module must only compare them and never show them.
+// Passwords observes the password fields of /etc/shadow by user name: a crypt(5) hash, possibly preceded by "!" or "*";
+// a "!" or "*" alone if no password works; or "" if there is no account. Reading them requires root. They are secrets:
+// modules must only compare them and never show them.
 var Passwords = &Kind[string]{
 	Name: "password", What: "the password of %s",
 	Ask: func(names []string) []remote.Query {
@@ -229,8 +228,8 @@ var Passwords = &Kind[string]{
 	},
 }
 
-// parseAccounts reports for each valid name what parse found under it. getent exits with status 2 if it did not find
-// all of the names, which is an observation; any other failure is an error.
+// parseAccounts reports, for each valid name, what parse found. getent exits with status 2 if it did not find all of
+// the names, which is an observation; any other failure is an error.
 func parseAccounts[T any](names []string, answers []remote.Answer, tell func(string, T, error), parse func() map[string]T) {
 	var zero T
 	var found map[string]T

@@ -10,7 +10,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// A host waits for a change of the answers that a plan was made from, whatever was read by others since.
+// A host waits for a change in the answers on which a plan is based, whatever others have read since.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
@@ -58,7 +58,7 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// What the host cannot tell, or not alone, is asked from the controller.
+// If the host cannot tell, or not alone, the controller asks.
 func TestNothingToWatch(t *testing.T) {
 	for name, plan := range map[string]func(ctx context.Context, t *testing.T, on, other *Host){
 		"another host": func(ctx context.Context, t *testing.T, on, other *Host) {

@@ -13,8 +13,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// The tests run in synctest bubbles: a lost wake-up ends a test at once, as a deadlock, and "nothing more will happen
-// by itself" is a state that a test can wait for.
+// The tests run in synctest bubbles: a lost wake-up is a deadlock and ends a test at once, and a test can wait for the
+// state in which nothing more happens by itself.
 
 // words is observed over a wire: each value consists of the name and the flight that fetched it.
 var words = &Kind[string]{
@@ -55,9 +55,9 @@ type wire struct {
 	mu      sync.Mutex
 	flights []string // "a b | c": the names asked for, by query
 	dials   int
-	dead    error         // the error of dialling
-	fails   error         // the error of asking
-	short   bool          // answers are missing
+	dead    error         // the error from dialling
+	fails   error         // the error from asking
+	short   bool          // some answers are missing
 	hold    chan struct{} // flights wait until it is closed
 }
 
@@ -104,8 +104,8 @@ func (w *wire) sent() []string {
 	return slices.Clone(w.flights)
 }
 
-// in runs the body of a test many times, each time in a bubble of its own, to cover different orders in which
-// goroutines may run.
+// in runs the body of a test many times, each time in a new bubble, to cover different orders in which goroutines may
+// run.
 func in(t *testing.T, body func(t *testing.T)) {
 	t.Helper()
 	for range 200 {

@@ -156,8 +156,8 @@ func (ha *HA) lrm(node string) *LRM {
 	return ha.LRMs[node]
 }
 
-// lrmLoop takes the lock one loop after the node was given a service, and releases it some time after the last
-// service has left.
+// lrmLoop acquires the lock one loop after the node was given a service, and releases it some time after the last
+// service is gone.
 func (ha *HA) lrmLoop(node string, now time.Time) {
 	l, busy := ha.lrm(node), false
 	for _, s := range ha.Services {
