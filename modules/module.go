@@ -128,8 +128,8 @@ type Plan struct {
 	Guard *Guard
 	// Advice is advice that depends on the host: see Adviser.
 	Advice []Advice
-	// Secrets are secrets that the plan has read on a host. Whatever the run shows or records holds them back, as it does with
-	// sensitive values of the playbook.
+	// Secrets lists secrets that the plan has read on a host. The run withholds them from everything that it shows or records,
+	// as it does with the sensitive values of a playbook.
 	Secrets []string
 	// Notes are remarks for people to read about things that are not acted on, such as drift that is too dangerous to
 	// repair.
@@ -150,8 +150,8 @@ type Guard struct {
 	Files []string
 	// Undo lists the commands that put the old files into effect again.
 	Undo [][]string
-	// Outlives is set if what Undo takes back outlives a restart of the host without being one of the files, such as what a
-	// cluster shares: Undo is then run a minute after the restart as well.
+	// Outlives is set if a change that Undo reverts survives a reboot without being one of Files, such as a change of what a
+	// cluster shares. Undo is then also run a minute after a reboot.
 	Outlives bool
 	// Address is where the host can be reached after the steps; empty means the same address as now.
 	Address string
@@ -168,8 +168,8 @@ type Proof struct {
 	Limit time.Duration
 	// Explain translates a failure, as Run.Explain does.
 	Explain func(exit int, stdout, stderr []byte) error
-	// On is the host on which it is run, if it is not the host planned for: every member of a cluster must see a change. The
-	// plan has observed it. The connection is the one that the run has.
+	// On is the host that runs the command, if it is not the host planned for: every member of a cluster must see a change,
+	// for example. The plan must have observed that host, and the run's existing connection to it is used.
 	On Host
 }
 
@@ -210,7 +210,7 @@ type Step struct {
 	// Exact is set for a Run if Expect names everything that it changes: in check mode it then casts doubt on nothing
 	// else. Actions on files are always exact, a reboot never.
 	Exact bool
-	// Objects are the names of those of Spec.Objects that a Run changes: copies of them are kept.
+	// Objects lists the names of those of Spec.Objects that a Run changes. Copies of them are kept.
 	Objects []string
 }
 
@@ -256,9 +256,8 @@ type SetAttributes struct {
 type Remove struct {
 	Path      string
 	Recursive bool
-	// Lossless is set if nothing is lost that is not also in the playbook or in another file: an empty directory, a
-	// link, a file of settings that the module has written. The class is then Harmless, unless the step says
-	// otherwise.
+	// Lossless is set if everything that is removed is also in the playbook or in another file: an empty directory, a link, a
+	// file of settings that the module has written. The risk is then Harmless, unless the step says otherwise.
 	Lossless bool
 }
 
@@ -362,14 +361,13 @@ type Spec struct {
 	Facts []observe.FactSpec
 	// Functions are functions that the module adds to the language.
 	Functions []Function
-	// Vital lists files that hold a host or a cluster together, as patterns of path.Match: before a step of any module
-	// changes one of them, a copy is kept. Rewritten lists the paths of those that are changed by commands of this
-	// module.
+	// Vital lists the files that a host or a cluster depends on, as patterns of path.Match: a copy is kept before a step of
+	// any module changes one of them. Rewritten lists the paths of those that commands of this module change.
 	Vital, Rewritten []string
-	// Reinstate turns the copy of a file in Rewritten into what is to replace the current content; nil means the copy
-	// as it is.
+	// Reinstate turns the kept copy of a file in Rewritten into the content that is to replace the current one; nil means that
+	// the copy is used as it is.
 	Reinstate func(path string, kept, now []byte) ([]byte, error)
-	// Objects are what is as vital as those files, but is none.
+	// Objects lists what is as vital as those files but is not a file.
 	Objects []Object
 	// Packages are the packages of the module's product: see Package.
 	Packages []Package
@@ -384,16 +382,16 @@ type Spec struct {
 	New func() Module
 }
 
-// Object is a part of a module's product that can be written as text, of which a copy is kept before a step changes it
-// (Step.Objects), and which the module restores. All hosts see the same.
+// Object is a part of a module's product that is not a file but can be written as text. A copy of the text is kept before
+// a step changes the object (Step.Objects), and the module can restore it. All hosts see the same object.
 type Object struct {
-	// Name is how people call it: hlplay restore RUN NAME. It is not an absolute path.
+	// Name is how people refer to it: hlplay restore RUN NAME. It is not an absolute path.
 	Name string
-	// Ask returns the queries that read it, and Read what they have answered: a regular file with the text as its content, or
-	// an absent one.
+	// Ask returns the queries that read the object. Read turns their answers into a regular file whose content is the text, or
+	// into an absent file.
 	Ask  func() []remote.Query
 	Read func(answers []remote.Answer) (observe.File, error)
-	// Restore returns the block of the module, with its arguments, that restores a text.
+	// Restore returns the module's block, and its arguments, that restore a text.
 	Restore func(text string) (block string, arguments map[string]string)
 }
 

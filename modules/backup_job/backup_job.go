@@ -51,7 +51,7 @@ a job of its own, set ` + "`prune-backups = \"keep-all=1\"`" + ` in the options 
 	New: func() modules.Module { return &Module{} },
 }
 
-// placeholders are what notes may contain in double braces: vzdump(1), notes-template.
+// placeholders lists the variables that notes may contain in double braces: vzdump(1), notes-template.
 var (
 	placeholders = []string{"cluster", "guestname", "node", "vmid"}
 	placeholder  = regexp.MustCompile(`\{\{([^{}\s]*)\}\}`)

@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// host has guests 100 and 101, a storage for backups and one for disks, and the jobs given.
+// host returns a host with guests 100 and 101, a storage for backups, one for disks, and the given jobs.
 func host(jobs map[string]map[string]string) *observe.Host {
 	return observe.NewRecorded("pve1",
 		pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Name: "dream"}),
@@ -26,7 +26,7 @@ func host(jobs map[string]map[string]string) *observe.Host {
 	)
 }
 
-// nightly is a job, changed if change is not nil.
+// nightly returns a job, modified by change unless that is nil.
 func nightly(change func(*Module)) *Module {
 	m := &Module{ID: "nightly", State: "present", Schedule: "02:30", Storage: "pbs1", Mode: "snapshot", Notes: "{{guestname}}", Enabled: true, Keep: map[string]int{"daily": 7, "last": 3}}
 	if change != nil {
@@ -35,7 +35,7 @@ func nightly(change func(*Module)) *Module {
 	return m
 }
 
-// there is the job as Proxmox VE writes it; the lists and property strings have another order.
+// there returns the job as Proxmox VE writes it, with lists and property strings in another order.
 func there(change map[string]string) map[string]map[string]string {
 	job := map[string]string{"schedule": "02:30", "storage": "pbs1", "mode": "snapshot", "notes-template": "{{guestname}}", "enabled": "1", "all": "1", "prune-backups": "keep-last=3,keep-daily=7", "mailto": "root"}
 	for key, value := range change {
@@ -92,7 +92,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestSchedule has the examples of Proxmox VE's admin guide ("Calendar Events"), and what is none.
+// TestSchedule tests the examples in Proxmox VE's admin guide ("Calendar Events"), and invalid schedules.
 func TestSchedule(t *testing.T) {
 	for _, text := range []string{
 		"mon,tue,wed,thu,fri", "sat,sun", "mon..fri", "12:05", "*/5", "mon..wed 30/10", "mon..fri 8..17,22:0/15", "fri 12..13:5/20", "12,14,16,18,20,22:5", "*",
@@ -109,7 +109,7 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// TestKeptForEver: that nothing is ever removed is noted, unless the storage removes it.
+// TestKeptForEver checks that a note says so if backups are never removed, but not if the storage removes them.
 func TestKeptForEver(t *testing.T) {
 	for storage, noted := range map[string]int{"pbs1": 1, "kept": 0} {
 		plan, err := nightly(func(m *Module) { m.Keep, m.Storage = nil, storage }).Plan(context.Background(), host(map[string]map[string]string{}))

@@ -22,7 +22,8 @@ func text(content string) observe.File {
 	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
 }
 
-// host is a host that was started with a command line, with files of the boot loader's by their paths.
+// host returns a host that was booted with the given command line, and that has the given files of the boot loader, by
+// path.
 func host(line string, files map[string]string, more ...observe.Expectation) modules.Host {
 	directory := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
 	found := evidence{Line: line, Paths: []string{grubMenu}}
@@ -112,7 +113,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// What was there stays, wherever the shell would find it.
+// Existing parameters are kept, whichever file or variable they are in.
 func TestGRUBFiles(t *testing.T) {
 	wanted := Module{Cmdline: []string{"intel_iommu=on", "console=tty0", "console=ttyS0,115200"}, Remove: []string{"splash"}}
 	const added = ` intel_iommu=on console=tty0 console=ttyS0,115200"`
@@ -199,7 +200,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// After a reboot that check mode only predicts, nobody knows what the kernel was started with.
+// After a predicted reboot, the kernel's command line is unknown.
 func TestAfterAReboot(t *testing.T) {
 	h := host(byGRUB, map[string]string{grubFile: "GRUB_CMDLINE_LINUX_DEFAULT=\"iommu=pt\"\n"},
 		observe.CommandLines.Unknown("", "a reboot"), observe.RebootDemands.Unknown("", "a package may demand one"))
@@ -232,7 +233,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// FuzzGRUB holds that what is edited into the files is found in them, and that nothing else of the line is lost.
+// FuzzGRUB checks that parameters which are edited into the files are found there, and that nothing else on the line is
+// lost.
 func FuzzGRUB(f *testing.F) {
 	f.Add("GRUB_CMDLINE_LINUX_DEFAULT=\"quiet a=\\\"b c\\\"\"\nGRUB_CMDLINE_LINUX='x'\n", "iommu=pt")
 	f.Add("GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT ${X}\"", "quiet")

@@ -18,7 +18,7 @@ const (
 	older, newer    = "6.12.43+deb13-amd64", "6.12.48+deb13-amd64"
 )
 
-// kernelInstallHost is a host with the systemd-boot of Debian's package, two kernels, and these entries.
+// kernelInstallHost returns a host with systemd-boot from Debian's package, two kernels, and the given entries.
 func kernelInstallHost(files map[string]string, found map[string]entry) modules.Host {
 	return host(byKernelInstall, files, loaders.Expect("", evidence{byKernelInstall, []string{kernelInstall, loaderInfo}}),
 		entries.Expect("", found), observe.InstalledKernels.Expect("", []string{older, newer}),

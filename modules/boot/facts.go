@@ -10,7 +10,7 @@ import (
 	"hlplay/modules"
 )
 
-// placed returns what a file at that path changes for GRUB.
+// placed returns the expectations that follow from placing a file that GRUB's configuration is read from.
 func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
 	if name != grubFile && (path.Dir(name)+"/" != grubDropIns || path.Ext(name) != ".cfg") {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"hlplay/modules"
 )
 
-// known are the packages of which modules tell, by name.
+// known returns the packages that modules describe, by name.
 func known() map[string]modules.Package {
 	all := map[string]modules.Package{}
 	for _, spec := range All() {
@@ -21,7 +21,7 @@ func known() map[string]modules.Package {
 	return all
 }
 
-// contents are the paths of the recorded packages, by package.
+// contents returns the paths in the recorded packages, by package.
 func contents(t *testing.T) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/contents.txt")
@@ -37,7 +37,7 @@ func contents(t *testing.T) map[string][]string {
 	return all
 }
 
-// unitFiles are the states of the units of a node of Proxmox VE 9.2, as systemctl list-unit-files printed them.
+// unitFiles returns the states of the units on a node of Proxmox VE 9.2, as systemctl list-unit-files printed them.
 func unitFiles(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/units.txt")
@@ -53,7 +53,7 @@ func unitFiles(t *testing.T) map[string]string {
 	return states
 }
 
-// What is predicted of a package must be what the package was seen to bring.
+// A prediction about a package must agree with what the package was seen to bring.
 func TestPackagesAgainstRecordings(t *testing.T) {
 	packages, states := contents(t), unitFiles(t)
 	for name, e := range known() {
@@ -100,8 +100,8 @@ func wantedStates(e modules.Package) map[string]string {
 	return states
 }
 
-// No package may be named, as something that comes along, of which nothing is known: then policy would make files of that name
-// unknown.
+// A package that comes along with another must itself be described. Otherwise the files that it brings would count as
+// absent.
 func TestPackagesAreClosed(t *testing.T) {
 	known := known()
 	for name, p := range known {
@@ -113,7 +113,7 @@ func TestPackagesAreClosed(t *testing.T) {
 	}
 }
 
-// What is said to come with one of Ceph's packages must come with it in each release of Debian whose packages were looked at.
+// Packages that are said to come with one of Ceph's packages must do so in each recorded release of Debian.
 func TestDependenciesAgainstRecordings(t *testing.T) {
 	text, err := os.ReadFile("testdata/depends.txt")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// bareHost is Debian 13 as an installer leaves it.
+// bareHost returns a host with Debian 13 as the installer leaves it.
 func bareHost() modules.Host {
 	const release = "VERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n"
 	directory := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
@@ -50,7 +50,7 @@ func bareHost() modules.Host {
 	return observe.NewRecorded("pve1", expect...)
 }
 
-// plans checks the steps of a task, and that what they predict leaves nothing to do.
+// plans checks the steps of a task, and that nothing is left to do once they are predicted.
 func plans(t *testing.T, m modules.Module, h modules.Host, want ...string) {
 	t.Helper()
 	var got []string
@@ -62,7 +62,7 @@ func plans(t *testing.T, m modules.Module, h modules.Host, want ...string) {
 	}
 }
 
-// A bare host, in check mode: the repository is only predicted, so apt knows none of the packages.
+// On a bare host in check mode, the repository is only predicted, so apt knows none of the packages.
 func TestProxmoxOnABareHost(t *testing.T) {
 	const key = "/usr/share/keyrings/proxmox-archive-keyring.gpg"
 	h := bareHost()
@@ -77,7 +77,7 @@ func TestProxmoxOnABareHost(t *testing.T) {
 	if kernels, err := observe.InstalledKernels.Observe(t.Context(), h, ""); err != nil || !slices.Contains(kernels, observe.ComingRelease("-pve")) {
 		t.Errorf("a Proxmox kernel is expected in /boot, found %v (%v)", kernels, err)
 	}
-	// What is recorded counts as exactly expected; on a real host the fetched index makes it unknown.
+	// Recorded values count as known exactly. On a real host, fetching the index makes this one unknown.
 	h.Predict([]observe.Expectation{apt.Candidates.Unknown("proxmox-ve", "an earlier task fetches the package index")})
 	m := &apt.Module{
 		Debconf:  map[string]string{"postfix/main_mailer_type": "select No configuration"},

@@ -108,7 +108,7 @@ var all = []modules.Spec{
 	wireguard.Spec,
 }
 
-// What modules know of their products counts for the language and for other modules as soon as they are in the program.
+// init makes what the modules know about their products available to the language and to other modules.
 func init() {
 	for _, spec := range all {
 		observe.AddFacts(spec.Facts...)

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// relocate returns where the guests of lost nodes run next. Of the nodes with the highest priority the manager takes the one
-// with the fewest guests.
+// relocate returns where the guests of lost nodes run next. The HA manager picks the node with the fewest guests among
+// those with the highest priority.
 func relocate(c Cluster, gone map[string]bool, quorate bool) []Move {
 	at := map[string]string{}
 	var displaced []Guest

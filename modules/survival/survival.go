@@ -15,17 +15,17 @@ import (
 type Cluster struct {
 	Name  string
 	Nodes []Node
-	// DeviceVotes are the votes of a QDevice; 0 means none.
+	// DeviceVotes is the number of votes of a QDevice; 0 means that there is none.
 	DeviceVotes int
 	// Monitors are the monitors in the monitor map; empty without Ceph.
 	Monitors []Daemon
-	// OSDs are those that are in. An OSD that is out holds no copies.
+	// OSDs lists the OSDs that are in. An OSD that is out holds no copies.
 	OSDs  []OSD
 	Pools []Pool
 	// MetadataServers serve FileSystems, one for each file system.
 	MetadataServers []Daemon
 	FileSystems     []string
-	// Guests are those that have to keep running.
+	// Guests lists the guests that must keep running.
 	Guests []Guest
 	Rules  []Rule
 }
@@ -104,19 +104,19 @@ type Rule struct {
 type Loss struct {
 	// Lost are the lost nodes, without those that are offline already.
 	Lost []string `json:"lost"`
-	// Votes are the remaining votes of VotesOf. VotesNeeded are a quorum.
+	// Votes is how many of VotesOf votes are left. A quorum needs VotesNeeded.
 	Votes       int  `json:"votes"`
 	VotesOf     int  `json:"votes_of"`
 	VotesNeeded int  `json:"votes_needed"`
 	Quorate     bool `json:"quorate"`
-	// Monitors are the remaining monitors of MonitorsOf.
+	// Monitors is how many of MonitorsOf monitors are left.
 	Monitors       int  `json:"monitors"`
 	MonitorsOf     int  `json:"monitors_of"`
 	MonitorsNeeded int  `json:"monitors_needed"`
 	MonitorQuorum  bool `json:"monitor_quorum"`
 
 	Pools []PoolState `json:"pools"`
-	// MetadataServers are the remaining ones of MetadataServersOf. FileSystems reports whether they are enough.
+	// MetadataServers is how many of MetadataServersOf are left. FileSystems reports whether they are enough.
 	MetadataServers   int  `json:"metadata_servers"`
 	MetadataServersOf int  `json:"metadata_servers_of"`
 	FileSystems       bool `json:"file_systems_served"`
@@ -151,11 +151,11 @@ type Report struct {
 	// Nodes are online; Offline are lost already.
 	Nodes   []string `json:"nodes"`
 	Offline []string `json:"offline,omitempty"`
-	// Device are the votes of the cluster's QDevice.
+	// Device is the number of votes of the cluster's QDevice.
 	Device int    `json:"qdevice_votes"`
 	Losses []Loss `json:"losses"`
-	// WithDevice are the losses that end differently if the cluster gets a QDevice with one vote. It is empty if that does
-	// not help, or if Proxmox VE does not support one, as for an odd number of nodes.
+	// WithDevice lists the losses whose outcome differs if the cluster gets a QDevice with one vote. It is empty if a QDevice
+	// does not help, or if Proxmox VE does not support one, as for an odd number of nodes.
 	WithDevice []Loss `json:"with_qdevice,omitempty"`
 	// Findings has a sentence for everything that may come as a surprise.
 	Findings []string `json:"findings"`

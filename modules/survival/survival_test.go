@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// nodes are pve1, pve2, …, with a vote each.
+// nodes returns pve1, pve2, and so on, with one vote each.
 func nodes(n int) []Node {
 	var all []Node
 	for i := range n {
@@ -34,8 +34,8 @@ func osds(hosts, each int) []OSD {
 	return all
 }
 
-// TestVotes holds the quorum against its definition, more than half of the votes, for every loss of clusters of up to seven
-// nodes, with and without a QDevice.
+// TestVotes checks the quorum against its definition, more than half of the votes, for every loss in clusters of up to
+// seven nodes, with and without a QDevice.
 func TestVotes(t *testing.T) {
 	for n := 1; n <= 7; n++ {
 		for device := range 2 {
@@ -59,7 +59,7 @@ func TestVotes(t *testing.T) {
 	}
 }
 
-// TestWorstPlacement holds what is left of a pool against all placements that its rule permits.
+// TestWorstPlacement compares what is left of a pool with all placements that its rule permits.
 func TestWorstPlacement(t *testing.T) {
 	cases := 0
 	for hosts := 1; hosts <= 4; hosts++ {
@@ -141,7 +141,7 @@ func TestFourNodesDoNotSurviveTwoLosses(t *testing.T) {
 	}
 }
 
-// A QDevice that does not vote leaves two nodes as they were without it, and three nodes worse off.
+// While a QDevice does not vote, two nodes are no better off than without it, and three are worse off.
 func TestQDeviceAway(t *testing.T) {
 	for _, test := range []struct {
 		nodes, votes int
