@@ -19,11 +19,11 @@ type CrushMap struct {
 	Tunables map[string]int
 	Types    map[int]string
 	Devices  map[int]CrushDevice
-	// Buckets are the nodes of the tree by ID, without those that Ceph derives for each device class.
+	// Buckets holds the nodes of the tree by ID, without those that Ceph derives for each device class.
 	Buckets map[int]CrushBucket
-	// Rules are by ID, as pools refer to them.
+	// Rules holds the rules by ID, by which pools refer to them.
 	Rules map[int]CrushMapRule
-	// Unsupported says what of the cluster's map a text of hlplay cannot hold; empty if nothing is lost.
+	// Unsupported says what part of the cluster's map a text of hlplay cannot represent; empty if nothing is lost.
 	Unsupported string
 }
 
@@ -33,7 +33,7 @@ type CrushDevice struct{ Name, Class string }
 // CrushBucket is a node of the tree in a CRUSH map.
 type CrushBucket struct {
 	Name, Type, Alg string
-	// Shadows are the IDs of the bucket's copies for each device class, as far as they are known.
+	// Shadows holds the IDs of the bucket's copies by device class, as far as they are known.
 	Shadows map[string]int
 	// Items are sorted by name if their order has no meaning.
 	Items []CrushItem
@@ -51,9 +51,9 @@ type CrushMapRule struct {
 	Name string
 	// Type is "replicated" or "erasure".
 	Type string
-	// MinSize and MaxSize are limits that Ceph knew up to version 16; otherwise 0.
+	// MinSize and MaxSize are limits that Ceph had up to version 16; 0 in later versions.
 	MinSize, MaxSize int
-	// Steps are as in the text: "take default class ssd", "chooseleaf firstn 0 type host", "emit".
+	// Steps are written as in the text: "take default class ssd", "chooseleaf firstn 0 type host", "emit".
 	Steps []string
 }
 
@@ -178,7 +178,7 @@ func parseCrushMap(s monitorsAnswer) (CrushMap, error) {
 			placed[item.Name] = true
 		}
 	}
-	maps.DeleteFunc(m.Devices, func(id int, d CrushDevice) bool { // how Ceph's JSON shows a number that is free
+	maps.DeleteFunc(m.Devices, func(id int, d CrushDevice) bool { // Ceph's JSON shows unused numbers like this
 		return d.Name == "device"+strconv.Itoa(id) && !placed[d.Name]
 	})
 	m.settle()
@@ -204,10 +204,10 @@ func stepText(op, item, kind string, num int) (string, bool) {
 	return op, false
 }
 
-// crushSettings are the steps that set something for the rest of a rule, as far as Ceph's JSON shows them.
+// crushSettings lists the steps that change a setting for the rest of a rule, as far as Ceph's JSON shows them.
 var crushSettings = []string{"set_choose_tries", "set_chooseleaf_tries"}
 
-// settle brings a map into the form in which maps are compared: what means the same is the same.
+// settle normalizes a map, so that maps with the same meaning are equal.
 func (m *CrushMap) settle() {
 	classes := map[string]bool{}
 	for id, b := range m.Buckets {
@@ -226,10 +226,11 @@ func (m *CrushMap) settle() {
 	}
 }
 
-// Same reports whether both maps place data alike, apart from the IDs of copies for device classes that only one of them knows.
+// Same reports whether both maps place data alike. The IDs of copies for device classes are compared only if both maps
+// have them.
 func (m CrushMap) Same(other CrushMap) bool { return m.comparable(other) == other.comparable(m) }
 
-// comparable returns the text without what the other map does not know.
+// comparable returns the map as text, without IDs that the other map does not have.
 func (m CrushMap) comparable(other CrushMap) string {
 	m.Buckets = maps.Clone(m.Buckets)
 	for id, b := range m.Buckets {
@@ -243,8 +244,8 @@ func (m CrushMap) comparable(other CrushMap) string {
 	return m.Text()
 }
 
-// Text returns the map as crushtool compiles it, with exact weights: crushtool itself writes only three to five decimals, so
-// that its own text makes another map.
+// Text returns the map in crushtool's language, with exact weights. crushtool itself writes only three to five decimals,
+// so its own text describes a slightly different map.
 func (m CrushMap) Text() string {
 	var b strings.Builder
 	b.WriteString("# begin crush map\n")
@@ -295,8 +296,8 @@ func (m CrushMap) Text() string {
 	return b.String()
 }
 
-// exactWeight writes a weight so that crushtool, which multiplies by 65536 in single precision and cuts off the rest, gets it
-// back: with five decimals if that suffices, as people know weights.
+// exactWeight formats a weight so that crushtool, which multiplies by 65536 in single precision and truncates, reads the
+// same weight: with five decimals, the usual form, if that is exact.
 func exactWeight(weight int) string {
 	for decimals := 5; ; decimals++ {
 		text := strconv.FormatFloat(float64(weight)/65536, 'f', decimals, 64)
@@ -306,7 +307,7 @@ func exactWeight(weight int) string {
 	}
 }
 
-// crushWeight returns the weight that crushtool makes of a text, or -1.
+// crushWeight returns the weight that crushtool reads from a text, or -1.
 func crushWeight(text string) int {
 	f, err := strconv.ParseFloat(text, 32)
 	if err != nil || strings.Trim(text, "0123456789.") != "" || f > MaxCrushWeight {
@@ -315,7 +316,7 @@ func crushWeight(text string) int {
 	return int(float32(f) * 65536)
 }
 
-// MaxCrushWeight is the greatest weight that a text can hold: more does not fit into 32 bits.
+// MaxCrushWeight is the greatest weight in a text: crushtool stores weights in 32 bits.
 const MaxCrushWeight = 60000
 
 // bottomUp returns the IDs of the buckets in an order in which each comes after its items, and otherwise from -1 downwards.
@@ -345,7 +346,7 @@ func (m CrushMap) bottomUp() []int {
 	return order
 }
 
-// Meanings returns the rules by name, as CrushRules and Spreads observe them.
+// Meanings returns the rules by name, in the form of CrushRules and of Spreads.
 func (m CrushMap) Meanings() (map[string]CrushRule, map[string]Spread) {
 	rules, spreads := map[string]CrushRule{}, map[string]Spread{}
 	for id, r := range m.Rules {
@@ -363,7 +364,7 @@ func (m CrushMap) Meanings() (map[string]CrushRule, map[string]Spread) {
 	return rules, spreads
 }
 
-// stepDump is the reverse of stepText.
+// stepDump reverses stepText.
 func stepDump(text string) ruleStep {
 	words := strings.Fields(text)
 	switch {
@@ -372,7 +373,7 @@ func stepDump(text string) ruleStep {
 	case words[0] == "take":
 		return ruleStep{Op: "take", Item: words[1]}
 	case len(words) == 5:
-		num, _ := strconv.Atoi(words[2]) // the parser has seen that it is a number
+		num, _ := strconv.Atoi(words[2]) // the parser accepts only numbers here
 		return ruleStep{Op: words[0] + "_" + words[1], Num: num, Type: words[4]}
 	}
 	return ruleStep{Op: words[0]}
@@ -395,14 +396,15 @@ func (m CrushMap) Weights() map[int]float64 {
 	return all
 }
 
-// CrushImbalance is a bucket whose weight in its parent is not that of its items.
+// CrushImbalance is a bucket whose weight in its parent differs from the sum of its items.
 type CrushImbalance struct {
 	Bucket, Parent string
-	// Weight is its weight there, and Items that of its items together, in TiB.
+	// Weight is its weight in the parent, and Items the sum of the weights of its items, in TiB.
 	Weight, Items float64
 }
 
-// Imbalances returns the buckets whose parents give them another weight than their items have, beyond what rounding explains.
+// Imbalances returns the buckets whose weight in their parent differs from the sum of their items by more than rounding
+// explains.
 func (m CrushMap) Imbalances() []CrushImbalance {
 	sums, counts := map[string]int{}, map[string]int{}
 	for _, b := range m.Buckets {
@@ -427,10 +429,10 @@ func (m CrushMap) Imbalances() []CrushImbalance {
 // CrushMapObject is the name of the CRUSH map in the copies that a run keeps (modules.Object).
 const CrushMapObject = "crushmap"
 
-// AskCrushMap asks for the CRUSH map of the cluster, which ReadCrushMap reads.
+// AskCrushMap returns the query for the CRUSH map of the cluster, whose answer ReadCrushMap parses.
 func AskCrushMap() []remote.Query { return askMonitors(nil) }
 
-// ReadCrushMap returns the CRUSH map as text; absent if there is no cluster.
+// ReadCrushMap returns the CRUSH map as a file; it is absent if there is no cluster.
 func ReadCrushMap(answers []remote.Answer) (observe.File, error) {
 	s, err := parseMonitorsAnswer(answers[0])
 	if err != nil || !s.asked {

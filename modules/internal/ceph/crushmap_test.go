@@ -19,7 +19,7 @@ func recordedMap(t testing.TB) CrushMap {
 	return m
 }
 
-// crushtoolText is the text that a recorded crushtool -d has printed of a map.
+// crushtoolText returns the recorded output of crushtool -d for a map.
 func crushtoolText(t testing.TB) string {
 	t.Helper()
 	_, text, _ := strings.Cut(string(modulestest.Recorded(t, "crushtrial.txt").Stdout), "compiled\n")
@@ -58,7 +58,7 @@ func TestCrushMap(t *testing.T) {
 	}
 }
 
-// What crushtool writes with three decimals is the map that it was: its weights stay exact, and formatting has no meaning.
+// A map that crushtool has written with three decimals keeps its exact weights, and formatting has no meaning.
 func TestCrushTextKeepsExactWeights(t *testing.T) {
 	m := recordedMap(t)
 	edited := crushtoolText(t)
@@ -84,7 +84,7 @@ func TestCrushTextKeepsExactWeights(t *testing.T) {
 	}
 }
 
-// A number that is free is no device, and an ID that the text gives to another bucket is not that of the one that had it.
+// An unused number is not a device. An ID that the text gives to another bucket is no longer that of its previous bucket.
 func TestCrushMapNumbers(t *testing.T) {
 	free := strings.Replace(report(t), `"devices":[{"id":0,"name":"osd.0","class":"hdd"}`, `"devices":[{"id":6,"name":"device6"},{"id":0,"name":"osd.0","class":"hdd"}`, 1)
 	m, err := parseCrushMap(monitorsAnswer{asked: true, report: []byte(free)})

@@ -8,38 +8,38 @@ import (
 	"strings"
 )
 
-// CrushText is a CRUSH map as text, in the language of crushtool. On completes it.
+// CrushText is a CRUSH map in crushtool's language. What the text leaves out is filled in by On.
 type CrushText struct {
-	// m holds all but the buckets.
+	// m holds everything except the buckets.
 	m       CrushMap
 	buckets []*textBucket
 }
 
-// textBucket is a bucket of a text. Its id is 0 if the text gives none.
+// textBucket is a bucket in a text. Its id is 0 if the text gives none.
 type textBucket struct {
 	id, line int
 	CrushBucket
 	items []textItem
 }
 
-// textItem is an item of a bucket. Its weight is as it is written, and empty if the text gives none.
+// textItem is an item of a bucket. Its weight is as written, or empty if the text gives none.
 type textItem struct {
 	name, weight string
 	line         int
 }
 
-// crushTunables are the tunables of a text, in the order in which crushtool writes them.
+// crushTunables lists the tunables in a text, in crushtool's order.
 var crushTunables = []string{
 	"choose_local_tries", "choose_local_fallback_tries", "choose_total_tries", "chooseleaf_descend_once", "chooseleaf_vary_r", "chooseleaf_stable",
 	"straw_calc_version", "allowed_bucket_algs",
 }
 
-// multiStep are tunables of rules that hlplay does not know, with the value that they always have otherwise.
+// multiStep lists tunables of rules that hlplay does not support, with the value that they have if no such rule is used.
 var multiStep = map[string]int{"msr_descents": 100, "msr_collision_tries": 100}
 
 var crushAlgorithms = []string{"uniform", "list", "tree", "straw", "straw2"}
 
-// textError is what is wrong with a text.
+// textError describes an error in a text.
 type textError struct {
 	line    int
 	problem string
@@ -47,11 +47,11 @@ type textError struct {
 
 func (e *textError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.problem) }
 
-// crushParser reads the words of a text; what is after "#" in a line is a comment. Braces are words of their own.
+// crushParser reads the words of a text. Braces are words of their own, and "#" begins a comment.
 type crushParser struct {
 	words []crushWord
 	CrushText
-	// lines are those of devices and rules, by name.
+	// lines holds the lines of devices and rules, by name.
 	lines map[string]int
 }
 
@@ -88,14 +88,14 @@ func ParseCrushText(text string) (parsed *CrushText, err error) {
 	return &p.CrushText, nil
 }
 
-// fail ends the parsing: panics do not leave ParseCrushText.
+// fail ends the parsing with an error: it panics, and ParseCrushText recovers.
 func (p *crushParser) fail(line int, format string, args ...any) {
 	panic(&textError{line, fmt.Sprintf(format, args...)})
 }
 
 func (p *crushParser) peek() string { return p.words[0].text }
 
-// next returns the next word, which must not be the end.
+// next returns the next word. It fails at the end of the text.
 func (p *crushParser) next() crushWord {
 	w := p.words[0]
 	if w.text == "" {
@@ -105,7 +105,7 @@ func (p *crushParser) next() crushWord {
 	return w
 }
 
-// maybe reports whether the next word is the given one, and skips it then.
+// maybe reports whether the next word is the given one, and if so consumes it.
 func (p *crushParser) maybe(word string) bool {
 	if p.peek() == word {
 		p.next()
@@ -139,10 +139,10 @@ func (p *crushParser) number(least, most int) int {
 	return n
 }
 
-// most bounds the numbers in a text: no cluster has so many of anything.
+// most bounds the numbers in a text; no cluster has that many of anything.
 const most = 1 << 20
 
-// section parses a definition at the top.
+// section parses a top-level definition.
 func (p *crushParser) section() {
 	switch w := p.next(); w.text {
 	case "tunable":
@@ -270,7 +270,7 @@ func (p *crushParser) step() string {
 	}
 }
 
-// check looks for names that are there twice or nowhere, and for circles.
+// check rejects duplicate names and IDs, undefined names, and cycles.
 func (p *crushParser) check() {
 	defined, ids := map[string]bool{}, map[int]bool{}
 	define := func(line int, name string) {
@@ -308,7 +308,7 @@ func (p *crushParser) check() {
 			switch words := strings.Fields(step); {
 			case words[0] == "take" && !defined[words[1]]:
 				p.fail(line, "rule %s takes %s, which is not defined", r.Name, words[1])
-			case words[0] == "take" && len(words) == 4 && !classes[words[3]]: // crushtool fails there, and does not say why
+			case words[0] == "take" && len(words) == 4 && !classes[words[3]]: // crushtool fails here without a message
 				p.fail(line, "rule %s takes class %s, which no device has", r.Name, words[3])
 			case len(words) == 5 && !slices.Contains(slices.Collect(maps.Values(p.m.Types)), words[4]):
 				p.fail(line, "rule %s chooses a %s, which is not a type", r.Name, words[4])
@@ -347,9 +347,9 @@ func circular(inside map[string][]string, name string) bool {
 	return false
 }
 
-// On returns the map that the text describes on a cluster with the given map. What the text leaves open is as it is there: the
-// IDs of buckets, tunables, and weights that crushtool has rounded. A bucket that has no weight in
-// its parent, or one that adds up but for rounding, has the sum of its items.
+// On returns the map that the text describes, on a cluster with the given map. What the text does not specify is taken
+// from that map: the IDs of buckets, tunables, and the exact values of weights that crushtool has rounded. If a bucket has
+// no weight in its parent, or one that equals the sum of its items up to rounding, it gets that sum.
 func (t *CrushText) On(have CrushMap) CrushMap {
 	m := t.m
 	m.Devices, m.Rules, m.Buckets = maps.Clone(m.Devices), maps.Clone(m.Rules), map[int]CrushBucket{}
@@ -422,15 +422,15 @@ func (t *CrushText) On(have CrushMap) CrushMap {
 	return m
 }
 
-// rounded reports whether a bucket's weight is the sum of so many items, but for the decimals that are missing.
+// rounded reports whether a bucket's weight is the sum of that many items up to rounding.
 func rounded(weight, sum, items int) bool {
 	const rounding = 66 // crushtool of Ceph 16 writes three decimals
 	return max(weight-sum, sum-weight) <= rounding*(items+1)
 }
 
-// unrounded returns a weight that is written, or the present one if crushtool writes that alike.
+// unrounded returns the weight was if crushtool writes it like this, and otherwise the written weight.
 func unrounded(written string, was int) int {
-	for _, decimals := range []int{3, 5} { // up to Ceph 16, and since
+	for _, decimals := range []int{3, 5} { // up to Ceph 16, and later
 		if written == strconv.FormatFloat(float64(was)/65536, 'f', decimals, 64) {
 			return was
 		}
@@ -438,7 +438,7 @@ func unrounded(written string, was int) int {
 	return crushWeight(written)
 }
 
-// legacy gives the rules limits if the cluster's rules have some, and else takes them away.
+// legacy adds limits to the rules if the cluster's rules have limits, and removes them otherwise.
 func (t *CrushText) legacy(m, have CrushMap) {
 	limits := false
 	for _, r := range have.Rules {

@@ -16,11 +16,11 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// CrushTrial asks what would be different with another CRUSH map.
+// CrushTrial describes a comparison of the cluster's CRUSH map with another one.
 type CrushTrial struct {
 	// Map is the other map as text.
 	Map string
-	// Uses are the rules and numbers of copies to try, on both maps.
+	// Uses lists the rules and numbers of copies to try with both maps.
 	Uses []CrushUse
 	// Overrides holds the overrides of OSDs that are not 1, by number.
 	Overrides map[int]float64
@@ -32,7 +32,7 @@ type CrushUse struct {
 	Rule, Size int
 	// New is set if the cluster's map has no such rule.
 	New bool
-	// Ordered is set if an OSD's place among the copies matters, as it does for the parts of erasure-coded data.
+	// Ordered is set if the order of the OSDs matters, as it does for erasure-coded data.
 	Ordered bool
 }
 
@@ -47,23 +47,24 @@ func (t CrushTrial) Name() string {
 
 // CrushResult answers a CrushTrial.
 type CrushResult struct {
-	// Version is that of the cluster's map during the trial.
+	// Version is the version of the cluster's map during the trial.
 	Version int
-	// Refusal is what crushtool says if it does not compile the map; everything else is empty then.
+	// Refusal is crushtool's message if it cannot compile the map. All other fields except Version are then empty.
 	Refusal string
-	// Compiled is the map as crushtool has understood it, in its own text.
+	// Compiled is the compiled map, as crushtool decompiles it.
 	Compiled string
-	// Moves are by use.
+	// Moves holds the results by use.
 	Moves map[CrushUse]CrushMove
 }
 
-// CrushMove tells where two maps place the copies of placement groups.
+// CrushMove compares where two maps place the copies of placement groups.
 type CrushMove struct {
-	// Moved is the share of copies that lie on other OSDs.
+	// Moved is the share of copies that the other map places on different OSDs.
 	Moved float64
-	// Tried is the number of inputs. Before and After count those for which the maps do not find as many OSDs as they should.
+	// Tried is the number of inputs. Before and After count the inputs for which the current and the other map find too few
+	// OSDs.
 	Tried, Before, After int
-	// Fewer is how many OSDs fewer the other map finds for all inputs together.
+	// Fewer is by how many OSDs the other map finds fewer, summed over all inputs.
 	Fewer int
 }
 
@@ -86,10 +87,11 @@ var CrushTrials = &observe.Kind[CrushResult]{
 	},
 }
 
-// trialScript is given Ceph's configuration, the map as text, the number of words for the overrides and these words, and
-// three words for each use: "old" or "new" for the first map that has the rule, the rule and the number of copies.
+// The arguments of trialScript are Ceph's configuration, the map as text, the number of words for the overrides and these
+// words, and three words for each use: "old" or "new", the first map that has the rule; the rule; and the number of
+// copies.
 //
-// crushtool takes --max-x only together with --min-x, and exits with 0 whatever it finds.
+// crushtool accepts --max-x only together with --min-x, and exits with 0 whatever it finds.
 const trialScript = `_d=$(mktemp -d) || exit 1
 trap 'rm -rf -- "$_d"' EXIT
 cd "$_d" || exit 1
@@ -198,7 +200,7 @@ func parseTrial(name string, a remote.Answer) (CrushResult, error) {
 	return r, nil
 }
 
-// noOSD is what crushtool shows in the place of an OSD that a rule with indep does not find.
+// noOSD is crushtool's placeholder for an OSD that a rule with indep does not find.
 const noOSD = 2147483647
 
 // parseMapping parses "CRUSH rule 1 x 0 [2,4,0,3,5]".
@@ -219,7 +221,7 @@ func parseMapping(line string) ([]int, error) {
 	return osds, nil
 }
 
-// compareMappings compares where two maps place placement groups. There may be none before.
+// compareMappings compares where two maps place placement groups. before is empty for a new rule.
 func compareMappings(before, after [][]int, u CrushUse) CrushMove {
 	m := CrushMove{Tried: len(after)}
 	moved, copies := 0, 0

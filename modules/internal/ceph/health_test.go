@@ -44,7 +44,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A report without health does not mean a healthy cluster.
+// A report without health does not mean that the cluster is healthy.
 func TestHealthThatIsNotSaid(t *testing.T) {
 	said := 0
 	Healths.Parse([]string{""}, []remote.Answer{askedOf(strings.Replace(report(t), `"health"`, `"other"`, 1))}, func(_ string, got Health, err error) {

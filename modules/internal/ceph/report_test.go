@@ -106,7 +106,7 @@ func TestManagers(t *testing.T) {
 	}
 }
 
-// TestOnlyTheManagersAreMissing uses a report whose second answer is missing: the rest is known.
+// TestOnlyTheManagersAreMissing tests an answer that lacks only its second part: the rest is still known.
 func TestOnlyTheManagersAreMissing(t *testing.T) {
 	answer := asking(modulestest.Recorded(t, "interactive-refused.txt"))
 	if got := modulestest.Parsed(t, Monitors, []string{"pve1"}, answer)["pve1"]; !got.InQuorum {
@@ -154,7 +154,7 @@ func TestOSDs(t *testing.T) {
 	if osds := out["pve3"]; len(osds) != 2 || !osds[0].In || osds[1].In || !osds[1].Up {
 		t.Errorf("with osd.5 out: %+v", osds)
 	}
-	// An OSD that is in no host bucket is where it last started; one that never started is nowhere.
+	// An OSD in no host bucket belongs to the host where it last started; one that never started belongs to none.
 	astray := modulestest.Parsed(t, OSDs, []string{"pve2", ""}, askedOf(`{"osdmap":{"osds":[{"osd":7,"uuid":"u7","up":1,"in":1},{"osd":8,"uuid":"u8","up":0,"in":0}]},
 		"osd_metadata":[{"id":7,"hostname":"pve2.example.org","devices":"sdb,sdc"},{"id":8}],"crushmap":{"buckets":[{"name":"pve2~hdd","type_name":"host","items":[{"id":8}]}]}}`))
 	wantAstray := map[string][]OSD{"pve2": {{ID: 7, Up: true, In: true, UUID: "u7", Devices: []string{"sdb", "sdc"}}}, "": {{ID: 8, UUID: "u8", Devices: []string{}}}}

@@ -12,15 +12,15 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// Reweighting is what one of Ceph's commands reweight-by-utilization and reweight-by-pg would do now.
+// Reweighting is the result of a dry run of reweight-by-utilization or reweight-by-pg.
 type Reweighting struct {
-	// Weights holds the overrides that would change, by the OSD's number: the new values.
+	// Weights holds the new values of the overrides that would change, by the number of the OSD.
 	Weights map[int]float64
-	// Moved of Total copies of placement groups would move.
+	// Moved is how many of Total copies of placement groups would move.
 	Moved, Total int
-	// Deviation is the standard deviation of the placement groups of the OSDs, NewDeviation that afterwards.
+	// Deviation is the standard deviation of the number of placement groups per OSD; NewDeviation is the same afterwards.
 	Deviation, NewDeviation float64
-	// Refusal is what Ceph says if it has too little data to judge by; empty if it judges.
+	// Refusal is Ceph's message if it has too little data to decide; empty otherwise.
 	Refusal string
 	// Balancer is the mode of the balancer if it is active, and empty otherwise.
 	Balancer string
@@ -48,7 +48,7 @@ var Reweightings = &observe.Kind[Reweighting]{
 	},
 }
 
-// edom is the exit code of ceph where it refuses to judge (EDOM).
+// edom is ceph's exit code if it has too little data to decide (EDOM).
 const edom = 33
 
 func parseReweighting(plan, balancer remote.Answer) (Reweighting, error) {

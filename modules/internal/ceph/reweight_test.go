@@ -7,7 +7,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// The JSON is that of the recordings of Ceph 16, the refusals are those of Ceph 18.
+// The JSON was recorded with Ceph 16, the refusals with Ceph 18.
 func TestParseReweighting(t *testing.T) {
 	const plan = "\n" + `{"overload_min":120,"max_change":0.050000000000000003,"max_change_osds":4,"average_utilization":1,"overload_utilization":1.2,` +
 		`"reweights":[{"osd":3,"weight":1,"new_weight":0.95001220703125}],"utilization":{"moved_pgs":5,"total_pgs":483,"avg_pgs":80.5,"std_dev":11.9,` +

@@ -23,13 +23,13 @@ const Program = "/usr/sbin/proxmox-backup-manager"
 
 // Server is the configuration of a Proxmox Backup Server.
 type Server struct {
-	// Datastores, PruneJobs and VerifyJobs hold the properties of each section by its name, as they are written.
+	// Datastores, PruneJobs and VerifyJobs hold the properties of each section, as written, by the section's name.
 	Datastores, PruneJobs, VerifyJobs map[string]map[string]string
 	// Accounts holds the properties of users (pve@pbs) and tokens (pve@pbs!cluster), but not those of root@pam, which always exists.
 	Accounts map[string]map[string]string
-	// Grants holds what accounts may do, and whether that also goes for what is below the path.
+	// Grants holds the roles that are granted, and whether each also applies below its path.
 	Grants map[Grant]bool
-	// Fingerprint is the SHA-256 fingerprint of the certificate that the server shows, as 09:54:ef:…; empty if it has none.
+	// Fingerprint is the SHA-256 fingerprint of the server's certificate, such as 09:54:ef:…; empty if there is none.
 	Fingerprint string
 }
 
@@ -48,7 +48,8 @@ const (
 
 var files = []string{datastoreFile, accountFile, grantFile, pruneFile, verifyFile, certificateFile}
 
-// Servers observes the server on a host, under the empty name. Its files are read rather than its commands asked, which take longer.
+// Servers observes the server on a host, under the empty name. It reads the server's files, because its commands take
+// longer.
 var Servers = &observe.Kind[Server]{
 	Name: "pbs", What: "the configuration of Proxmox Backup Server",
 	Ask: func([]string) []remote.Query {
@@ -68,16 +69,17 @@ var Servers = &observe.Kind[Server]{
 	},
 }
 
-// predicted begins what stands for the fingerprint of a certificate that is still to be made.
+// predicted begins the placeholder for the fingerprint of a certificate that does not exist yet.
 const predicted = "made-on-"
 
-// Predict returns what stands for the fingerprint of a server that is to be installed on a host. Only check mode sees it.
+// Predict returns a placeholder for the fingerprint of a server that is about to be installed on a host. Only check mode
+// uses it.
 func Predict(host string) string { return predicted + host }
 
-// Predicted reports whether a fingerprint is one that Predict has returned.
+// Predicted reports whether a fingerprint is a placeholder from Predict.
 func Predicted(fingerprint string) bool { return strings.HasPrefix(fingerprint, predicted) }
 
-// parse parses the lines of all files, each behind the path of its file. A file that is missing is as an empty one.
+// parse parses the lines of all files, each prefixed with the path of its file. A missing file counts as an empty one.
 func parse(a remote.Answer) (Server, error) {
 	for line := range strings.Lines(string(a.Stderr)) {
 		if !strings.Contains(line, "No such file or directory") {
@@ -160,8 +162,8 @@ func clone[K comparable, V any](m map[K]V) map[K]V {
 	return m
 }
 
-// SecretDir is where the secrets of tokens that hlplay has generated are kept. It is outside of the server's own directory, which
-// belongs to another user than root.
+// SecretDir is where hlplay keeps the secrets of the tokens that it has generated. It is not in the server's own
+// directory, because that belongs to another user than root.
 const SecretDir = "/etc/hlplay/pbs-tokens"
 
 const (
@@ -177,10 +179,10 @@ var (
 	TokenID   = pattern.New(`^` + userForm + `!` + tokenForm + `$`)
 )
 
-// SecretFile is the file that keeps what the server printed when a token was generated.
+// SecretFile returns the path of the file with the output of generating a token.
 func SecretFile(token string) string { return SecretDir + "/" + token }
 
-// ErrNoSecret means that nothing is kept for a token.
+// ErrNoSecret means that the secret of a token is not stored on the host.
 var ErrNoSecret = errors.New("its secret is not stored on the host")
 
 // Secret reads the secret of a token on the server's host.

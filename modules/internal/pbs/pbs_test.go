@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// answer is what grep prints of files that have been written as Proxmox Backup Server 3.2.4 writes them (pbs-config).
+// answer returns grep's output for files in the form that Proxmox Backup Server 3.2.4 writes (pbs-config).
 func answer(files map[string]string) remote.Answer {
 	var out strings.Builder
 	for name, text := range files {

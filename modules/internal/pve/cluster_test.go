@@ -191,7 +191,8 @@ func TestCorosyncWithoutAVersion(t *testing.T) {
 	}
 }
 
-// Without votes of its own, which is what pvecm sets up for an odd number of nodes, a QDevice has one fewer than there are nodes.
+// A QDevice without a votes setting, which is how pvecm sets it up for an odd number of nodes, has one vote fewer than
+// there are nodes.
 func TestQDeviceInCorosyncConf(t *testing.T) {
 	conf := "totem {\n  cluster_name: lab\n}\nnodelist {\n  node {\n    name: a\n    nodeid: 1\n  }\n  node {\n    name: b\n    nodeid: 2\n  }\n  node {\n    name: c\n    nodeid: 3\n  }\n}\n" +
 		"quorum {\n  device {\n    model: net\n    net {\n      algorithm: ffsplit\n      host: 10.0.0.9\n      tls: on\n    }\n    votes: 1\n  }\n  provider: corosync_votequorum\n}\n"
@@ -203,7 +204,7 @@ func TestQDeviceInCorosyncConf(t *testing.T) {
 	}
 }
 
-// The lines are those of the example in Proxmox's documentation, with the names of corosync-quorumtool -s.
+// The lines are from the example in Proxmox's documentation, with the headings of corosync-quorumtool -s.
 func TestQDeviceState(t *testing.T) {
 	const head = "Flags:            Quorate Qdevice \n\nMembership information\n----------------------\n    Nodeid      Votes    Qdevice Name\n"
 	for _, test := range []struct {
@@ -223,7 +224,7 @@ func TestQDeviceState(t *testing.T) {
 	}
 }
 
-// Members without a quorum, as recorded: it is known who is online, and that nothing can be written.
+// Without quorum, the recorded file still says who is online, and that nothing can be written.
 func TestMembersWithoutQuorum(t *testing.T) {
 	members, _, _ := strings.Cut(string(modulestest.Recorded(t, "members.no-quorum.txt").Stdout), "Cluster information")
 	live, err := parseMembers([]byte(members))

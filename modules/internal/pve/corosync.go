@@ -12,7 +12,7 @@ type corosyncConf struct {
 	name    string
 	version int
 	nodes   map[string]Member
-	// device is the address of the QDevice's host, deviceVotes its votes.
+	// device is the address of the QDevice's host; deviceVotes is the number of its votes.
 	device      string
 	deviceVotes int
 }
@@ -85,7 +85,8 @@ func parseCorosync(content []byte) (corosyncConf, error) {
 		}
 		conf.nodes[name] = m
 	}
-	// Without votes of its own, as pvecm sets it up for an odd number of nodes, it has one fewer than there are nodes.
+	// Without a votes setting, which is how pvecm sets it up for an odd number of nodes, it has one vote fewer than there are
+	// nodes.
 	if len(devices) > 0 && devices[0].values["votes"] == "" {
 		conf.deviceVotes = len(conf.nodes) - 1
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// namedEvents are the calendar events that have a name (Proxmox VE 9, admin guide, "Calendar Events").
+// namedEvents lists the calendar events that have a name (Proxmox VE 9, admin guide, "Calendar Events").
 var namedEvents = []string{"minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "semi-annually", "yearly", "annually"}
 
 const (
@@ -47,8 +47,9 @@ func IsEvent(text string) bool {
 	return given > 0 && len(parts) == 0
 }
 
-// isClock reports whether a text is a time of the day, or times of it. A single number is a minute. Each number is below the
-// 24 hours or the 60 minutes and seconds, the steps of a repetition too, and a range begins with the lower number.
+// isClock reports whether a text is a time of day, or a pattern of several. A single number is a minute. All numbers,
+// including the steps of repetitions, must be below 24 for hours and 60 for minutes and seconds, and a range must begin
+// with the lower number.
 func isClock(text string) bool {
 	if !clock().MatchString(text) {
 		return false

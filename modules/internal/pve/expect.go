@@ -6,7 +6,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// database is where pmxcfs stores what it shows at /etc/pve. It stays when the packages are removed.
+// database is where pmxcfs stores the contents of /etc/pve. It is kept when the packages are removed.
 const database = "/var/lib/pve-cluster/config.db"
 
 // Content is a kind that has only the empty name and whose value is stored in /etc/pve.

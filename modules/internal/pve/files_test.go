@@ -56,7 +56,7 @@ func TestHA(t *testing.T) {
 // otherThanDigests ignores what TestDigests checks.
 var otherThanDigests = cmpopts.IgnoreFields(HA{}, "Digests")
 
-// The states of a service as written by a real manager: a service that is only trying to start is not running.
+// The states of services as a real manager wrote them: a service that has yet to start is not running.
 func TestServicesOfALivingManager(t *testing.T) {
 	for name, want := range map[string]map[string]Service{
 		"starting-locked": {"vm:100": {Node: "pve1", State: "started", Running: true}, "vm:190": {Node: "pve1", State: "started"}},

@@ -103,13 +103,14 @@ func (s Service) Arrived(requested string) bool {
 	return s.State == "stopped"
 }
 
-// Manages reports whether the manager decides whether and where a guest runs, by its service id.
+// Manages reports whether the manager decides if and where the guest with that service id runs.
 func (ha HA) Manages(sid string) bool {
 	resource, ok := ha.Resources[sid]
 	return ok && resource.State != "ignored"
 }
 
-// With returns the HA once the manager has acted on a resource of a guest on that node; online are the nodes that it knows then.
+// With returns the HA once the manager has acted on a resource, whose guest is on that node; online lists the nodes that
+// the manager knows by then.
 func (ha HA) With(sid string, want Resource, node string, online []string) HA {
 	after := ha.Clone()
 	after.Resources[sid] = want

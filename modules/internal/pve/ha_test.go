@@ -2,7 +2,7 @@ package pve
 
 import "testing"
 
-// A node that has joined is listed when the manager looks again: nobody expects that at a certain moment.
+// The manager lists a new node only when it looks again, at no particular time, so no expectation may depend on that.
 func TestNodesOfTheManagerAreNotClaimed(t *testing.T) {
 	expected, found := emptyHA(), emptyHA()
 	expected.Nodes["pve1"] = "online"

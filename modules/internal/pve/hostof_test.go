@@ -8,7 +8,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// A node is found by its own name, whatever the inventory calls it, and no other node is taken for it.
+// A node is found by its own name, whatever the inventory calls it, and never mistaken for another one.
 func TestHostOf(t *testing.T) {
 	nodes := func(names map[string]string) *observe.Host {
 		hosts := map[string]*observe.Host{}

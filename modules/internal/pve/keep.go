@@ -9,11 +9,11 @@ import (
 	"hlplay/modules"
 )
 
-// KeepPeriods are what a setting that prunes backups may name: keep-last, keep-hourly, ….
+// KeepPeriods lists the periods of a retention setting: keep-last, keep-hourly, and so on.
 var KeepPeriods = []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"}
 
-// CheckKeep returns an error if an argument says for something other than such a period how many backups are kept, or keeps
-// none.
+// CheckKeep returns an error if an argument that says how many backups to keep has a key that is not one of these periods,
+// or a value below 1.
 func CheckKeep(argument string, keep map[string]int) error {
 	for _, period := range slices.Sorted(maps.Keys(keep)) {
 		if !slices.Contains(KeepPeriods, period) || keep[period] < 1 {

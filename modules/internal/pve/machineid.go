@@ -10,7 +10,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// MachineIDFile holds the UUID that the firmware of a host tells; that of a virtual machine is in its configuration. Only root can read it.
+// MachineIDFile holds the UUID that the firmware of a host reports. For a virtual machine, that is the UUID in its
+// configuration. Only root can read the file.
 const MachineIDFile = "/sys/class/dmi/id/product_uuid"
 
 // MachineIDs observes the UUIDs of the cluster's virtual machines, in lower case, with the guests' ids; under the empty name.

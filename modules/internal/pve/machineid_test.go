@@ -10,7 +10,7 @@ import (
 
 func TestParseMachineIDs(t *testing.T) {
 	const two = "/etc/pve/nodes/pve1/qemu-server/100.conf:smbios1: uuid=5E4F2A6B-0000-4000-8000-00000000000A\n" +
-		"/etc/pve/nodes/pve1/qemu-server/100.conf:smbios1: uuid=5E4F2A6B-0000-4000-8000-00000000000A\n" + // that of a snapshot
+		"/etc/pve/nodes/pve1/qemu-server/100.conf:smbios1: uuid=5E4F2A6B-0000-4000-8000-00000000000A\n" + // the UUID of a snapshot
 		"/etc/pve/nodes/pve2/qemu-server/101.conf:smbios1: base64=1,serial=YQ==,uuid=5e4f2a6b-0000-4000-8000-00000000000b\n"
 	for name, test := range map[string]struct {
 		a    remote.Answer

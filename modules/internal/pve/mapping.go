@@ -42,8 +42,8 @@ func (m Mapping) Nodes() []string {
 	return nodes
 }
 
-// HostPCI returns the PCI addresses on a node that an option hostpciN of a guest stands for: those it names, or all of its
-// mapping's, of which the guest gets one. A device that is named without a function is all functions of the card.
+// HostPCI returns the PCI addresses on a node that an option hostpciN of a guest refers to: the addresses it names, or all
+// of its mapping, of which the guest gets one. An address without a function stands for all functions of the card.
 func HostPCI(option, node string, mappings map[string]Mapping) []string {
 	var all []string
 	if id, ok := mapped(option); ok {

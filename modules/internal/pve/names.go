@@ -50,8 +50,8 @@ func CheckForm(form *pattern.Regexp, argument, text, want string) error {
 	return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not valid", text), Want: "expected " + want}
 }
 
-// CheckText checks a text that Proxmox VE keeps as the rest of a line of a configuration file, where blanks at either end are lost
-// (PVE::SectionConfig). Such a text would never be found as it was written.
+// CheckText checks a text that Proxmox VE stores as the rest of a line in a configuration file (PVE::SectionConfig).
+// Leading and trailing blanks are lost there, so such a text would differ from the stored one in every run.
 func CheckText(argument, text string) error {
 	switch {
 	case strings.ContainsAny(text, "\n\r\x00"):

@@ -53,8 +53,8 @@ func Listed(h *observe.Host, node string) (*observe.Host, error) {
 	return nil, err
 }
 
-// HostOf is Listed for what is to be read or done on the node: a host that is another node is an error, whatever the
-// inventory calls it.
+// HostOf is like Listed, for what is read or done on the node itself: it returns an error if the host is a different node,
+// whatever the inventory calls it.
 func HostOf(ctx context.Context, h *observe.Host, node string) (*observe.Host, error) {
 	host, err := Listed(h, node)
 	if err != nil {

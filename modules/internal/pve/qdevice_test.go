@@ -7,7 +7,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// A corosync that does not answer is not one without a QDevice.
+// A corosync that does not answer does not mean that there is no QDevice.
 func TestQDevices(t *testing.T) {
 	const list = "certificates\nQuorum information\n------------------\n\nMembership information\n----------------------\n    Nodeid      Votes    Qdevice Name\n" +
 		"         1          1    A,V,NMW pve1 (local)\n         2          1    A,NV,NMW pve2\n         0          1            Qdevice\n"

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Whatever a command of Proxmox VE prints when it loses the cluster file system, there is one piece of advice.
+// Whatever a command of Proxmox VE prints when it loses the cluster file system, there is exactly one piece of advice.
 func TestRefusals(t *testing.T) {
 	for stderr, want := range map[string]string{
 		"trying to acquire cfs lock 'file-storage_cfg' ...\ntrying to acquire cfs lock 'file-storage_cfg' ...\nupdate storage failed: cfs-lock 'file-storage_cfg' error: no quorum!\n": "bring the missing members back",

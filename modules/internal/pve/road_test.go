@@ -64,7 +64,7 @@ func bareHost(n int, codename string) *observe.Host {
 	return observe.NewRecorded(name, known...)
 }
 
-// site returns three hosts that know each other.
+// site returns three hosts that are peers of one another.
 func site(codename string) []*observe.Host {
 	var hosts []*observe.Host
 	for n := 1; n <= 3; n++ {
@@ -83,7 +83,7 @@ func site(codename string) []*observe.Host {
 	return hosts
 }
 
-// foresee plans and predicts as check mode does until nothing is left, and returns the summaries.
+// foresee plans and predicts, as check mode does, until nothing is left to do, and returns the summaries.
 func foresee(t *testing.T, m modules.Module, h *observe.Host) []string {
 	t.Helper()
 	modulestest.Decoded(m)
@@ -203,7 +203,7 @@ func TestTheWholeRoadIsForeseen(t *testing.T) {
 						t.Logf("%s on %s:\n  %s", stage.task, h.Name(), strings.Join(done, "\n  "))
 					}
 				}
-				// A task that is done once for the cluster is seen to be done on the other hosts too.
+				// The other hosts also observe what was done once for the cluster.
 				if changed != stage.changed {
 					t.Errorf("%s would change %d hosts, want %d", stage.task, changed, stage.changed)
 				}

@@ -10,7 +10,7 @@ import (
 	"hlplay/engine/pattern"
 )
 
-// Memory returns what the guest may take, in bytes; without a setting Proxmox VE gives it 512 MiB.
+// Memory returns the guest's memory limit in bytes. Without a setting, Proxmox VE uses 512 MiB.
 func (g GuestConfig) Memory() uint64 {
 	text := strings.TrimPrefix(g.Options["memory"], "current=")
 	text, _, _ = strings.Cut(text, ",")
@@ -20,13 +20,13 @@ func (g GuestConfig) Memory() uint64 {
 	return 512 << 20
 }
 
-// Tie is what ties a guest to its node.
+// Tie describes what ties a guest to its node.
 type Tie struct {
 	// Bound says what keeps the guest from being started on any other node; empty if nothing does.
 	Bound string
-	// Local is set if only disks on storages of the node do, and these can be copied.
+	// Local is set if only disks on storages of the node do, which can be copied.
 	Local bool
-	// Only lists the nodes that have what the guest needs; nil if that is all of them.
+	// Only lists the nodes that have what the guest needs; nil means all of them.
 	Only []string
 	// Devices lists its mapped devices that Proxmox VE does not migrate while the guest runs.
 	Devices []string
@@ -37,7 +37,7 @@ var (
 	guestDevice = pattern.New(`^(hostpci|usb|dev)\d+$`)
 )
 
-// networked are the types of storages that all nodes reach.
+// networked lists the types of storage that all nodes can reach.
 var networked = []string{"rbd", "cephfs", "nfs", "cifs", "glusterfs", "iscsi", "iscsidirect", "zfs", "pbs", "esxi"}
 
 // TieOf returns what ties a guest to its node, given the cluster's storages and mapped devices.
@@ -45,7 +45,7 @@ func TieOf(config GuestConfig, storages map[string]Storage, mappings map[string]
 	var tie Tie
 	narrow := func(nodes []string) {
 		if tie.Only == nil {
-			tie.Only = append([]string{}, nodes...) // not nil, even if it is none
+			tie.Only = append([]string{}, nodes...) // empty but not nil if there is none
 			slices.Sort(tie.Only)
 			return
 		}
@@ -72,7 +72,7 @@ func TieOf(config GuestConfig, storages map[string]Storage, mappings map[string]
 				bind(false, "%s is a device of %s", key, config.Node)
 			}
 		case !guestVolume.MatchString(key), strings.HasPrefix(key, "unused"), first == "none", strings.Contains(first, "cloudinit"):
-		case strings.HasPrefix(first, "/") && truth(PropertiesOf(rest, "")["shared"]): // a mount point of a container, which a person vouches for
+		case strings.HasPrefix(first, "/") && truth(PropertiesOf(rest, "")["shared"]): // a shared mount point of a container: the administrator vouches that all nodes have it
 		case strings.HasPrefix(first, "/"), first == "cdrom":
 			bind(false, "%s is %s of %s", key, first, config.Node)
 		default:
@@ -89,7 +89,7 @@ func TieOf(config GuestConfig, storages map[string]Storage, mappings map[string]
 	return tie
 }
 
-// mapped is the id of the mapping that a device is of.
+// mapped returns the id of the mapping that a device refers to.
 func mapped(value string) (id string, ok bool) {
 	for part := range strings.SplitSeq(value, ",") {
 		if id, ok = strings.CutPrefix(part, "mapping="); ok {

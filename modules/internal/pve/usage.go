@@ -10,8 +10,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Running observes which guests run on a node, by id, under the empty name. It is the answer of the node's own qm and pct: the list of
-// guests in /etc/pve has no power state, and what the nodes tell each other is late by ten seconds.
+// Running observes which guests run on a node, by id, under the empty name. It asks the node's own qm and pct, because the
+// list of guests in /etc/pve has no power state, and the states that nodes exchange are up to ten seconds old.
 var Running = &observe.Kind[map[int]bool]{
 	Name: "pve-running", What: "the guests that run on the node",
 	Ask: func([]string) []remote.Query {
@@ -36,7 +36,7 @@ var Running = &observe.Kind[map[int]bool]{
 					failed = fmt.Errorf("%s list: expected a guest in each line, found %q", program, strings.TrimSpace(line))
 					continue
 				}
-				// The name of a virtual machine is in front of its state: "VM 100" if it has none. Other names have no blanks.
+				// qm prints the name before the state: "VM 100" for a virtual machine without a name. No other name contains blanks.
 				state := 1
 				if program == "qm" {
 					state = 2

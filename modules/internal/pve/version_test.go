@@ -17,7 +17,7 @@ func TestDigests(t *testing.T) {
 	if err := json.Unmarshal(modulestest.Recorded(t, "pvesh-get-storage.txt").Stdout, &storages); err != nil {
 		t.Fatal(err)
 	}
-	if got := ParseFiles(mountedAnswer(nil)).Digest(StorageFile); got != storages[0].Digest { // there was no storage.cfg
+	if got := ParseFiles(mountedAnswer(nil)).Digest(StorageFile); got != storages[0].Digest { // recorded without a storage.cfg
 		t.Errorf("digest %s of a storage.cfg that is not there, Proxmox VE says %s", got, storages[0].Digest)
 	}
 	var rules []struct{ Digest string }

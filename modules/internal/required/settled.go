@@ -8,9 +8,9 @@ import (
 	"hlplay/modules"
 )
 
-// Settled returns an error if somebody besides root could put something else at a path (see observe.Replaceable). It is for
-// programs that are given the path by name, and follow whatever lies there by then. The error says what would come of it, as
-// in "and so what mount(8) would find there", and what to do.
+// Settled returns an error if a user other than root could replace what is at a path (see observe.Replaceable). It is for
+// programs that get the path as a name and follow whatever is there by then. consequence completes the error, as in "and
+// so what mount(8) would find there"; want says what to do.
 func Settled(ctx context.Context, h modules.Host, path, consequence, want string) error {
 	by, err := observe.Replaceable(ctx, h, path)
 	if err != nil || by == "" {

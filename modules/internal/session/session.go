@@ -1,4 +1,4 @@
-// Package session tells how the SSH session of a run reaches its host.
+// Package session observes how the SSH session of a run reaches its host.
 package session
 
 import (
@@ -11,7 +11,8 @@ import (
 
 // Session is how an SSH session reaches a host. It is the zero value without an SSH session.
 type Session struct {
-	// Client is where the session comes from, and Server the address of the host that it came in on, both without a zone.
+	// Client is the address that the session comes from, and Server the address of the host that it goes to. Neither has a
+	// zone.
 	Client, Server netip.Addr
 	// Port is the TCP port of the host.
 	Port int
