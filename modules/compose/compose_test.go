@@ -84,7 +84,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// host returns a host with the project as it is to be, and changes of that.
+// host returns a host with the project as the task describes it, modified by the given expectations.
 func host(p *Project, is project, more ...observe.Expectation) modules.Host {
 	dir := func(name string, mode uint32) observe.Expectation {
 		f := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
@@ -100,7 +100,7 @@ func host(p *Project, is project, more ...observe.Expectation) modules.Host {
 	return observe.NewRecorded("web1", append(all, more...)...)
 }
 
-// text is a file with that content.
+// text expects a file with the given content.
 func text(name, content string) observe.Expectation {
 	return observe.Files.Expect(name, observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content), Stamp: "7:1000.5"})
 }
@@ -257,7 +257,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// recorded is what the query prints on a host with Docker 26.1.5 and Compose 2.26.1.
+// recorded returns what the query printed on a host with Docker 26.1.5 and Compose 2.26.1.
 func recorded(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + name + ".txt")

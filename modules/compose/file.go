@@ -14,23 +14,23 @@ import (
 	"hlplay/engine/pattern"
 )
 
-// file is what the module knows of a project's file.
+// file is what the module knows about a project's file.
 type file struct{ services map[string]service }
 
 // service is a service of a project's file.
 type service struct {
 	image string
-	// once is set if the service is expected to run to its end, because another one waits for that.
+	// once is set if the service is expected to run to completion, because another service waits for that.
 	once bool
-	// optional is set if only a profile starts the service.
+	// optional is set if the service is started only by a profile.
 	optional bool
-	// none is set if the service is scaled to no container.
+	// none is set if the service is scaled to 0.
 	none bool
 	// mounts lists the paths that it mounts from the host, relative to the project's directory or absolute.
 	mounts []string
-	// settings lists the files from which Compose itself reads variables and labels of the service, in the same way.
+	// settings lists the files from which Compose itself reads the service's variables and labels, in the form of mounts.
 	settings []string
-	// raw is the service as it is written, without YAML's formatting.
+	// raw is the decoded service, which does not depend on YAML's formatting.
 	raw any
 }
 
@@ -46,7 +46,7 @@ func wantOf(err error) string {
 	return ""
 }
 
-// written is a service as YAML has it.
+// written is a service as it is decoded from YAML.
 type written struct {
 	Image    yaml.Node `yaml:"image"`
 	Build    yaml.Node `yaml:"build"`
@@ -104,7 +104,7 @@ func (p *paths) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// reason says what is wrong in a file, without the names of Go's types.
+// reason returns the message of a YAML error without the names of Go types.
 func reason(err error) string {
 	said := strings.TrimPrefix(err.Error(), "yaml: ")
 	if wrong := (*yaml.TypeError)(nil); errors.As(err, &wrong) && len(wrong.Errors) > 0 {
@@ -189,7 +189,7 @@ func parse(text string) (file, error) {
 		all.services[name] = s
 	}
 	for _, name := range ends {
-		if s, known := all.services[name]; known { // another one need not be there if required is false
+		if s, known := all.services[name]; known { // a dependency with required: false may be missing
 			s.once = true
 			all.services[name] = s
 		}
@@ -203,7 +203,7 @@ func (s service) sees(directory, file string) bool { return within(s.mounts, dir
 // reads reports whether Compose itself reads the file for the service.
 func (s service) reads(directory, file string) bool { return within(s.settings, directory, file) }
 
-// within reports whether a file is one of the paths, which may be relative to the directory, or below one of them.
+// within reports whether a file is one of the paths or below one of them. The paths may be relative to the directory.
 func within(paths []string, directory, file string) bool {
 	return slices.ContainsFunc(paths, func(source string) bool {
 		if source == "" {
@@ -217,7 +217,7 @@ func within(paths []string, directory, file string) bool {
 	})
 }
 
-// same reports whether a service is written as in another file.
+// same reports whether the service has the same description in another file.
 func (s service) same(other service) bool { return reflect.DeepEqual(s.raw, other.raw) }
 
 var (
@@ -225,7 +225,7 @@ var (
 	digestForm = pattern.New(`@sha256:[0-9a-f]{64}$`)
 )
 
-// pinned returns why a reference to an image does not always name the same version; empty if it does.
+// pinned returns why an image reference does not always mean the same version; empty if it does.
 func pinned(image string) string {
 	base := image[strings.LastIndexByte(image, '/')+1:]
 	_, tag, tagged := strings.Cut(base, ":")

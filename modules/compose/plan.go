@@ -48,7 +48,7 @@ func (p *Project) observe(ctx context.Context, h modules.Host) (project, error) 
 	return found, err
 }
 
-// lacking returns the error of a host without Docker or without Compose.
+// lacking returns the error for a host without Docker or without Compose.
 func (p *Project) lacking(ctx context.Context, h modules.Host, missing string) error {
 	if err := required.Program(ctx, h, "docker", "the project "+p.name()); err != nil && observe.IsUnknown(err) {
 		return err
@@ -83,7 +83,7 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 		return modules.Plan{}, err
 	}
 	was, err := parse(before)
-	if err != nil { // there is none, or it is somebody else's
+	if err != nil { // there is no such file, or the module did not write it
 		was = file{}
 	}
 	d := p.differences(is, want, was)
@@ -95,7 +95,7 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	due := false // whether Compose has something to do that the containers do not show, such as a change of networks
+	due := false // whether Compose has changes to apply that the containers do not show, such as changes of networks
 	for _, name := range changed {
 		seen, read := false, name == p.main() || name == ".env"
 		for _, service := range sorted(want.services) {
@@ -108,7 +108,7 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 				continue
 			}
 			seen = true
-			// What is written in another way is replaced anyway, and what only a profile starts stays stopped.
+			// A service whose description has changed is replaced anyway. A stopped service that only a profile starts stays stopped.
 			if now, there := is.Services[service]; there && !(s.optional && now.Stopped) && s.same(was.services[service]) {
 				stale[service] = true
 			}
@@ -122,7 +122,7 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 		if err != nil {
 			return modules.Plan{}, err
 		}
-		if len(mark) > 0 { // its directory is made above
+		if len(mark) > 0 { // the steps above create its directory
 			steps = append(steps, mark[len(mark)-1])
 		}
 	}
@@ -173,15 +173,15 @@ func (p *Project) present(ctx context.Context, h modules.Host) (modules.Plan, er
 		wait.Action, wait.Refresh, wait.Risk = modules.Wait{}, true, modules.Harmless
 		steps = append(steps, wait)
 	}
-	// A service that Compose has not replaced after all is restarted then.
+	// After compose up, the task is planned again, to restart services that Compose did not replace.
 	return modules.Plan{Steps: steps, Partial: d.up && len(changed) > 0}, nil
 }
 
-// dueFile is in the project's directory from before a change that only Compose sees until Compose has made it: the next run goes on
-// with what a run could not finish.
+// dueFile marks a project with changes that only Compose can see. It is written before such a change and removed once
+// Compose has applied it, so that the next run completes an interrupted one.
 const dueFile = ".compose-due"
 
-// place plans the directories and the files, and returns which of these change.
+// place plans the directories and the files, and returns the names of the files that change.
 func (p *Project) place(ctx context.Context, h modules.Host) (steps, written []modules.Step, changed []string, err error) {
 	directories := map[string]bool{p.Directory: true}
 	for name := range p.Files {
@@ -210,7 +210,7 @@ func (p *Project) place(ctx context.Context, h modules.Host) (steps, written []m
 		case now.Type != observe.Directory:
 			return nil, nil, nil, fmt.Errorf("%s on %s is a %s: expected a directory", dir, h.Name(), now.Type)
 		case dir == p.Directory && (now.Mode != after.Mode || now.Owner != after.Owner || now.Group != after.Group):
-			// A directory that others use, such as /etc/ssh, must not be closed to them.
+			// A directory with other users, such as /etc/ssh, must not be closed to them.
 			if main, err := observe.Files.Observe(ctx, h, p.at(p.main())); err != nil {
 				return nil, nil, nil, err
 			} else if !main.Exists() {
@@ -239,27 +239,27 @@ func (p *Project) place(ctx context.Context, h modules.Host) (steps, written []m
 			continue
 		}
 		changed = append(changed, name)
-		// Its directory is made above.
+		// The steps above create its directory.
 		written = append(written, write[len(write)-1])
 	}
 	return steps, written, changed, nil
 }
 
-// ended is a service that has come to its end as expected.
+// ended is the state of a service that has run to completion as expected.
 var ended = containers{Current: true, End: true, Stopped: true, Problem: "is exited (exit code 0)"}
 
-// differences is what the containers lack.
+// differences describes how the containers differ from the file.
 type differences struct {
 	// up is set if Compose has to create, replace, start or remove containers.
 	up bool
-	// create, replace and orphans are the services to create or start, those that the file describes in another way, and those that
-	// are no longer in it, or scaled to none.
+	// create lists the services to create or start, replace those whose description has changed, and orphans those that are no
+	// longer in the file or are scaled to 0.
 	create, replace, orphans []string
-	// problems says what is wrong with containers that run, or should.
+	// problems says what is wrong with containers that are running, or should be.
 	problems []string
 }
 
-// differences compares the containers with the file as it is to be; was is the file as the host has it.
+// differences compares the containers with the desired file; was is the file that is on the host now.
 func (p *Project) differences(is project, want, was file) differences {
 	var d differences
 	for _, name := range sorted(want.services) {
@@ -305,7 +305,7 @@ func (d differences) summary(project string) string {
 	return strings.Join(parts, "; ") + " (project " + project + ")"
 }
 
-// unmet says what is wrong, for a project that does not get well.
+// unmet says what is still wrong if the containers do not become healthy in time.
 func (d differences) unmet() string {
 	if len(d.problems) == 0 {
 		return ""
@@ -378,7 +378,7 @@ func (p *Project) pull(ctx context.Context, h modules.Host, want file) ([]module
 	return []modules.Step{step}, nil
 }
 
-// explain returns what Compose says itself: its progress comes first, and the error last.
+// explain returns the last line that Compose printed: its progress comes first, and the error last.
 func (p *Project) explain(exit int, _, stderr []byte) error {
 	said := ""
 	for line := range strings.Lines(string(stderr)) {

@@ -29,13 +29,13 @@ func (s site) key() string {
 	return string(b)
 }
 
-// project is what Docker has of a project.
+// project is the state of a project on the host.
 type project struct {
-	// Missing is the program that the host lacks: "docker", "docker compose". Nothing else is known then.
+	// Missing is the program that the host lacks: "docker" or "docker compose". If it is set, nothing else is known.
 	Missing string
-	// Refused is what Compose says of the file on the host if it does not accept it.
+	// Refused is Compose's error if it rejects the file on the host.
 	Refused string
-	// Elsewhere is the directory of another project of the same name.
+	// Elsewhere is the directory of a different project with the same name.
 	Elsewhere string
 	// Services holds the services that have containers.
 	Services map[string]containers
@@ -43,11 +43,13 @@ type project struct {
 
 // containers are the containers of a service.
 type containers struct {
-	// Current is set if all of them are as the file on the host describes them.
+	// Current is set if all of them match the file on the host.
 	Current bool
-	// Problem says why not all of them run and are healthy; empty if they do, or have come to their end without a failure if End is set.
+	// Problem says why not all of them are running and healthy. It is empty if they are, or if they have completed
+	// successfully and End is set.
 	Problem string
-	// Stopped is set if one of them does not run, and will not start again by itself.
+	// Stopped is set if one of them is not running and will not restart by itself. End is set if all of them have exited with
+	// code 0.
 	Stopped, End bool
 	// Started is when the first of them was started.
 	Started time.Time
@@ -109,7 +111,7 @@ var projects = &observe.Kind[project]{
 			tell(name, p, err)
 		}
 	},
-	// When a container is started is not known before.
+	// The time at which a container starts is not known beforehand.
 	Complete: func(expected, found project) project {
 		if expected.Services == nil {
 			return expected

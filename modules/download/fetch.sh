@@ -1,5 +1,5 @@
-# Fetch a URL, compare it with a checksum, and put it, or what it unpacks to, in place at once. Standard input is the
-# configuration of curl or the list of URLs for wget: an argument would show the URL to every user of the host.
+# Fetch a URL, compare the file with a checksum, and move it, or its unpacked contents, into place atomically. Standard input is
+# curl's configuration or wget's list of URLs, because every user of the host can see arguments.
 client=$1 path=$2 program=$3 sum=$4 mode=$5 owner=$6 unpack=$7 strip=$8
 umask 077
 t=$(mktemp -d -- "${path%/*}/.hlplay.XXXXXX") || exit 1
@@ -27,7 +27,7 @@ else
 fi
 [ -z "$owner" ] || chown -hR -- "$owner" "$new" || exit
 [ "$unpack" != no ] || chmod -- "$mode" "$new" || exit
-# From here on nothing interrupts it: what was there must not go with the temporary directory.
+# From here on, signals are ignored: the old directory must not be removed along with the temporary one.
 trap '' HUP INT TERM
 if [ "$unpack" != no ] && [ -d "$path" ]; then
 	mv -T -- "$path" "$t/old" || exit

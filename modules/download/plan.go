@@ -133,7 +133,7 @@ func (s *site) owners(ctx context.Context) (owner, group string, err error) {
 	return cmp.Or(owner, actor), cmp.Or(group, primary), err
 }
 
-// fetchScript fetches, verifies and places; see there.
+// fetchScript fetches a file, verifies it and puts it in place.
 //
 //go:embed fetch.sh
 var fetchScript string

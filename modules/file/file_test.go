@@ -54,7 +54,7 @@ func host(more ...observe.Expectation) modules.Host {
 	}, more...)...)
 }
 
-// looks is what visudo says of content on its standard input.
+// looks expects visudo to answer as given if it checks the content.
 func looks(content string, says remote.Answer) observe.Expectation {
 	ask := observe.Reading{Argv: []string{"visudo", "-cf", "-"}, Stdin: content, Limit: checkLimit}
 	return observe.AuthorCommands.Expect(ask.Key(), says)
@@ -171,8 +171,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestNameThatSomebodyMade: mode and owner of a file with a second name are refused where another user could have made the name,
-// in check mode too; with one name, and where only root makes names, they are set.
+// TestNameThatSomebodyMade checks that mode and owner of a file with several names are refused, in check mode too, if
+// another user could have made one of the names. They are set if the file has one name, or if only root can make names
+// there.
 func TestNameThatSomebodyMade(t *testing.T) {
 	linked := regular("x")
 	linked.Others = 1
@@ -194,7 +195,8 @@ func TestNameThatSomebodyMade(t *testing.T) {
 	}
 }
 
-// What the host saves to undo a change, it restores by name: nobody else may be able to exchange what has that name.
+// The host saves a file and restores it by name to undo a change, so no other user may be able to put something else under
+// that name.
 func TestGuardWhereOthersMakeNames(t *testing.T) {
 	ops := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "ops", Group: "ops"}
 	every := observe.File{Type: observe.Directory, Mode: 0o1777, Owner: "root", Group: "root"}
@@ -237,7 +239,7 @@ func TestRefusedContentSaysWhoRefusedIt(t *testing.T) {
 	}
 }
 
-// Check mode says what the run would refuse, unless an earlier change may have the program say something else.
+// Check mode reports what the run would refuse, unless an earlier change may affect what the program says.
 func TestContentIsCheckedBeforehand(t *testing.T) {
 	f := File{Path: "/etc/motd", Content: text("bye\n"), Checker: []string{"visudo", "-cf", "-"}}
 	h := host(looks("bye\n", remote.Answer{Exit: 1, Stderr: []byte("stdin:1:5: syntax error\n")}))

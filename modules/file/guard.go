@@ -43,8 +43,8 @@ func (f *File) validateGuard() error {
 	return nil
 }
 
-// guarded appends to the steps that change the file the one that puts it into effect, and adds the guard. The host saves
-// the file and restores it by name, and so must find the same file there both times.
+// guarded adds the guard, and appends the step that puts the change into effect. The host saves the file and restores it
+// by name, and must find the same file both times.
 func (f *File) guarded(ctx context.Context, h modules.Host, plan modules.Plan) (modules.Plan, error) {
 	g := f.Guard
 	if g == nil || len(plan.Steps) == 0 {

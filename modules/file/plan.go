@@ -243,7 +243,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	after.Content = w.content[:min(len(w.content), observe.FileLimit)]
 	after.Others = 0
 	expect := observe.Placed(h, at, after)
-	if after.Truncated { // the later expectation counts
+	if after.Truncated { // the last expectation for a key counts
 		expect = append(expect, observe.Sums.Expect(at, w.sum()))
 	}
 	verb := "create"
@@ -284,11 +284,11 @@ func (f *File) rejected(at string, exit int, stdout, stderr []byte) error {
 	return fmt.Errorf("%s rejected the new content of %s (exit code %d): %s; nothing was written", strings.Join(f.Checker, " "), at, exit, said)
 }
 
-// checkLimit bounds the program that checks the content, as the step that runs it is bounded.
+// checkLimit bounds the program that checks the content, as the default limit bounds the step that runs it.
 const checkLimit = 10 * time.Minute
 
-// foresee has the program check the content while the plan is made, so that check mode does not promise what the run would
-// refuse. The answer cannot be known if an earlier change may have an effect on it: then the step finds out.
+// foresee lets the program check the content while the plan is made, so that check mode reports what the run would refuse.
+// If an earlier change may affect the answer, the check is left to the step.
 func (f *File) foresee(ctx context.Context, h modules.Host, at string, content []byte) error {
 	if err := required.Program(ctx, h, f.Checker[0], "the new "+f.Path); err != nil {
 		return err

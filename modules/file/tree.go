@@ -16,7 +16,7 @@ import (
 	"hlplay/modules"
 )
 
-// mostEntries bounds a tree, so that a path which is wrong does not copy the controller's disk.
+// mostEntries limits the size of a tree, so that a wrong path does not copy the controller's whole disk.
 const mostEntries = 10_000
 
 // executable is the mode of a file that its owner may run on the controller.
@@ -30,10 +30,10 @@ type entry struct {
 	mode      fs.FileMode
 }
 
-// copies reports whether the directory is given what is to be in it, even if that is nothing.
+// copies reports whether the task gives the contents of the directory, even if they are empty.
 func (f *File) copies() bool { return f.Tree != "" || f.Files != nil }
 
-// entries returns what belongs in the directory, each directory before what is in it.
+// entries returns what belongs in the directory, each directory before its contents.
 func (f *File) entries() ([]entry, error) {
 	all := map[string]entry{}
 	if f.Tree != "" {
@@ -57,7 +57,7 @@ func (f *File) entries() ([]entry, error) {
 	return sorted, nil
 }
 
-// walk adds what is below the tree on the controller. A symbolic link to a file stands for that file.
+// walk adds the files and directories of the tree on the controller. A symbolic link to a file stands for that file.
 func (f *File) walk(all map[string]entry) error {
 	fault := func(problem, want string) error {
 		return &modules.ArgumentError{Argument: "tree", Problem: problem, Want: want}
@@ -122,7 +122,7 @@ func (f *File) checkTree() error {
 	return err
 }
 
-// wantTree announces what a tree is compared with.
+// wantTree announces the observations that a tree is compared with.
 func (f *File) wantTree(h modules.Host) {
 	entries, err := f.entries()
 	if err != nil {
@@ -133,7 +133,7 @@ func (f *File) wantTree(h modules.Host) {
 	}
 }
 
-// planTree plans the directory and all that belongs in it. What else is in it stays.
+// planTree plans the directory and everything that belongs in it. Other files in it are kept.
 func (f *File) planTree(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	entries, err := f.entries()
 	if err != nil {
@@ -167,7 +167,7 @@ func (f *File) planTree(ctx context.Context, h modules.Host) ([]modules.Step, er
 	return steps, nil
 }
 
-// part returns the desired state of an entry of a tree whose directory is at a path.
+// part returns the desired state of one entry of a tree; at is the path of the tree's directory.
 func (f *File) part(at string, e entry, coming map[string]bool) *File {
 	part := &File{Path: path.Join(at, e.name), Owner: f.Owner, Group: f.Group, coming: coming}
 	switch {

@@ -23,7 +23,7 @@ func tree(t *testing.T, files map[string]string) string {
 	return root
 }
 
-// treeHost has nothing below /etc/app but what is given.
+// treeHost returns a host that has nothing below /etc/app except what is given.
 func treeHost(names []string, more ...observe.Expectation) modules.Host {
 	expect := []observe.Expectation{observe.Files.Expect("/etc/app", observe.File{})}
 	for _, name := range names {
@@ -57,13 +57,13 @@ func TestTrees(t *testing.T) {
 		t.Errorf("the steps differ (-want +got):\n%s", diff)
 	}
 
-	// One file differs, and one has been added by somebody else, who keeps it.
+	// One file differs. Another was added by hand and is kept.
 	h.Predict([]observe.Expectation{observe.Files.Expect("/etc/app/conf.d/x.conf", regular("z"))})
 	if got := summaries(modulestest.Converges(t, whole, h)); len(got) != 1 || got[0] != "write /etc/app/conf.d/x.conf (1 byte, 0644 root:adm)" {
 		t.Errorf("one file of the tree differs, and the steps are %q", got)
 	}
 
-	// A computed map that is empty still asks for a directory.
+	// An empty map, which may be computed, still asks for a directory.
 	none := &File{Path: "/etc/app", Files: map[string]string{}}
 	if got := summaries(modulestest.Converges(t, none, treeHost(nil))); len(got) != 1 || got[0] != "create directory /etc/app (0755 root:root)" {
 		t.Errorf("with no files the steps are %q", got)
@@ -110,7 +110,7 @@ func TestTreesAreRefused(t *testing.T) {
 	}
 }
 
-// A directory below the tree's that another user could exchange is not written through.
+// A directory inside the tree that another user could replace is not written through.
 func TestATreeFollowsNobodysLink(t *testing.T) {
 	link := observe.File{Type: observe.Symlink, Mode: fs.FileMode(0o777), Owner: "ops", Target: "/root", Loose: "ops"}
 	h := treeHost([]string{"d/f"}, observe.Files.Expect("/etc/app", dir()), observe.Files.Expect("/etc/app/d", link))

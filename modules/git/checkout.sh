@@ -1,20 +1,20 @@
-# Bring a checkout to a commit, in a new repository or in one that is there. No hook is run.
-# how is "over" to give up changes to tracked files, and "again" after a checkout that was interrupted.
+# Check out a commit, in a new or an existing repository. No hook is run.
+# how is "over" to discard changes to tracked files, and "again" after a checkout that was interrupted.
 path=$1 url=$2 commit=$3 how=$4
 umask 022
-unset SUDO_UID # git would trust the repositories of whoever called sudo
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE # hlplay run by a hook has them
+unset SUDO_UID # git would trust the repositories of the user who called sudo
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE # set if a git hook runs hlplay
 export GIT_CEILING_DIRECTORIES="${path%/*}"
 [ -e "$path/.git" ] || git -c init.defaultBranch=main init --quiet --template= -- "$path" || exit
 g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -C "$path" "$@"; }
 g config --replace-all remote.origin.url "$url" && g config --replace-all remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*' || exit
 if ! g cat-file -e "$commit^{commit}" 2>/dev/null; then
 	g fetch --quiet --force --prune --tags --no-recurse-submodules origin || exit
-	# A commit that no branch and no tag has can be had from some servers.
+	# Some servers provide a commit that is on no branch and no tag.
 	g cat-file -e "$commit^{commit}" 2>/dev/null || g fetch --quiet --no-recurse-submodules origin "$commit" || exit 65
 fi
 [ "$how" != over ] || g reset --quiet --no-recurse-submodules --hard || exit
-# What an interrupted checkout leaves behind is nobody's change, although git does not track all of it.
+# Files from an interrupted checkout are nobody's changes, even if git does not track them.
 force=
 [ "$how" != again ] || force=--force
 g update-ref refs/hlplay/coming "$commit" || exit

@@ -100,10 +100,10 @@ func (g *git) Want(h modules.Host) {
 	}
 }
 
-// inside is the repository in the checkout. Whoever could replace it could have git run programs.
+// inside returns the path of the repository in the checkout. A user who could replace it could make git run any program.
 func (g *git) inside() string { return path.Join(g.Path, ".git") }
 
-// config is the repository's configuration. It names programs that git runs: filters, for example.
+// config returns the path of the repository's configuration, which names programs that git runs, such as filters.
 func (g *git) config() string { return path.Join(g.inside(), "config") }
 
 // Plan implements modules.Module.
@@ -180,8 +180,8 @@ var readScript string
 //go:embed checkout.sh
 var checkoutScript string
 
-// settled returns what lies at the path and the repository in it, if there is any. It refuses what is neither a checkout nor an empty
-// directory, and a place where somebody other than the actor could put a repository.
+// settled returns what is at the path, and the repository in it, if any. It rejects anything but a checkout or an empty
+// directory, and a path at which someone other than the actor could put a repository.
 func (g *git) settled(ctx context.Context, h modules.Host, actor string) (place, repository observe.File, err error) {
 	refuse := func(format string, args ...any) (observe.File, observe.File, error) {
 		return observe.File{}, observe.File{}, fmt.Errorf(format, args...)
@@ -231,14 +231,14 @@ func (g *git) settled(ctx context.Context, h modules.Host, actor string) (place,
 	return place, repository, err
 }
 
-// private returns an error if somebody other than the actor could change the configuration of the repository: git looks at who owns a
-// repository, and not at who may write to it. The actor's own group may write to all of it, as with a umask of 002.
+// private returns an error if anyone but the actor could change the configuration of the repository: git checks the owner of a
+// repository, but not who else may write to it. The actor's own group may write to all of it, as with a umask of 002.
 func (g *git) private(ctx context.Context, h modules.Host, actor, group string, place, repository observe.File) error {
 	if !repository.Exists() {
 		return nil
 	}
 	config, err := observe.Files.Observe(ctx, h, g.config())
-	if err != nil && !observe.IsUnknown(err) { // a step before this one makes it
+	if err != nil && !observe.IsUnknown(err) { // an earlier step creates it
 		return err
 	}
 	for _, part := range []struct {
@@ -250,7 +250,7 @@ func (g *git) private(ctx context.Context, h modules.Host, actor, group string, 
 		case !f.Exists() || f.Type == observe.Symlink:
 		case f.Owner != actor && f.Owner != "root":
 			by = f.Owner
-		case f.Type == observe.Directory && f.Mode&0o1000 != 0: // names in it belong to their owners
+		case f.Type == observe.Directory && f.Mode&0o1000 != 0: // with the sticky bit, only owners can replace entries
 		case f.Mode&0o002 != 0:
 			by = "every user"
 		case f.Mode&0o020 != 0 && f.Group != group && f.Group != "root":
@@ -267,18 +267,18 @@ func (g *git) private(ctx context.Context, h modules.Host, actor, group string, 
 	return nil
 }
 
-// state is what a checkout is at. The zero value is that of a place without a repository.
+// state is the state of a checkout. The zero value is that of a path without a repository.
 type state struct {
 	url, head string
-	// kept is set if a branch, a tag or the last checkout by hlplay has head.
+	// kept is set if head belongs to a branch, to a tag, or to hlplay's last checkout.
 	kept bool
-	// interrupted is set if a checkout by hlplay was, which leaves files of its own.
+	// interrupted is set if a checkout by hlplay was interrupted, which leaves partial files behind.
 	interrupted bool
-	// changed are tracked files that differ from head, 20 at most.
+	// changed lists tracked files that differ from head, at most 20.
 	changed []string
 }
 
-// lost says what a checkout of another commit would lose; it is empty if nothing would be.
+// lost says what a checkout of another commit would lose; it is empty if that is nothing.
 func (s state) lost() string {
 	switch {
 	case s.interrupted:
@@ -300,7 +300,7 @@ func (g *git) read(ctx context.Context, h modules.Host) (state, error) {
 		return state{}, err
 	}
 	if answer.Exit != 0 {
-		said, _, _ := strings.Cut(strings.TrimSpace(string(answer.Stderr)), "\n") // advice follows, some of it to trust whoever owns it
+		said, _, _ := strings.Cut(strings.TrimSpace(string(answer.Stderr)), "\n") // git's advice follows, which may be to trust any owner
 		return state{}, fmt.Errorf("git cannot read the checkout %s on %s: %s; make the acting user its owner, or remove it so that it is created again", g.Path, h.Name(), cmp.Or(said, remote.Ending(answer.Exit)))
 	}
 	return parseState(string(answer.Stdout)), nil
@@ -326,7 +326,7 @@ func parseState(text string) state {
 	return s
 }
 
-// commit returns the commit that the revision means.
+// commit returns the commit that the revision refers to.
 func (g *git) commit(ctx context.Context, h modules.Host) (string, error) {
 	if gitrepo.IsCommit(g.Revision) {
 		return g.Revision, nil
@@ -341,7 +341,7 @@ func (g *git) commit(ctx context.Context, h modules.Host) (string, error) {
 	}
 	if answer.Exit != 0 {
 		failed := fmt.Errorf("%s cannot read %s: %w", h.Name(), g.URL, g.explain(answer.Exit, answer.Stdout, answer.Stderr))
-		// Keys, credentials and the names of hosts may come with an earlier change.
+		// An earlier change may bring keys, credentials or host names.
 		if key := ask.Key(); h.Predicted(observe.AuthorCommands.Key(key)) {
 			if _, err := observe.AuthorCommands.Observe(ctx, h, key); err != nil {
 				return "", fmt.Errorf("%w; now: %w", err, failed)
@@ -352,7 +352,7 @@ func (g *git) commit(ctx context.Context, h modules.Host) (string, error) {
 	return gitrepo.Commit(g.URL, g.Revision, string(answer.Stdout))
 }
 
-// expect is what is observed of the checkout afterwards. fresh is a directory that git makes.
+// expect returns what will be observed of the checkout; fresh is a directory that git creates.
 func (g *git) expect(ctx context.Context, h modules.Host, place, repository, fresh observe.File, commit string) []observe.Expectation {
 	below, coming := g.Path+"/", "what the commit holds shows when it is checked out"
 	var expect []observe.Expectation
@@ -370,13 +370,13 @@ func (g *git) expect(ctx context.Context, h modules.Host, place, repository, fre
 		observe.Commands.Expect(g.reading(ctx).Key(), answer))
 }
 
-// explain says why git did not do it.
+// explain translates git's error.
 func (g *git) explain(exit int, _, stderr []byte) error {
 	said := strings.TrimSpace(string(stderr))
 	switch {
 	case exit == 65:
 		return fmt.Errorf("%s has no commit %s, or does not serve it because it is not on any branch: %s", g.URL, g.Revision, observe.LastLine(stderr))
-	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied ("): // by a server of SSH
+	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied ("): // said by an SSH server
 		return fmt.Errorf("the acting user is not allowed to read %s: set up an SSH key or a credential helper for it: %s", g.URL, observe.LastLine(stderr))
 	case strings.Contains(said, "Host key verification failed"):
 		return errors.New("the SSH key of the repository's host is unknown to the acting user: add it to /etc/ssh/ssh_known_hosts in an earlier task, with file")

@@ -16,14 +16,14 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// thisMachine answers with the programs of the machine that runs the test.
+// thisMachine answers queries by running them on the machine of the test.
 type thisMachine struct{ t *testing.T }
 
 func (m thisMachine) Ask(_ context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	return modulestest.Answers(m.t, queries), nil
 }
 
-// site is a repository with two commits, and a place for a checkout of it.
+// site is a repository with two commits, and the path of a checkout of it.
 type site struct {
 	t         *testing.T
 	origin    string
@@ -72,7 +72,7 @@ func (s *site) commit(repository, name, content string) string {
 	return s.git("-C", repository, "rev-parse", "HEAD")
 }
 
-// page is the content of the file in the checkout.
+// page returns the content of the file in the checkout.
 func (s *site) page() string {
 	text, err := os.ReadFile(filepath.Join(s.checkout, "page"))
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *site) page() string {
 	return string(text)
 }
 
-// host is this machine, on which nobody can replace what lies above the checkout.
+// host returns this machine as a host on which nobody else can replace the directories above the checkout.
 func (s *site) host() modules.Host {
 	h := observe.NewHost(s.t.Context(), "n1", "127.0.0.1", func(context.Context) (observe.Asker, error) { return thisMachine{s.t}, nil })
 	for at := filepath.Dir(s.checkout); ; at = filepath.Dir(at) {
@@ -96,8 +96,8 @@ func (s *site) module(revision string) *git {
 	return modulestest.Decoded(&git{URL: s.origin, Path: s.checkout, Revision: revision})
 }
 
-// run plans, holds what check mode predicts to be converged, carries the steps out, and plans again: nothing is left to do. It returns
-// what was planned, or why that or a step failed.
+// run plans, checks that check mode's prediction converges, carries out the steps, and checks that planning again finds
+// nothing to do. It returns the first plan, or the error of planning or of a step.
 func (s *site) run(g *git) (modules.Plan, error) {
 	s.t.Helper()
 	before, after := s.host(), s.host()
@@ -140,7 +140,7 @@ func (s *site) ran(g *git, page string) {
 	}
 }
 
-// refused runs a task that must fail, and leave the page as it is.
+// refused runs a task that must fail and leave the page unchanged.
 func (s *site) refused(g *git, want string) {
 	s.t.Helper()
 	before := s.page()
@@ -159,7 +159,7 @@ func TestCheckout(t *testing.T) {
 	s.ran(s.module("main"), "two\n")
 	s.ran(s.module(s.old), "one\n")
 
-	// A commit that is there is not asked for over the network.
+	// A commit that is already there needs no network access.
 	if err := os.Rename(s.origin, s.origin+".away"); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestCheckout(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A branch is followed, where it was pushed anew too, and so is a tag that moved.
+	// A branch is followed even after a forced push, and so is a tag that has moved.
 	s.ran(s.module("HEAD"), "two\n")
 	s.git("-C", s.origin, "reset", "--quiet", "--hard", s.old)
 	s.commit(s.origin, "page", "three\n")
@@ -181,7 +181,7 @@ func TestCheckout(t *testing.T) {
 	s.ran(s.module("main"), "four\n")
 	s.ran(s.module("v1"), "three\n")
 
-	// A branch that is gone does not stand in the way of one whose name begins like it.
+	// A branch that no longer exists does not get in the way of one whose name begins with its name.
 	s.git("-C", s.origin, "branch", "next")
 	s.commit(s.origin, "page", "five\n")
 	s.ran(s.module("main"), "five\n")
@@ -218,7 +218,7 @@ func TestNothingIsLost(t *testing.T) {
 	s.refused(s.module("v1"), "which is on no branch")
 	s.ran(force("main"), "two\n")
 
-	// What git does not track stays, and is in the way of a revision that has it.
+	// Untracked files are kept, and conflict with a revision that contains them.
 	s.write(filepath.Join(s.checkout, "notes"), "mine\n")
 	s.ran(s.module("v1"), "one\n")
 	s.commit(s.origin, "notes", "theirs\n")
@@ -239,7 +239,7 @@ func TestNothingIsLost(t *testing.T) {
 	s.ran(force("main"), "two\n")
 }
 
-// A checkout that was cut off leaves files behind that no commit has. They are nobody's.
+// An interrupted checkout leaves files behind that are in no commit. They do not count as local changes.
 func TestInterrupted(t *testing.T) {
 	s := newSite(t)
 	s.git("init", "--quiet", s.checkout)
@@ -249,7 +249,7 @@ func TestInterrupted(t *testing.T) {
 	s.ran(s.module("main"), "two\n")
 }
 
-// Neither hooks nor programs that a repository names are run.
+// Neither hooks nor programs that a repository's configuration names are run.
 func TestNoProgramIsRun(t *testing.T) {
 	s := newSite(t)
 	s.ran(s.module("v1"), "one\n")
@@ -268,7 +268,7 @@ func TestNoProgramIsRun(t *testing.T) {
 	}
 }
 
-// What git says first is the fault, and what it says last may be to trust any owner.
+// git prints the error first; its last line may be the advice to trust any owner.
 func TestUnreadable(t *testing.T) {
 	s := newSite(t)
 	if err := os.MkdirAll(filepath.Join(s.checkout, ".git"), 0o700); err != nil {
@@ -280,7 +280,7 @@ func TestUnreadable(t *testing.T) {
 	}
 	s.ran(s.module("v1"), "one\n")
 	s.write(filepath.Join(s.checkout, ".git", "HEAD"), "ref: refs/heads/torn\n")
-	s.write(filepath.Join(s.checkout, ".git", "refs", "heads", "torn"), "e69de29b\n") // half a commit
+	s.write(filepath.Join(s.checkout, ".git", "refs", "heads", "torn"), "e69de29b\n") // a truncated commit ID
 	s.refused(s.module("main"), "git cannot read the checkout")
 	h := observe.NewRecorded("n1")
 	g := s.module("main")
@@ -291,7 +291,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// Check mode does not call a repository unreadable that an earlier change, such as that of a key, may make readable.
+// Check mode does not report a repository as unreadable if an earlier change, such as that of a key, may make it readable.
 func TestBeforeAChange(t *testing.T) {
 	s := newSite(t)
 	g := s.module("main")
@@ -306,7 +306,8 @@ func TestBeforeAChange(t *testing.T) {
 	}
 }
 
-// A hook of git that runs hlplay on its own machine passes the names of its repository on. They are not those of the checkout.
+// If hlplay is run by a git hook on its own machine, the environment names the hook's repository, which must not be taken
+// for the checkout.
 func TestRunByAHook(t *testing.T) {
 	s := newSite(t)
 	other := filepath.Join(filepath.Dir(s.origin), "other")
@@ -324,7 +325,7 @@ func TestRunByAHook(t *testing.T) {
 	}
 }
 
-// An ssh that does not know the repository's host must not ask on the terminal, if there is one.
+// An SSH client that does not know the repository's host must not prompt on a terminal.
 func TestSSHDoesNotAsk(t *testing.T) {
 	s := newSite(t)
 	ssh := filepath.Join(t.TempDir(), "ssh")
@@ -350,10 +351,10 @@ func TestWhatIsThere(t *testing.T) {
 	if err := os.Mkdir(s.checkout, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	s.ran(s.module("v1"), "one\n") // an empty directory is taken, with its mode
+	s.ran(s.module("v1"), "one\n") // an empty directory is used, and keeps its mode
 	s.git("-C", s.checkout, "config", "--add", "remote.origin.fetch", "+refs/notes/*:refs/notes/*")
 	s.git("-C", s.checkout, "config", "--add", "remote.origin.url", "https://mirror.example.org/site.git")
-	s.ran(s.module("main"), "two\n") // and so is a checkout that fetches more
+	s.ran(s.module("main"), "two\n") // and so is a checkout that also fetches other refs
 	if err := os.Rename(filepath.Join(s.checkout, ".git"), filepath.Join(s.checkout, "git")); err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +368,7 @@ func TestWhatIsThere(t *testing.T) {
 	s.refused(s.module("v1"), "expected the directory of the checkout")
 }
 
-// What another user could replace is neither read by git nor written.
+// git neither reads nor writes where another user could replace what is there.
 func TestPlacesOfOthers(t *testing.T) {
 	dir := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
 	of := func(owner string) observe.File { f := dir; f.Owner = owner; return f }
@@ -422,7 +423,7 @@ func TestFaultsInArguments(t *testing.T) {
 	}
 }
 
-// fill gives g the arguments that it does not have.
+// fill sets the arguments of g that are empty to those of from.
 func fill(g *git, from git) {
 	for _, f := range []struct{ to, from *string }{{&g.URL, &from.URL}, {&g.Path, &from.Path}, {&g.Revision, &from.Revision}} {
 		if *f.to == "" {

@@ -1,7 +1,7 @@
-# Tell what a checkout is at. Nothing is written, and no program that the repository names is started.
+# Print the state of a checkout. Nothing is written, and no program that the repository names is started.
 path=$1
-unset SUDO_UID # git would trust the repositories of whoever called sudo
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE # hlplay run by a hook has them
+unset SUDO_UID # git would trust the repositories of the user who called sudo
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE # set if a git hook runs hlplay
 export GIT_CEILING_DIRECTORIES="${path%/*}"
 g() { git --no-optional-locks -c core.fsmonitor=false -C "$path" "$@"; }
 g rev-parse --git-dir >/dev/null || exit
