@@ -27,7 +27,7 @@ func strict(nodes ...string) pve.Rule {
 	return r
 }
 
-// twoGuests is high availability of vm:100 and vm:101 with a rule that each of them is in.
+// twoGuests returns high availability with vm:100 and vm:101, and rules that each apply to both.
 func twoGuests(rules map[string]pve.Rule) pve.HA {
 	return with(func(ha *pve.HA) {
 		ha.Resources["vm:101"] = ha.Resources["vm:100"]
@@ -46,7 +46,7 @@ func negative(sids ...string) pve.Rule {
 	return pve.Rule{Type: "resource-affinity", Affinity: "negative", Resources: only(sids...)}
 }
 
-// chain is rules a, b, … that each keep a resource together with the next.
+// chain returns rules a, b and so on, each of which keeps a resource together with the next.
 func chain(sids ...string) map[string]pve.Rule {
 	rules := map[string]pve.Rule{}
 	for i := range sids[1:] {
@@ -99,7 +99,7 @@ func TestAffinity(t *testing.T) {
 	}
 }
 
-// TestAffinityRefused has rules that Proxmox VE refuses, or accepts and then ignores.
+// TestAffinityRefused tests rules that Proxmox VE refuses, or accepts and then ignores.
 func TestAffinityRefused(t *testing.T) {
 	together := pve.Rule{Type: "resource-affinity", Affinity: "positive", Resources: only("vm:100", "vm:101")}
 	priorities := pve.Rule{Type: "node-affinity", Nodes: map[string]int{"pve1": 2, "pve2": 1}, Resources: only("vm:100")}

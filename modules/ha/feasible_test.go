@@ -7,7 +7,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// guests is high availability of vm:100 to vm:104, with rules.
+// guests returns high availability with vm:100 to vm:104 and the given rules.
 func guests(rules map[string]pve.Rule) pve.HA {
 	return with(func(ha *pve.HA) {
 		for _, sid := range []string{"vm:101", "vm:102", "vm:103", "vm:104"} {
@@ -27,7 +27,8 @@ func strictly(sid string, nodes ...string) pve.Rule {
 	return rule
 }
 
-// TestRulesContradictThroughOthers has rules of which no two contradict each other. The cluster has three nodes.
+// TestRulesContradictThroughOthers tests rules that contradict each other only together, not in pairs. The cluster has
+// three nodes.
 func TestRulesContradictThroughOthers(t *testing.T) {
 	task := func(how string, sids ...string) *Module {
 		return &Module{Affinity: &Affinity{Name: "new", Keep: how, Resources: sids}}
@@ -40,7 +41,7 @@ func TestRulesContradictThroughOthers(t *testing.T) {
 	for name, test := range map[string]struct {
 		m     *Module
 		rules map[string]pve.Rule
-		want  string // what the error has; "" for none
+		want  string // part of the error; "" for none
 	}{
 		"apart, together through a third": {task("apart", "vm:100", "vm:102"),
 			map[string]pve.Rule{"ab": keep("together", "vm:100", "vm:101"), "bc": keep("together", "vm:101", "vm:102")},

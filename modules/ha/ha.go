@@ -109,7 +109,7 @@ type scene struct {
 	cluster pve.Cluster
 	ha      pve.HA
 	notes   []string
-	// written are the files that the plan's steps change.
+	// written records the files that the plan's steps change.
 	written map[string]bool
 }
 
@@ -141,7 +141,7 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 	case cluster.Name == "":
 		return nil, fmt.Errorf("%s is not in a cluster: high availability needs one of at least three nodes", h.Name())
 	case major == 9 && len(ha.Resources) == 0:
-		ha.Groups = map[string]pve.Group{} // they vanish with the first resource
+		ha.Groups = map[string]pve.Group{} // Proxmox VE removes them once there is a resource
 	}
 	if err := pve.Writable(ctx, h); err != nil {
 		return nil, err // without a quorum, the manager's status is outdated as well
@@ -149,10 +149,10 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 	return &scene{host: h, major: major, cluster: cluster, ha: ha, written: map[string]bool{}}, nil
 }
 
-// versions are the files whose version ha-manager checks, by its command.
+// versions maps subcommands of ha-manager to the file whose version they check.
 var versions = map[string]string{"set": pve.ResourcesFile, "groupset": pve.GroupsFile, "rules set": pve.RulesFile}
 
-// manager returns a call of ha-manager.
+// manager returns a command that runs ha-manager.
 func (s *scene) manager(args ...string) modules.Run {
 	call := args[0]
 	if call == "rules" {

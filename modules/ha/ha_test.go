@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// scenery is high availability with vm:100 started on pve1, and vm:101 that is not managed.
+// scenery returns high availability with vm:100 started on pve1, and with vm:101 not managed.
 func scenery() pve.HA {
 	return pve.HA{
 		Resources: map[string]pve.Resource{"vm:100": {State: "started", MaxRestart: 1, MaxRelocate: 1, Failback: true}},
@@ -70,7 +70,7 @@ func inError(ha *pve.HA) {
 	ha.Services["vm:100"] = pve.Service{Node: "pve1", State: "error", Failed: []string{"pve1", "pve2"}}
 }
 
-// locked is a guest that something works on.
+// locked expects a guest that an operation has locked.
 func locked(id, by string) observe.Expectation {
 	return pve.GuestConfigs.Expect(id, pve.GuestConfig{Exists: true, Guest: pve.Guest{Node: "pve1", Type: "qemu"}, Options: map[string]string{"lock": by}})
 }

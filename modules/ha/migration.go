@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// migratedPrefix is how the names of rules begin that Proxmox VE has made of groups.
+// migratedPrefix begins the names of rules that Proxmox VE has made from groups.
 const migratedPrefix = "ha-group-"
 
 // migration waits until Proxmox VE 9 has turned the groups of an upgraded cluster into rules, which its manager tries every minute; no
@@ -40,7 +40,7 @@ func (s *scene) migration(ctx context.Context) (modules.Plan, error) {
 	return plan, nil
 }
 
-// obstacles lists what keeps the manager from the migration.
+// obstacles lists what prevents the manager from migrating the groups.
 func (s *scene) obstacles(ctx context.Context) ([]string, error) {
 	var all []string
 	if offline := s.cluster.Offline(); len(offline) > 0 {
@@ -69,8 +69,8 @@ func (s *scene) obstacles(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
-// migrated returns what becomes of high availability: a rule for each group that a resource is in, in place of one of that name
-// that an interrupted migration has left, and none for the other groups.
+// migrated returns high availability as it will be after the migration: each group that has resources becomes a rule,
+// which replaces a rule of that name from an interrupted migration; groups without resources become none.
 func migrated(ha pve.HA) pve.HA {
 	after := ha.Clone()
 	clear(after.Groups)
@@ -93,7 +93,7 @@ func migrated(ha pve.HA) pve.HA {
 	return after
 }
 
-// ruleName returns the name of the placement's rule, which Proxmox VE may have made of a group.
+// ruleName returns the name of the placement's rule, which may be one that Proxmox VE has made from a group.
 func (p *Placement) ruleName(rules map[string]pve.Rule) string {
 	if rule, made := rules[migratedPrefix+p.Name]; made && rule.Type == "node-affinity" {
 		if _, own := rules[p.Name]; !own && slices.ContainsFunc(p.Resources, func(sid string) bool { return rule.Resources[sid] }) {

@@ -11,14 +11,14 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// upgraded is what Proxmox VE 8 has left: vm:100 in group keep, and a group without resources.
+// upgraded changes ha to what an upgrade from Proxmox VE 8 leaves: vm:100 in group keep, and a group without resources.
 func upgraded(ha *pve.HA) {
 	ha.Groups["keep"] = pve.Group{Nodes: map[string]int{"pve1": 2, "pve2": 1}, Restricted: true, NoFailback: true}
 	ha.Groups["unused"] = pve.Group{Nodes: map[string]int{"pve3": 0}}
 	ha.Resources["vm:100"] = pve.Resource{State: "started", MaxRestart: 1, MaxRelocate: 1, Failback: true, Group: "keep"}
 }
 
-// A playbook for 8 waits for the migration, and then finds its placement.
+// A playbook written for Proxmox VE 8 waits for the migration, and then finds its placement.
 func TestGroupsOfAnUpgradedCluster(t *testing.T) {
 	h := host(9, with(upgraded))
 	plan := modulestest.Converges(t, placement(func(p *Placement) { p.Strict, p.NoFailback = true, new(bool); *p.NoFailback = true }), h)
@@ -39,7 +39,7 @@ func TestGroupsOfAnUpgradedCluster(t *testing.T) {
 	}
 }
 
-// The rule that was made of a group is changed under its own name, and only if it has to do with the placement.
+// A rule that was made from a group is changed under its own name, and only if it belongs to the placement.
 func TestRuleOfAGroup(t *testing.T) {
 	made := func(sid string) func(*pve.HA) {
 		return func(ha *pve.HA) {
@@ -54,8 +54,8 @@ func TestRuleOfAGroup(t *testing.T) {
 	}
 }
 
-// A migration that stopped halfway has left rules; the next one replaces them, and no resource keeps a group, not even one that
-// does not exist.
+// An interrupted migration leaves rules behind. The next one replaces them, and removes the groups of all resources,
+// including resources that do not exist.
 func TestAMigrationThatStoppedHalfway(t *testing.T) {
 	left := map[string]bool{"vm:900": true}
 	ha := with(func(ha *pve.HA) {
@@ -76,7 +76,7 @@ func TestAMigrationThatStoppedHalfway(t *testing.T) {
 	}
 }
 
-// Before anything is highly available nothing is migrated, and the first resource need not wait for it.
+// Nothing is migrated as long as there are no resources, and the first resource does not wait for a migration.
 func TestGroupsWithoutResources(t *testing.T) {
 	h := host(9, with(func(ha *pve.HA) {
 		upgraded(ha)
@@ -89,7 +89,7 @@ func TestGroupsWithoutResources(t *testing.T) {
 	}
 }
 
-// What the manager would wait for without end is said at once.
+// Obstacles that the manager would wait for indefinitely are reported at once.
 func TestWhatPreventsTheMigration(t *testing.T) {
 	old := observe.NewRecorded("pve2", pve.Nodes.Expect("", pve.Node{Name: "pve2", Codename: "bookworm", Installed: true, Version: "8.4.1"}))
 	h := host(9, with(upgraded))

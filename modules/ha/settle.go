@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// finish adds to a step what it causes.
+// finish adds the step's effects to it.
 func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Step {
 	step.Expect = pve.Everywhere(s.host, pve.HAs.Expect("", after))
 	step.Settle = pve.SettleService

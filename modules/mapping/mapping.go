@@ -28,9 +28,9 @@ type request struct {
 	// kind is "pci" or "usb", and file the file that holds such mappings.
 	kind, file      string
 	id, description string
-	// nodes are the nodes that the task names.
+	// nodes lists the nodes that the task names.
 	nodes []string
-	// named returns the devices of a node as the task names them, and find reads one on its host.
+	// named returns the devices of a node as the task names them; find reads one of them on its host.
 	named func(node string) []string
 	find  func(ctx context.Context, h modules.Host, node, name string) (map[string]string, error)
 }

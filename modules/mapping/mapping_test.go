@@ -14,7 +14,7 @@ import (
 
 const sys = "/sys/bus/pci/devices/"
 
-// node is a host with a graphics card at an address, in an IOMMU group ("" for none).
+// node returns a host with a graphics card at the given address, in an IOMMU group ("" for none).
 func node(name, at, id, group string, mappings map[string]pve.Mapping) *observe.Host {
 	cluster := pve.Cluster{Mounted: true, Name: "dream", Quorate: true, Members: map[string]pve.Member{}}
 	for i, member := range []string{"pve1", "pve2", "pve3"} {
@@ -30,7 +30,7 @@ func node(name, at, id, group string, mappings map[string]pve.Mapping) *observe.
 	)
 }
 
-// pair is pve1 of two hosts with a card each.
+// pair returns pve1 of two hosts with one card each.
 func pair(mappings map[string]pve.Mapping, secondID, secondGroup string) *observe.Host {
 	all := []*observe.Host{node("pve1", "0000:01:00.0", "10de:2204", "14", mappings), node("pve2", "0000:41:00.0", secondID, secondGroup, mappings)}
 	for _, h := range all {
@@ -54,7 +54,7 @@ const (
 	lacks  = "mapping gpu has no device on pve3: keep guests that use it on pve1, pve2 with a strict placement"
 )
 
-// device reads a line of a mapping.
+// device parses a line of a mapping.
 func device(text string) map[string]string {
 	d := map[string]string{}
 	for part := range strings.SplitSeq(text, ",") {
@@ -110,7 +110,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// Several devices of a node are an entry each. None is lost by naming fewer.
+// Each of several devices of a node has its own entry. Naming fewer devices loses none of them.
 func TestSeveralDevices(t *testing.T) {
 	const bridge = "id=8086:1234,iommugroup=-1,node=pve1,path=0000:00:00.0"
 	m := &Module{PCI: &PCI{ID: "gpu", Devices: map[string]string{"pve1": "0000:01:00, 0000:00:00.0"}}}

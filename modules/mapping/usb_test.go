@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// ports is pve1 of two hosts with USB devices, by port.
+// ports returns pve1 of two hosts with USB devices, by port.
 func ports(first, second map[string]string, have map[string]pve.Mapping) *observe.Host {
 	h := pair(have, "10de:2204", "20")
 	for name, devices := range map[string]map[string]string{"pve1": first, "pve2": second} {
@@ -68,7 +68,7 @@ func TestUSB(t *testing.T) {
 }
 
 func TestParseUSB(t *testing.T) {
-	// From a host with a root hub, a hub, and a stick behind it.
+	// Recorded on a host with a root hub, a hub, and a stick behind the hub.
 	text := "1-1/idVendor:05e3\n1-1.4/idVendor:0781\nusb1/idVendor:1d6b\n1-1/idProduct:0610\n1-1.4/idProduct:5567\nusb1/idProduct:0002\n"
 	devices, err := parseUSB(remote.Answer{Stdout: []byte(text)})
 	if err != nil || len(devices) != 2 || devices["1-1.4"] != "0781:5567" || devices["1-1"] != "05e3:0610" {

@@ -60,7 +60,7 @@ task "reboot if a task asks for it" {
 	New:    func() modules.Module { return &Module{} },
 }
 
-// Module says which devices are for guests.
+// Module lists the devices for guests.
 type Module struct {
 	Devices               []string `hcl:"devices" doc:"Vendor and device, or class, of the devices: [\"10de:2204\", \"10de:*\", \"class:0300\"]."`
 	IgnoreMSRs            bool     `hcl:"ignore_msrs,optional" default:"false" doc:"Let guests access model-specific registers that KVM does not know (macOS guests need it). It affects all guests of the host."`
@@ -120,7 +120,7 @@ func (m *Module) patterns() []string {
 	return all
 }
 
-// matches reports whether a pattern, in small letters, matches a device.
+// matches reports whether a pattern, in lower case, matches a device.
 func matches(pattern string, d observe.PCIDevice) bool {
 	subject := d.ID
 	if strings.HasPrefix(pattern, "class:") {

@@ -31,7 +31,8 @@ func text(content string) observe.File {
 	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
 }
 
-// node has a graphics card with an audio function, beside one on the board, a network card and a disk controller.
+// node returns a host with a graphics card that has an audio function, onboard graphics, a network card and a disk
+// controller.
 func node(more ...observe.Expectation) modules.Host {
 	directory := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
 	known := []observe.Expectation{
@@ -92,7 +93,7 @@ func TestGraphicsCard(t *testing.T) {
 	}
 }
 
-// onlyCard are devices and their uses on a host without another display, or as the rest of the arguments say.
+// changed expects the devices to be used as on a freshly installed host, modified by change.
 func changed(change func(uses map[string]observe.PCIUse)) observe.Expectation {
 	uses := map[string]observe.PCIUse{
 		bridge.Address: {Driver: "pcieport", Group: "1"}, onboard.Address: {Driver: "i915", Group: "0"},
@@ -137,7 +138,7 @@ func TestOnlyDisplay(t *testing.T) {
 	}
 }
 
-// configured is a host on which everything is written.
+// configured returns a host on which everything is written.
 func configured(more ...observe.Expectation) modules.Host {
 	known := []observe.Expectation{
 		observe.Files.Expect(modprobe.LoadFile, text("vfio\nvfio_iommu_type1\nvfio_pci\n")),
@@ -217,7 +218,7 @@ func TestInterruptRemapping(t *testing.T) {
 	})
 }
 
-// given is a host on which the card is reserved, and vfio-pci has it.
+// given returns a host on which the card is reserved and bound to vfio-pci.
 func given(options string, more ...observe.Expectation) modules.Host {
 	taken := changed(func(uses map[string]observe.PCIUse) {
 		uses[card.Address], uses[audio.Address] = observe.PCIUse{Driver: vfio, Group: "1"}, observe.PCIUse{Driver: vfio, Group: "1"}

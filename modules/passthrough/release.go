@@ -14,8 +14,8 @@ import (
 	"hlplay/modules/modprobe"
 )
 
-// release plans to give devices back to the host. Ids are matched where they are written, so that those of a card that was taken out
-// of the host go too.
+// release plans to give devices back to the host. The patterns are matched against the IDs in the files, so that the IDs
+// of a card that has been taken out of the host are removed as well.
 func (m *Module) release(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	text, _, err := observe.Text(ctx, h, modprobe.OptionsFile)
 	if err != nil {
@@ -50,7 +50,7 @@ func (m *Module) release(ctx context.Context, h modules.Host) (modules.Plan, err
 	switch {
 	case len(gone) == 0 || len(kept) == 0:
 	case len(plan.Steps) > 0:
-		plan.Partial = true // the same file is written again for the ids that stay
+		plan.Partial = true // the same file is written again for the remaining ids
 	default:
 		options := &modprobe.Module{State: "present", Options: map[string]string{vfio: withOption(modprobe.OptionsIn(text, vfio), "ids="+strings.Join(kept, ","))}}
 		written, err := options.Plan(ctx, h)
@@ -100,8 +100,8 @@ func (m *Module) release(ctx context.Context, h modules.Host) (modules.Plan, err
 	return plan, nil
 }
 
-// assigned returns notes about guests of the host that still have one of the devices: Proxmox VE takes it from the host's driver
-// when such a guest starts.
+// assigned returns notes about guests of the host that still have one of the devices: when such a guest starts, Proxmox VE
+// unbinds the device from the host's driver.
 func assigned(ctx context.Context, h modules.Host, devices []observe.PCIDevice) ([]string, error) {
 	node, configs, err := pve.GuestsOn(ctx, h)
 	if err != nil || len(configs) == 0 {
@@ -130,7 +130,8 @@ func assigned(ctx context.Context, h modules.Host, devices []observe.PCIDevice) 
 	return notes, nil
 }
 
-// covers reports whether an address is that of a device, or without a function that of the card it is on.
+// covers reports whether an address is that of a device or, without a function number, that of the card that the device is
+// on.
 func covers(address, device string) bool {
 	return device == address || strings.HasPrefix(device, address+".")
 }
@@ -145,8 +146,9 @@ func (m *Module) names(d observe.PCIDevice) bool {
 	return slices.ContainsFunc(m.patterns(), func(pattern string) bool { return matches(pattern, d) })
 }
 
-// surplus returns what only the devices that go needed in the files of modprobe; nil for nothing. A driver keeps its lines while a
-// device that stays reserved has it too. The vfio modules go with the last id, and not later: another task may list them.
+// surplus returns what only the released devices needed in the files of modprobe; nil for nothing. The lines of a driver
+// are kept while a device that stays reserved can have the same driver. The vfio modules are removed together with the
+// last ID, and not later, because another task may list them.
 func (m *Module) surplus(ctx context.Context, h modules.Host, gone []observe.PCIDevice, kept []string, reserved bool) (*modprobe.Module, error) {
 	set := &modprobe.Module{State: "absent", Softdep: map[string]string{}, Options: map[string]string{}}
 	byDevice, err := drivers.Observe(ctx, h, strings.Join(m.patterns(), " "))

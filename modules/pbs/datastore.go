@@ -84,15 +84,15 @@ func (d *Datastore) plan(ctx context.Context, h modules.Host, have pbs.Server) (
 	}
 	delete(want, "path")
 	create := run(slices.Concat([]string{"datastore", "create", d.Name, d.Path}, options(want, differing(nil, want)))...)
-	// It makes 65,536 directories, and a second one would fail because of them.
+	// The server creates 65,536 directories, and a second attempt would fail because of them.
 	create.Limit, create.Long = 30*time.Minute, true
 	step.Summary, step.Action, step.Expect = fmt.Sprintf("create datastore %s in %s", d.Name, d.Path), create, append(step.Expect, made...)
 	plan.Steps = []modules.Step{step}
 	return plan, nil
 }
 
-// directory refuses a directory that holds something or that somebody else could exchange, and returns what will be observed
-// of it.
+// directory rejects a directory that is not empty or that another user could replace. It returns the expectations for the
+// directory.
 func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	observe.Dirs.Want(h, d.Path)
 	// The server creates the directories and changes their owner by name.
@@ -106,7 +106,7 @@ func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Ex
 	case f.Exists() && f.Type != observe.Directory:
 		return nil, fmt.Errorf("datastore.path: %s on %s is a %s: name a directory", d.Path, h.Name(), f.Type)
 	}
-	// The sticky bit protects only what is there.
+	// The sticky bit protects only existing entries.
 	for dir := path.Dir(d.Path); !f.Exists() && dir != "/"; dir = path.Dir(dir) {
 		_, above, err := observe.Follow(ctx, h, dir)
 		if err != nil {
@@ -139,7 +139,7 @@ func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Ex
 	return append(observe.Placed(h, d.Path, observe.File{Type: observe.Directory, Mode: mode, Owner: "backup", Group: "backup"}), observe.Dirs.Expect(d.Path, listing)), nil
 }
 
-// notes warns of a datastore that is lost together with what it keeps.
+// notes warns about a datastore that would be lost together with the guests that it has backups of.
 func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	pve.Nodes.Want(h, "")
 	var above []string // the directory and those above it, the lowest first

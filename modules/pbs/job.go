@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// PruneJob is a job that forgets old backups of a datastore.
+// PruneJob is a job that removes old backups from a datastore.
 type PruneJob struct {
 	ID        string         `hcl:"id" doc:"The id of the job."`
 	Datastore string         `hcl:"datastore,optional" doc:"The datastore. Needed unless state is absent."`
@@ -31,9 +31,9 @@ type VerifyJob struct {
 	State         string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists."`
 }
 
-// job is a job of either kind, as its file holds it.
+// job is a job of either kind, in the form of its configuration file.
 type job struct {
-	// argument is the name of the block, and command that of the program's command.
+	// argument is the name of the block; command is the command of proxmox-backup-manager.
 	argument, command string
 	id, store, state  string
 	want              map[string]string

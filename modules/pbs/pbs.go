@@ -27,7 +27,7 @@ type part interface {
 	plan(ctx context.Context, h modules.Host, have pbs.Server) (modules.Plan, error)
 }
 
-// Spec is the module as the registry knows it.
+// Spec is the module's entry in the registry.
 var Spec = modules.Spec{
 	Name:    "pbs",
 	Summary: "Proxmox Backup Server: a datastore, a token, a prune or verify job",
@@ -99,7 +99,7 @@ task "backups are read again" {
 			if err != nil {
 				return nil, err
 			}
-			if server.Fingerprint == "" { // the services make a certificate when they start
+			if server.Fingerprint == "" { // the services create a certificate when they start
 				server.Fingerprint = pbs.Predict(h.Name())
 			}
 			return append(source, observe.Paths.Expect(pbs.Program, true), pbs.Servers.Expect("", server)), nil
@@ -138,7 +138,7 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// Want announces what the plan reads first.
+// Want announces what Plan reads.
 func (m *Module) Want(h modules.Host) {
 	observe.Files.Want(h, pbs.Program)
 	pbs.Servers.Want(h, "")
@@ -165,19 +165,19 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return modules.Plan{}, nil
 }
 
-// names are those of datastores and jobs (PROXMOX_SAFE_ID_FORMAT).
+// names matches the names of datastores and jobs (PROXMOX_SAFE_ID_FORMAT).
 var names = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{2,31}$`)
 
 func checkName(argument, name string) error {
 	return pve.CheckForm(names, argument, name, "3 to 32 letters, digits, dots, hyphens and underscores")
 }
 
-// run is a call of proxmox-backup-manager.
+// run returns a command that runs proxmox-backup-manager.
 func run(args ...string) modules.Run {
 	return modules.Run{Argv: append([]string{"proxmox-backup-manager"}, args...), Dir: "/root", Limit: time.Minute}
 }
 
-// noDatastore is the error for a part that names a datastore which the server does not have.
+// noDatastore returns the error for a part that names a datastore which the server does not have.
 func noDatastore(h modules.Host, argument, name string, have pbs.Server) error {
 	if _, ok := have.Datastores[name]; ok {
 		return nil

@@ -13,7 +13,8 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// host has a server with a datastore, its jobs, and a token, as change leaves them; more is what else is known.
+// host returns a host with a server that has a datastore, its jobs and a token, modified by change, and further
+// expectations.
 func host(change func(*pbs.Server), more ...observe.Expectation) *observe.Host {
 	both := map[pbs.Grant]bool{{Path: "/datastore/main", Account: "pve@pbs", Role: "DatastoreBackup"}: true, {Path: "/datastore/main", Account: "pve@pbs!cluster", Role: "DatastoreBackup"}: true}
 	server := pbs.Server{
@@ -139,7 +140,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestNotes: where backups go with what they keep, and rights that nobody has asked for.
+// TestNotes checks the notes about backups that are lost together with their guests, and about additional rights.
 func TestNotes(t *testing.T) {
 	admin := func(s *pbs.Server) {
 		s.Grants[pbs.Grant{Path: "/", Account: "pve@pbs!cluster", Role: "Admin"}] = true
@@ -170,7 +171,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestSecretIsHeldBack: the run learns the secret, and no step has it.
+// TestSecretIsHeldBack checks that the run learns the secret, and that no step contains it.
 func TestSecretIsHeldBack(t *testing.T) {
 	plan, err := modulestest.Decoded(token()).Plan(context.Background(), host(nil))
 	if err != nil || len(plan.Secrets) != 1 || plan.Secrets[0] != "d63e505a-e3ec-449a-9bc7-1da610d4ccde" {

@@ -9,7 +9,8 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// differing returns the properties of a section that are not as wanted, sorted. An empty value means that the property must not be set.
+// differing returns the names of the properties that differ from the wanted ones, sorted. An empty value means that the
+// property must not be set.
 func differing(have, want map[string]string) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(want)) {
@@ -20,7 +21,7 @@ func differing(have, want map[string]string) []string {
 	return keys
 }
 
-// merged is a section after the wanted properties are set.
+// merged returns a section with the wanted properties set.
 func merged(have, want map[string]string) map[string]string {
 	all := maps.Clone(have)
 	if all == nil {
@@ -31,8 +32,8 @@ func merged(have, want map[string]string) map[string]string {
 	return all
 }
 
-// options are the arguments that set the properties named. Those without a value are deleted, one by one: the program takes a list as a
-// repeated option.
+// options returns the arguments that set the named properties. Properties without a value are deleted, each with an option
+// of its own, because proxmox-backup-manager takes a list as a repeated option.
 func options(want map[string]string, keys []string) []string {
 	var args []string
 	for _, key := range keys {
@@ -45,7 +46,7 @@ func options(want map[string]string, keys []string) []string {
 	return args
 }
 
-// lines shows properties as a file of the server holds them.
+// lines formats properties as in a configuration file of the server.
 func lines(properties map[string]string) string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(properties)) {

@@ -105,7 +105,7 @@ func compare(a, b pbs.Grant) int {
 	return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Role, b.Role))
 }
 
-// prepare makes room for the secret of a new token: a directory, in which an earlier token of that name has left none.
+// prepare plans the directory for the secret of a new token, and removes the secret of an earlier token of that name.
 func (t *Token) prepare(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	name := pbs.SecretFile(t.id())
 	files, err := observe.Files.ObserveAll(ctx, h, []string{name, pbs.SecretDir})
@@ -134,7 +134,8 @@ func (t *Token) prepare(ctx context.Context, h modules.Host) ([]modules.Step, er
 	return steps, nil
 }
 
-// generate generates the token. What the server prints goes into the file at once, which is new, and nowhere else.
+// generate returns the command that generates the token. What the server prints goes straight into a new file, and nowhere
+// else.
 func (t *Token) generate() modules.Run {
 	return modules.Run{Argv: []string{"sh", "-c", `umask 077; set -C
 : >"$1" || exit 1

@@ -33,7 +33,7 @@ type member struct {
 	Device string
 	// Slot is the member's position in the array, or -1 for a spare and for a failed device.
 	Slot int
-	// Failed says that the kernel has dropped the device, and Leaving that a spare is replacing it.
+	// Failed is set if the kernel has dropped the device, and Leaving if a spare is replacing it.
 	Failed, Leaving bool
 }
 
@@ -52,8 +52,8 @@ func (a array) vacant() int {
 var arrays = &observe.Kind[[]array]{
 	Name: "arrays", What: "the software RAIDs",
 	Ask: func([]string) []remote.Query {
-		// A host without arrays, or whose arrays change while they are read, is not an error. The plan handles an array that
-		// lsblk lists and this does not.
+		// It is not an error if the host has no arrays, or if they change while they are read. The plan handles an array that only
+		// lsblk lists.
 		return []remote.Query{{Script: `grep -sH '' /dev/null /sys/block/md*/md/level /sys/block/md*/md/array_state /sys/block/md*/md/raid_disks /sys/block/md*/md/degraded /sys/block/md*/md/sync_action /sys/block/md*/md/dev-*/state /sys/block/md*/md/dev-*/slot; true`, Inline: true}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, []array, error)) {
@@ -123,7 +123,7 @@ func parseArrays(text string) []array {
 	return all
 }
 
-// complete leaves it to the kernel which member takes which slot, and when it starts which operation.
+// complete takes from found what only the kernel decides: which member takes which slot, and when an operation starts.
 func complete(expected, found []array) []array {
 	all := slices.Clone(expected)
 	for i := range all {

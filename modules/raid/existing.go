@@ -12,11 +12,11 @@ import (
 	"hlplay/modules/internal/blank"
 )
 
-// roll sorts the disks and members.
+// roll groups the disks that the playbook names and the members that the array has.
 type roll struct {
-	// fresh are disks that are not members yet; failed are failed members that the playbook names.
+	// fresh lists disks that are not members yet, and failed the failed members that the playbook names.
 	fresh, failed []blank.Target
-	// strangers are members that the playbook does not name; dead are those of them that have failed.
+	// strangers lists the members that the playbook does not name, and dead those of them that have failed.
 	strangers, dead []member
 }
 
@@ -110,7 +110,7 @@ func (s *site) callRoll(a array, disks []blank.Target) roll {
 	return r
 }
 
-// foreign returns the disks that hold nothing of this array. A former member can be added again as it is.
+// foreign returns the disks that hold nothing of this array. A former member can be added again without being wiped.
 func (s *site) foreign(disks []blank.Target) []blank.Target {
 	return slices.DeleteFunc(slices.Clone(disks), func(t blank.Target) bool {
 		return t.Device.Filesystem == signature && t.Device.UUID == s.uuid && len(t.Device.Children) == 0
@@ -139,7 +139,7 @@ func (s *site) drop(plan *modules.Plan, md observe.BlockDevice, a array, dead []
 	return a
 }
 
-// add fills vacant slots.
+// add plans to fill vacant slots.
 func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []blank.Target) {
 	a.Members = slices.Clone(a.Members)
 	for _, t := range disks {
@@ -149,7 +149,7 @@ func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []
 		append([]string{"mdadm", "--manage", s.node, "--add"}, blank.Paths(disks)...)...)
 }
 
-// exchange replaces healthy members by new disks.
+// exchange plans to replace healthy members with new disks.
 func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r roll) {
 	a.Members = slices.Clone(a.Members)
 	argv := []string{"mdadm", "--manage", s.node, "--add"}
@@ -169,7 +169,7 @@ func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r r
 	s.manage(plan, fmt.Sprintf("have %s take over from %s in %s", blank.Names(r.fresh), strings.Join(leaving, ", "), device(s.Name)), md, a, r.fresh, argv...)
 }
 
-// grow reshapes the array over more disks.
+// grow plans to reshape the array over more disks.
 func (s *site) grow(plan *modules.Plan, md observe.BlockDevice, a array, disks []blank.Target) {
 	a.Members = slices.Clone(a.Members)
 	for i, t := range disks {

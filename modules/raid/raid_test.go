@@ -15,7 +15,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// disk is a disk of a TB; change, if there is one, changes it.
+// disk returns a disk of 1 TB, modified by change unless that is nil.
 func disk(n int, change func(*observe.BlockDevice)) observe.BlockDevice {
 	letter := string(rune('a' + n))
 	d := observe.BlockDevice{
@@ -48,7 +48,7 @@ func host(devices []observe.BlockDevice, found ...array) modules.Host {
 	)
 }
 
-// bulk is the array of the disks 1 to 4, changed.
+// bulk returns the array of the disks 1 to 4, modified by change.
 func bulk(change func(*array)) array {
 	a := array{Name: "md127", Level: "raid6", State: "clean", Disks: 4, Sync: "idle", Members: []member{{Device: "sdb"}, {Device: "sdc", Slot: 1}, {Device: "sdd", Slot: 2}, {Device: "sde", Slot: 3}}}
 	if change != nil {
@@ -92,7 +92,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestStarted has members of an array that does not run, as after a new installation: it is started, and nothing is made.
+// TestStarted tests disks that are members of an array that is not running, as after a reinstallation. The array is
+// started, not created.
 func TestStarted(t *testing.T) {
 	member := func(d *observe.BlockDevice) { d.Filesystem, d.UUID = signature, id }
 	h := host([]observe.BlockDevice{disk(1, member), disk(2, member), disk(3, member), disk(4, member)})
@@ -105,7 +106,8 @@ func TestStarted(t *testing.T) {
 	}
 }
 
-// TestOtherName has an array that runs without its name: it is known by the UUID in mdadm.conf, and mdadm is told the name that it has.
+// TestOtherName tests an array that is running under another name. It is found by its UUID in mdadm.conf, and mdadm gets
+// the name that it has now.
 func TestOtherName(t *testing.T) {
 	unnamed := func(d *observe.BlockDevice) { in(d); d.Children[0].Links = nil }
 	members := []observe.BlockDevice{disk(1, unnamed), disk(2, unnamed), disk(3, unnamed), disk(4, unnamed), disk(5, nil)}
@@ -235,8 +237,8 @@ func TestListed(t *testing.T) {
 	}
 }
 
-// TestParseArrays has what /sys said on a Debian 12 when a disk of an array had failed that was still being synchronized, and another was
-// added: it gets its slot afterwards.
+// TestParseArrays parses /sys of a Debian 12 on which a disk failed during the initial synchronization of its array, and
+// another disk was added, which has no slot yet.
 func TestParseArrays(t *testing.T) {
 	text, err := os.ReadFile("testdata/failed.txt")
 	if err != nil {

@@ -113,7 +113,7 @@ func (s *site) guard(disks []blank.Target) ([]modules.Step, error) {
 	return steps, nil
 }
 
-// create creates the array.
+// create plans to create the array.
 func (s *site) create(disks []blank.Target) (modules.Plan, error) {
 	steps, err := s.guard(disks)
 	if err != nil {
@@ -140,7 +140,7 @@ func (s *site) create(disks []blank.Target) (modules.Plan, error) {
 	})}, nil
 }
 
-// assemble starts an existing array.
+// assemble plans to start an existing array.
 func (s *site) assemble(disks []blank.Target) modules.Plan {
 	argv := []string{"mdadm", "--assemble", device(s.Name), "--uuid=" + mdForm(s.uuid)}
 	a := array{Name: s.free(), Level: "raid" + s.Level, State: "active", Disks: len(disks), Sync: "idle"}
@@ -170,8 +170,8 @@ func (s *site) free() string {
 	}
 }
 
-// reserved is what mdadm reserves at the beginning of a member for its superblock, bitmap and later reshapes, and chunk what
-// a member's share is a multiple of. Both are mdadm's defaults for disks of 128 GiB or more.
+// reserved is the space that mdadm reserves at the beginning of a member for its superblock, bitmap and later reshapes.
+// The rest of a member is used in multiples of chunk. Both are mdadm's defaults for disks of 128 GiB or more.
 const (
 	reserved = 129 << 20
 	chunk    = 512 << 10

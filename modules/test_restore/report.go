@@ -11,17 +11,17 @@ import (
 	"hlplay/engine/remote"
 )
 
-// report is the file that the script writes at the end of a test, together with the host's time when it was read. It is the
-// zero value, but for the time, before the first test.
+// report is the file that the script writes at the end of a test, and the host's time when it was read. Before the first
+// test, only the time is set.
 type report struct {
 	Outcome, Reason, Volume     string
 	Started, Ended, LastSuccess int64 // seconds since 1970, zero for never
 	Now                         int64
-	// Unreported is set if the service has failed since, without a report.
+	// Unreported is set if the service has failed since then without writing a report.
 	Unreported bool
 }
 
-// reports observes the report of a test restore, by the guest's name in the file's: vm-100.
+// reports observes the reports of test restores. Its names are those of the files, such as vm-100.
 var reports = &observe.Kind[report]{
 	Name: "test-restore", What: "the report of the test restore of %s",
 	Ask: func(names []string) []remote.Query {
@@ -95,7 +95,7 @@ func stamp(seconds int64) string {
 	return time.Unix(seconds, 0).UTC().Format(time.RFC3339)
 }
 
-// told returns what people are to know about the last test.
+// told returns the note about the last test.
 func (m *Module) told(r report, overdue bool) string {
 	const form = "2006-01-02 15:04 UTC"
 	at := func(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(form) }
@@ -127,11 +127,11 @@ var (
 	monthForm = regexp.MustCompile(`(^|-)[0-9][0-9,./]*-[^-]+$`)
 )
 
-// named are the periods of the calendar events that have a name, in days.
+// named lists the calendar events that have a name, with their periods in days.
 var named = map[string]int{"minutely": 1, "hourly": 1, "daily": 1, "weekly": 7, "monthly": 31, "quarterly": 92, "semiannually": 184, "semi-annually": 184, "yearly": 366, "annually": 366}
 
-// period returns the longest time between two times of a calendar event, in days. Several weekdays count as a week, several
-// days of a month as a month.
+// period returns the longest time between two occurrences of a calendar event, in days. Several weekdays count as a week,
+// and several days of the month as a month.
 func period(schedule string) int {
 	if days, ok := named[strings.ToLower(schedule)]; ok {
 		return days

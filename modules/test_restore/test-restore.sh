@@ -3,15 +3,15 @@
 #
 #   test-restore vm|ct GUEST STORAGE TARGET ID restored|running|agent SECONDS
 #
-# The restored guest has a tag from the moment that it has a configuration; without it nothing is changed or destroyed.
-# The result is kept in a file, and the exit code is 0 if all went well.
+# The restored guest has a tag as soon as it has a configuration. A guest without the tag is never changed or destroyed.
+# The result is written to a file; the exit code is 0 if the test succeeded.
 set -u
 export LC_ALL=C
 kind=$1 guest=$2 storage=$3 target=$4 id=$5 proof=$6 seconds=$7
 mark=test-restore-$kind-$guest
 reports=/var/lib/test-restore
 report=$reports/$kind-$guest
-# The output of the restore. It is there as long as the restored guest may not have its tag.
+# The output of the restore. The file exists as long as the restored guest may still lack its tag.
 restoring=$reports/$kind-$guest-$id.restoring
 case $kind in
 vm) tool=qm folder=qemu-server backups="backup/vm/$guest/|backup/vzdump-qemu-$guest-" ;;
@@ -20,28 +20,28 @@ esac
 conf=/etc/pve/local/$folder/$id.conf
 result=failed why='' volume='' started=$(date +%s)
 
-# because REASON: notes why the test fails, and fails.
+# because REASON: records why the test fails, and returns 1.
 because() {
 	why=$1
 	printf '%s\n' "$why" >&2
 	return 1
 }
 
-# current: the configuration of the restored guest, without snapshots.
+# current: prints the configuration of the restored guest, without snapshots.
 current() { sed '/^\[/,$d' "$conf"; }
 
 marked() { current | grep -qx "tags: $mark"; }
 
-# remains: whether the guest is what a failed restore of this test leaves behind: a configuration without disks, name or tag.
+# remains: reports whether the guest is left over from a failed restore of this test: a configuration without disks, name or tag.
 remains() { [ -e "$restoring" ] && ! current | grep -qvE '^(memory: 128|lock: create)?$'; }
 
-# mounted: whether the configurations of guests can be seen. Without them every id looks free.
+# mounted: reports whether the configurations of guests are visible. Without them, every id looks free.
 mounted() {
 	[ -d /etc/pve/nodes ] || because "the cluster's guests cannot be listed: /etc/pve is not mounted; see systemctl status pve-cluster"
 }
 
-# destroy: removes the restored guest, or what an earlier test has left behind. It does not purge: that would take the id out of the
-# backup jobs that leave it out.
+# destroy: removes the restored guest, or what an earlier test has left behind. It does not purge, because that would also remove the id
+# from the exclude lists of backup jobs.
 destroy() {
 	mounted || return 1
 	if [ ! -e "$conf" ]; then
@@ -68,7 +68,7 @@ destroy() {
 	rm -f "$restoring"
 }
 
-# free: whether no guest of the cluster has the id, and high availability does not manage it.
+# free: reports whether no guest of the cluster has the id, and high availability does not manage it.
 free() {
 	for file in "/etc/pve/nodes/"*"/qemu-server/$id.conf" "/etc/pve/nodes/"*"/lxc/$id.conf"; do
 		if [ -e "$file" ]; then
@@ -96,14 +96,14 @@ newest() {
 	[ -n "$volume" ] || because "storage $storage has no backup of $kind:$guest"
 }
 
-# fits: whether the target has room for all disks of the backup.
+# fits: reports whether the target has room for all disks of the backup.
 fits() {
 	backup=$(pvesm extractconfig "$volume") || {
 		because "the configuration in $volume cannot be read"
 		return 1
 	}
 	disks=$(printf '%s\n' "$backup" | sed '/^\[/,$d' | grep -E '^(ide|sata|scsi|virtio|efidisk|tpmstate|rootfs|mp)[0-9]*:' | grep -v 'media=cdrom')
-	if [ "$kind" = vm ]; then # a disk that is left out of backups is not restored
+	if [ "$kind" = vm ]; then # disks that are excluded from backups are not restored
 		disks=$(printf '%s\n' "$disks" | grep -v 'backup=0')
 	fi
 	need=0
@@ -128,7 +128,7 @@ fits() {
 	[ "${5:-0}" -ge "$need" ] || because "storage $target is too small: the guest's disks have $((need / 1024)) MiB, and $((${5:-0} / 1024)) MiB are available"
 }
 
-# affords CONFIGURATION: whether the node has the memory that the guest starts with, and a GiB to spare for the guests that work on it.
+# affords CONFIGURATION: reports whether the node has enough memory to start the guest and keep 1 GiB for its other guests.
 affords() {
 	need=$(printf '%s\n' "$1" | sed '/^\[/,$d' | sed -n 's/^memory: \(current=\)\{0,1\}\([0-9][0-9]*\).*/\2/p')
 	available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
@@ -150,7 +150,7 @@ restore() {
 	if ! "$tool" "$@" --storage "$target" --unique 1 --tags "$mark" --onboot 0 --protection 0 >"$restoring" 2>&1; then
 		cat "$restoring" >&2
 		because "restoring $volume to storage $target failed: $(tail -n 1 "$restoring")"
-		# Somebody else was faster, and may still hold the lock: what is there under the id is theirs.
+		# The id was taken meanwhile, and the guest may still be locked: it is not from this test.
 		if grep -qE "already exists|can.t lock file .*-$id\.(conf|lock)" "$restoring"; then
 			rm -f "$restoring"
 		fi
@@ -164,7 +164,7 @@ restore() {
 	rm -f "$restoring"
 }
 
-# isolate: takes from the restored guest what it would share with the original: the network, and everything of the host.
+# isolate: removes what the restored guest would share with the original: the network, and all resources of the host.
 isolate() {
 	for net in $(current | sed -n 's/^\(net[0-9]*\):.*/\1/p'); do
 		value=$(current | sed -n "s/^$net: //p" | sed 's/,link_down=[01]//')
@@ -221,7 +221,7 @@ prove() {
 	because "the restored guest did not keep running for $seconds seconds"
 }
 
-# go: whether nobody has asked the test to end.
+# go: reports whether the test may go on, that is, no signal has asked it to stop.
 go() { [ -z "$stop" ] || because "the test was interrupted"; }
 
 attempt() {
@@ -231,7 +231,7 @@ attempt() {
 	[ "$proof" = restored ] || { isolate && go && prove; }
 }
 
-# conclude: destroys the restored guest and writes the report, however the test has gone.
+# conclude: destroys the restored guest and writes the report, whatever the outcome.
 conclude() {
 	first=$why
 	destroy || result=failed
@@ -247,7 +247,7 @@ conclude() {
 	printf 'test restore of %s:%s: %s %s\n' "$kind" "$guest" "$result" "$why" >&2
 }
 
-# What is running when the service is stopped is ended by systemd, too. The test goes on only to clean up.
+# When the service is stopped, systemd also ends the programs that this script runs. The script itself only cleans up then.
 stop=''
 trap 'stop=yes' HUP INT TERM
 mkdir -p "$reports"

@@ -119,7 +119,7 @@ func (m *Module) guest() (kind string, id int) {
 // slug names the guest in the names of files and units: vm-100.
 func (m *Module) slug() string { return strings.ReplaceAll(m.Guest, ":", "-") }
 
-// mark is the tag of what the test restores.
+// mark returns the tag of the restored guest.
 func (m *Module) mark() string { return "test-restore-" + m.slug() }
 
 // Want implements modules.Announcer.
@@ -169,7 +169,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return modules.Plan{Steps: steps, Notes: append(notes, m.told(last, overdue)), Data: modules.Data(last.result(overdue))}, nil
 }
 
-// check refuses what the test could not work with, and returns notes.
+// check returns an error if the test could not work, and notes.
 func (m *Module) check(ctx context.Context, h modules.Host, node string) (notes []string, err error) {
 	kind, id := m.guest()
 	guests, err := pve.GuestLists.Observe(ctx, h, "")
@@ -220,7 +220,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, node string) (notes 
 	return notes, nil
 }
 
-// checkStorage refuses a storage that is not on the node or does not hold the content.
+// checkStorage returns an error if the storage is not available on the node or does not accept the content.
 func (m *Module) checkStorage(ctx context.Context, h modules.Host, node, argument, name, content string) error {
 	storages, err := pve.Storages.Observe(ctx, h, "")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// host is a node with the guests vm:100 and ct:101, on which no test is installed.
+// host returns a node with the guests vm:100 and ct:101, and without any test.
 func host(more ...observe.Expectation) *observe.Host {
 	return observe.NewRecorded("pve1", append([]observe.Expectation{
 		pve.Nodes.Expect("", pve.Node{Installed: true, Name: "pve1"}),
@@ -36,7 +36,7 @@ func host(more ...observe.Expectation) *observe.Host {
 	}, more...)...)
 }
 
-// weekly is a test, changed if change is not nil.
+// weekly returns a test, modified by change unless that is nil.
 func weekly(change func(*Module)) *Module {
 	m := modulestest.Decoded(&Module{Guest: "vm:100", Storage: "pbs1", Target: "disks", ID: 9100, Schedule: "sun 04:00"})
 	if change != nil {

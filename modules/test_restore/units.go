@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// script is the test itself; see there.
+// script is the test itself.
 //
 //go:embed test-restore.sh
 var script string
@@ -29,7 +29,7 @@ func (m *Module) unit(kind string) string { return m.mark() + "." + kind }
 // path returns the path of the unit's file.
 func (m *Module) path(kind string) string { return unitFolder + m.unit(kind) }
 
-// service returns the content of the service's unit file. A test that is stopped has time to destroy what it has restored.
+// service returns the content of the service's unit file. A test that is stopped gets time to destroy the restored guest.
 func (m *Module) service() string {
 	kind, id := m.guest()
 	return fmt.Sprintf(`[Unit]
@@ -44,7 +44,8 @@ TimeoutStopSec=30min
 `, m.Guest, m.Storage, scriptPath, kind, id, m.Storage, m.Target, strconv.Itoa(m.ID), m.Prove, int(m.Watch.Seconds()))
 }
 
-// timer returns the content of the timer's unit file. A test that was missed while the node was down is made up for.
+// timer returns the content of the timer's unit file. If the node was down at the scheduled time, the test runs at the
+// next boot.
 func (m *Module) timer() string {
 	return fmt.Sprintf(`[Unit]
 Description=Schedule of the test restore of %s
@@ -58,7 +59,7 @@ WantedBy=timers.target
 `, m.Guest, m.Schedule)
 }
 
-// install plans the script, the units, and that the timer runs.
+// install plans to write the script and the units, and to start the timer.
 func (m *Module) install(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	units, err := observe.Units.ObserveAll(ctx, h, []string{m.unit("service"), m.unit("timer")})
 	if err != nil {
@@ -73,7 +74,7 @@ func (m *Module) install(ctx context.Context, h modules.Host) ([]modules.Step, e
 		return nil, err
 	}
 	for i := range steps {
-		steps[i].Diff = nil // a program of hlplay's, not a setting
+		steps[i].Diff = nil // the script is part of hlplay, not a setting
 	}
 	changed := false
 	for _, kind := range []string{"service", "timer"} {
@@ -117,7 +118,7 @@ func loaded(unit observe.Unit, name, kind string) observe.Unit {
 	return unit
 }
 
-// remove plans that there is no test. One that is running comes to its end.
+// remove plans to remove the test. A test that is running is completed.
 func (m *Module) remove(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	units, err := observe.Units.ObserveAll(ctx, h, []string{m.unit("service"), m.unit("timer")})
 	if err != nil {
@@ -151,7 +152,7 @@ func (m *Module) remove(ctx context.Context, h modules.Host) (modules.Plan, erro
 	return plan, nil
 }
 
-// gone returns what systemd says about a unit without a file. It keeps one that is running or has failed.
+// gone returns what systemd reports about a unit without a file. systemd keeps a unit that is running or has failed.
 func gone(name string, unit observe.Unit) observe.Expectation {
 	if unit.ActiveState != "" && unit.ActiveState != "inactive" && !strings.HasSuffix(name, ".timer") {
 		return observe.Units.Unknown(name, "its file is gone while it is "+unit.ActiveState)
