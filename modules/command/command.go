@@ -32,7 +32,7 @@ type Command struct {
 	Stdin string            `hcl:"stdin,optional" doc:"Standard input."`
 	Dir   string            `hcl:"dir,optional" doc:"Working directory."`
 	OK    []int             `hcl:"ok,optional" default:"[0]" doc:"Exit codes that mean success."`
-	Limit time.Duration     `hcl:"limit,optional" doc:"Time limit; by default 10m, and 30s with reads. Above 10m, a command of root's continues if the connection or the run is lost, and hlplay waits for its end."`
+	Limit time.Duration     `hcl:"limit,optional" doc:"Time limit; by default 10m, and 30s with reads. With more than 10m, a command that root runs continues even if the connection or the run ends, and hlplay waits for it."`
 }
 
 // result is the registered result.

@@ -19,30 +19,30 @@ import (
 
 // Module is one drill.
 type Module struct {
-	Lose    string        `hcl:"lose" doc:"Inventory name of the node that is lost. It is not the host that watches: the play needs another host."`
-	Guests  []string      `hcl:"guests,optional" doc:"Highly available guests of the node that must run on another one in time: [\"vm:100\"]. All that run there if not given."`
-	Within  time.Duration `hcl:"within,optional" default:"\"4m\"" doc:"How long it may take until they run. The manager waits for two minutes before it takes a node for lost."`
-	Away    time.Duration `hcl:"away,optional" default:"\"6m\"" doc:"When the node's own timer brings it back. Not less than within."`
-	Returns time.Duration `hcl:"returns,optional" default:"\"30m\"" doc:"How long it may take from then on until the node is a member again and all placement groups are active and clean."`
+	Lose    string        `hcl:"lose" doc:"Inventory name of the node to lose. Another host of the play watches."`
+	Guests  []string      `hcl:"guests,optional" doc:"Highly available guests of the node that must run on another node in time: [\"vm:100\"]. By default all that are running there."`
+	Within  time.Duration `hcl:"within,optional" default:"\"4m\"" doc:"How long it may take until they run there. The HA manager waits two minutes before it considers a node lost."`
+	Away    time.Duration `hcl:"away,optional" default:"\"6m\"" doc:"When the timer on the node starts the services again. It must not be shorter than within."`
+	Returns time.Duration `hcl:"returns,optional" default:"\"30m\"" doc:"How long it may then take until the node is a member again and all placement groups are active and clean."`
 }
 
 // Spec describes the module.
 var Spec = modules.Spec{
 	Name:    "drill",
-	Summary: "Lose a node of a Proxmox VE cluster on purpose, and see its guests run elsewhere",
-	Doc: `On the node corosync and the daemons of Ceph are stopped, after a timer of the node's own was started that starts them again: it does not
-need hlplay, nor a connection. The rest of the cluster sees a node that does not answer. **A node with highly available guests is reset
-by its watchdog after a minute;** its start brings it back, too, and sooner than the timer if it is fast.
+	Summary: "Loses a node of a Proxmox VE cluster on purpose, and checks that its guests run elsewhere",
+	Doc: `Stops corosync and the Ceph daemons of the node. To the rest of the cluster, the node does not answer. A timer on the node, which is
+started first, starts the services again; it needs neither hlplay nor a connection. **A node with highly available guests is reset by its
+watchdog after a minute;** its services then start at boot, possibly before the timer expires.
 
-Another host watches. The task fails if a guest does not run on another node in time, and if the node or its placement groups do not come
-back afterwards.
+Another host watches. The task fails if a guest is not running on another node in time, or if the node or its placement groups do not
+recover afterwards.
 
-It is refused, before anything is stopped, where ` + "`hlplay prove`" + ` says that the loss of the node would stop something: the quorum, the
-monitors, a pool, CephFS, or a guest that could not run anywhere else. And as long as anything is wrong already: a node that is offline or
-in maintenance mode, placement groups that are not clean, a guest in state error. Guests of the node that are not highly available are
-refused, too, while they run: nothing would start them elsewhere.
+Nothing is stopped, and the task fails, if ` + "`hlplay prove`" + ` predicts that losing the node would stop something: the quorum, the
+monitors, a pool, CephFS, or a guest that can run nowhere else. The task also fails if something is wrong already: a node is offline or
+in maintenance mode, placement groups are not clean, or a guest is in state error. The same goes for a guest that is running on the node
+but is not highly available, because nothing would start it elsewhere.
 
-The task does the same each time that it is run.`,
+The task repeats the drill each time it runs.`,
 	Example: `task "lose pve1" {
   when = host.name == "pve2"
   drill {
@@ -126,7 +126,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return modules.Plan{Repeats: true, Steps: []modules.Step{m.lose(lost, node.Name, hasCeph), m.watch(node.Name, guests), m.back(node.Name, hasCeph)}}, nil
 }
 
-// Against lists what speaks against losing a node: what is wrong already, and what the loss would stop.
+// Against lists the reasons against losing a node: what is wrong already, and what the loss would stop.
 func Against(c survival.Cluster, node string) []string {
 	var all []string
 	known := false
@@ -165,7 +165,7 @@ func Against(c survival.Cluster, node string) []string {
 	return all
 }
 
-// guests are the guests to watch, and what is wrong with those of the node.
+// guests returns the guests to watch, and what is wrong with the guests of the node.
 func (m *Module) guests(ha pve.HA, node string, running map[int]bool) (watched, problems []string) {
 	managed := map[int]bool{}
 	for sid, service := range ha.Services {
@@ -199,10 +199,10 @@ func (m *Module) guests(ha pve.HA, node string, running map[int]bool) (watched, 
 	return watched, problems
 }
 
-// timer is the unit on the node that brings it back.
+// timer is the unit on the node that starts its services again.
 const timer = "hlplay-drill"
 
-// units are the units that are stopped. All of them are enabled, so that a node that is reset starts them itself.
+// units returns the units to stop. All of them are enabled, so that a node that is reset starts them by itself.
 func units(hasCeph bool) string {
 	if hasCeph {
 		return "ceph.target corosync.service"
@@ -210,7 +210,7 @@ func units(hasCeph bool) string {
 	return "corosync.service"
 }
 
-// lose is the step that stops the node's part in the cluster.
+// lose returns the step that takes the node out of the cluster.
 func (m *Module) lose(lost modules.Host, node string, hasCeph bool) modules.Step {
 	return modules.Step{
 		Risk:    modules.CostsQuorum,
@@ -223,11 +223,11 @@ func (m *Module) lose(lost modules.Host, node string, hasCeph bool) modules.Step
 	}
 }
 
-// stop arms the timer before it stops anything. Where the timer cannot be started nothing is stopped. A unit that failed is collected: it
-// would be in the way of the next drill.
+// stop starts the timer before it stops anything. If the timer cannot be started, nothing is stopped. --collect unloads a
+// unit that failed, which would otherwise block the next drill.
 const stop = `systemd-run --quiet --collect --unit="$1" --on-active="$2" systemctl start $3 && exec systemctl stop $3`
 
-// watch is the step that waits until the guests run elsewhere.
+// watch returns the step that waits until the guests run elsewhere.
 func (m *Module) watch(node string, guests []string) modules.Step {
 	summary := fmt.Sprintf("wait until %s %s on another node, for at most %s", strings.Join(guests, ", "), map[bool]string{true: "runs", false: "run"}[len(guests) == 1], short(m.Within))
 	if len(guests) == 0 {
@@ -243,13 +243,14 @@ func (m *Module) watch(node string, guests []string) modules.Step {
 	}
 }
 
-// timed is a function that succeeds as long as fewer seconds have passed than "$2" says, whatever the time of day does meanwhile.
+// timed defines a function that succeeds until "$2" seconds have passed. It does not depend on the time of day, which may
+// be set meanwhile.
 const timed = `read -r up _ </proc/uptime; end=$((${up%.*} + $2))
 early() { read -r up _ </proc/uptime; [ "${up%.*}" -lt "$end" ]; }
 `
 
-// elsewhere looks every five seconds, first whether the node is gone, then where the guests are. "$1" is the node, "$2" for how many
-// seconds it looks, the rest are guests.
+// elsewhere checks every five seconds, first whether the node is gone, then where the guests are. "$1" is the node, "$2"
+// the time limit in seconds; the remaining arguments are guests.
 const elsewhere = timed + `node=$1; shift 2; gone=
 while :; do
 	waits=
@@ -265,7 +266,7 @@ while :; do
 	early && sleep 5 && early || { echo "timed out:${waits#;}" >&2; exit 1; }
 done`
 
-// back is the step that waits until all is as before.
+// back returns the step that waits until everything is as before.
 func (m *Module) back(node string, hasCeph bool) modules.Step {
 	what := "a member again"
 	if hasCeph {
@@ -280,8 +281,8 @@ func (m *Module) back(node string, hasCeph bool) modules.Step {
 	}
 }
 
-// explain returns the Explain of a step: what is wrong, what its script said about it, and what happens or is to be done now. It
-// returns nil, for the usual report, if the script said nothing.
+// explain returns the Explain of a step: it reports what is wrong, what the step's script said about it, and what happens
+// or is to be done now. It returns nil, for the usual report, if the script said nothing.
 func explain(wrong, now string) func(exit int, stdout, stderr []byte) error {
 	return func(_ int, _, stderr []byte) error {
 		said := pve.Complaint(stderr)
@@ -292,9 +293,10 @@ func explain(wrong, now string) func(exit int, stdout, stderr []byte) error {
 	}
 }
 
-// returned looks every ten seconds. "$1" is the node, "$2" for how many seconds it looks, "$3" whether there is Ceph. The health
-// does not tell whether placement groups are clean: it is HEALTH_OK for a minute while they are undersized, and warns of some that
-// were not scrubbed for long. Without a manager "ceph pg stat" waits for ever.
+// returned checks every ten seconds. "$1" is the node, "$2" the time limit in seconds, and "$3" is 1 if there is Ceph. The
+// health status does not show whether placement groups are clean: it stays HEALTH_OK for a minute while they are
+// undersized, and warns about groups that have not been scrubbed for long. Without a manager, "ceph pg stat" never
+// returns.
 const returned = timed + `node=$1; ceph=$3
 while :; do
 	waits=
@@ -313,7 +315,7 @@ done`
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
-// short is a duration without the zeros at its end: "6m" for "6m0s".
+// short formats a duration without zero units at its end: "6m" instead of "6m0s".
 func short(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/survival"
 )
 
-// sound is a cluster of three nodes that survives the loss of any of them.
+// sound returns a cluster of three nodes that survives the loss of any one of them.
 func sound() survival.Cluster {
 	c := survival.Cluster{Name: "dream", FileSystems: []string{"cephfs"}}
 	for _, name := range []string{"pve1", "pve2", "pve3"} {
@@ -103,7 +103,7 @@ func TestTimesThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// What the watching host sees when the time is over fails the drill, and says what is missing. The scripts run in a real shell.
+// If the time is up, the drill fails and says what the watching host still misses. The scripts run in a real shell.
 func TestNotInTime(t *testing.T) {
 	dir := t.TempDir()
 	members := filepath.Join(dir, "members")
@@ -126,7 +126,7 @@ func TestNotInTime(t *testing.T) {
 			for path, text := range map[string]string{
 				members:                          `{"nodelist": {"pve1": {"id": 1, "online": ` + c.online + `}}}`,
 				filepath.Join(dir, "ha-manager"): "#!/bin/sh\necho '" + c.manager + "'\n",
-				// Warnings that have nothing to do with the node do not keep it away.
+				// Warnings that do not concern the node do not delay its return.
 				filepath.Join(dir, "ceph"): "#!/bin/sh\ncase $* in *health*) printf '%s\\n' 'HEALTH_WARN 2 pgs not deep-scrubbed in time' '[WRN] PG_NOT_DEEP_SCRUBBED: 2 pgs' ;; *) echo '" + c.manager + "' ;; esac\n",
 			} {
 				if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
@@ -143,7 +143,7 @@ func TestNotInTime(t *testing.T) {
 	}
 }
 
-// A failure says what is wrong and what happens now, and not which script was run.
+// A failure says what is wrong and what happens next, not which script was run.
 func TestFailures(t *testing.T) {
 	m := &Module{Within: 4 * time.Minute, Away: 6 * time.Minute, Returns: 10 * time.Minute}
 	for said, test := range map[string]struct {

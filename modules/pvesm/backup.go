@@ -17,8 +17,8 @@ import (
 // secretDir is where Proxmox VE keeps the passwords of storages (PVE::Storage::PBSPlugin).
 const secretDir = "/etc/pve/priv/storage"
 
-// fromServer returns the storage with the password and the fingerprint that it takes from its backup server. If check mode cannot know
-// the password, because the token has not been generated yet, unread is the reason.
+// fromServer returns the storage with the password and the fingerprint that are read from its backup server. If check mode
+// cannot know the password, because the token has not been generated yet, unread is the reason.
 func (m *Module) fromServer(ctx context.Context, h modules.Host) (own *Module, unread error, err error) {
 	if m.BackupServer == "" {
 		return m, nil, nil
@@ -60,7 +60,7 @@ func (m *Module) secret(ctx context.Context, h modules.Host, unread error) ([]mo
 	}
 	name, content := secretDir+"/"+m.ID+".pw", m.Password+"\n"
 	files, err := observe.Files.ObserveAll(ctx, h, []string{name, secretDir})
-	if unread != nil && observe.IsUnknown(err) { // it has been set, in check mode
+	if unread != nil && observe.IsUnknown(err) { // a predicted step has set it
 		return nil, nil
 	}
 	if err != nil {
@@ -92,7 +92,7 @@ func (m *Module) secret(ctx context.Context, h modules.Host, unread error) ([]mo
 	}), nil
 }
 
-// notes warns about backups that would be lost together with what they back up.
+// notes warns about backups that would be lost together with the guests.
 func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	server := m.Options["server"]
 	if m.Type != "pbs" || server == "" {
@@ -117,7 +117,8 @@ func (m *Module) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	return nil, nil
 }
 
-// serverGuest returns the id of the virtual machine of this cluster that the backup server is, told by its UUID; 0 if it is none.
+// serverGuest returns the ID of the virtual machine of this cluster that is the backup server, identified by its UUID; 0
+// if there is none.
 func (m *Module) serverGuest(ctx context.Context, h modules.Host) (int, error) {
 	if m.BackupServer == "" {
 		return 0, nil
@@ -129,7 +130,7 @@ func (m *Module) serverGuest(ctx context.Context, h modules.Host) (int, error) {
 	pve.MachineIDs.Want(h, "")
 	told, err := observe.Files.Observe(ctx, server, pve.MachineIDFile)
 	uuid := strings.ToLower(strings.TrimSpace(string(told.Content)))
-	if err != nil || uuid == "" { // without firmware that tells one
+	if err != nil || uuid == "" { // the firmware reports no UUID
 		return 0, err
 	}
 	ids, err := pve.MachineIDs.Observe(ctx, h, "")

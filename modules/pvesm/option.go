@@ -6,7 +6,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// forms are the forms of options that are not scalars (PVE::Storage::Plugin and its subclasses).
+// forms lists the options that are not scalars, with their forms (PVE::Storage::Plugin and its subclasses).
 var forms = map[string]pve.Form{
 	"content": pve.Set, "nodes": pve.Set, "monhost": pve.Set,
 	"prune-backups": pve.Properties, "bwlimit": pve.Properties, "content-dirs": pve.Properties,
@@ -16,7 +16,7 @@ var forms = map[string]pve.Form{
 	"vgname": pve.Text, "thinpool": pve.Text, "share": pve.Text, "options": pve.Text,
 }
 
-// flags are the boolean options that are off if they are not set, and onByDefault those that are on.
+// flags lists the boolean options that are off unless set, and onByDefault those that are on unless set.
 var (
 	flags = []string{
 		"disable", "shared", "krbd", "fuse", "sparse", "saferemove", "nocow", "tagged_only", "nowritecache",
@@ -25,7 +25,7 @@ var (
 	onByDefault = []string{"mkdir", "create-base-path", "create-subdirs"}
 )
 
-// written returns a value as storage.cfg holds it: a boolean is 1 or 0, however the task writes it.
+// written returns a value in the form of storage.cfg: a boolean is 1 or 0, however the task writes it.
 func written(key, value string) string {
 	if on, ok := pve.Truth(value); ok && (slices.Contains(flags, key) || slices.Contains(onByDefault, key)) {
 		return pve.Flag(on)

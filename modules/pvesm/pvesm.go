@@ -22,9 +22,9 @@ type Module struct {
 	Pool         string            `hcl:"pool,optional" doc:"The Ceph pool of an rbd storage."`
 	Content      []string          `hcl:"content,optional" enum:"images,rootdir,vztmpl,iso,backup,snippets,import,none" doc:"Content types that may be stored."`
 	Nodes        []string          `hcl:"nodes,optional" doc:"Nodes that have the storage. An empty list means all nodes, the default for a new storage."`
-	Password     string            `hcl:"password,optional" doc:"The password of a pbs storage, or the secret of its token. It is written to the file where Proxmox VE keeps it, and shows in no process list."`
-	BackupServer string            `hcl:"backup_server,optional" doc:"The host of the inventory that is the server of a pbs storage. The secret of the token that username names is read there, where the module pbs keeps it, and so is the certificate's fingerprint, unless options give it; fingerprint = \"\" is for a certificate that the nodes trust by themselves."`
-	Options      map[string]string `hcl:"options,optional" doc:"Other options of pvesm(1), without leading dashes: path, krbd, fs-name, …. An empty value removes the option. Secrets are rejected: they would show in the process list."`
+	Password     string            `hcl:"password,optional" doc:"The password of a pbs storage, or the secret of its token. It is written to the file where Proxmox VE keeps it, and does not appear in the process list."`
+	BackupServer string            `hcl:"backup_server,optional" doc:"Inventory name of the server of a pbs storage. The secret of the token in username is read from that host, where the module pbs keeps it. So is the fingerprint of the certificate, unless options set it; use fingerprint = \"\" for a certificate that the nodes trust anyway."`
+	Options      map[string]string `hcl:"options,optional" doc:"Other options of pvesm(1), without leading dashes: path, krbd, fs-name, …. An empty value removes the option. Secrets are rejected, because they would be visible in the process list."`
 }
 
 // Spec describes the module.
@@ -33,17 +33,17 @@ var Spec = modules.Spec{
 
 	Rewritten: []string{"/etc/pve/storage.cfg"},
 	Summary:   "A storage of the cluster, such as an RBD pool, a CephFS or a directory",
-	Doc: `The storage is defined once for the whole cluster. What exists is compared option by option, as Proxmox VE reads
-them (lists in any order, true and 1 alike) and only what differs is set; options that the task does not name stay as they are. The type, and a path or
-server that a type cannot change, are refused when they differ: guests refer to the storage by its id.
+	Doc: `The storage is defined once for the whole cluster. An existing storage is compared option by option, as Proxmox VE interprets
+them (lists in any order, true equals 1), and only options that differ are set; options that the task does not set are kept. If the type differs,
+or an option that cannot be changed, such as the path or server of most types, the task fails, because guests refer to the storage by its id.
 
-Defining a storage activates it on the node, and is undone if that fails. Nothing is ever removed.
+Adding a storage activates it on the node; if that fails, it is not added. Storages are never removed.
 
-The storage of a Proxmox Backup Server that the inventory has takes its secret and fingerprint from there (` + "`backup_server`" + `): neither has to be
-copied by a person.
+If the Proxmox Backup Server is in the inventory, ` + "`backup_server`" + ` reads the secret and the fingerprint from it, so that nobody has to
+copy them.
 
-A storage with a password is defined disabled, gets its password, and is enabled then: whether the server takes it, pvesm status says. A note
-says so if that server is a node or a virtual machine of the cluster itself, which takes the backups with it when it is lost.`,
+A storage with a password is added disabled, and enabled once its password is set; pvesm status then shows whether the server accepts the
+password. A note warns if the server is a node or a virtual machine of the cluster itself, because the backups would be lost with it.`,
 	Example: `task "a storage on a pool" {
   pvesm {
     id      = "vm-disks"
@@ -56,7 +56,7 @@ says so if that server is a node or a virtual machine of the cluster itself, whi
 	New: func() modules.Module { return &Module{} },
 }
 
-// fixed are the options that pvesm set refuses to change, by type (PVE::Storage::*Plugin).
+// fixed lists, by type, the options that pvesm set refuses to change (PVE::Storage::*Plugin).
 var fixed = map[string][]string{
 	"cephfs": {"path"},
 	"dir":    {"path", "snapshot-as-volume-chain"},
@@ -67,7 +67,7 @@ var fixed = map[string][]string{
 	"lvm":    {"vgname"},
 }
 
-// secrets are options that would show in the process list.
+// secrets lists options that would be visible in the process list.
 var secrets = []string{"password", "keyring", "encryption-key", "master-pubkey"}
 
 // Scope implements modules.Scoped: storage.cfg is shared by the cluster.
@@ -133,7 +133,7 @@ func (m *Module) wanted() map[string]string {
 		want["nodes"] = join(m.Nodes)
 	}
 	if _, said := want["disable"]; m.Password != "" && !said {
-		want["disable"] = "" // even if an earlier run ended before enabling it
+		want["disable"] = "" // set if an earlier run ended before it enabled the storage
 	}
 	return want
 }
@@ -248,7 +248,7 @@ func (m *Module) differing(have pve.Storage, want map[string]string) ([]string, 
 	return differing, nil
 }
 
-// check rejects a storage whose pool or file system does not exist. pvesm would add one without its pool.
+// check rejects a storage whose pool or file system does not exist, because pvesm would add it all the same.
 func (m *Module) check(ctx context.Context, h modules.Host) error {
 	if m.Options["monhost"] != "" || (m.Type != "rbd" && m.Type != "cephfs") {
 		return nil
@@ -307,7 +307,7 @@ func (m *Module) set(have pve.Storage, want map[string]string, differing []strin
 
 func keys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
-// run returns a call of pvesm. Adding activates the storage, which can hang on a dead server.
+// run returns a command that runs pvesm. Adding a storage activates it, which can hang on a dead server.
 func (m *Module) run(command, first, second string, options []string) modules.Run {
 	argv := []string{"pvesm", command, first}
 	if second != "" {

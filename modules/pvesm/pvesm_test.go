@@ -82,7 +82,8 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// TestPassword: a password is in a file of root's and in no command line, and an earlier run that ended halfway is gone on with.
+// TestPassword checks that a password is only in a file of root's and in no command line, and that an interrupted run is
+// completed.
 func TestPassword(t *testing.T) {
 	file := func(content string) observe.Expectation {
 		f := observe.File{}
@@ -131,7 +132,8 @@ func TestPassword(t *testing.T) {
 	}
 }
 
-// TestBackupServer: secret and fingerprint are read on the server's host, and the run learns that the secret is one.
+// TestBackupServer checks that secret and fingerprint are read on the server's host, and that the run treats the secret as
+// one.
 func TestBackupServer(t *testing.T) {
 	const token, secret = "pve@pbs!cluster", "d63e505a-e3ec-449a-9bc7-1da610d4ccde"
 	kept := observe.Files.Expect(pbs.SecretFile(token), observe.File{Type: observe.Regular, Mode: 0o600, Owner: "root", Content: []byte("Result: {\n\"tokenid\": \"" + token + "\", \"value\": \"" + secret + "\"}\n")})
@@ -182,7 +184,7 @@ func TestBackupServer(t *testing.T) {
 	}
 }
 
-// TestServerOnANode: backups on a node of the cluster are warned of.
+// TestServerOnANode checks that a note warns about backups on a node of the cluster.
 func TestServerOnANode(t *testing.T) {
 	h := host(pve.Clusters.Expect("", pve.Cluster{Mounted: true, Quorate: true, Name: "dream", Members: map[string]pve.Member{"pve2": {Online: true, Links: map[int]string{0: "192.0.2.9"}}}}))
 	plan, err := (&Module{ID: "pbs1", Type: "pbs", Options: map[string]string{"server": "192.0.2.9", "datastore": "main"}}).Plan(context.Background(), h)
@@ -191,7 +193,8 @@ func TestServerOnANode(t *testing.T) {
 	}
 }
 
-// TestServerInACluster: so are backups in a virtual machine of the cluster, told by its UUID.
+// TestServerInACluster checks that a note warns about backups in a virtual machine of the cluster, which is identified by
+// its UUID.
 func TestServerInACluster(t *testing.T) {
 	for told, want := range map[string]int{"5E4F2A6B-0000-4000-8000-00000000000A\n": 1, "5E4F2A6B-0000-4000-8000-00000000000B\n": 0, "": 0} {
 		server := observe.NewRecorded("pbs", observe.Files.Expect(pve.MachineIDFile, observe.File{Type: observe.Regular, Content: []byte(told)}))
