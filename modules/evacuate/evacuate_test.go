@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// machine is a guest on pve1.
+// machine is a guest of pve1.
 type machine struct {
 	kind    string // "qemu" if empty
 	options map[string]string
@@ -20,7 +20,8 @@ type machine struct {
 	state   string // of the resource; empty if it is not highly available
 }
 
-// cluster is pve1 with guests, among three nodes of which pve2 has 8 GiB free and pve3 16. The rest replaces what it says.
+// cluster returns pve1 with guests, one of three nodes; pve2 has 8 GiB free and pve3 16 GiB. Further expectations override
+// this.
 func cluster(guests map[int]machine, more ...observe.Expectation) *observe.Host {
 	ha := pve.HA{Resources: map[string]pve.Resource{}, Services: map[string]pve.Service{}, Nodes: map[string]string{}, Rules: map[string]pve.Rule{}, Groups: map[string]pve.Group{}}
 	list, running := map[int]pve.Guest{}, map[int]bool{}

@@ -160,7 +160,7 @@ func (m *Module) assign(s *scene, ids []int, targets map[string]uint64) (moves [
 	return moves, problems
 }
 
-// room formats the free memory of nodes for people.
+// room formats the free memory of nodes.
 func room(nodes []string, free map[string]uint64) string {
 	var all []string
 	for _, node := range nodes {

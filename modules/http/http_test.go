@@ -66,7 +66,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestOneRequest: the host's curl sends one request, also for a URL with what curl takes for a pattern.
+// TestOneRequest checks that the host's curl sends a single request, even if the URL contains characters that curl
+// expands.
 func TestOneRequest(t *testing.T) {
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))

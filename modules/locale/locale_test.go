@@ -95,7 +95,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The names that the C library prints are those that people write, compared without case and hyphens of the codeset.
+// The C library prints names of locales in a form of its own, which is compared with the usual one.
 func TestObservedLocales(t *testing.T) {
 	got := modulestest.Parsed(t, generated, []string{""}, remote.Answer{Stdout: []byte("C\nC.utf8\nde_DE.utf8\nca_ES.utf8@valencia\nde_DE.UTF-8\n")})[""]
 	if want := []string{"C", "C.utf8", "ca_ES.utf8@valencia", "de_DE.utf8"}; !cmp.Equal(got, want) {

@@ -122,8 +122,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// FuzzLine: a line that was put into a file is found there, putting it again changes nothing, and
-// removing it leaves none.
+// FuzzLine checks that a line which is put into a file is found there, that putting it again changes nothing, and that
+// removing it leaves no trace.
 func FuzzLine(f *testing.F) {
 	f.Add("# c\noptions kvm nested=1\n", "options", "kvm", "ignore_msrs=1")
 	f.Add("vfio\n", "", "vfio-pci", "")
@@ -145,7 +145,7 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// Other files of modprobe.d that win, or seem to.
+// Other files in modprobe.d that take precedence, or only seem to.
 func TestOtherFiles(t *testing.T) {
 	for name, c := range map[string]struct {
 		files []observe.TextFile
@@ -186,7 +186,7 @@ func TestALineThatGoesOnBehindABackslash(t *testing.T) {
 	if got := l.removeFrom("options kvm \\\n  ignore_msrs=0\nblacklist x\n"); got != "blacklist x\n" {
 		t.Errorf("what is left is %q, expected the blacklist alone", got)
 	}
-	// The list of modules to load knows no such lines.
+	// The list of modules to load has no continuation lines.
 	if got := (line{module: "b"}).putInto("a \\\nb\n"); got != "a \\\nb\n" {
 		t.Errorf("the list is %q", got)
 	}

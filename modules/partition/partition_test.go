@@ -9,7 +9,8 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// system is a disk of 1 TB that the host runs from: a boot partition, then root, then free space but for one partition in it.
+// system returns a disk of 1 TB that the host runs from. It has a boot partition and a root partition, then free space
+// with one partition in the middle.
 func system(change func(*observe.BlockDevice)) observe.BlockDevice {
 	d := observe.BlockDevice{Name: "nvme0n1", Path: "/dev/nvme0n1", Type: "disk", Size: 1e12, Serial: "S1", PartitionTable: "gpt", Links: []string{"/dev/disk/by-id/nvme-S1"},
 		Children: []observe.BlockDevice{
@@ -71,7 +72,7 @@ func TestThere(t *testing.T) {
 	}
 }
 
-// TestRefused has disks that get no partition, and names that lead to another one.
+// TestRefused tests disks that get no partition, and names that refer to other partitions.
 func TestRefused(t *testing.T) {
 	other := system(func(d *observe.BlockDevice) {
 		d.Name, d.Path, d.Links = "sdb", "/dev/sdb", nil

@@ -40,7 +40,7 @@ alone.`,
 	New: func() modules.Module { return &Module{} },
 }
 
-// Module says what the hosts are to be fit for.
+// Module describes what the hosts must be fit for.
 type Module struct {
 	OSDs     int       `hcl:"osds,optional" default:"0" doc:"Number of disks of the host that become OSDs."`
 	Networks []Network `hcl:"network,block" doc:"Addresses at which the hosts must reach each other, besides those of the inventory."`
@@ -101,7 +101,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	observe.Together(ctx, reads...)
 	var plan modules.Plan
 	var targets []Target
-	var changed error // why the ways between the hosts cannot be tried
+	var changed error // why the paths between the hosts cannot be tested
 	own := 0
 	for i, peer := range peers {
 		if peer.Predicted(observe.Networks.Key("")) && changed == nil {
@@ -120,7 +120,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			machines[i].Unread = err.Error()
 		}
 		var unreachable *remote.UnreachableError
-		if errors.As(err, &unreachable) { // if it takes part in the run, its own task says so
+		if errors.As(err, &unreachable) { // if the host takes part in the run, its own task reports it
 			continue
 		}
 		for _, address := range machines[i].Addresses {

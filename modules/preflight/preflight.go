@@ -58,7 +58,7 @@ type Link struct {
 	Name      string   `json:"name"`
 	Addresses []string `json:"addresses"`
 	MTU       int      `json:"mtu"`
-	// Speed is in Mbit/s, or zero if the driver does not report it.
+	// Speed is in Mbit/s; 0 if the driver does not report it.
 	Speed int `json:"speed"`
 }
 

@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// pair returns two machines of which nothing is wrong.
+// pair returns two machines without any problem.
 func pair() []Machine {
 	machine := func(name, address, other, otherName string) Machine {
 		return Machine{
@@ -92,7 +92,7 @@ func TestParsePing(t *testing.T) {
 	}
 }
 
-// The lines are those of iproute2 6.1.
+// The lines were printed by iproute2 6.1.
 func TestParseSockets(t *testing.T) {
 	all, err := parseSockets(remote.Answer{Stdout: []byte(`udp   UNCONN 0      0          10.0.0.1:5405      0.0.0.0:*    users:(("corosync",pid=900,fd=12))
 tcp   LISTEN 0      4096         0.0.0.0:6789      0.0.0.0:*    users:(("nginx",pid=812,fd=5),("nginx",pid=811,fd=5))

@@ -8,22 +8,23 @@ import (
 	"strings"
 )
 
-// reset is what ends a colour.
+// reset is the escape sequence that ends a colour.
 const reset = "\x1b[0m"
 
-// counted are the levels that count in the summary, and how the summary calls them. Of notices only the total knows.
+// counted maps the levels that the summary counts to their names there. Notices are only part of the total.
 var counted = map[string]string{"PASS": "PASSED", "SKIP": "SKIPPED", "WARN": "WARNINGS", "FAIL": "FAILURES"}
 
 var (
-	// colour matches what Term::ANSIColor prints, to whatever the output is.
+	// colour matches the sequences of Term::ANSIColor, which are printed even if the output is not a terminal.
 	colour  = regexp.MustCompile("\x1b\\[[0-9;]*m")
 	heading = regexp.MustCompile(`^= (.+) =$`)
 	finding = regexp.MustCompile(`^(PASS|SKIP|INFO|NOTICE|WARN|FAIL):(?: (.*))?$`)
 	sum     = regexp.MustCompile(`^([A-Z]+): +(\d+)$`)
 )
 
-// parse returns the findings of pve8to9 by level, each as one line. The output is that of PVE::CLI::pve8to9: sections with a heading,
-// in which a finding begins with its level and goes on in further lines (to the end of its colour, or else to an empty line), and a summary that counts them.
+// parse returns the findings of pve8to9 by level, each on one line. The output has sections with headings, and a summary
+// that counts the findings. A finding begins with its level and may continue on further lines: to the end of its colour
+// or, without one, to the next empty line (PVE::CLI::pve8to9).
 func parse(text string) (map[string][]string, error) {
 	found, counts := map[string][]string{}, map[string]int{}
 	section, level := "", ""
@@ -59,7 +60,7 @@ func parse(text string) (map[string][]string, error) {
 			found[level] = append(found[level], strings.TrimSpace(f[2]))
 		case line == "" && coloured:
 		case line == "":
-			level = "" // what follows is said of the next finding
+			level = "" // the following lines belong to the next finding
 		case level != "":
 			last := &found[level][len(found[level])-1]
 			*last = strings.TrimSpace(*last + " " + line)

@@ -60,7 +60,7 @@ func TestChecklist(t *testing.T) {
 	}
 }
 
-// Whatever is printed: no findings are lost, and nothing but a whole report counts.
+// FuzzFindings checks that no finding is lost, and that only a complete report is accepted.
 func FuzzFindings(f *testing.F) {
 	f.Add(good + goodSum)
 	f.Add(bad + badSum)

@@ -74,7 +74,7 @@ func (s *Service) needsUnit() bool {
 type planner struct {
 	name    string
 	unit    observe.Unit
-	hidden  bool // a mask was removed: whether the unit is enabled behind it is unknown
+	hidden  bool // set once a mask is removed: it is unknown whether the unit behind the mask is enabled
 	steps   []modules.Step
 	repeats bool
 }

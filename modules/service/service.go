@@ -15,7 +15,8 @@ type Service struct {
 	State   string `hcl:"state,optional" enum:"started,stopped,restarted,reloaded" doc:"State of the unit. restarted and reloaded act every time the task runs, and are meant for handlers. By default the state is left alone."`
 	Enabled *bool  `hcl:"enabled,optional" doc:"Whether the unit starts at boot."`
 	Masked  *bool  `hcl:"masked,optional" doc:"Whether the unit is masked, so that nothing can start it."`
-	// DaemonReload is a state too: systemd knows for each unit whether the file has changed since it was read.
+	// DaemonReload describes a state, not an action: systemd knows for each unit whether its file has changed since it was
+	// read.
 	DaemonReload bool `hcl:"daemon_reload,optional" doc:"Reload systemd's unit files if the unit's own has changed."`
 }
 

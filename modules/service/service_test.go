@@ -180,7 +180,7 @@ func decided(t *testing.T, what string, s Service, u observe.Unit, want string) 
 	}
 }
 
-// systemctl refuses to enable or mask a unit by an alias.
+// systemctl refuses to enable or mask a unit under an alias.
 func TestAnAliasIsChangedByTheNameOfItsUnit(t *testing.T) {
 	u := unit("loaded", "active", "enabled")
 	u.ID = "ssh.service"
@@ -194,7 +194,7 @@ func TestAnAliasIsChangedByTheNameOfItsUnit(t *testing.T) {
 	}
 }
 
-// While a unit is masked, nobody knows whether it is enabled behind the mask.
+// While a unit is masked, it is unknown whether it is enabled behind the mask.
 func TestWhatAMaskHidesIsUnknown(t *testing.T) {
 	h := observe.NewRecorded("pve1", observe.Units.Expect("x.service", unit("masked", "inactive", "masked")))
 	plan, err := (&Service{Name: "x", Masked: yes(false), State: "started"}).Plan(t.Context(), h)

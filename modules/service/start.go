@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// startScript starts a unit and checks whether it keeps running; see there.
+// startScript starts a unit and checks whether it keeps running.
 //
 //go:embed start.sh
 var startScript string

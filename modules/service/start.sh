@@ -1,5 +1,5 @@
-# VERB UNIT: systemctl VERB UNIT, and whether the unit stays. It prints what systemd says of the unit, and of one that
-# does not run the end of its journal behind an empty line; then it ends with systemctl's exit code, or else 1.
+# VERB UNIT: run systemctl VERB UNIT, and check that the unit keeps running. Prints the unit's properties and, if it is not
+# running, an empty line and the end of its journal. Exits with systemctl's exit code, or with 1 if only the check failed.
 unit=$2
 show() {
 	systemctl show --property=Type,ActiveState,SubState,MainPID,Result,ExecMainStatus -- "$unit"
@@ -18,12 +18,12 @@ esac
 if $runs && [ "$status" -eq 0 ]; then
 	case $state in
 	*Type=simple* | *Type=exec* | *Type=idle*)
-		# They count as started before they have done anything: what cannot work ends now.
+		# systemd considers these started before they have done anything: one that cannot work exits now.
 		first=$(main_pid "$state")
 		if [ "$first" -gt 0 ]; then
 			sleep 1
 			state=$(show)
-			# Another process was started because the first had ended.
+			# A different process means that the first one has exited and was restarted.
 			[ "$(main_pid "$state")" = "$first" ] || status=1
 		fi
 		;;
@@ -33,7 +33,7 @@ case $status$state in
 *SubState=auto-restart*) status=1 ;;
 0*ActiveState=active* | 0*ActiveState=activating* | 0*ActiveState=reloading* | 0*ActiveState=refreshing*) ;;
 0*Type=oneshot*Result=success*)
-	# One that has done its work was restarted, and is never started.
+	# A oneshot that has finished counts as restarted, but never as started.
 	[ "$1" != start ] || status=1
 	;;
 0*) status=1 ;;

@@ -11,7 +11,7 @@ import (
 // Masked files appear as empty.
 var bootFiles = observe.TextFiles("sysctl-files", "/etc/sysctl.d/*.conf", "/run/sysctl.d/*.conf", "/usr/local/lib/sysctl.d/*.conf", "/usr/lib/sysctl.d/*.conf")
 
-// placed returns what a file at that path changes for the next boot.
+// placed returns the expectations that follow from placing a file that systemd-sysctl reads.
 func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
 	if dir, base := path.Split(name); dir != "/etc/sysctl.d/" || path.Ext(base) != ".conf" {
 		return nil

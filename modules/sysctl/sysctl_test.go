@@ -116,7 +116,7 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// TestForms compares values as people write them with the same values as the kernel shows them (seen with Linux 6).
+// TestForms compares values in the forms that people write with the forms that Linux 6 shows.
 func TestForms(t *testing.T) {
 	for _, c := range []struct {
 		name, want, is string
@@ -156,8 +156,7 @@ func TestATextKeepsItsBlanks(t *testing.T) {
 	}
 }
 
-// Settings that reset others come first: in the command, in the file, and in a file that somebody has written in a
-// different order.
+// Settings that reset others come first: in the command, in the file, and in an existing file with another order.
 func TestWhatResetsOthersComesFirst(t *testing.T) {
 	m := &Module{Settings: map[string]string{"net.ipv4.conf.all.accept_redirects": "0", "net.ipv4.ip_forward": "0", "net.ipv4.conf.eth0.rp_filter": "1"}}
 	before := text("net.ipv4.conf.all.accept_redirects = 0\nnet.ipv4.ip_forward = 1\nvm.swappiness = 1\n")

@@ -72,7 +72,7 @@ func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
 		if len(links) > 0 {
 			after.UnitFileState = "disabled"
 		}
-		for _, link := range links { // left over from a unit of the same name
+		for _, link := range links { // a link is left over from an earlier unit of the same name
 			if link.Exists() {
 				after.UnitFileState = "enabled"
 			}
@@ -124,7 +124,7 @@ func (s *site) gone(ctx context.Context) (observe.Expectation, error) {
 	}), nil
 }
 
-// instances returns that nothing is known about the instances of a template.
+// instances returns the expectation that the instances of a template are unknown.
 func (s *site) instances(because string) observe.Expectation {
 	stem, kind, _ := strings.Cut(s.Name, "@")
 	return observe.Expectation{

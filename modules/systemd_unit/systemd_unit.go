@@ -221,12 +221,12 @@ func (s *site) present(ctx context.Context) ([]modules.Step, error) {
 // analyze is the program that verifies unit files.
 const analyze = "systemd-analyze"
 
-// verifyScript verifies the content on standard input; see there.
+// verifyScript verifies the content on standard input.
 //
 //go:embed verify.sh
 var verifyScript string
 
-// verify returns the step that has systemd check the content before it is written.
+// verify returns the step that checks the content with systemd-analyze before it is written.
 func (s *site) verify(content string) modules.Step {
 	argv := []string{"sh", "-c", verifyScript, "sh", s.Name}
 	if s.DropIn != "" {

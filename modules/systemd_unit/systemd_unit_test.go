@@ -24,7 +24,7 @@ func loaded(active, file string) observe.Unit {
 	return observe.Unit{ID: "x.service", LoadState: "loaded", ActiveState: active, SubState: "dead", UnitFileState: file}
 }
 
-// host returns a host that has nothing of x.service but what is given.
+// host returns a host on which x.service does not exist, modified by the given expectations.
 func host(more ...observe.Expectation) modules.Host {
 	dir := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
 	expect := []observe.Expectation{
@@ -108,14 +108,14 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// What check mode shows of the unit is what the next task starts and enables.
+// Check mode predicts the unit well enough for the next task to start and enable it.
 func TestTheUnitAfterwards(t *testing.T) {
 	const wanted = text + "[Install]\nWantedBy=multi-user.target\n"
 	link := observe.Files.Expect("/etc/systemd/system/multi-user.target.wants/x.service", observe.File{Type: observe.Symlink, Mode: 0o777, Target: "../x.service"})
 	for _, test := range []struct {
 		name, content string
 		before        []observe.Expectation
-		want          string // its state, "" if nobody can know
+		want          string // the unit's state, "" if it cannot be known
 	}{
 		{"nothing wants it", text, nil, "static"},
 		{"a target wants it", wanted, nil, "disabled"},
@@ -195,7 +195,7 @@ func TestFaultsInArguments(t *testing.T) {
 	}
 }
 
-// The real systemd-analyze is asked, as on a host.
+// TestVerified runs the real systemd-analyze, as on a host.
 func TestVerified(t *testing.T) {
 	for _, test := range []struct{ name, content, want string }{
 		{"x.service", text, ""},

@@ -1,5 +1,5 @@
-# Verify a unit file, or a drop-in beside the unit's own file, that comes on standard input: $1 is the unit, $2 the
-# file name of the drop-in. It is looked at in a directory that only the caller can read.
+# Verify the unit file on standard input or, if $2 names a drop-in, the drop-in together with the unit's own file. $1 is the unit.
+# The files are in a temporary directory that only the caller can read.
 d=$(mktemp -d) || exit 1
 trap 'rm -rf -- "$d"' EXIT
 file=$d/$1

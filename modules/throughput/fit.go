@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// fit returns an error if one end of a link cannot, or must not, be measured.
+// fit returns an error if the end of a link cannot, or must not, be measured.
 func (e end) fit(ctx context.Context) error {
 	p, err := observe.Packages.Observe(ctx, e.host, program)
 	if err != nil {

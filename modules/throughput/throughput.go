@@ -41,7 +41,7 @@ The task fails before anything is measured if
 	New: func() modules.Module { return &Module{} },
 }
 
-// Module says what to measure.
+// Module describes what to measure.
 type Module struct {
 	To          map[string]string `hcl:"to" doc:"Addresses by the names of the other hosts, which must be hosts of the play: { pve2 = \"10.10.10.12\" }."`
 	Floor       int               `hcl:"floor,optional" default:"80" doc:"Minimum throughput, in percent of the link's speed."`

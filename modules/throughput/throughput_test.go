@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// node is a host with a LAN of 1 Gbit/s and a network for Ceph of 10 Gbit/s; more takes the place of what is said here.
+// node returns a host with a LAN of 1 Gbit/s and a network for Ceph of 10 Gbit/s, modified by the given expectations.
 func node(name, last string, more ...observe.Expectation) *observe.Host {
 	card := func(name string, speed int, address string) observe.Interface {
 		return observe.Interface{Name: name, State: "up", MTU: 1500, Speed: speed, Addresses: []netip.Prefix{netip.MustParsePrefix(address)}}
@@ -64,7 +64,7 @@ func TestMeasurements(t *testing.T) {
 			t.Errorf("%s counts as a change", s.Summary)
 		}
 	}
-	// What iperf 3.12 printed of a real measurement.
+	// The output of iperf 3.12 for real measurements.
 	const one = "[  5]   0.00-2.00   sec  2.01 GBytes  8640 Mbits/sec    2             sender\n[  5]   0.00-2.10   sec  2.10 GBytes  8608 Mbits/sec                  receiver\n\niperf Done.\n"
 	const two = "[  5]   0.00-1.00   sec   716 MBytes  6005 Mbits/sec    0             sender\n[  5]   0.00-1.00   sec   721 MBytes  6038 Mbits/sec                  receiver\n" +
 		"[  7]   0.00-1.00   sec   682 MBytes  5714 Mbits/sec                  receiver\n[SUM]   0.00-1.00   sec  1.37 GBytes  11752 Mbits/sec                  receiver\n"

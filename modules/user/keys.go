@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// authorize plans the account's authorized_keys, in the file that ~/.ssh/authorized_keys leads to.
+// authorize plans the account's authorized_keys, following ~/.ssh/authorized_keys if that is a link.
 func (u *User) authorize(ctx context.Context, h modules.Host, account observe.User) ([]modules.Step, error) {
 	wanted := u.keys()
 	if len(wanted) == 0 && !u.KeysExclusive {

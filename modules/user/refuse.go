@@ -33,8 +33,8 @@ func (u *User) checkHost(ctx context.Context, h modules.Host, now observe.User) 
 	return fmt.Errorf("uid: account %s already has id %d; choose another id, or leave it out", strings.Join(users, ", "), *u.UID)
 }
 
-// checkOwnGroup returns an error if a new account cannot have a group of its own, because one of that name exists, or is created
-// for groups before: useradd(8) would refuse.
+// checkOwnGroup returns an error if a new account cannot have a group of its own, because a group of that name exists or
+// is created first for the argument groups: useradd(8) would refuse.
 func (u *User) checkOwnGroup(ctx context.Context, h modules.Host) error {
 	if u.Group != "" {
 		return nil

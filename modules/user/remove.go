@@ -40,8 +40,8 @@ func (u *User) remove(ctx context.Context, h modules.Host, now observe.User) ([]
 	}}, nil
 }
 
-// removableHome returns an error if the home of an account must not be removed. userdel(8) removes the account, leaves a home
-// that belongs to somebody else, and fails; but it takes other accounts' homes along that lie in it.
+// removableHome returns an error if the home of an account must not be removed. If the home belongs to another user,
+// userdel(8) removes only the account, and fails. If it contains the homes of other accounts, userdel removes them too.
 func (u *User) removableHome(ctx context.Context, h modules.Host, now observe.User) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("remove_home: home directory %s of %s on %s %s: nothing was removed; leave out remove_home", now.Home, u.Name, h.Name(), fmt.Sprintf(format, args...))
@@ -59,7 +59,7 @@ func (u *User) removableHome(ctx context.Context, h modules.Host, now observe.Us
 	case home.Owner != u.Name:
 		return refuse("belongs to %s", home.Owner)
 	}
-	// userdel(8) looks at the directory and then removes it, by name both times.
+	// userdel(8) checks the directory and then removes it, by name both times.
 	if err := required.Settled(ctx, h, now.Home, "and therefore what userdel would remove", "leave out remove_home"); err != nil {
 		return err
 	}

@@ -120,7 +120,8 @@ func acts(p modules.Plan) []string {
 	return all
 }
 
-// A home directory that another user could replace by a link is not given away by name.
+// The home directory of a new account is refused if another user could replace it by a link, because useradd gives it to
+// the account by name.
 func TestAHomeWithinAnothersHome(t *testing.T) {
 	for home, want := range map[string]string{"/home/ops/new": "ops can replace /home/ops/new", "/tmp/deep/new": "every user can replace"} {
 		h := host(
@@ -150,7 +151,7 @@ func TestWhatTheHostLacks(t *testing.T) {
 	}
 }
 
-// A group of the account's name lets useradd fail. Check mode says so, as it does where an earlier task creates the group.
+// A group with the account's name makes useradd fail. Check mode reports that, even if an earlier task creates the group.
 func TestAGroupOfThatName(t *testing.T) {
 	h := host(observe.Groups.Expect("new", observe.Group{Name: "new", GID: 1001}))
 	if plan, err := modulestest.Decoded(&User{Name: "new"}).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), `there is a group new already`) || len(plan.Steps) > 0 {
@@ -203,7 +204,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// A home that is not the account's alone is not removed, and neither is the account.
+// A home that does not belong to the account alone is not removed, and neither is the account.
 func TestHomesThatStay(t *testing.T) {
 	for want, more := range map[string][]observe.Expectation{
 		"belongs to root":                         {observe.Files.Expect("/home/ops", directory())},

@@ -56,7 +56,7 @@ done`}}
 			tell(name, all[name], err)
 		}
 	},
-	// The keys of a new interface and of its peers are unknown until they are made.
+	// The keys of a new interface and of its peers are unknown until they are generated.
 	Complete: func(expected, found tunnel) tunnel {
 		if strings.HasPrefix(expected.Public, "made-on-") {
 			expected.Public = found.Public

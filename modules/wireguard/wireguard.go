@@ -171,7 +171,7 @@ func (m *wireguard) noKey(h modules.Host) error {
 
 // makeKey creates the private key. It is moved into place with a hard link, which cannot replace an existing key.
 func (m *wireguard) makeKey(h modules.Host, own tunnel) modules.Step {
-	// Only check mode uses this: a real run reads the key.
+	// Only check mode uses this value: a real run reads the key.
 	own.Public = "made-on-" + h.Name()
 	return modules.Step{
 		Summary: "create a key for " + m.Interface,

@@ -13,7 +13,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// pair is two hosts of a network, of which the first is planned for.
+// pair returns the first of two hosts in a network; own and other are their interfaces.
 func pair(own, other tunnel, active bool, conf string) modules.Host {
 	unit := observe.Unit{ID: "wg-quick@wg0.service", LoadState: "loaded", ActiveState: "inactive"}
 	if active {
@@ -66,7 +66,7 @@ Endpoint = [2001:db8::2]:51820
 PersistentKeepalive = 25
 `
 
-// up is the interface as it is to be; change changes it.
+// up returns the desired interface, modified by change.
 func up(change func(*tunnel)) tunnel {
 	t := tunnel{Public: "ONE=", Up: true, Key: "ONE=", Port: 51820, MTU: 1420, Addresses: []string{"10.42.0.1/24"}, Allowed: map[string]string{"TWO=": "10.42.0.2/32"}}
 	if change != nil {
@@ -110,7 +110,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// An address that is written otherwise than the kernel writes it is the same address.
+// Addresses are compared by value, not by notation.
 func TestAddressInAnotherForm(t *testing.T) {
 	m := network()
 	m.Addresses["pve1"] = "FD00:0:0::1/64"
@@ -177,7 +177,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestParse has what the programs print; wg(8) says "(none)" of a peer without addresses.
+// TestParse parses what the programs print; wg(8) prints "(none)" for a peer without allowed addresses.
 func TestParse(t *testing.T) {
 	got, err := parse("interface wg0\nstat 600 root regular file\npublic ONE=\nkey ONE=\nport 51820\nmtu 1420\naddresses wg0              UNKNOWN        10.42.0.1/24 fd00::1/64 \nTWO=\t10.42.0.2/32 fd00::2/128\nTHREE=\t(none)\ninterface wg1\nstat 640 root regular empty file\ninterface wg2\n")
 	want := map[string]tunnel{
