@@ -29,12 +29,12 @@ var (
 )
 
 var hardwareFacts = []FactSpec{
-	{FactDoc{"cpu", cpuType, "Processor: `model` and `vendor` (null where the kernel tells none) and `count`, the logical processors that are online. From /proc/cpuinfo."}, readCPU},
+	{FactDoc{"cpu", cpuType, "Processor: `model` and `vendor` (null if the kernel reports none) and `count`, the logical processors that are online. From /proc/cpuinfo."}, readCPU},
 	{FactDoc{"memory", memoryType, "Memory in bytes: `total` that the kernel can use, and `swap`. From /proc/meminfo."}, readMemory},
-	{FactDoc{"disks", cty.List(diskType), "Disks of the host, not what something else keeps its data behind (`zd`, `rbd`, `drbd`, `nbd`, …) nor drives without a medium: `name`, `path`, `by_id` (links in /dev/disk/by-id), `size` in bytes, `serial`, `wwn`, `model` (null if not told), `rotational`, `use` (empty for a blank disk, else a signature such as `ext4` or `LVM2_member`, or `partitions`), `partitions` (paths) and `mountpoints` (its own and those of all that is on it). From lsblk."}, readDisks},
+	{FactDoc{"disks", cty.List(diskType), "Disks of the host, except devices whose data is stored elsewhere (`zd`, `rbd`, `drbd`, `nbd`, …) and drives without a medium: `name`, `path`, `by_id` (links in /dev/disk/by-id), `size` in bytes, `serial`, `wwn`, `model` (null if not reported), `rotational`, `use` (empty for a blank disk, else a signature such as `ext4` or `LVM2_member`, or `partitions`), `partitions` (paths) and `mountpoints` (of the disk and of everything on it). From lsblk."}, readDisks},
 	{FactDoc{"iommu", iommuType, "Whether the kernel runs an IOMMU (`enabled`), and the number of its `groups`. From /sys/kernel/iommu_groups."}, readIOMMU},
 	{FactDoc{"pci", cty.List(pciType), "PCI devices: `address` (`0000:01:00.0`), `id` (vendor and device, `10de:2204`), `class` (`0300`), `driver` (null if none has it) and `iommu_group` (null without an IOMMU). From /sys/bus/pci."}, readPCI},
-	{FactDoc{"virtualization", cty.String, "What the host is a guest of (`kvm`, `vmware`, `lxc`, …); null on bare metal. From systemd-detect-virt."}, readVirtualization},
+	{FactDoc{"virtualization", cty.String, "What kind of guest the host is (`kvm`, `vmware`, `lxc`, …); null on bare metal. From systemd-detect-virt."}, readVirtualization},
 }
 
 func readCPU(ctx context.Context, h *Host) (cty.Value, error) {

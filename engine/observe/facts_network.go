@@ -19,9 +19,9 @@ var (
 var networkFacts = []FactSpec{
 	{FactDoc{"addresses", cty.List(cty.String), "IP addresses of all interfaces in their order, without loopback and link-local ones. From ip addr."}, readAddresses},
 	{FactDoc{"default_route", routeType, "Default route: `gateway` (null on a point-to-point link) and `interface`; null if there is none. From ip route."}, readDefaultRoute},
-	{FactDoc{"fqdn", cty.String, "Fully qualified domain name: the first name of the host's own line in /etc/hosts, else what hostname --fqdn says; null if the host's name does not resolve."}, readFQDN},
-	{FactDoc{"hostname", cty.String, "Name of the host as its kernel tells it (uname -n)."}, readHostname},
-	{FactDoc{"interfaces", cty.Map(interfaceType), "Network interfaces by name: `mac` (null if none), `mtu`, `state` (`up`, `down`, `unknown`), `addresses` with prefix lengths, and `speed` in Mbit/s (null if the driver tells none). From ip addr and /sys/class/net."}, readInterfaces},
+	{FactDoc{"fqdn", cty.String, "Fully qualified domain name: the first name of the host's own line in /etc/hosts, otherwise what hostname --fqdn prints; null if the host's name does not resolve."}, readFQDN},
+	{FactDoc{"hostname", cty.String, "Name of the host as the kernel reports it (uname -n)."}, readHostname},
+	{FactDoc{"interfaces", cty.Map(interfaceType), "Network interfaces by name: `mac` (null if none), `mtu`, `state` (`up`, `down`, `unknown`), `addresses` with prefix lengths, and `speed` in Mbit/s (null if the driver reports none). From ip addr and /sys/class/net."}, readInterfaces},
 	{FactDoc{"name_addresses", cty.List(cty.String), "What the host's own name resolves to on the host itself, sorted; empty if it does not resolve. From getent ahosts."}, readNameAddresses},
 }
 

@@ -20,7 +20,7 @@ func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
 
 // commandLineFact is facts.kernel.cmdline.
 var commandLineFact = observe.FactSpec{
-	FactDoc: observe.FactDoc{Name: "kernel.cmdline", Type: cty.List(cty.String), Doc: "`cmdline` is the parameters that it was started with, from /proc/cmdline."},
+	FactDoc: observe.FactDoc{Name: "kernel.cmdline", Type: cty.List(cty.String), Doc: "`cmdline` lists the parameters that it was started with, from /proc/cmdline."},
 	Read: func(ctx context.Context, h *observe.Host) (cty.Value, error) {
 		line, err := observe.CommandLines.Observe(ctx, h, "")
 		if err != nil {

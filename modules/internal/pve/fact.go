@@ -21,7 +21,7 @@ var Fact = observe.FactSpec{
 
 // KernelFact is facts.kernel.pve.
 var KernelFact = observe.FactSpec{
-	FactDoc: observe.FactDoc{Name: "kernel.pve", Type: cty.Bool, Doc: "`pve` is whether it is a Proxmox kernel."},
+	FactDoc: observe.FactDoc{Name: "kernel.pve", Type: cty.Bool, Doc: "`pve` says whether it is a Proxmox kernel."},
 	Read: func(ctx context.Context, h *observe.Host) (cty.Value, error) {
 		k, err := observe.Kernels.Observe(ctx, h, "")
 		return cty.BoolVal(strings.HasSuffix(k.Release, kernelFlavour)), err
