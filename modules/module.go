@@ -238,6 +238,8 @@ type WriteFile struct {
 	// user.
 	Mode         fs.FileMode
 	Owner, Group string
+	// OverLink replaces a symbolic link at Path; otherwise the file that it points to is written.
+	OverLink bool
 	// Was is the content that is replaced, if the plan has read it in some other way than by observing the file; empty
 	// means unknown.
 	Was string

@@ -17,7 +17,8 @@ const small = 64 << 10
 // WriteFile replaces a file atomically. The content is written to a file of mode 0600 in the same directory, named
 // .NAME.hlplay-RANDOM.PROCESS, which gets its mode and owner, is synced to disk, and renamed. If others than root and the
 // acting user can rename files there, the temporary file is in a directory of that name. If Path is a symbolic link that
-// nobody else could have made, the file that it points to is replaced; any other link is an error.
+// nobody else could have made, the file that it points to is replaced; any other link is an error. With OverLink the link itself is
+// replaced.
 //
 // After an error nothing is left behind, unless the command is killed or the host fails at that moment. What is left then is
 // removed when the path is next written.
@@ -80,7 +81,11 @@ func (f File) Small() bool { return f.writable() && f.Source == nil && len(f.Con
 // Command returns the command that WriteFile uses for a small file, so that it can share a flight with others. Failure
 // explains a non-zero exit code of it.
 func (f File) Command() Command {
-	c := placing("_hl_write", f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group, f.Over.word())
+	last := "file"
+	if f.OverLink {
+		last = "name"
+	}
+	c := placing("_hl_write", f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group, f.Over.word(), last)
 	c.Stdin, c.Before = f.Content, f.Before
 	return c
 }

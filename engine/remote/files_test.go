@@ -96,6 +96,34 @@ func TestWriteFileFollowsALink(t *testing.T) {
 	})
 }
 
+// With OverLink the link is replaced: what it points to stays, and gives the new file neither mode nor owner.
+func TestWriteFileReplacesALink(t *testing.T) {
+	c := local()
+	defer c.Close()
+	for name, target := range map[string]string{"a file": "target", "a directory": "directory", "nothing": "nowhere"} {
+		for size, content := range map[string][]byte{"small": []byte("new"), "large": bytes.Repeat([]byte("new"), small)} {
+			t.Run(name+" "+size, func(t *testing.T) {
+				dir := t.TempDir()
+				kept, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+				if err := errors.Join(os.WriteFile(kept, []byte("kept"), 0o600), os.Mkdir(filepath.Join(dir, "directory"), 0o700), os.Symlink(target, link)); err != nil {
+					t.Fatal(err)
+				}
+				for _, seen := range []Seen{{Stamp: "1:1.5", Target: "elsewhere"}, {Stamp: "1:1.5", Target: target}} {
+					err := c.WriteFile(bounded(t), File{Path: link, Content: content, OverLink: true, Over: seen})
+					if wrong := seen.Target != target; wrong != errors.As(err, new(*StaleError)) || !wrong && err != nil {
+						t.Fatalf("seen as a link to %s: error %v", seen.Target, err)
+					}
+				}
+				if info, err := os.Lstat(link); err != nil || !info.Mode().IsRegular() {
+					t.Fatalf("the link is now %v, error %v", info.Mode(), err)
+				}
+				expectFile(t, link, content, 0o644)
+				expectFile(t, kept, []byte("kept"), 0o600)
+			})
+		}
+	}
+}
+
 func TestWriteFileReplacesAtomically(t *testing.T) {
 	c := sshConn(t)
 	path := filepath.Join(t.TempDir(), "file")
@@ -183,7 +211,7 @@ func TestWriteFileCutContent(t *testing.T) {
 	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cut := placing("_hl_write", file, "tag", "100", "", "", "")
+	cut := placing("_hl_write", file, "tag", "100", "", "", "", "", "file")
 	cut.Stdin = []byte("only so much")
 	r, err := c.Run(bounded(t), cut)
 	if err != nil || r.Exit == 0 || !strings.Contains(string(r.Stderr), "only 12 of 100 bytes") {

@@ -136,6 +136,8 @@ type File struct {
 	Mode fs.FileMode
 	// Owner and Group are names. Empty keeps those of the existing file, or means the writer's.
 	Owner, Group string
+	// OverLink replaces a symbolic link at Path, rather than the file that it points to.
+	OverLink bool
 	// Over is what may be replaced; anything else is a *StaleError.
 	Over Seen
 	// Before is as in Command.

@@ -141,7 +141,7 @@ func (e *execution) act(ctx context.Context, h *host, user string, step modules.
 }
 
 func remoteFile(a modules.WriteFile) remote.File {
-	return remote.File{Path: a.Path, Content: a.Content, Source: a.Source, Mode: a.Mode, Owner: a.Owner, Group: a.Group}
+	return remote.File{Path: a.Path, Content: a.Content, Source: a.Source, Mode: a.Mode, Owner: a.Owner, Group: a.Group, OverLink: a.OverLink}
 }
 
 func firstLine(b []byte) string {

@@ -31,7 +31,7 @@ func (v *sight) over(on *host, action modules.Action) remote.Seen {
 	name, follow, after := "", false, remote.Seen{}
 	switch a := action.(type) {
 	case modules.WriteFile:
-		if name, follow = a.Path, true; a.Was != "" {
+		if name, follow = a.Path, !a.OverLink; a.Was != "" {
 			return remote.Seen{Sum: fmt.Sprintf("%x", sha256.Sum256([]byte(a.Was)))}
 		}
 	case modules.Link:

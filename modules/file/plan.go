@@ -258,7 +258,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	}
 	return append(steps, modules.Step{
 		Summary: fmt.Sprintf("%s %s (%s, %04o %s:%s)", verb, at, size(int(after.Size)), uint32(after.Mode), after.Owner, after.Group) + before.OthersKeep(),
-		Action:  w.written(modules.WriteFile{Path: at, Mode: f.mode(), Owner: f.Owner, Group: f.Group}),
+		Action:  w.written(modules.WriteFile{Path: at, Mode: f.mode(), Owner: f.Owner, Group: f.Group, OverLink: before.Type == observe.Symlink}),
 		Diff:    contentDiff(at, before, after),
 		Expect:  expect,
 	}), nil

@@ -1,15 +1,18 @@
-# PATH WORD SIZE MODE OWNER GROUP SEEN: replaces a file by $_hl_text or, if that is not set, by the standard input of SIZE
-# bytes, provided that the file is what was SEEN (see same.sh). Empty MODE, OWNER and GROUP are kept. The size is compared
-# because a connection that is cut looks like the end of the content.
-_hl_reach "$1" file
+# PATH WORD SIZE MODE OWNER GROUP SEEN LAST: replaces a file by $_hl_text or, if that is not set, by the standard input of
+# SIZE bytes, provided that the file is what was SEEN (see same.sh). Empty MODE, OWNER and GROUP are kept. The size is compared
+# because a connection that is cut looks like the end of the content. LAST is "file", or "name" to replace a link.
+_hl_reach "$1" "$8"
 _hl_absent
-[ ! -L "./$name" ] || _hl_die "its link cannot be followed"
-[ ! -d "./$name" ] || _hl_die "$at/$name is a directory"
+[ "$8" = name ] || [ ! -L "./$name" ] || _hl_die "its link cannot be followed"
+[ -L "./$name" ] || [ ! -d "./$name" ] || _hl_die "$at/$name is a directory"
 size=$3 mode=$4 user=$5 group=$6 over=$7
 _hl_fresh "$2"
 # Mode and owner are changed only where they differ: each change costs a process and, in /etc/pve (pmxcfs), where they are
 # fixed, is an error. A new file there keeps what pmxcfs gives it.
-if [ ! -e "$to" ]; then
+there=''
+if [ ! -L "$to" ] && [ -f "$to" ]; then
+	there=$to
+elif [ -L "$to" ] || [ ! -e "$to" ]; then
 	# Until it is changed, the group that may read the file is the directory's.
 	case ${mode:-644}:$group in 644:*) umask 022 ;; 640:) umask 027 ;; esac
 fi
@@ -23,7 +26,7 @@ fi
 case $at/ in
 /etc/pve/*) ;;
 *)
-	if [ -f "$to" ]; then
+	if [ -n "$there" ]; then
 		cp -P --attributes-only --preserve=mode,ownership,xattr -- "$to" "./$new" ||
 			_hl_die "its access control list and extended attributes cannot be carried over to the new file"
 	else
@@ -33,7 +36,7 @@ case $at/ in
 esac
 # Sync first and compare afterwards: a change that somebody makes after the comparison would be lost.
 synced=no stamp=''
-if [ -f "$to" ]; then
+if [ -n "$there" ]; then
 	sync -- "./$new" 2>/dev/null
 	synced=yes
 fi
@@ -41,7 +44,7 @@ set -f
 IFS='
 '
 # shellcheck disable=SC2046 # one line a field
-set -- $(stat --printf '%s\n%a\n%u\n%U\n%g\n%G\n%i:%.9Z\n' -- "./$new" "$to" 2>/dev/null)
+set -- $(stat --printf '%s\n%a\n%u\n%U\n%g\n%G\n%i:%.9Z\n' -- "./$new" ${there:+"$there"} 2>/dev/null)
 unset IFS
 set +f
 [ "$1" = "$size" ] || _hl_die "only ${1:-0} of $size bytes have arrived"
@@ -69,6 +72,6 @@ if [ $synced = no ]; then
 	sync -- "./$new" 2>/dev/null
 	stamp=''
 fi
-[ ! -e "$to" ] || [ -f "$to" ] || _hl_die "$path is not a regular file"
+[ -L "$to" ] || [ ! -e "$to" ] || [ -f "$to" ] || _hl_die "$path is not a regular file"
 case $over in '' | absent) ;; *) _hl_same "$over" "$to" "${stamp:-$(_hl_stamp "$to")}" ;; esac
 _hl_place
