@@ -105,6 +105,7 @@ var exact = map[string]struct {
 	"pvecm.Remove.delnode":        {false, "all that knows of the nodes"},
 	"pvecm.Remove.rest":           {false, "the whole of Ceph sees it"},
 	"pvecm.situation.add":         {false, "the whole of /etc/pve is another one"},
+	"pve_firewall.site.guard":     {true, "it only waits"},
 	"pvecm.linkage.write":         {true, "it only waits"},
 	"pvecm.device.living":         {false, "a vote comes, and daemons start"},
 	"pvecm.device.remove":         {false, "a vote goes"},
