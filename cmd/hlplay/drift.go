@@ -34,6 +34,7 @@ Exit codes: 0 all hosts are as declared; 1 bad input; 2 a task failed; 3 a host 
 	f.inputFlags.add(cmd)
 	f.selectFlags.add(cmd)
 	f.connectFlags.add(cmd)
+	f.addBecome(cmd)
 	f.addForks(cmd)
 	cmd.Flags().BoolVarP(&f.diff, "diff", "D", false, "show the diffs of files and settings")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")

@@ -42,6 +42,7 @@ Exit codes: 0 success; 1 bad input; 2 a task failed; 3 a host was unreachable; 4
 	f.selectFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	f.connectFlags.add(cmd)
+	f.addBecome(cmd)
 	f.addForks(cmd)
 	cmd.Flags().StringVarP(&file, "out", "o", "", "write the plan to `FILE`")
 	cmd.Flags().BoolVar(&f.exitOnChange, "exit-on-change", false, "exit with code 4 if anything would change, or if that is uncertain")

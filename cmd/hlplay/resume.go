@@ -100,6 +100,7 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 func (f *runFlags) take(a journal.Arguments) {
 	f.inventory, f.limits, f.tags, f.skipTags, f.startAt = a.Inventory, a.Limits, a.Tags, a.SkipTags, a.StartAt
 	f.knownHosts, f.sshConfig, f.acceptNew, f.askPassword, f.askSudo = a.KnownHosts, a.SSHConfig, a.AcceptNew, a.AskPassword, a.AskSudo
+	f.passwordFile, f.sudoPasswordFile, f.inputFlags.become, f.inputFlags.becomeUser = a.PasswordFile, a.SudoPasswordFile, a.Become, a.BecomeUser
 }
 
 // because says why a run starts at a task before the first unfinished one.

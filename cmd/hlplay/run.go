@@ -78,6 +78,7 @@ Exit codes: 0 success; 1 bad input, nothing was touched; 2 a task failed; 3 a ho
 	f.selectFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	f.connectFlags.add(cmd)
+	f.addBecome(cmd)
 	f.journalFlags.add(cmd)
 	f.addMode(cmd)
 	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "use simulated nodes, one for each host of the inventory")

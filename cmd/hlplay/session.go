@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -33,6 +34,9 @@ type inputFlags struct {
 	keyFlags
 	inventory []string
 	extra     []string
+	// become is set if tasks run as becomeUser, or as root if that is empty, on hosts of which the inventory does not say it.
+	become     bool
+	becomeUser string
 	// source, if not nil, is the text of the playbook, replacing its file.
 	source []byte
 
@@ -43,6 +47,24 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	f.addInventory(cmd)
 	f.keyFlags.add(cmd)
 	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set variables: `name=value`, '{\"name\": \"value\"}', or @file (repeatable)")
+}
+
+// addBecome adds the flags about the account that tasks run as.
+func (f *inputFlags) addBecome(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&f.become, "become", "b", false, "become root, or the user that --become-user names, in tasks and on hosts that say nothing else")
+	cmd.Flags().StringVar(&f.becomeUser, "become-user", "", "become `USER`")
+}
+
+// becoming makes the hosts that are reached by SSH, and of which the inventory says nothing else, ones whose tasks become another user.
+func (f *inputFlags) becoming(inv *inventory.Inventory) {
+	if !f.become && f.becomeUser == "" {
+		return
+	}
+	for _, h := range inv.Hosts {
+		if h.Connection != "local" && !h.Become {
+			h.Become, h.BecomeUser = true, f.becomeUser
+		}
+	}
 }
 
 func (f *inputFlags) addInventory(cmd *cobra.Command) {
@@ -81,7 +103,9 @@ func (f *inputFlags) load(ctx context.Context, path string, needInventory bool, 
 	go func() {
 		var l loaded
 		if needInventory || len(f.inventory) > 0 {
-			l.inv, l.err = f.loadInventory()
+			if l.inv, l.err = f.loadInventory(); l.err == nil {
+				f.becoming(l.inv)
+			}
 		}
 		if l.err == nil {
 			l.pb, l.err = f.loadPlaybook(path, l.inv, chosen)
@@ -198,8 +222,10 @@ func diagnosed(files map[string]*hcl.File, diags hcl.Diagnostics) error {
 // connectFlags say how to connect to hosts.
 type connectFlags struct {
 	askPassword, askSudo bool
-	acceptNew            bool
-	sshConfig            string
+	// passwordFile and sudoPasswordFile hold the passwords that are not asked for then.
+	passwordFile, sudoPasswordFile string
+	acceptNew                      bool
+	sshConfig                      string
 	// knownHosts is the known_hosts file of hosts for which the inventory sets none.
 	knownHosts string
 	// rehearsal is the number of simulated nodes, which the user's own configuration and agent do not apply to, or zero.
@@ -223,6 +249,8 @@ func (f *connectFlags) simulated(ctx context.Context, inv *inventory.Inventory, 
 func (f *connectFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.askPassword, "ask-pass", "k", false, "ask for the login password")
 	cmd.Flags().BoolVarP(&f.askSudo, "ask-become-pass", "K", false, "ask for the sudo password")
+	cmd.Flags().StringVar(&f.passwordFile, "connection-password-file", "", "read the login password from `FILE`, or run it if it is executable")
+	cmd.Flags().StringVar(&f.sudoPasswordFile, "become-password-file", "", "read the sudo password from `FILE`, or run it if it is executable")
 	cmd.Flags().BoolVar(&f.acceptNew, "accept-new-host-keys", false, "record the keys of hosts seen for the first time; changed keys are still refused")
 	cmd.Flags().StringVar(&f.sshConfig, "ssh-config", "", "read `FILE` instead of ~/.ssh/config")
 	cmd.Flags().StringVar(&f.knownHosts, "known-hosts", "", "read host keys from `FILE` instead of your known_hosts, unless the inventory names another")
@@ -231,7 +259,8 @@ func (f *connectFlags) add(cmd *cobra.Command) {
 // connect returns the function that connects to a host of the inventory. All hosts share the user's answers.
 func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inventory.Host) (remote.Conn, error) {
 	o := f.reach()
-	o.AskPassword, o.AskSudoPassword = f.askPassword, f.askSudo
+	o.AskPassword, o.AskSudoPassword = f.askPassword || f.passwordFile != "", f.askSudo || f.sudoPasswordFile != ""
+	o.Password, o.SudoPassword = passwordIn(f.passwordFile), passwordIn(f.sudoPasswordFile)
 	o.Ask, o.Remark, o.Secrets, o.Crowd = prompter(suspend), remarker(suspend), &remote.Secrets{}, &remote.Crowd{}
 	if f.acceptNew {
 		o.HostKeys = remote.AcceptNew
@@ -242,6 +271,18 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 		}
 		return remote.Dial(ctx, f.target(h), o)
 	}
+}
+
+// passwordIn returns the function that reads a password from a file, once; nil without a file.
+func passwordIn(file string) func() (string, error) {
+	if file == "" {
+		return nil
+	}
+	return sync.OnceValues(func() (string, error) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		return secret.ReadPassword(ctx, file)
+	})
 }
 
 // reach returns the options for connecting.
@@ -272,6 +313,20 @@ func (f *connectFlags) prepare(hosts []*inventory.Host) ([]string, error) {
 	}
 	if len(targets) == 0 {
 		return nil, nil
+	}
+	for _, read := range []struct {
+		flag, file string
+		asked      bool
+	}{{"--connection-password-file", f.passwordFile, f.askPassword}, {"--become-password-file", f.sudoPasswordFile, f.askSudo}} {
+		switch {
+		case read.file == "":
+		case read.asked:
+			return nil, fmt.Errorf("%s, and the same password is to be asked for: give only one of them", read.flag)
+		default:
+			if _, err := os.Stat(read.file); err != nil {
+				return nil, fmt.Errorf("%s: %w", read.flag, err)
+			}
+		}
 	}
 	if (f.askPassword || f.askSudo) && f.rehearsal == 0 {
 		tty, err := openTerminal()

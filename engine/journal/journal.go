@@ -64,6 +64,12 @@ type Arguments struct {
 	AcceptNew   bool    `json:"accept_new,omitempty"`
 	AskPassword bool    `json:"ask_password,omitempty"`
 	AskSudo     bool    `json:"ask_sudo,omitempty"`
+	// PasswordFile and SudoPasswordFile are the files that hold the passwords; empty without them.
+	PasswordFile     string `json:"password_file,omitempty"`
+	SudoPasswordFile string `json:"sudo_password_file,omitempty"`
+	// Become is set if tasks run as BecomeUser, or as root if that is empty, unless the playbook or the inventory say otherwise.
+	Become     bool   `json:"become,omitempty"`
+	BecomeUser string `json:"become_user,omitempty"`
 }
 
 // Value is a variable that was set on the command line, or a file of variables.

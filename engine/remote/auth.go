@@ -64,6 +64,8 @@ func (s *Secrets) remember(ctx context.Context, key string, find func() (any, er
 type prompter struct {
 	*Secrets
 	question func(ctx context.Context, prompt string) (string, error)
+	// answers return what is not asked, by the same keys as ask.
+	answers map[string]func() (string, error)
 	// waiting and done are called before and after the user may be typing.
 	waiting, done func()
 }
@@ -84,10 +86,25 @@ func (p *prompter) pause() func() {
 	return p.done
 }
 
-// ask asks the user for a password, once.
+// The keys of the passwords that are asked for.
+const (
+	loginPassword = "password"
+	sudoPassword  = "sudo"
+)
+
+func (o Options) answers() map[string]func() (string, error) {
+	return map[string]func() (string, error){loginPassword: o.Password, sudoPassword: o.SudoPassword}
+}
+
+// ask asks the user for a password, once, unless it is known from elsewhere.
 func (p *prompter) ask(ctx context.Context, key, prompt string) (string, error) {
 	defer p.pause()()
-	value, err := p.remember(ctx, key, func() (any, error) { return p.prompt(ctx, prompt) })
+	value, err := p.remember(ctx, key, func() (any, error) {
+		if answer := p.answers[key]; answer != nil {
+			return answer()
+		}
+		return p.prompt(ctx, prompt)
+	})
 	if err != nil {
 		return "", err
 	}

@@ -103,7 +103,7 @@ func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello st
 		}
 		tried = true
 		p.timer.Stop() // a person is typing
-		password, err := s.conn.ask.ask(ctx, "sudo", "sudo password: ")
+		password, err := s.conn.ask.ask(ctx, sudoPassword, "sudo password: ")
 		if err != nil {
 			return &BecomeError{
 				Host: s.conn.name, User: s.user, Login: s.conn.login,

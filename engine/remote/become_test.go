@@ -167,6 +167,31 @@ func TestBecomeThatMayAskAndDoesNot(t *testing.T) {
 	t.Errorf("sudo was never allowed to ask: %q", calls())
 }
 
+// A password that is known from elsewhere is not asked for, and is read once a run.
+func TestBecomeWithKnownPassword(t *testing.T) {
+	t.Parallel()
+	_, target, _ := sudoServer(t, "password")
+	var read atomic.Int64
+	o := plain()
+	o.AskSudoPassword, o.Secrets = true, &Secrets{}
+	o.Ask = func(_ context.Context, prompt string) (string, error) {
+		t.Errorf("it is asked for: %s", prompt)
+		return "", errors.New("nobody is there")
+	}
+	o.SudoPassword = func() (string, error) {
+		read.Add(1)
+		return "secret word", nil
+	}
+	for range 2 {
+		c := mustDial(t, target, o)
+		exercise(t, c.As("root"))
+		c.Close()
+	}
+	if n := read.Load(); n != 1 {
+		t.Errorf("it was read %d times, want once a run", n)
+	}
+}
+
 func TestBecomeWithPassword(t *testing.T) {
 	t.Parallel()
 	s, target, calls := sudoServer(t, "password")

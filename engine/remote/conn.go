@@ -64,7 +64,7 @@ func (c *conn) dropIdle() (found bool) {
 
 // use applies the options about sudo.
 func (c *conn) use(o Options) {
-	c.ask, c.askSudo = &prompter{Secrets: o.Secrets, question: o.Ask}, o.AskSudoPassword
+	c.ask, c.askSudo = &prompter{Secrets: o.Secrets, question: o.Ask, answers: o.answers()}, o.AskSudoPassword
 	if o.Secrets == nil {
 		c.ask.Secrets = &Secrets{}
 	}

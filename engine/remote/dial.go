@@ -44,6 +44,8 @@ type Options struct {
 	AskPassword bool
 	// AskSudoPassword asks for the login user's password for sudo, once per run, if sudo on a host wants it.
 	AskSudoPassword bool
+	// Password and SudoPassword, if not nil, return the passwords in place of the user, once per run.
+	Password, SudoPassword func() (string, error)
 	// Ask asks the user for a secret; nil means that there is nobody to ask.
 	Ask func(ctx context.Context, prompt string) (string, error)
 	// Remark, if not nil, is called for each host with what should be corrected although it prevents nothing.
@@ -181,7 +183,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 	}
 	if o.AskPassword {
 		password := func() (string, error) {
-			return ask.ask(ctx, "password", "SSH password: ")
+			return ask.ask(ctx, loginPassword, "SSH password: ")
 		}
 		config.Auth = append(config.Auth, ssh.PasswordCallback(password), ssh.KeyboardInteractive(
 			func(_, _ string, questions []string, echos []bool) ([]string, error) {
@@ -371,7 +373,7 @@ func newClock(ctx context.Context, limit time.Duration) (*clock, context.Context
 
 // prompter returns a prompter that stops the clock while it asks.
 func (c *clock) prompter(o Options) *prompter {
-	return &prompter{Secrets: o.Secrets, question: o.Ask, waiting: c.pause, done: c.resume}
+	return &prompter{Secrets: o.Secrets, question: o.Ask, answers: o.answers(), waiting: c.pause, done: c.resume}
 }
 
 func (c *clock) pause() {

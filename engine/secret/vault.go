@@ -109,6 +109,12 @@ func (p VaultPassword) run(o Options) ([]byte, error) {
 	return out, nil
 }
 
+// ReadPassword returns the password in a file, or what the file prints if it is executable, as Ansible has it.
+func ReadPassword(ctx context.Context, file string) (string, error) {
+	password, err := VaultPassword{File: file}.read(Options{Context: ctx})
+	return string(password), err
+}
+
 // String returns the source of the password.
 func (p VaultPassword) String() string {
 	name := p.File
