@@ -137,7 +137,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			}
 		}
 	}
-	if m.Release != nil && len(plan.Steps) == 0 { // the steps before may remove a file
+	if m.Release != nil && len(plan.Steps) == 0 { // the steps before this one may remove a file
 		steps, err := m.Release.plan(ctx, h)
 		if err != nil {
 			return modules.Plan{}, err

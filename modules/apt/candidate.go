@@ -24,7 +24,7 @@ type Candidate struct {
 	Listed bool
 	// Versions are the versions that the sources have and the installed one, newest first.
 	Versions []string
-	// Remark is anything else that apt says about a package that no source offers; usually empty.
+	// Remark is apt's note about a package that no source offers, if it has one.
 	Remark string
 }
 

@@ -9,7 +9,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// sourceFiles returns source files in both of the kinds of observation that contain them.
+// sourceFiles expects source files, in both kinds of observation that contain them.
 func sourceFiles(files ...observe.TextFile) []observe.Expectation {
 	expect := []observe.Expectation{SourceFiles.Expect("", files)}
 	for _, f := range files {

@@ -12,9 +12,9 @@ import (
 const (
 	// heldStatus is the status of an installed package on hold.
 	heldStatus = "hold ok installed"
-	// heldChanged is what apt-get says if a transaction would change a held package.
+	// heldChanged is apt-get's message if a transaction would change a held package.
 	heldChanged = "Held packages were changed"
-	// downgraded is what it says if a transaction would install an older version and may not.
+	// downgraded is its message if a transaction would install an older version without permission.
 	downgraded = "Packages were downgraded"
 )
 
@@ -48,8 +48,8 @@ func (m *Module) planRelease(ctx context.Context, h modules.Host) ([]modules.Ste
 	return m.mark(m.names(), packages, false), nil
 }
 
-// planExchange plans to release held packages of which the task, which holds them, asks for another version. It holds them
-// again once that is installed. If apt cannot install it, nothing is released.
+// planExchange plans to release held packages of which a task with hold = true asks for another version. They are put on
+// hold again once that version is installed. If apt cannot install it, nothing is released.
 func (m *Module) planExchange(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	if m.Hold == nil || !*m.Hold {
 		return nil, nil
@@ -105,7 +105,8 @@ func (m *Module) planHold(ctx context.Context, h modules.Host, install []modules
 	return m.mark(m.names(), packages, true), nil
 }
 
-// mark plans an apt-mark that puts packages on hold or releases them, for those where that is not done yet.
+// mark plans an apt-mark that puts packages on hold or releases them. Packages that are in that state already are left
+// out.
 func (m *Module) mark(names []string, packages map[string]observe.Package, hold bool) []modules.Step {
 	verb, summary, status := "unhold", "release %s from hold", observe.InstalledStatus
 	if hold {

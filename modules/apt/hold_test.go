@@ -9,7 +9,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// held returns a package on hold.
+// held expects a package that is on hold.
 func held(name, version string) []observe.Expectation {
 	return []observe.Expectation{observe.Packages.Expect(name, observe.Package{Status: "hold ok installed", Version: version})}
 }

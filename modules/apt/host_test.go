@@ -39,7 +39,7 @@ const (
 	trixie   = "VERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n"
 )
 
-// installed returns a package that is installed; offered returns one that is not, but could be.
+// installed expects a package to be installed. offered expects one that is not, and that a source offers.
 func installed(name, version string) []observe.Expectation {
 	return []observe.Expectation{
 		observe.Packages.Expect(name, observe.Package{Status: observe.InstalledStatus, Version: version}),
@@ -87,7 +87,7 @@ func transaction(command string, changes ...PackageChange) []observe.Expectation
 
 func one(e ...observe.Expectation) []observe.Expectation { return e }
 
-// absent returns the packages in the table of effects, none of which is installed.
+// absent expects that none of the packages in the table of effects is installed.
 func absent() []observe.Expectation {
 	var all []observe.Expectation
 	for name, e := range known {
@@ -106,7 +106,7 @@ func summaries(plan modules.Plan) []string {
 	return all
 }
 
-// plans checks the steps of the first plan, and that nothing is left to do after what they predict.
+// plans checks the steps of the first plan, and that nothing is left to do once they are predicted.
 func plans(t *testing.T, m *Module, h modules.Host, want ...string) modules.Plan {
 	t.Helper()
 	plan := modulestest.Converges(t, m, h)

@@ -28,7 +28,7 @@ func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Ste
 	if err != nil || why == "" {
 		return nil, err
 	}
-	// apt's errors mention only URIs; the message is to name the files that define them.
+	// apt's errors mention only URIs; explain also names the files that contain them.
 	SourceFiles.Want(h, "")
 	expect, err := m.refreshed(ctx, h)
 	if err != nil {
@@ -99,9 +99,8 @@ func outdated(index Index, age time.Duration) string {
 	return ""
 }
 
-// refreshed returns the expectations of fetching the index. apt may offer more afterwards: whether it then knows a
-// package that it does not know now, or has an upgrade where there is none yet, cannot be known before. Whatever it
-// offers now it will still offer.
+// refreshed returns the expectations of fetching the index. Whatever apt offers now, it still offers afterwards. It cannot
+// be known whether it then also offers packages that it does not know now, or upgrades where there are none yet.
 func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	const because = "an earlier task fetches the package index"
 	expect := []observe.Expectation{PackageIndex.Expect("", Index{Exists: true})}

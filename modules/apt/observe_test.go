@@ -206,7 +206,7 @@ func FuzzApt(f *testing.F) {
 	})
 }
 
-// What check mode cannot know is described in words, not by the key.
+// Unknown values are described in words, not by their keys.
 func TestUnknownIsSaidInWords(t *testing.T) {
 	h := observe.NewRecorded("pve1", Transactions.Unknown("full-upgrade", "an earlier task fetches the package index"))
 	_, err := Transactions.Observe(t.Context(), h, "full-upgrade")
@@ -216,7 +216,7 @@ func TestUnknownIsSaidInWords(t *testing.T) {
 	}
 }
 
-// These tests run the real commands, which only read, on the Debian machine that runs the test.
+// This test runs the real commands, which only read, if its machine runs Debian.
 func TestAptScripts(t *testing.T) {
 	if c := modulestest.Fetch(t, Candidates, "dpkg", "no-such-package"); c["dpkg"].Installed == "" || c["no-such-package"].Version != "" {
 		t.Errorf("expected apt to know the installed version of dpkg, and nothing of no-such-package, found %+v", c)

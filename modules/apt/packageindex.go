@@ -31,7 +31,7 @@ const listsDir = "/var/lib/apt/lists"
 // PackageIndex observes the package index, under the empty name.
 var PackageIndex = &observe.Kind[Index]{
 	Complete: func(expected, found Index) Index {
-		if expected.Stale && !found.Exists { // an index that was never fetched is fetched without being stale
+		if expected.Stale && !found.Exists { // fetching an index that does not exist has the same effect
 			return found
 		}
 		expected.Age = found.Age // time passes

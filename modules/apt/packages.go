@@ -242,8 +242,8 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 	}}, nil
 }
 
-// mayAppear returns an *observe.UnknownError if, in check mode, a package whose state is absent may come with one that an
-// earlier task installs.
+// mayAppear returns an *observe.UnknownError if, in check mode, a package that is to be absent may come with a package
+// that an earlier task installs.
 func (m *Module) mayAppear(h modules.Host) error {
 	for _, name := range m.Packages {
 		kind := observe.Packages.MayAppear

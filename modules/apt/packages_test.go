@@ -219,7 +219,8 @@ func TestUpgradeThatCannotBeKnown(t *testing.T) {
 	}
 }
 
-// A task that only fetches the index of other sources makes the upgrade of a later task unknowable, unless something is due already.
+// If a task fetches the index of other sources, the upgrade of a later task cannot be predicted, unless something is due
+// already.
 func TestUpgradeFromOtherSources(t *testing.T) {
 	for _, due := range []bool{false, true} {
 		var changes []PackageChange

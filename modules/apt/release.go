@@ -32,8 +32,8 @@ func (r *Release) validate() error {
 	return nil
 }
 
-// plan changes the suites of the enabled sources, file by file, and leaves everything else in the files as it is. What is
-// disabled stays as it is.
+// plan changes the suites of the enabled sources, file by file. Everything else in the files is kept, including disabled
+// sources.
 func (r *Release) plan(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	files, err := SourceFiles.Observe(ctx, h, "")
 	if err != nil {
@@ -98,7 +98,7 @@ func (r *Release) renamed(text, suite string) string {
 	return text[:at[3]] + r.To + strings.TrimPrefix(suite, r.From) + text[at[4]:]
 }
 
-// stanzas splits the text of a deb822 file into its stanzas, each with the empty lines behind it.
+// stanzas splits the text of a deb822 file into stanzas, each with the empty lines after it.
 func stanzas(text string) []string {
 	var all []string
 	var current strings.Builder
@@ -115,7 +115,7 @@ func stanzas(text string) []string {
 	return append(all, current.String())
 }
 
-// doubt says why it is doubtful what the sources offer.
+// doubt returns why it is uncertain what the sources offer.
 func (r *Release) doubt() error {
 	return fmt.Errorf("whether all sources have %s, and what they then offer, only the run can tell", r.To)
 }

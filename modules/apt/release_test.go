@@ -25,7 +25,7 @@ func TestReleaseMovesSuites(t *testing.T) {
 	}
 }
 
-// What the host runs is not known before the upgrade that brings another release, and stays known otherwise.
+// The release that a host runs becomes unknown only if the upgrade brings another one.
 func TestReleaseUpgradeIsForeseen(t *testing.T) {
 	for to, known := range map[string]bool{"13.8+deb13u2": false, "12.4+deb12u12": true} {
 		h := recorded(bookworm, installed("base-files", "12.4+deb12u11"), transaction(fullUpgrade, PackageChange{Name: "base-files", From: "12.4+deb12u11", To: to}),

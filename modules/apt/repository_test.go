@@ -188,7 +188,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("a wait that says %q is explained as %v, expected %q in it", c.stdout, err, c.want)
 		}
 	}
-	// It got the lock in the end, and something else is wrong.
+	// apt got the lock in the end, and failed for another reason.
 	if err := explain(300, nil, []byte(waiting), []byte("E: Unable to locate package x\n")); err == nil || !strings.Contains(err.Error(), "apt refused: E: Unable to locate package x") {
 		t.Errorf("a failure after a wait is explained as %v", err)
 	}

@@ -93,7 +93,7 @@ func explain(waited time.Duration, sources []observe.TextFile, stdout, stderr []
 	problem := problemOf(stdout, stderr)
 	locked := text
 	if lockRefused.MatchString(text) {
-		// An apt that waits for the lock says on standard output who holds it, and does not repeat that at the end.
+		// apt prints who holds the lock on standard output while it waits, and does not repeat that at the end.
 		locked += string(stdout)
 	}
 	switch {

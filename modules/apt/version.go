@@ -43,8 +43,8 @@ func (r request) allows(version string) bool {
 	return r.version == "" || r.version == version
 }
 
-// met reports whether the package is as requested. An installed package whose version check mode cannot know is, because
-// nothing else can be said of it.
+// met reports whether the package is as requested. An installed package whose version check mode cannot know counts as
+// met.
 func (r request) met(p observe.Package) bool {
 	return p.Installed() && (p.Version == "" || r.allows(p.Version))
 }
@@ -114,7 +114,7 @@ func (m *Module) validateVersions() error {
 
 // target is a package to install, or to change to another version.
 type target struct {
-	request // the version is exact if it is known which one apt would take
+	request // if it is known which version apt would take, the request names exactly that
 	// from is the installed version; empty if the package is not installed.
 	from string
 	// older is set if the version is known to be older than the one that is installed.
@@ -137,7 +137,7 @@ func namesOf(targets []target) []string {
 	return all
 }
 
-// verb says what is done to the targets, and how much of a risk that is.
+// verb describes what is done to the targets, and returns the risk of that.
 func verb(targets []target) (string, modules.Risk) {
 	switch {
 	case slices.ContainsFunc(targets, func(t target) bool { return t.from == "" }):
@@ -148,8 +148,8 @@ func verb(targets []target) (string, modules.Risk) {
 	return "upgrade ", modules.Restarts
 }
 
-// versionDiff shows what becomes of the versions if some are asked for or older ones are installed; nil if not, or if that is
-// not known. Without a simulation it shows the targets alone.
+// versionDiff shows how versions change, if some are requested or older ones are installed. It returns nil otherwise, or
+// if that is not known. Without a simulation, it shows only the targets.
 func versionDiff(targets []target, offered bool, changes []PackageChange) *modules.Diff {
 	if !offered || !slices.ContainsFunc(targets, func(t target) bool { return t.version != "" || t.older }) {
 		return nil
@@ -164,15 +164,15 @@ func versionDiff(targets []target, offered bool, changes []PackageChange) *modul
 	return versions(changes)
 }
 
-// targets returns what of the request is to be installed or changed, and whether apt is known to offer all of it. It is
-// an error if something is not offered, or is older than what is installed and may not be. If check mode cannot know,
-// because the index has yet to be fetched, there is a doubt, except for packages whose effects are known, because these
-// exist.
+// targets returns the requested packages that are to be installed or changed, and whether apt is known to offer all of
+// them. It is an error if one is not offered, or if one is older than the installed version and downgrades are not
+// allowed. If check mode cannot know, because the index has yet to be fetched, there is a doubt, except for packages whose
+// effects are known, because these exist.
 func (m *Module) targets(ctx context.Context, h modules.Host, packages map[string]observe.Package) (targets []target, offered bool, doubt, err error) {
 	unmet := unmet(m.requests(), packages)
 	var requests []request
 	for _, r := range m.requests() {
-		// What is about to be installed comes in the latest version.
+		// A package that is about to be installed comes in the latest version.
 		latest := m.State == "latest" && packages[r.name].Version != ""
 		if (slices.Contains(unmet, r) || latest) && !slices.Contains(requests, r) {
 			requests = append(requests, r)
@@ -213,7 +213,7 @@ func (m *Module) targets(ctx context.Context, h modules.Host, packages map[strin
 		}
 		at := slices.Index(c.Versions, t.from)
 		t.older = at >= 0 && slices.Index(c.Versions, cmp.Or(t.version, c.Version)) > at
-		// An older version that no request names is what a pin asks for, of which apt's refusal tells.
+		// If no request names the older version, a pin asks for it, and apt refuses with an error of its own.
 		if t.older && t.version != "" && !m.AllowDowngrade {
 			return nil, false, nil, fmt.Errorf("%s: %s %s is installed, and %s is older: nothing was done; set allow_downgrade = true to install it anyway", h.Name(), t.name, t.from, t.version)
 		}

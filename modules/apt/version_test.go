@@ -15,7 +15,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// tool is the package of these tests, in the versions that a source has: recorded with apt 2.6.
+// tool expects the package of these tests, in the versions that a source has, as recorded with apt 2.6.
 func tool(installed string, status ...string) []observe.Expectation {
 	c := Candidate{Version: "1:0.9-1", Installed: installed, Listed: true, Versions: []string{"1:0.9-1", "1.22-2", "1.22-1", "1.20-1"}}
 	p := observe.Package{}
@@ -61,7 +61,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// A held package of which another version is asked for is released, and held again.
+// If another version of a held package is requested, the package is released, changed, and held again.
 func TestAHeldPackageIsExchanged(t *testing.T) {
 	yes := true
 	m := modulestest.Decoded(&Module{Packages: []string{"tool=1.22*"}, Hold: &yes})
@@ -76,7 +76,7 @@ func TestAHeldPackageIsExchanged(t *testing.T) {
 		for _, step := range plan.Steps {
 			h.Predict(step.Expect)
 		}
-		h.Predict(toolChange("1.20-1", "1.22-2")) // what apt says once it is released
+		h.Predict(toolChange("1.20-1", "1.22-2")) // apt's answer once the package is released
 	}
 	if diff := cmp.Diff([]string{"release tool from hold", "upgrade tool=1.22-2", "put tool on hold"}, steps); diff != "" {
 		t.Errorf("the steps differ (-want +got):\n%s", diff)
@@ -151,14 +151,14 @@ func TestAPinMakesVersionsUnknown(t *testing.T) {
 	}
 }
 
-// realApt makes apt use a directory of the test, with a source and a status file of its own.
+// realApt makes apt use a directory of the test, with its own source and status file.
 func realApt(t *testing.T, repository, status, preferences string) {
 	t.Helper()
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		t.Skip("this computer has no apt")
 	}
 	dir := t.TempDir()
-	// A line is a name, a version, and for the status file further fields.
+	// Each line has a name, a version and, for the status file, further fields.
 	stanzas := func(lines, more string) string {
 		var b strings.Builder
 		for line := range strings.Lines(lines) {
@@ -190,7 +190,8 @@ func realApt(t *testing.T, repository, status, preferences string) {
 	}
 }
 
-// Which version a request means is held against what the real apt would install; nothing is installed.
+// TestVersionsAgainstRealApt compares the version that a request selects with the one that the real apt would install.
+// Nothing is installed.
 func TestVersionsAgainstRealApt(t *testing.T) {
 	realApt(t, "tool 1.20-1\ntool 1.22-1\ntool 1.22-2\ntool 1:0.9-1\nheld 2\nhigh 1\nhigh 2\npinned 1\npinned 2\npinned 3\n",
 		"high 2 Status: install ok installed\nheld 1 Status: hold ok installed\npinned 2 Status: install ok installed\n",
