@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/blank"
 )
 
-// site is the observed state of the host, which planned steps change.
+// site is the observed state of the host. Planned steps are applied to it.
 type site struct {
 	*lvm
 	host    modules.Host
@@ -65,8 +65,8 @@ func (s *site) plan() (modules.Plan, error) {
 	return plan, nil
 }
 
-// first returns a plan of the steps after which the group has its disks. How many extents they have is only certain then, so
-// the volumes are planned after that; but if they cannot be made, nothing is done at all.
+// first returns a plan whose steps give the group its disks. Only afterwards is it certain how many extents they have, so
+// the volumes are planned then. If the volumes cannot be created at all, nothing is done.
 func (s *site) first(steps []modules.Step) (modules.Plan, error) {
 	g, err := s.group()
 	if err != nil {
@@ -110,7 +110,7 @@ func (s *site) group() (*group, error) {
 	return found, nil
 }
 
-// fresh returns the targets that are not disks of the group yet.
+// fresh returns the targets that are not yet disks of the group.
 func (s *site) fresh(g *group, targets []blank.Target) ([]blank.Target, error) {
 	var fresh []blank.Target
 	for _, t := range targets {
@@ -162,8 +162,8 @@ func (s *site) others() string {
 }
 
 const (
-	// extent is the size of the extents of a new group, and reserved what LVM keeps of each disk for itself: the defaults of
-	// lvm.conf(5).
+	// extent is the size of the extents of a new group, and reserved the space that LVM reserves on each disk. Both are the
+	// defaults of lvm.conf(5).
 	extent   = 4 << 20
 	reserved = 1 << 20
 )
@@ -213,7 +213,7 @@ func (s *site) claim(targets []blank.Target, g *group) ([]modules.Step, error) {
 	}), nil
 }
 
-// put replaces the group of that name, or adds it.
+// put adds the group, or replaces the one with its name.
 func (s *site) put(g group) {
 	all := slices.DeleteFunc(slices.Clone(s.groups), func(other group) bool { return other.Name == g.Name })
 	all = append(all, g)
@@ -221,15 +221,15 @@ func (s *site) put(g group) {
 	s.groups = all
 }
 
-// expect returns the expectations for the present state of the site.
+// expect returns the expectations for the current state of the site.
 func (s *site) expect() []observe.Expectation {
 	return []observe.Expectation{volumeGroups.Expect("", s.groups), observe.Disks.Expect("", s.devices)}
 }
 
-// mostNamed is how many things a note names one by one.
+// mostNamed is the maximum number of things that a note names individually.
 const mostNamed = 8
 
-// notes returns remarks about what is there and not declared.
+// notes returns remarks about what the group has and the task does not declare.
 func (s *site) notes(g *group, targets []blank.Target) []string {
 	var notes, disks, volumes []string
 	for _, p := range g.Disks {

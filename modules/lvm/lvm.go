@@ -61,8 +61,8 @@ how full the pool is, because writes fail when it is full. The result has ` + "`
 
 const program = "/usr/sbin/lvm"
 
-// installed returns what is observed once lvm2 is installed: the program and, if no disk has anything of LVM's, that there is no
-// volume group.
+// installed returns the expectations of an installation of lvm2: its program, and, if no disk carries anything of LVM,
+// that there are no volume groups.
 func installed(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	expect := []observe.Expectation{observe.Paths.Expect(program, true)}
 	devices, err := observe.Disks.Observe(ctx, h, "")
@@ -119,10 +119,10 @@ type volume struct {
 	State            string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"present, or absent: removed with all that is in it."`
 }
 
-// Forms of names, from lvm(8).
+// nameForm matches the names that lvm(8) accepts.
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`)
 
-// mostName is how long the names of a group and a volume may be together.
+// mostName is the maximum length of the names of a group and a volume together.
 const mostName = 120
 
 func checkName(argument, name string) error {

@@ -28,7 +28,7 @@ func recorded(t *testing.T) []remote.Answer {
 	return all
 }
 
-// real is that group.
+// real is the recorded group.
 var real = group{
 	Name: "data", UUID: "60TKV1-HDed-24wt-ozjT-pp3Q-Lq4F-MeE0t5", Extent: 4 << 20, Extents: 510, Free: 373, Spare: 1,
 	Disks: []physical{{Device: "/dev/sda", Extents: 255, Used: 136, Size: 1 << 30}, {Device: "/dev/sdb", Extents: 255, Used: 1, Size: 1 << 30}},
@@ -79,7 +79,7 @@ func FuzzGroups(f *testing.F) {
 	})
 }
 
-// disk returns a blank disk of 1 GiB, whose serial is its name in capitals.
+// disk returns a blank disk of 1 GiB, whose serial is its name in upper case.
 func disk(name string, change ...func(*observe.BlockDevice)) observe.BlockDevice {
 	serial := strings.ToUpper(name)
 	d := observe.BlockDevice{Name: name, Path: "/dev/" + name, Type: "disk", Size: 1 << 30, Serial: serial, Links: []string{"/dev/disk/by-id/ata-" + serial}}
@@ -156,7 +156,7 @@ func TestPlan(t *testing.T) {
 				test.m.Volumes[i] = defaults(test.m.Volumes[i])
 			}
 			var got []string
-			for range 5 { // a partial plan is followed
+			for range 5 { // a partial plan is continued
 				plan, err := test.m.Plan(t.Context(), test.h)
 				if err != nil {
 					t.Fatal(err)
@@ -187,7 +187,7 @@ func defaults(v volume) volume {
 	return v
 }
 
-// What the commands are given is counted in extents, so that nothing is rounded between the plan and LVM.
+// The commands get sizes in extents, so that LVM rounds nothing.
 func TestCommands(t *testing.T) {
 	m := &lvm{Group: "data", Volumes: []volume{{Name: "lv", Size: "150MiB"}, {Name: "my-lv", State: "absent"}, {Name: "t", Size: "1.001GiB", Pool: "p"}, {Name: "new", Size: "1GB"}},
 		Pools: []poolArgs{{Name: "p", Size: "100MiB"}}}
@@ -209,7 +209,7 @@ func TestCommands(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	// A file system that does not grow along is left to people.
+	// A file system that cannot be grown with its volume is left alone.
 	for kind, resize := range map[string]bool{"btrfs": true, "ext4": false} {
 		devices := []observe.BlockDevice{disk("sda", holds(mapped("data-lv", with(kind)))), disk("sdb", holds())}
 		plan, err := (&lvm{Group: "data", Volumes: []volume{{Name: "lv", Size: "150MiB", ResizeFilesystem: resize}}}).Plan(t.Context(), host(devices, real))
@@ -238,7 +238,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestRefused has what is never done, whatever the playbook says.
+// TestRefused tests what is never done, whatever the playbook says.
 func TestRefused(t *testing.T) {
 	change := func(fn func(g *group)) group {
 		g := real.clone()

@@ -9,10 +9,10 @@ import (
 	"hlplay/modules/internal/bytesize"
 )
 
-// allFree is the size of what takes all that is free.
+// allFree is the size of a volume or pool that takes all free space.
 const allFree = "100%FREE"
 
-// mostMetadata is what the kernel can use of the metadata of a thin pool, rounded down: lvmthin(7).
+// mostMetadata is the largest metadata of a thin pool that the kernel can use, rounded down: lvmthin(7).
 const mostMetadata = 15 << 30
 
 var shareForm = regexp.MustCompile(`^([0-9]{1,3})%VG$`)
@@ -27,8 +27,8 @@ func share(size string) int64 {
 	return 0
 }
 
-// checkSize checks the size of what takes space in the group itself, if relative sizes are allowed, or else of a thin volume.
-// rest is the name of what takes all that is free, which can only be one.
+// checkSize checks a size. relative says whether percentages are allowed, as they are for what takes space of the group
+// itself; a thin volume has an absolute size. rest is the name of the one volume or pool that takes all free space.
 func checkSize(block, name, size string, relative bool, rest *string) error {
 	switch {
 	case relative && size == allFree:
@@ -61,7 +61,7 @@ func checkMetadata(name, size string) error {
 	return nil
 }
 
-// wanted returns how many extents a size is; free is what a size of 100%FREE adds to the present number.
+// wanted returns a size in extents. For 100%FREE that is the present number plus free.
 func (g *group) wanted(size string, present, free int64) (int64, error) {
 	if size == allFree {
 		return present + free, nil
@@ -73,11 +73,11 @@ func (g *group) wanted(size string, present, free int64) (int64, error) {
 	return g.extents(bytes), err
 }
 
-// format returns a number of extents as a size for people.
+// format formats a number of extents as a size.
 func (g *group) format(extents int64) string { return bytesize.Format(extents * g.Extent) }
 
-// metadata returns how many extents a new pool's metadata gets, and how many of the group's extents become the spare for
-// repairs, which is as large as the largest metadata.
+// metadata returns how many extents a new pool's metadata gets, and how many extents are added to the group's spare for
+// repairs, which is as large as its largest metadata.
 func (g *group) metadata(p poolArgs, extents int64) (own, spare int64, err error) {
 	bytes := min(max(extents*g.Extent/1000, 2<<20), mostMetadata)
 	if p.Metadata != "" {

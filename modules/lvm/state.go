@@ -14,12 +14,12 @@ import (
 // group is a volume group as LVM reports it.
 type group struct {
 	Name, UUID string
-	// Extent is the size of an extent in bytes; Extents is the number of them and Free how many of them nothing uses.
+	// Extent is the size of an extent in bytes, Extents the number of extents, and Free how many of them are unused.
 	Extent, Extents, Free int64
-	// Partial is set if a physical volume is missing, Exported and Shared if the group is not for this host alone, and
-	// Fixed if its metadata cannot be changed.
+	// Partial is set if a physical volume is missing. Exported and Shared are set if the group does not belong to this host
+	// alone, and Fixed if its metadata cannot be changed.
 	Partial, Exported, Shared, Fixed bool
-	// Spare is how many extents LVM keeps to repair the metadata of thin pools.
+	// Spare is the number of extents that LVM reserves to repair the metadata of thin pools.
 	Spare   int64
 	Disks   []physical
 	Volumes []logical
@@ -31,26 +31,26 @@ type physical struct {
 	Device string
 	// Extents is the number of extents, and Used how many of them are allocated.
 	Extents, Used int64
-	// Size is that of the device in bytes.
+	// Size is the size of the device in bytes.
 	Size int64
 }
 
-// logical is a logical volume that people may use, or a thin pool.
+// logical is a logical volume for use, or a thin pool.
 type logical struct {
 	Name string
 	// Layout is in LVM's words: "linear", "thin,pool", "thin,sparse", ….
 	Layout string
 	// Pool is the name of the thin pool that a thin volume is in.
 	Pool string
-	// Extents is the size in extents of the group; Metadata is that of a thin pool's metadata.
+	// Extents is the size in extents of the group. Metadata is the size of a thin pool's metadata.
 	Extents, Metadata int64
-	// Active is set if the volume has a device, Open if something has that open.
+	// Active is set if the volume has a device, and Open if something has that device open.
 	Active, Open bool
-	// Origin is set if the volume has snapshots that go with it.
+	// Origin is set if the volume has snapshots, which are removed with it.
 	Origin bool
 }
 
-// The layouts of volumes that the module makes.
+// The layouts of volumes that the module creates.
 const (
 	linear     = "linear"
 	thinPool   = "thin,pool"
@@ -79,7 +79,7 @@ var volumeGroups = &observe.Kind[[]group]{
 	Complete: complete,
 }
 
-// row is a line of a report: the values of its columns.
+// row is a line of a report: its values by column.
 type row map[string]string
 
 // number returns the value of a column that holds a number; an empty one is 0.
@@ -142,7 +142,7 @@ func parseGroups(answers []remote.Answer) ([]group, error) {
 	byID := func(r row) *group {
 		at := slices.IndexFunc(all, func(g group) bool { return g.UUID == r["vg_uuid"] })
 		if at < 0 {
-			return nil // a physical volume without a group, or a group that was made in between
+			return nil // a physical volume without a group, or a group that was created in between
 		}
 		return &all[at]
 	}
@@ -199,7 +199,7 @@ func (r row) physical() (p physical, err error) {
 	return p, nil
 }
 
-// logical adds a logical volume to its group. lvs writes LVM's own in brackets.
+// logical adds a logical volume to its group. lvs prints the names of LVM's internal volumes in brackets.
 func (r row) logical(g *group) error {
 	size, err := r.number("lv_size")
 	if err != nil {
@@ -222,7 +222,7 @@ func (r row) logical(g *group) error {
 	return nil
 }
 
-// extents returns how many extents hold that many bytes.
+// extents returns how many extents hold the given number of bytes.
 func (g *group) extents(bytes int64) int64 { return (bytes + g.Extent - 1) / g.Extent }
 
 // volume returns the volume with a name.
@@ -240,7 +240,8 @@ func (g group) clone() group {
 	return g
 }
 
-// complete leaves to LVM which UUID a group gets and which extents a volume gets, and to others what they have open.
+// complete takes from found what only LVM decides, such as the UUID of a group and the extents of a volume, and which
+// volumes are open.
 func complete(expected, found []group) []group {
 	all := make([]group, len(expected))
 	for i, e := range expected {

@@ -12,11 +12,11 @@ import (
 	"hlplay/modules/internal/blank"
 )
 
-// growable are the file systems that lvextend(8) grows along with their volume.
+// growable lists the file systems that lvextend(8) grows together with their volume.
 var growable = []string{"ext2", "ext3", "ext4", "xfs"}
 
-// volumes plans what is to be done to the volumes of the group: removals first, which free space, then what takes space, of
-// which what takes all the rest is last, and then thin volumes.
+// volumes plans the changes of the group's volumes in this order: removals, which free space; whatever takes space, ending
+// with what takes all the rest; and thin volumes.
 func (s *site) volumes(g *group) (modules.Plan, error) {
 	own := g.clone()
 	w := &work{site: s, g: &own}
@@ -53,7 +53,7 @@ func (s *site) volumes(g *group) (modules.Plan, error) {
 	return modules.Plan{Steps: w.steps, Notes: w.notes}, nil
 }
 
-// work is the planning of the volumes of a group.
+// work is the state while the volumes of a group are planned.
 type work struct {
 	*site
 	g     *group
@@ -61,7 +61,7 @@ type work struct {
 	notes []string
 }
 
-// kinds are the layouts of volumes in words.
+// kinds describes the layouts of volumes.
 var kinds = map[string]string{linear: "a volume with space of its own", thinPool: "a thin pool", thinVolume: "a thin volume"}
 
 func kind(layout string) string {
@@ -71,8 +71,8 @@ func kind(layout string) string {
 	return "a volume of the kind " + layout
 }
 
-// present returns the volume of that name if it is there. One of another kind is an error. A volume with space of its own may
-// be laid out in other ways, such as striped, as long as it is not changed.
+// present returns the volume of that name if it exists. A volume of another kind is an error. A volume with space of its
+// own may have another layout, such as striped, as long as it is not changed.
 func (w *work) present(name, layout string) (*logical, error) {
 	v, ok := w.g.volume(name)
 	if !ok {
@@ -91,7 +91,7 @@ func (w *work) present(name, layout string) (*logical, error) {
 // title returns the name of a volume in LVM's commands.
 func (w *work) title(name string) string { return w.Group + "/" + name }
 
-// enough returns an error if the group has not that many free extents.
+// enough returns an error if the group has fewer free extents.
 func (w *work) enough(name string, extents int64) error {
 	if extents <= w.g.Free {
 		return nil
@@ -99,7 +99,7 @@ func (w *work) enough(name string, extents int64) error {
 	return fmt.Errorf("%s on %s needs %s, but %s has only %s free: add a disk to disks, or choose a smaller size", w.title(name), w.host.Name(), w.g.format(extents), w.Group, w.g.format(w.g.Free))
 }
 
-// shrinking returns an error if a volume is larger than it is to be.
+// shrinking returns an error if a volume is larger than wanted.
 func (w *work) shrinking(v *logical, size string, extents int64) error {
 	if v.Extents <= extents {
 		return nil
@@ -200,11 +200,11 @@ func (w *work) thin(v volume) error {
 	return nil
 }
 
-// add plans to create a volume. --yes has lvcreate(8) wipe old signatures in the space that the volume gets, which nothing uses.
+// add plans to create a volume. --yes makes lvcreate(8) wipe old signatures in the space of the volume, which was free.
 func (w *work) add(v logical, summary string, args ...string) {
 	path := observe.VolumePath(w.Group, v.Name)
 	device := observe.BlockDevice{Name: w.mapped(), Path: path, Type: "lvm", Size: v.Extents * w.g.Extent}
-	if v.Layout != thinPool { // whose device nothing but LVM is to use
+	if v.Layout != thinPool { // only LVM itself may use the device of a pool
 		device.Links = []string{"/dev/disk/by-id/dm-name-" + strings.TrimPrefix(path, "/dev/mapper/")}
 	}
 	var on []string
@@ -229,7 +229,7 @@ func (w *work) add(v logical, summary string, args ...string) {
 	})
 }
 
-// grow plans to grow a volume to a number of extents. args are those of a volume, or nil for a thin pool.
+// grow plans to grow a volume to a number of extents. args are the arguments of a volume, or nil for a thin pool.
 func (w *work) grow(v *logical, size string, extents int64, args *volume) error {
 	if err := w.shrinking(v, size, extents); err != nil {
 		return err
@@ -345,8 +345,8 @@ func dropped(devices []observe.BlockDevice, path string) []observe.BlockDevice {
 	})
 }
 
-// allot takes extents of the group's disks, from the first that has enough or else from several, and returns these disks. LVM
-// decides in its own way: see observe.Disks.
+// allot takes extents of one disk of the group if it has enough, or else of several, and returns these disks. LVM may
+// decide differently: see observe.Disks.
 func (w *work) allot(extents int64) (on []string) {
 	w.g.Free -= extents
 	take := func(p *physical, n int64) {
@@ -369,7 +369,7 @@ func (w *work) allot(extents int64) (on []string) {
 	return on
 }
 
-// release frees extents that a removed volume had, on the disks that it was on.
+// release frees the extents of a removed volume on its disks.
 func (w *work) release(path string, extents int64) {
 	w.g.Free += extents
 	for i := range w.g.Disks {

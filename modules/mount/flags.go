@@ -7,8 +7,8 @@ import (
 	"hlplay/engine/observe"
 )
 
-// sets are the options that set or clear flags of a mount point, as mount(8) describes them. A flag is cleared with a
-// hyphen before its name.
+// sets lists the options that set or clear flags of a mount point, as mount(8) describes them. A hyphen before a flag
+// clears it.
 var sets = map[string][]string{
 	"noexec": {"noexec"}, "nosuid": {"nosuid"}, "nodev": {"nodev"}, "nosymfollow": {"nosymfollow"},
 	"noatime": {"noatime"}, "nodiratime": {"nodiratime"},
@@ -19,8 +19,8 @@ var sets = map[string][]string{
 	"owner": {"nosuid", "nodev"}, "group": {"nosuid", "nodev"},
 }
 
-// flags returns the flags that a mount point with the options has, in the order of observe.MountFlags. The last option
-// that concerns a flag decides.
+// flags returns the flags of a mount point with the given options, in the order of observe.MountFlags. For each flag, the
+// last option that concerns it counts.
 func flags(options string) []string {
 	on := map[string]bool{}
 	for option := range strings.SplitSeq(options, ",") {
@@ -32,15 +32,15 @@ func flags(options string) []string {
 	return slices.DeleteFunc(slices.Clone(observe.MountFlags), func(flag string) bool { return !on[flag] })
 }
 
-// lacking returns the flags that the options ask for and the mount point does not have: it was mounted with other options, or
-// somebody has changed them since. Flags that it has beyond those are left alone, because some file systems set their own.
+// lacking returns the flags that the options ask for and that the mount point lacks, because it was mounted with other
+// options or changed since. Additional flags are left alone, because some file systems set flags themselves.
 func lacking(options string, mounted observe.Mount) []string {
 	has := strings.Split(mounted.Flags, ",")
 	return slices.DeleteFunc(flags(options), func(flag string) bool { return slices.Contains(has, flag) })
 }
 
-// remounting returns the options with which mount(8) brings a mounted file system to the options of fstab. Where no option says
-// otherwise, the kernel keeps a mount read-only, and keeps how it records access times.
+// remounting returns the options with which mount(8) applies the options of fstab to a mounted file system. Unless an
+// option says otherwise, the kernel keeps a mount read-only, and keeps its mode of recording access times.
 func remounting(options string, readOnly bool, mounted observe.Mount) string {
 	if mounted.ReadOnly && !readOnly {
 		options = "rw," + options

@@ -16,7 +16,7 @@ type entry struct {
 	source, path, kind, options, dump, pass string
 }
 
-// parse parses a line. ok is false for a comment and for an empty line. Like mount(8), it ignores a slash at the end of the
+// parse parses a line. ok is false for a comment and for an empty line. Like mount(8), it ignores a trailing slash of the
 // directory.
 func parse(line string) (e entry, ok bool) {
 	fields := strings.Fields(line)

@@ -53,9 +53,9 @@ type mount struct {
 var (
 	tagForm    = regexp.MustCompile(`^(LABEL|PARTLABEL|PARTUUID|ID)=`)
 	optionForm = regexp.MustCompile(`^[^\s,#]+$`)
-	// kernels are directories below which the system itself mounts file systems.
+	// kernels matches directories below which the system itself mounts file systems.
 	kernels = regexp.MustCompile(`^/(dev|proc|run|sys)(/|$)`)
-	// binds are the options with which mount(8) does not mount a file system.
+	// binds lists the options with which mount(8) does not mount a file system.
 	binds = map[string]bool{"bind": true, "rbind": true, "move": true}
 )
 
@@ -181,11 +181,11 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 		return modules.Plan{}, fmt.Errorf("%s is mounted read-only on %s, but neither the task nor %s asks for that: the kernel does so after errors; see journalctl -k, check the file system, and unmount it, so that it is mounted again",
 			s.Path, s.host.Name(), fstab)
 	case s.mounted.Source != "" && (changed || readOnly && !s.mounted.ReadOnly || len(lacking(e.options, s.mounted)) > 0):
-		// The line in fstab tells the next run that this is done. If given a source and a directory, mount(8) takes no
-		// options from there.
+		// The line in fstab shows the next run that the options are set. If mount(8) is given both a source and a directory, it
+		// reads no options from fstab.
 		options := remounting(e.options, readOnly, s.mounted)
 		after.Source, after.Type = s.mounted.Source, s.mounted.Type
-		if !changed { // otherwise it is checked above
+		if !changed { // if fstab changes, this is checked above
 			if err := s.settled(ctx); err != nil {
 				return modules.Plan{}, err
 			}
@@ -211,13 +211,13 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 	return modules.Plan{Steps: steps}, nil
 }
 
-// asked reports whether systemd waits until somebody uses the directory, and mounts the file system then.
+// asked reports whether systemd mounts the file system only when the directory is used.
 func (s *site) asked(e entry) bool {
 	return s.mounted.Type == "autofs" && slices.Contains(strings.Split(e.options, ","), "x-systemd.automount")
 }
 
-// plain rejects a path that leads through symbolic links: the kernel knows the mount by the directory that they lead to, so it
-// would not be found again.
+// plain rejects a path that contains symbolic links: the kernel reports the mount under the resolved directory, so it
+// would not be found.
 func (m *mount) plain(ctx context.Context, h modules.Host) error {
 	for at := m.Path; at != "/"; at = path.Dir(at) {
 		f, err := observe.Files.Observe(ctx, h, at)
@@ -240,7 +240,7 @@ func (s *site) settled(ctx context.Context) error {
 	return required.Settled(ctx, s.host, s.Path, "and therefore what mount(8) would mount", "name a directory that only root can replace")
 }
 
-// entry returns the desired line of fstab and the device that it is about, which is nil if the source is not a known device.
+// entry returns the desired line of fstab and its device, which is nil if the source is not a known device.
 func (s *site) entry() (entry, *observe.BlockDevice, error) {
 	e := entry{s.Source, s.Path, s.Type, "defaults", "0", "0"}
 	on := s.find()
@@ -261,7 +261,7 @@ func (s *site) entry() (entry, *observe.BlockDevice, error) {
 	if len(options) > 0 {
 		e.options = strings.Join(options, ",")
 	}
-	if e.kind == "ext4" || e.kind == "ext3" || e.kind == "ext2" { // others are not checked at boot
+	if e.kind == "ext4" || e.kind == "ext3" || e.kind == "ext2" { // other types are not checked at boot
 		e.pass = "2"
 	}
 	return e, on, nil
@@ -302,7 +302,8 @@ func (s *site) same(e entry, on *observe.BlockDevice) bool {
 	return s.mounted.Source == on.Path || ok && d.UUID == on.UUID
 }
 
-// withoutSlash returns a source without trailing slashes, which the programs that mount from servers may drop: nas:/export/.
+// withoutSlash returns a source without trailing slashes, which the helpers for network file systems may drop:
+// nas:/export/.
 func withoutSlash(source string) string { return strings.TrimRight(source, "/") }
 
 func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
@@ -327,7 +328,7 @@ func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
 	return modules.Plan{Steps: steps}, nil
 }
 
-// step runs a command that mounts or unmounts something. What lies below the directory is then a different file system.
+// step returns a step that mounts or unmounts something. What is below the directory then belongs to another file system.
 func (s *site) step(what, summary string, argv []string, after observe.Mount) modules.Step {
 	step := modules.Step{
 		Summary: summary,

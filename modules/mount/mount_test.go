@@ -49,7 +49,7 @@ func TestEdit(t *testing.T) {
 	}
 }
 
-// FuzzEdit: no line of fstab but the one for the directory is changed.
+// FuzzEdit checks that only the line for the directory is changed in fstab.
 func FuzzEdit(f *testing.F) {
 	f.Add(table)
 	f.Add("a /srv/bulk\nb /srv/bulk x y z 0 0 #\n")
@@ -73,7 +73,8 @@ func FuzzEdit(f *testing.F) {
 	})
 }
 
-// host has a disk with a file system that is mounted at a directory, if one is named, and listed there, if listed.
+// host returns a host with a file system on a disk. It is mounted at the directory at unless that is empty, and listed in
+// fstab if listed is set.
 func host(at string, listed bool) modules.Host {
 	d := observe.BlockDevice{Name: "sdb", Path: "/dev/sdb", Type: "disk", Size: 8e12, Filesystem: "ext4", UUID: "1", Links: []string{"/dev/disk/by-id/x"}}
 	other := observe.BlockDevice{Name: "sdc", Path: "/dev/sdc", Type: "disk", Size: 8e12, Filesystem: "xfs", UUID: "2"}
@@ -175,7 +176,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestReadOnly has what the kernel made read-only, or read-write, against what the task says.
+// TestReadOnly tests file systems that the kernel has made read-only or read-write, contrary to the task.
 func TestReadOnly(t *testing.T) {
 	const line = "UUID=1 /srv/bulk ext4 nofail 0 2\n"
 	for name, test := range map[string]struct {
@@ -215,7 +216,7 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// A server's directory is the same with a slash at its end, which the kernel does not always show.
+// The directory of a server is the same with and without a trailing slash, which the kernel does not always show.
 func TestSlashOfSource(t *testing.T) {
 	for _, source := range []string{"//nas/share/", "//nas/share"} {
 		s := &site{mount: &mount{Source: source}, mounted: observe.Mount{Source: "//nas/share"}}
@@ -225,7 +226,7 @@ func TestSlashOfSource(t *testing.T) {
 	}
 }
 
-// A directory that another user can exchange for a link is not given to mount(8).
+// A directory that another user can replace by a link is not passed to mount(8).
 func TestWhereOthersMayReplaceTheDirectory(t *testing.T) {
 	mounted := observe.Mount{Source: "/dev/sdb", Type: "ext4"}
 	for name, test := range map[string]struct {
@@ -258,8 +259,8 @@ func TestWhereOthersMayReplaceTheDirectory(t *testing.T) {
 	}
 }
 
-// TestFlags checks what the options ask of a mount point: with the flags that it lacks it is mounted anew, and what the kernel
-// would keep of the old ones is named.
+// TestFlags checks the remount for flags that the mount point lacks. Options that the kernel would otherwise keep must be
+// set explicitly.
 func TestFlags(t *testing.T) {
 	for _, test := range []struct{ options, has, lacking, remount string }{
 		{"defaults", "", "", "defaults"},
@@ -270,7 +271,7 @@ func TestFlags(t *testing.T) {
 		{"users", "", "nosuid,nodev,noexec", "users"},
 		{"users,exec", "nosuid,nodev", "", "users,exec"},
 		{"noexec,defaults", "", "", "noexec,defaults"},
-		{"nofail", "nosuid,nodev", "", "nofail"}, // as some file systems mount themselves
+		{"nofail", "nosuid,nodev", "", "nofail"}, // some file systems set such flags themselves
 		{"nofail", "noatime", "", "nofail,relatime"},
 		{"nofail", "noatime,nodiratime", "", "nofail,relatime"},
 		{"noatime", "noatime,nodiratime", "", "noatime"},
@@ -287,7 +288,7 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// TestOtherFlags checks a file system that is listed as it should be, and mounted otherwise.
+// TestOtherFlags tests a file system whose line in fstab is right, but which was mounted with other options.
 func TestOtherFlags(t *testing.T) {
 	for name, test := range map[string]struct {
 		mounted observe.Mount
@@ -308,7 +309,8 @@ func TestOtherFlags(t *testing.T) {
 	}
 }
 
-// TestThroughALink checks a path that the kernel would show as another one: it would be mounted again and again.
+// TestThroughALink tests a path that the kernel would report under another name, so that it would be mounted again in
+// every run.
 func TestThroughALink(t *testing.T) {
 	h := host("", false)
 	h.Predict([]observe.Expectation{observe.Files.Expect("/srv", observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "root", Group: "root", Target: "/data"})})
