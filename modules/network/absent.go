@@ -99,14 +99,14 @@ func (s site) unplugged(ctx context.Context, h modules.Host) error {
 	return nil
 }
 
-// networkWithout returns what will be known about the host's addresses without the removed interfaces.
+// networkWithout returns the host's addresses as they will be without the removed interfaces.
 func (s site) networkWithout() observe.Network {
 	n := s.net
 	n.Interfaces = slices.DeleteFunc(slices.Clone(n.Interfaces), func(i observe.Interface) bool { return slices.Contains(s.absent, i.Name) })
 	return n
 }
 
-// linksWithout returns what the kernel will know about the interfaces without the removed ones.
+// linksWithout returns the kernel's interfaces as they will be without the removed ones.
 func (s site) linksWithout() links {
 	l := s.links
 	l.ByName = maps.Clone(l.ByName)

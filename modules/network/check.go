@@ -10,17 +10,17 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// site is what the checks examine before anything is changed.
+// site holds everything that is checked before a change.
 type site struct {
 	host          string
 	wants         []want   // with ports and members
-	absent        []string // interfaces that are not to be there
+	absent        []string // interfaces that must not exist
 	before, after interfaces.Config
 	net           observe.Network
 	links         links
 }
 
-// sound returns the first fault that shows in the files and the kernel's state alone.
+// sound returns the first fault that the files and the kernel's state alone show.
 func (s site) sound() error {
 	for _, check := range []func() error{s.below, s.mtus, s.cards, s.gateways, s.addressesOnce} {
 		if err := check(); err != nil {

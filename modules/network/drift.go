@@ -126,7 +126,7 @@ func (r running) routes(to netip.Prefix, via netip.Addr) bool {
 	return slices.Contains(r.links.Routes, route{to, via, r.name})
 }
 
-// way says how the kernel routes packets to a network.
+// way describes how the kernel routes packets to a network.
 func (r running) way(to netip.Prefix) string {
 	for _, other := range r.links.Routes {
 		if other.To == to {

@@ -35,11 +35,11 @@ func edited(text string, others []interfaces.Named, wants []want, absent []strin
 	return after, failed
 }
 
-// subnet are the options that place an interface in a subnet.
+// subnet lists the options that place an interface in a subnet.
 var subnet = []string{"address", "netmask", "broadcast", "network", "gateway", "pointopoint"}
 
-// edit changes the file to say what is wanted of one interface. now is what it says together with the other files. If that
-// is equivalent already, in whatever wording, nothing changes.
+// edit changes the file to what is wanted for one interface. now is what the file says together with the other files. If
+// that is equivalent to what is wanted, however it is written, nothing changes.
 func (w want) edit(f *interfaces.File, now interfaces.Config) {
 	is, _ := now.Find(w.name)
 	e := editing{want: w, is: is, main: "inet"}
@@ -54,7 +54,7 @@ func (w want) edit(f *interfaces.File, now interfaces.Config) {
 	f.SetAuto(w.name)
 }
 
-// speaksOf reports whether a stanza has options of the link, which are given once and not for each family.
+// speaksOf reports whether a stanza has options of the link, which are given only once and not per family.
 func (w want) speaksOf(s interfaces.Stanza) bool {
 	return slices.ContainsFunc(w.options, func(o interfaces.Option) bool { _, ok := s.Get(o.Key); return ok })
 }
@@ -67,7 +67,7 @@ type editing struct {
 	stanza *interfaces.Stanza
 }
 
-// wanted returns the addresses and gateways that the interface has to have, which may be the present ones.
+// wanted returns the addresses and gateways that the interface must have, which may be the present ones.
 func (e editing) wanted() (addresses []netip.Prefix, gateways []netip.Addr) {
 	if e.port {
 		return nil, nil
@@ -132,7 +132,7 @@ func (e editing) linked() bool {
 		slices.Equal(e.ups(), e.is.Options["up"])
 }
 
-// links returns the options of the link. A value that means the same as the one in the file is written as it is there.
+// links returns the options of the link. A value that is equivalent to the one in the file is written as it is there.
 func (e editing) links() []interfaces.Option {
 	all := slices.Clone(e.options)
 	for _, o := range e.defaults {
@@ -151,7 +151,7 @@ func (e editing) links() []interfaces.Option {
 	return all
 }
 
-// sameValue reports whether ifupdown2 takes two values to mean the same.
+// sameValue reports whether two values mean the same to ifupdown2.
 func sameValue(key, a, b string) bool {
 	switch key {
 	case "bond-slaves", "bridge-ports":
@@ -166,13 +166,13 @@ func sameValue(key, a, b string) bool {
 	return a == b
 }
 
-// modes and rates are the modes and LACP rates of bonds, at their numbers in the kernel.
+// modes and rates list the modes and LACP rates of bonds in the order of the kernel's numbers.
 var (
 	modes = []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}
 	rates = []string{"slow", "fast"}
 )
 
-// number returns the index of a name in a list, or the number that text is.
+// number returns the index of a name in a list. A text that is a number is returned as it is.
 func number(names []string, text string) int {
 	if i := slices.Index(names, text); i >= 0 {
 		return i
@@ -207,7 +207,7 @@ func (e editing) ups() []string {
 	return all
 }
 
-// stanzas returns the stanzas that the file has to have for the interface.
+// stanzas returns the stanzas that the file must have for the interface.
 func (e editing) stanzas() []interfaces.Stanza {
 	addresses, gateways := e.wanted()
 	keep := e.addressed() // the lines stay as they are
@@ -224,7 +224,7 @@ func (e editing) stanzas() []interfaces.Stanza {
 		}
 		if family != e.main && (!there || keep) {
 			if s.Method != "" && !there && !keep && s.Method != "manual" {
-				all = append(all, s) // IPv6 is configured by the host itself
+				all = append(all, s) // the host configures IPv6 by itself
 			} else if keep && s.Method != "" {
 				all = append(all, s)
 			}

@@ -27,7 +27,7 @@ iface ens18 inet static
 
 func ptr[T any](v T) *T { return &v }
 
-// bonded is the network of the guides.
+// bonded returns the network of the guides.
 func bonded() *Module {
 	return &Module{
 		Bonds:   []Bond{{Name: "bond0", Members: []string{"ens18", "ens19"}, Mode: "802.3ad", Hash: "layer3+4", LACPRate: "fast"}},

@@ -13,20 +13,20 @@ import (
 	"hlplay/modules/internal/session"
 )
 
-// links is what the kernel knows about interfaces beyond observe.Network, and how this session reaches the host.
+// links holds what the kernel reports about interfaces beyond observe.Network, and how this session reaches the host.
 type links struct {
 	ByName map[string]link
 	// Routes are the routes of the main table, including the default routes.
 	Routes []route
-	// Client and Server are the addresses of the SSH session: where it comes from, and the address of the host that it came
-	// in on. They are the zero value without an SSH session.
+	// Client and Server are the addresses of the SSH session: where it comes from, and the host's address that it goes to.
+	// They are the zero value without an SSH session.
 	Client, Server netip.Addr
 }
 
 type link struct {
 	// Kind is "bridge", "bond", "vlan", "veth" and so on, or "" for a network card.
 	Kind string
-	// Master is the bridge or the bond that it is in, and Parent the interface under a VLAN; "" if there is none.
+	// Master is the bridge or bond that contains the interface, and Parent the interface below a VLAN; "" if there is none.
 	Master, Parent string
 	VLAN           int
 	// MAC is a network card's permanent address, also while it is in a bond.
@@ -37,7 +37,7 @@ type link struct {
 	WLAN bool
 	// MostMTU is the largest MTU that the driver supports; 0 if it reports none.
 	MostMTU int
-	// VLANAware belongs to a bridge. The rest belongs to a bond, with the delays in milliseconds.
+	// VLANAware is set only for a bridge, and the following fields only for a bond. Delays are in milliseconds.
 	VLANAware                  bool
 	Mode, Hash, Rate, Primary  string
 	MIIMon, UpDelay, DownDelay int
@@ -52,7 +52,7 @@ type route struct {
 
 // allLinks observes links. Its only name is "".
 //
-// What the driver of a new interface will report cannot be known beforehand, and neither can the session.
+// What the driver of a new interface will report cannot be known beforehand, nor can the session.
 var allLinks = &observe.Kind[links]{
 	Name: "links", What: "the kinds of the network interfaces",
 	Complete: func(expected, found links) links {
@@ -61,7 +61,7 @@ var allLinks = &observe.Kind[links]{
 		for name, is := range found.ByName {
 			if l, ok := expected.ByName[name]; ok {
 				l.MAC, l.MostMTU, l.Fleeting, l.WLAN = is.MAC, is.MostMTU, is.Fleeting, is.WLAN
-				if l.Kind == "bond" { // the kernel chooses what is not given
+				if l.Kind == "bond" { // the kernel chooses what the task does not give
 					l.Hash, l.Rate, l.Primary = or(l.Hash, is.Hash), or(l.Rate, is.Rate), or(l.Primary, is.Primary)
 				}
 				expected.ByName[name] = l
@@ -113,7 +113,8 @@ func parseLinks(answers []remote.Answer) (links, error) {
 	return all, nil
 }
 
-// readLinks reads the interfaces. built are those that do not use the address that they were built with.
+// readLinks parses the list of interfaces. built holds those whose current MAC address differs from the one that they were
+// built with.
 func (l *links) readLinks(out []byte) (built map[string]bool, err error) {
 	var shown []struct {
 		Name     string `json:"ifname"`
@@ -162,7 +163,7 @@ func (l *links) readLinks(out []byte) (built map[string]bool, err error) {
 	return built, nil
 }
 
-// readRoutes reads the lists of IPv4 and IPv6 routes. The second is missing if the kernel has no IPv6.
+// readRoutes parses the lists of IPv4 and IPv6 routes. The second is missing if the kernel has no IPv6.
 func (l *links) readRoutes(out string) error {
 	decoder := json.NewDecoder(strings.NewReader(out))
 	for six := false; decoder.More(); six = true {

@@ -15,15 +15,15 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// linkDir is where the files go from which systemd-udevd takes the names of network cards (systemd.link(5)). The initramfs images
-// contain copies.
+// linkDir is the directory of the files from which systemd-udevd takes the names of network cards (systemd.link(5)). The
+// initramfs images contain copies.
 const linkDir = "/etc/systemd/network/"
 
-// linkFiles observes the files that administrators and tools have for network cards; Proxmox VE's own tool writes to
-// /usr/local/lib. Those of packages are left out: they name no card by its MAC address. The only name is "".
+// linkFiles observes the .link files of administrators and tools; Proxmox VE's own tool writes to /usr/local/lib. Files of
+// packages are left out, because they do not refer to cards by MAC address. The only name is "".
 var linkFiles = observe.TextFiles("link-files", linkDir+"*.link", "/run/systemd/network/*.link", "/usr/local/lib/systemd/network/*.link")
 
-// linkPlaced returns what a file at that path changes for the names of network cards.
+// linkPlaced returns the expectations that follow from placing a file that determines the names of network cards.
 func linkPlaced(h modules.Host, name string, f observe.File) []observe.Expectation {
 	if dir, base := path.Split(name); dir != linkDir || path.Ext(base) != ".link" {
 		return nil
@@ -40,9 +40,9 @@ const ours = "# Kept by hlplay.\n"
 // linkConfig is what a .link file says about the names of network cards.
 type linkConfig struct {
 	path string
-	// macs are the addresses that it matches, as in aa:bb:cc:dd:ee:ff; none if it matches by something else.
+	// macs lists the addresses that it matches, such as aa:bb:cc:dd:ee:ff; it is empty if the file matches by something else.
 	macs []string
-	// name is the name that it gives; "" if it leaves that to a policy, or gives none.
+	// name is the name that it assigns; "" if it leaves that to a policy, or assigns none.
 	name string
 	own  bool
 }
@@ -69,7 +69,7 @@ func parseLinkFile(f observe.TextFile) linkConfig {
 			}
 		case "[Link]Name":
 			c.name = strings.TrimSpace(value)
-		case "[Link]NamePolicy": // it wins over Name
+		case "[Link]NamePolicy": // NamePolicy takes precedence over Name
 			policy = strings.TrimSpace(value) != ""
 		}
 	}
@@ -87,11 +87,11 @@ func pairs(s string) func(yield func(string) bool) {
 	}
 }
 
-// pinsAll reports whether the task names no interface, and pins the names of all network cards.
+// pinsAll reports whether the task names no interface and so pins the names of all network cards.
 func (m *Module) pinsAll() bool { return m.Pin && len(m.wants()) == 0 && len(m.Absent) == 0 }
 
-// toPin returns the names of the cards whose names are pinned, and notes on those whose MAC address does not identify them. Bonds,
-// bridges and VLANs, whose MAC addresses are those of cards, and the interfaces of guests are never among them.
+// toPin returns the cards whose names are to be pinned, and notes about cards whose MAC address does not identify them. It
+// never returns bonds, bridges and VLANs, which have the MAC addresses of cards, nor the interfaces of guests.
 func (m *Module) toPin(s site) (names, notes []string, err error) {
 	add := func(name string) error {
 		card := s.links.ByName[name]
@@ -148,8 +148,8 @@ func (l link) hasMAC() bool {
 	return len(l.MAC) == len("00:00:00:00:00:00") && strings.Trim(l.MAC, "0:") != ""
 }
 
-// planPins plans the files that pin the names of the network cards, and the update of the initramfs images, where cards are
-// already renamed. What somebody else has pinned is left as it is.
+// planPins plans the files that pin the names of the network cards, and the update of the initramfs images, because cards
+// are already renamed there. Names that were pinned by other means are left alone.
 func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []modules.Step, notes []string, err error) {
 	if !m.Pin {
 		return nil, nil, nil
@@ -180,7 +180,7 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 		}
 		if pinned.path == "" {
 			pinned.path = linkFile(name)
-			kind := "ether" // not a VLAN, a bond or a bridge with the address of the card
+			kind := "ether" // excludes VLANs, bonds and bridges that have the card's address
 			if s.links.ByName[name].WLAN {
 				kind = "wlan"
 			}
@@ -190,7 +190,7 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 				return nil, nil, err
 			}
 			if len(steps) > 0 && len(written) > 0 {
-				written = written[len(written)-1:] // the directory is made once
+				written = written[len(written)-1:] // an earlier step creates the directory
 			}
 			steps = append(steps, written...)
 			if len(written) > 0 && kernelName.MatchString(name) {
@@ -213,8 +213,8 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []
 	return append(steps, rebuilt...), notes, err
 }
 
-// removeFormer plans to remove the module's own files that give the card another name, which it had once: systemd-udevd uses the first
-// file that matches a card. Those of names, which are pinned with it, are written anew.
+// removeFormer plans to remove files of this module that give the card an earlier name: systemd-udevd uses the first file
+// that matches a card. Files for the names that are being pinned are rewritten instead.
 func removeFormer(ctx context.Context, h modules.Host, configs []linkConfig, names []string, name, mac string) (steps []modules.Step, err error) {
 	for _, c := range configs {
 		if !c.own || c.name == name || path.Dir(c.path)+"/" != linkDir || !slices.Contains(c.macs, strings.ToLower(mac)) ||
@@ -230,15 +230,15 @@ func removeFormer(ctx context.Context, h modules.Host, configs []linkConfig, nam
 	return steps, nil
 }
 
-// kernelName matches the names that the kernel gives to network cards, which systemd.link(5) warns of.
+// kernelName matches names that the kernel itself assigns to network cards, which systemd.link(5) advises against.
 var kernelName = pattern.New(`^eth[0-9]+$`)
 
-// namedOtherwise reports whether a file gives a card its name by something else than a MAC address, by Path for example.
+// namedOtherwise reports whether a file gives a card its name by something other than the MAC address, such as Path.
 func namedOtherwise(configs []linkConfig, name string) bool {
 	return slices.ContainsFunc(configs, func(c linkConfig) bool { return !c.own && c.name == name && len(c.macs) == 0 })
 }
 
-// twin returns another network card with the MAC address of this one; "" if there is none.
+// twin returns another network card with the same MAC address; "" if there is none.
 func (l links) twin(name string) string {
 	for _, other := range slices.Sorted(maps.Keys(l.ByName)) {
 		if is := l.ByName[other]; other != name && is.Kind == "" && is.Fleeting == "" && strings.EqualFold(is.MAC, l.ByName[name].MAC) {
@@ -248,8 +248,8 @@ func (l links) twin(name string) string {
 	return ""
 }
 
-// pinnedBy returns the file of somebody else that names the card: of all files that match, systemd-udevd uses the first. It is the
-// zero value if the module's own file names the card, or is to.
+// pinnedBy returns the file not written by hlplay that names the card: of all files that match, systemd-udevd uses the
+// first. It is the zero value if the module's own file names the card, or is about to.
 func pinnedBy(configs []linkConfig, name, mac string) (linkConfig, error) {
 	for _, c := range configs {
 		if !slices.Contains(c.macs, strings.ToLower(mac)) {

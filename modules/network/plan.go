@@ -116,7 +116,7 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 		notes = append(notes, note)
 	}
 	notes = append(notes, s.lost()...)
-	if len(pins) > 0 { // they need no guard, and building the images may take longer than one lasts
+	if len(pins) > 0 { // these need no guard, and rebuilding the images may take longer than the guard lasts
 		return modules.Plan{Steps: pins, Partial: true}, nil
 	}
 	steps, err := conffile.Write(ctx, h, interfaces.Path, after, s.summary())

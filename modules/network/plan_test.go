@@ -23,7 +23,7 @@ func text(content string) observe.File {
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// card is an interface as ip(8) shows it.
+// card returns an interface as ip(8) shows it.
 func card(name string, mtu int, addresses ...string) observe.Interface {
 	i := observe.Interface{Name: name, MAC: "52:54:00:00:00:01", State: "up", MTU: mtu}
 	for _, a := range addresses {
@@ -32,7 +32,7 @@ func card(name string, mtu int, addresses ...string) observe.Interface {
 	return i
 }
 
-// installedNet and installedLinks are those of a host as Debian's installer leaves it, with a second card.
+// installedNet and installedLinks return what is observed after Debian's installer, on a host with a second card.
 func installedNet() observe.Network {
 	return observe.Network{Gateway: addr("192.168.1.1"), GatewayInterface: "ens18", Interfaces: []observe.Interface{
 		card("lo", 65536, "127.0.0.1/8"), card("ens18", 1500, "192.168.1.64/24", "fe80::1/64"), card("ens19", 1500)}}
@@ -46,7 +46,7 @@ func installedLinks() links {
 	}
 }
 
-// host is one with the text as its file; more takes the place of what is said here.
+// host returns a host with the given file, modified by the given expectations.
 func host(content string, more ...observe.Expectation) modules.Host {
 	inactive := observe.Unit{LoadState: "not-found", ActiveState: "inactive"}
 	h := observe.NewRecorded("pve1", append([]observe.Expectation{
@@ -91,7 +91,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestDrift is a host whose file is right, and whose kernel was changed by hand.
+// TestDrift tests a host whose file is right, but whose interfaces were changed by hand.
 func TestDrift(t *testing.T) {
 	m := bonded()
 	h := host(installed)
@@ -123,7 +123,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// neighbours have addresses on the subnet of pve1, with their own MTU.
+// peers makes the hosts peers of h.
 func peers(h modules.Host, others ...modules.Host) {
 	h.SetPeers(func() []*observe.Host { return append([]*observe.Host{h}, others...) }, nil)
 }
@@ -155,7 +155,7 @@ func TestProofs(t *testing.T) {
 	}
 }
 
-// linkDirectory is /etc/systemd/network with the files.
+// linkDirectory expects /etc/systemd/network to contain the given files.
 func linkDirectory(files ...observe.TextFile) []observe.Expectation {
 	all := []observe.Expectation{linkFiles.Expect("", files), observe.Files.Expect("/etc/systemd/network", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"})}
 	for _, name := range []string{"ens18", "ens19"} {
@@ -182,10 +182,10 @@ func TestPins(t *testing.T) {
 	written(plan, "ether")
 	l := installedLinks()
 	l.ByName["ens19"] = link{MAC: "52:54:00:00:00:19", WLAN: true}
-	written(modulestest.Converges(t, m, host(installed, append(linkDirectory(), allLinks.Expect("", l))...)), "wlan") // udev's type of it is not ether
+	written(modulestest.Converges(t, m, host(installed, append(linkDirectory(), allLinks.Expect("", l))...)), "wlan") // udev's type of it is wlan, not ether
 }
 
-// TestPinsAlone pins the names of all cards of a host without ifupdown2: of no bond or bridge, and of no guest.
+// TestPinsAlone pins the names of all cards of a host without ifupdown2, but not those of bonds, bridges and guests.
 func TestPinsAlone(t *testing.T) {
 	m := &Module{Pin: true}
 	if err := m.Validate(); err != nil {
@@ -260,7 +260,7 @@ func TestPinsAlone(t *testing.T) {
 	}
 }
 
-// TestFleeting pins no card whose MAC address does not identify it, and says which.
+// TestFleeting checks that cards whose MAC address does not identify them are noted and not pinned.
 func TestFleeting(t *testing.T) {
 	const note = "ens19 has a MAC address that is new with every boot, 52:54:00:00:00:19: its name is not pinned"
 	l := installedLinks()
@@ -298,7 +298,7 @@ func TestFleeting(t *testing.T) {
 	}
 }
 
-// TestTwinsByPath are two cards with one MAC address, whose names a person has pinned as the refusal says.
+// TestTwinsByPath tests two cards with the same MAC address, whose names were pinned by hand as the error advises.
 func TestTwinsByPath(t *testing.T) {
 	l := installedLinks()
 	l.ByName["ens19"] = l.ByName["ens18"]
@@ -311,7 +311,7 @@ func TestTwinsByPath(t *testing.T) {
 	}
 }
 
-// TestOrigins reads where MAC addresses are from.
+// TestOrigins checks how the origins of MAC addresses are read.
 func TestOrigins(t *testing.T) {
 	const shown = `[{"ifname":"lo","address":"00:00:00:00:00:00"},
 {"ifname":"built","address":"52:54:00:00:00:01"},{"ifname":"random","address":"4e:00:00:00:00:02"},{"ifname":"stolen","address":"52:54:00:00:00:01"},{"ifname":"unread","address":"52:54:00:00:00:03"},
@@ -365,7 +365,8 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
-// FuzzLinkFile parses .link files: MAC addresses come out in one form, and what the module writes is understood.
+// FuzzLinkFile checks that MAC addresses are parsed into one form, and that the files that the module writes are
+// understood.
 func FuzzLinkFile(f *testing.F) {
 	f.Add("[Match]\nMACAddress=52-54-00-00-00-18 5254.0000.0099\n[Link]\nName=lan0\n")
 	f.Add("# Kept by hlplay.\n[Match]\nMACAddress=52:54:00:00:00:18\nType=ether\n\n[Link]\nName=ens18\n")

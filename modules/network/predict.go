@@ -79,7 +79,7 @@ func (s site) predictedLinks() links {
 	return all
 }
 
-// predict sets what will be known about one interface.
+// predict sets the predicted state of one interface.
 func (w want) predict(l *link) {
 	number := func(text string) int {
 		n, _ := strconv.Atoi(text)

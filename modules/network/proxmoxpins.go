@@ -9,13 +9,14 @@ import (
 // pve-network-interface-pinning (proxmox-network-interface-pinning) in 50-pve-NAME.link. The names are nic0, nic1 and so on.
 const proxmoxDir = "/usr/local/lib/systemd/network/"
 
-// byProxmox reports whether the file is one of Proxmox VE.
+// byProxmox reports whether Proxmox VE wrote the file.
 func (c linkConfig) byProxmox() bool {
 	dir, base := path.Split(c.path)
 	return dir == proxmoxDir && (strings.HasPrefix(base, "50-pve-") || strings.HasPrefix(base, "50-pmx-"))
 }
 
-// proxmoxPins are cards whose names Proxmox VE has pinned: those that have their name, and those that get it with the next boot.
+// proxmoxPins lists cards whose names Proxmox VE has pinned: those that have their name now, and those that get it at the
+// next boot.
 type proxmoxPins struct{ now, then []string }
 
 func (p *proxmoxPins) add(name string, c linkConfig) {
@@ -26,7 +27,8 @@ func (p *proxmoxPins) add(name string, c linkConfig) {
 	p.then = append(p.then, name+" as "+c.name)
 }
 
-// notes returns what the user should know of them. A task with other intents than the pins need not say that there are some.
+// notes returns what the user should know about them. With all unset, as for a task that does more than pin names, pins
+// that are already in effect are not noted.
 func (p *proxmoxPins) notes(all bool) (notes []string) {
 	if len(p.now) > 0 && all {
 		notes = append(notes, "Proxmox VE has pinned "+strings.Join(p.now, ", ")+" in "+proxmoxDir+": left as it is")

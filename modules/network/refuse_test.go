@@ -11,10 +11,11 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// second is the file of a host with a second bridge.
+// second is the interfaces file of a host with a second bridge.
 const second = installed + "\nauto vmbr1\niface vmbr1 inet static\n\taddress 10.0.0.1/24\n\tbridge-ports none\n"
 
-// stores is a host with a second bridge and with Ceph: the settings of its configuration, and the units that run.
+// stores returns a host with a second bridge and with Ceph; global is the configuration, and running lists the running
+// units.
 func stores(global map[string]string, running ...string) modules.Host {
 	l := installedLinks()
 	l.ByName["vmbr1"] = link{Kind: "bridge"}
@@ -24,7 +25,7 @@ func stores(global map[string]string, running ...string) modules.Host {
 		ceph.Units.Expect("", ceph.WithUnits(map[string]string{"ceph-mgr@pve1.service": "failed"}, running...)))
 }
 
-// TestRefusals are changes that would cut the host off, or that cannot be, each with what the error must say.
+// TestRefusals tests changes that would cut the host off or are impossible, with what the error must say.
 func TestRefusals(t *testing.T) {
 	with := func(change func(*Module)) *Module {
 		m := bonded()
@@ -128,7 +129,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestAddressOfAnotherHost is one that a host of the play has already.
+// TestAddressOfAnotherHost tests an address that another host of the play already has.
 func TestAddressOfAnotherHost(t *testing.T) {
 	h := host(installed)
 	peers(h, observe.NewRecorded("pve2", observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("vmbr0", 1500, "192.168.1.64/24")}})))
@@ -137,7 +138,7 @@ func TestAddressOfAnotherHost(t *testing.T) {
 	}
 }
 
-// TestAllowed are changes that look like those which are refused.
+// TestAllowed tests changes that resemble refused ones.
 func TestAllowed(t *testing.T) {
 	moved := bonded()
 	moved.Bridges[0].Address, moved.ReachableAt = "192.168.1.65/24", "192.168.1.65"
@@ -164,7 +165,7 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// TestValidate are faults that a playbook has by itself.
+// TestValidate tests errors in the playbook alone.
 func TestValidate(t *testing.T) {
 	bond := func(b Bond) *Module {
 		if b.Members == nil {

@@ -309,7 +309,7 @@ func (m *Module) validLowers() error {
 	return nil
 }
 
-// depth returns how many of the task's interfaces are stacked below one. If they form a loop, it is more than there are.
+// depth returns how many of the task's interfaces are stacked below one. For a loop, the result exceeds their number.
 func (m *Module) depth(w want, above int) int {
 	deepest := above
 	if above > len(m.wants()) {

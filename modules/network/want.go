@@ -20,8 +20,7 @@ type want struct {
 	given *Addressing
 	mtu   int // 0 keeps it
 
-	// options must be in the file, defaults are for a new interface, and odd are options that do not go with the mode of a
-	// bond.
+	// options must be in the file. defaults apply to a new interface. odd lists options that do not fit the mode of a bond.
 	options, defaults []interfaces.Option
 	odd               []string
 
@@ -29,7 +28,7 @@ type want struct {
 	addresses []netip.Prefix
 	gateways  []netip.Addr
 	routes    []interfaces.Route
-	// port says that the interface is a port or a member. It has no block of its own, or loses its addresses although it has
+	// port is set if the interface is a port or a member. It then has no block of its own, or loses its addresses if it has
 	// one.
 	port bool
 }

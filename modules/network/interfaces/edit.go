@@ -107,7 +107,7 @@ func (f *File) setStanza(index int, want Stanza, owned func(family, key string) 
 	}
 }
 
-// behind returns where to insert another option of a stanza: after the others of that name, or else at the end.
+// behind returns where to insert another option of a stanza: after the options of the same name, or else at the end.
 func (f *File) behind(s Stanza, key string) int {
 	at := s.end
 	for i := s.at + 1; i < s.end; i++ {

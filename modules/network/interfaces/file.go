@@ -17,7 +17,7 @@ type File struct {
 
 // line is a logical line: a backslash at the end continues it on the next line of the file.
 type line struct {
-	raw    string   // as in the file, with all line endings
+	raw    string   // as in the file, including line endings
 	words  []string // nil for a blank line or a comment
 	number int      // of its first line in the file, from 1; 0 if an edit added it
 }

@@ -140,8 +140,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// FuzzFile holds that a file that is read comes back byte for byte, that an edit leaves the lines of other interfaces alone and
-// is seen by whoever reads the file again, and that the same edit once more changes nothing.
+// FuzzFile checks that a file is written back byte for byte, that an edit keeps the lines of other interfaces and is read
+// back, and that the same edit has no further effect.
 func FuzzFile(f *testing.F) {
 	f.Add(written)
 	f.Add("iface a inet static\n\taddress 1\niface a inet static\\\n\n\tmtu 9\\")
