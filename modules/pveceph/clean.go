@@ -55,8 +55,8 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	}), nil
 }
 
-// notes adds what somebody may have forgotten, such as a flag, once all placement groups are clean. It does not add what is
-// uncertain in check mode.
+// notes adds what may have been forgotten, such as a flag, once all placement groups are clean. In check mode, uncertain
+// things are left out.
 func (c *Clean) notes(ctx context.Context, s *site, status ceph.Status) error {
 	health, err := ceph.Healths.Observe(ctx, s.host, "")
 	if err == nil {

@@ -8,7 +8,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// pveceph returns a call of pveceph. It must not be started twice. It waits for locks of other nodes.
+// pveceph returns a command that runs pveceph. It waits for locks of other nodes, and must not be started twice.
 func pveceph(limit time.Duration, args ...string) modules.Run {
 	return modules.Run{
 		Argv:     append([]string{"pveceph"}, args...),
@@ -24,7 +24,7 @@ func pveceph(limit time.Duration, args ...string) modules.Run {
 // explain returns pveceph's own message for a failure; its exit codes mean nothing.
 func explain(exit int, _, stderr []byte) error {
 	switch exit {
-	case 124, 137, 143: // its limit, or something else, ended it
+	case 124, 137, 143: // the time limit, or a signal
 		return nil
 	}
 	var lines []string
@@ -40,7 +40,7 @@ func explain(exit int, _, stderr []byte) error {
 	return pve.Refused(strings.Join(lines, "; "))
 }
 
-// cephCommand returns a call of ceph that changes something. ceph reports success on standard error, too.
+// cephCommand returns a command that runs ceph to change something. ceph reports success on standard error as well.
 func cephCommand(args ...string) modules.Run {
 	return modules.Run{
 		Argv:    append([]string{"ceph", "-c", linkTarget, "--connect-timeout", "10"}, args...),

@@ -28,7 +28,7 @@ var (
 	confKey     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
-// ofOthers are settings that other parts make, and whose change no running cluster survives.
+// ofOthers lists settings that init and mon set. Changing them breaks a running cluster.
 var ofOthers = []string{"fsid", "mon_host", "public_network", "cluster_network", "public_addr"}
 
 func (c *Conf) validate() error {
@@ -114,7 +114,7 @@ func editConf(text, section, key, value string) string {
 				out = append(out, line)
 				done, end = true, len(out)
 			}
-			continue // a duplicate, of which the last one would count
+			continue // a duplicate; the last one would count
 		}
 		out = append(out, old)
 		if inside && trimmed != "" {

@@ -15,7 +15,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// placedLink returns what observing the link will find.
+// placedLink returns the expectations that follow from creating the link.
 func placedLink(h modules.Host) []observe.Expectation {
 	return observe.Placed(h, "/etc/ceph/ceph.conf", observe.File{
 		Type: observe.Symlink, Mode: 0o777, Owner: "root", Group: "root", Size: int64(len(linkTarget)), Target: linkTarget,
@@ -48,7 +48,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, fmt.Errorf("%s: Ceph is not initialised: run a task with pveceph { init { … } } first", h.Name())
 	}
 	name := s.node.Name
-	if !s.local.Mon { // for its address
+	if !s.local.Mon { // needed for its address
 		observe.Networks.Want(h, "")
 	}
 	mon, err := ceph.Monitors.Observe(ctx, h, name)
@@ -84,8 +84,8 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return m.create(ctx, s, await)
 }
 
-// firstManager waits for the manager that pveceph creates with the first monitor. It enters the map only seconds later, and
-// until then a task would consider it stopped.
+// firstManager waits for the manager that pveceph creates together with the first monitor. The manager appears in the map
+// only seconds later, and would count as stopped until then.
 func (s *site) firstManager(ctx context.Context) ([]modules.Step, error) {
 	if !s.local.Mgr || len(s.conf.MonHosts()) != 1 {
 		return nil, nil
@@ -128,7 +128,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 		what = "the first monitor and manager"
 		units = append(units, ceph.DaemonUnit("mgr", name))
 		shared = append(shared, ceph.Managers.Expect(name, ceph.Manager{InMap: true}),
-			ceph.Statuses.Expect("", ceph.Status{Others: map[string]int{}}), // there are no pools, hence no placement groups
+			ceph.Statuses.Expect("", ceph.Status{Others: map[string]int{}}), // without pools there are no placement groups
 			ceph.CrushRules.Expect("", map[string]ceph.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
 	}
 	run := pveceph(3*time.Minute, "mon", "create", "--mon-address", address)
@@ -226,7 +226,7 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 // MDS is a metadata server on a node. Its ID is the node's name.
 type MDS struct{}
 
-// ceph.conf is not locked while a metadata server is created: of two at the same time, one would lose its section.
+// ceph.conf is not locked while a metadata server is created: of two created at the same time, one would lose its section.
 func (m *MDS) scope() modules.Scope { return modules.OneByOne }
 func (m *MDS) validate() error      { return nil }
 

@@ -20,11 +20,11 @@ type bay struct {
 	node    string
 	devices []observe.BlockDevice
 	osds    []ceph.OSD
-	// elsewhere are the OSDs of the cluster's other nodes, which are read only if something may be wiped.
+	// elsewhere holds the OSDs of the cluster's other nodes. They are read only if something may be wiped.
 	elsewhere map[string][]ceph.OSD
 }
 
-// openBay reads them, also on a host without Ceph.
+// openBay reads the bay, even on a host without Ceph.
 func openBay(ctx context.Context, h modules.Host, wipe wiping) (*bay, error) {
 	observe.Disks.Want(h, "")
 	ceph.OSDs.Want(h, h.Name())
@@ -54,7 +54,7 @@ func openBay(ctx context.Context, h modules.Host, wipe wiping) (*bay, error) {
 	return b, err
 }
 
-// find returns the device of a name.
+// find returns the device with the given name.
 func (b *bay) find(argument, name string) (observe.BlockDevice, error) {
 	d, ok := observe.FindDevice(b.devices, name)
 	if !ok {
@@ -77,7 +77,7 @@ func (b *bay) find(argument, name string) (observe.BlockDevice, error) {
 	return d, nil
 }
 
-// stable returns a name of a device that does not change.
+// stable returns a persistent name of a device.
 func stable(d observe.BlockDevice) string {
 	if len(d.Links) > 0 {
 		return d.Links[0]

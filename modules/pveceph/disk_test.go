@@ -9,8 +9,8 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// The second guide gives Ceph a part of each disk. A daemon tells the whole disk under its data, so that the
-// name of the volume alone says which partition is whose.
+// The second guide gives Ceph a part of each disk. A daemon reports only the whole disk, so only the name of a volume
+// shows which partition belongs to which OSD.
 func TestPartitionsOfOneDisk(t *testing.T) {
 	part := func(name, link, kind string, children ...observe.BlockDevice) observe.BlockDevice {
 		d := observe.BlockDevice{Name: name, Path: "/dev/" + name, Type: "part", PartitionTable: "gpt", PartitionType: kind, Children: children}
@@ -61,8 +61,8 @@ func TestAKernelsNameForADiskIsRemarkedOn(t *testing.T) {
 	}
 }
 
-// TestNoTextAdvisesToWipeWhatMayBeNeeded asks for every disk that is not blank: neither a command that wipes is named, nor wiping at
-// all where the disk is in use.
+// TestNoTextAdvisesToWipeWhatMayBeNeeded plans on every disk that is not blank: no error names a command that wipes, or
+// suggests wiping a disk that is in use.
 func TestNoTextAdvisesToWipeWhatMayBeNeeded(t *testing.T) {
 	h := node(observe.Disks.Expect("", append(disks(),
 		observe.BlockDevice{Name: "sdf", Path: "/dev/sdf", Type: "disk", Filesystem: "xfs"},

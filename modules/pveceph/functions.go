@@ -10,7 +10,7 @@ import (
 	"hlplay/modules"
 )
 
-// functions are the arithmetic of Ceph that people would do by hand: placement groups and usable capacity.
+// functions contains calculations for Ceph that people would otherwise do by hand: placement groups and usable capacity.
 var functions = []modules.Function{
 	{Name: "pg_count", Doc: "The placement groups for each pool: the power of two that is nearest to (osds × target) / (pools × size); pools is 1 and target 100 PGs for each OSD if not given.", Arguments: "osds, size, pools, target", Func: pgCountFunc},
 	{Name: "usable_capacity", Doc: "What a replicated pool can hold, in the unit of osd_sizes: their sum divided by the size of the pool, rounded down.", Func: usableCapacityFunc},

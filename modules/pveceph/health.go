@@ -51,12 +51,12 @@ func (m *Health) validate() error {
 	return nil
 }
 
-// fault is one thing that is wrong or unusual.
+// fault is a problem, or a state that may have been forgotten.
 type fault struct {
-	// names are the names in allow that accept it.
+	// names lists the names in allow that accept it.
 	names []string
 	text  string
-	// set says that somebody has set it, so that it does not pass by itself.
+	// set is set if an administrator caused it, so that it does not pass by itself.
 	set bool
 }
 
@@ -123,7 +123,7 @@ func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}), nil
 }
 
-// checkNodes rejects names in allow that nothing has.
+// checkNodes rejects names in allow that refer to nothing.
 func (m *Health) checkNodes(ctx context.Context, s *site) error {
 	for _, name := range m.Allow {
 		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(ceph.OSDFlags, name) {
@@ -141,7 +141,7 @@ func (m *Health) checkNodes(ctx context.Context, s *site) error {
 	return nil
 }
 
-// faults returns what is wrong with Ceph, and what somebody has set and may have forgotten.
+// faults returns Ceph's problems, and what an administrator has set and may have forgotten.
 func (s *site) faults(ctx context.Context, health ceph.Health, status ceph.Status) ([]fault, error) {
 	ha, err := pve.HAs.Observe(ctx, s.host, "")
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *site) faults(ctx context.Context, health ceph.Health, status ceph.Statu
 	}
 	for _, id := range slices.Sorted(maps.Keys(health.Down)) {
 		f := fault{names: []string{osd(id), "OSD_DOWN"}, text: osdOn(id, health.Down[id]) + " is down"}
-		if _, out := health.Out[id]; out { // an OSD that starts again is taken in again
+		if _, out := health.Out[id]; out { // an OSD that starts is marked in again
 			f = fault{names: []string{osd(id), "OSD_OUT"}, text: osdOn(id, health.Down[id]) + " is down and out"}
 		}
 		all = append(all, f)
@@ -211,7 +211,7 @@ func describeCheck(code string, c ceph.Check) string {
 	return text
 }
 
-// unwell says which placement groups are in a state that a health check is about. Ceph itself warns only after a minute.
+// unwell describes the placement groups in a state that a health check is about. Ceph itself warns only after a minute.
 func unwell(status ceph.Status, code string) string {
 	var states []string
 	for _, state := range slices.Sorted(maps.Keys(status.Others)) {

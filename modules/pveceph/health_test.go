@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// healthOf is a node of a cluster with that health, and the states of its placement groups.
+// healthOf returns a node of a cluster with that health and those states of placement groups.
 func healthOf(health ceph.Health, states map[string]int, more ...observe.Expectation) *observe.Host {
 	status := ceph.Status{PGs: 10, Clean: 10, Others: states}
 	for _, count := range states {

@@ -101,7 +101,7 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}), nil
 }
 
-// existing compares an existing configuration, of which nothing is ever changed.
+// existing compares an existing configuration, which is never changed.
 func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
 	public, cluster := s.conf.Global("public_network"), s.conf.Global("cluster_network")
 	if cluster == "" {

@@ -21,10 +21,10 @@ type Install struct {
 	Mirror     string `hcl:"mirror,optional" doc:"Base URI of a mirror of Proxmox's Debian archive. Proxmox's own servers if not given."`
 }
 
-// packages are what pveceph install installs (PVE::CLI::pveceph).
+// packages lists what pveceph install installs (PVE::CLI::pveceph).
 var packages = []string{"ceph", "ceph-common", "ceph-fuse", "ceph-mds", "ceph-volume", "gdisk", "nvme-cli"}
 
-// offered are the Ceph releases for each major version of Proxmox VE.
+// offered lists the Ceph releases for each major version of Proxmox VE.
 var offered = map[int][]string{
 	8: {"quincy", "reef", "squid"},
 	9: {"squid", "tentacle"},
@@ -85,7 +85,7 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if err != nil && (local.Installed || !observe.IsUnknown(err)) {
 		return modules.Plan{}, err
 	}
-	// If check mode cannot tell about one, because Proxmox VE brings some of them, the servers are still missing.
+	// If check mode cannot know about a package, because Proxmox VE may bring it, the server packages are missing anyway.
 	var missing []string
 	for _, name := range packages {
 		if !installed[name].Installed() {
@@ -93,8 +93,8 @@ func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		}
 	}
 	if !local.Installed {
-		// Like pveceph, name all of them: the client packages of another release that came with Proxmox VE are then updated
-		// from the same source as the servers.
+		// Like pveceph, name all packages. Client packages of another release, which came with Proxmox VE, are then updated from
+		// the same source as the servers.
 		missing = packages
 	}
 	if !slices.Contains(offered[major], i.Version) {
@@ -149,7 +149,8 @@ func (i *Install) check(ctx context.Context, h modules.Host, local ceph.Node) (i
 	return major, nil
 }
 
-// keep leaves an installed release that this Proxmox VE has no source for, as on a node whose Proxmox VE was upgraded first.
+// keep keeps an installed release for which this Proxmox VE has no repository, as on a node whose Proxmox VE was upgraded
+// first.
 func (i *Install) keep(h modules.Host, major int, missing []string) (modules.Plan, error) {
 	if len(missing) > 0 {
 		return modules.Plan{}, fmt.Errorf("%s has Ceph %s, but %s is missing, and Proxmox VE %d has no repository for it: it offers %s", h.Name(), i.Version, strings.Join(missing, ", "), major, strings.Join(offered[major], ", "))
@@ -216,7 +217,7 @@ func (i *Install) install(h modules.Host, source observe.TextFile, local ceph.No
 	}
 }
 
-// brought reports whether Ceph's packages bring the key to a host.
+// brought reports whether Ceph's packages may bring what the key names.
 func brought(k observe.Key) bool {
 	switch k.Kind {
 	case observe.Units.Name:

@@ -22,7 +22,7 @@ Components: no-subscription
 Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
 `
 
-// installHost is a node of a major version; sources are the contents of apt's files for Ceph.
+// installHost returns a node of a major version; sources holds the contents of apt's files for Ceph.
 func installHost(major int, local ceph.Node, sources map[string]string, installed ...string) *observe.Host {
 	node := pve.Node{Name: "pve1", Codename: "trixie", Installed: true, Version: "9.2.11"}
 	if major == 8 {
@@ -94,7 +94,7 @@ func TestInstallAsksNothing(t *testing.T) {
 			t.Errorf("%q lacks %q", argv, want)
 		}
 	}
-	// Both commands are as apt's own tasks run them: nobody is asked, and errors are explained.
+	// Both commands run like those of apt's own tasks: nothing prompts, and errors are explained.
 	for _, step := range []int{1, 2} {
 		run := plan.Steps[step].Action.(modules.Run)
 		if run.Env["DEBIAN_FRONTEND"] != "noninteractive" || run.Env["APT_LISTCHANGES_FRONTEND"] != "none" || run.Env["LC_ALL"] != "C" {
@@ -140,8 +140,8 @@ func TestInstallRefuses(t *testing.T) {
 	}
 }
 
-// A release that is installed is never refused because Proxmox offers it no more: Debian's own, or one that was
-// there before Proxmox VE was upgraded.
+// An installed release is never refused because Proxmox no longer offers it, be it Debian's own or one from before an
+// upgrade of Proxmox VE.
 func TestAnInstalledReleaseWithoutASourceIsKept(t *testing.T) {
 	reef := &Module{Install: &Install{Version: "reef"}}
 	plan, err := modulestest.Decoded(reef).Plan(t.Context(), installHost(9, ceph.Node{Installed: true, Release: 18}, nil, packages...))

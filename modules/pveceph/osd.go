@@ -197,7 +197,7 @@ func (o *OSD) checkNetwork(ctx context.Context, s *site) error {
 	return fmt.Errorf("%s has no address in Ceph's %s %s: give its interface one first", s.host.Name(), which, text)
 }
 
-// create creates the OSD. used are its disk and the devices for its database and log.
+// create creates the OSD. used lists its disk and the devices for its database and log.
 func (o *OSD) create(s *site, b *bay, used []observe.BlockDevice) modules.Step {
 	device := used[0]
 	args := []string{"osd", "create", o.Device}
@@ -245,7 +245,7 @@ func (o *OSD) class(d observe.BlockDevice) string {
 	return "ssd"
 }
 
-// taken returns the host's disks once an OSD is on them. Their volumes are then unknown.
+// taken returns the host's disks once an OSD is on the used ones, whose volumes are then unknown.
 func (b *bay) taken(used []observe.BlockDevice) []observe.BlockDevice {
 	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool {
 		return slices.ContainsFunc(used, func(u observe.BlockDevice) bool { return u.Name == d.Name })

@@ -81,7 +81,7 @@ func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	return o.remove(ctx, s, osds[node], at)
 }
 
-// locate finds an OSD by its number. at is -1 if there is none.
+// locate finds an OSD by its number. at is its index on the node, or -1 if there is none.
 func locate(osds map[string][]ceph.OSD, id int) (node string, at int) {
 	for name, list := range osds {
 		if i := slices.IndexFunc(list, func(o ceph.OSD) bool { return o.ID == id }); i >= 0 {
@@ -91,7 +91,7 @@ func locate(osds map[string][]ceph.OSD, id int) (node string, at int) {
 	return "", -1
 }
 
-// elsewhere rejects the OSD if Ceph has it on a host that is not in members, the nodes of the cluster.
+// elsewhere rejects the OSD if Ceph lists it on a host that is not one of members, the nodes of the cluster.
 func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][]ceph.OSD) error {
 	all, err := ceph.OSDMaps.Observe(ctx, s.host, "")
 	if err != nil {
@@ -107,7 +107,7 @@ func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][
 		osd(o.ID), orNone(node), o.ID, o.ID)
 }
 
-// check rejects a removal that would leave a pool without places for its copies, or would never finish.
+// check rejects a removal that would leave a pool without places for its copies, or that could never finish.
 func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]ceph.OSD) error {
 	pools, err := ceph.Pools.Observe(ctx, s.host, "")
 	if err != nil {
@@ -192,7 +192,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []ceph.OSD, at int
 		cleanup, what = "1", "destroy "+osd(o.ID)+" and wipe its volume"
 	}
 	destroy := pveceph(10*time.Minute, "osd", "destroy", id, "--cleanup", cleanup)
-	destroy.Retry = append(destroy.Retry, "osd is still running (up == 1)") // the monitors learn a moment later that it has stopped
+	destroy.Retry = append(destroy.Retry, "osd is still running (up == 1)") // the monitors learn a moment later that the OSD has stopped
 	left := slices.Delete(slices.Clone(here), at, at+1)
 	units := maps.Clone(s.units)
 	delete(units, unit)
@@ -216,7 +216,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *site, here []ceph.OSD, at int
 	return s.plan(steps...), nil
 }
 
-// wait waits until Ceph says that nothing depends on the OSD any more.
+// wait waits until Ceph reports that nothing depends on the OSD any more.
 func (o *OSDAbsent) wait() modules.Run {
 	run := cephCommand("osd", "safe-to-destroy", strconv.Itoa(o.ID))
 	run.Retry = []string{"pgs currently mapped to them", "not all PGs are active+clean"}
@@ -233,7 +233,7 @@ func (o *OSDAbsent) wait() modules.Run {
 	return run
 }
 
-// wiped returns the host's disks once the volume of an OSD is wiped, which leaves a device that it alone was on blank.
+// wiped returns the host's disks once the volume of an OSD is wiped. A device that only this OSD used is then blank.
 func (b *bay) wiped(o ceph.OSD) []observe.BlockDevice {
 	alone := &bay{host: b.host, node: b.node, osds: []ceph.OSD{o}}
 	return observe.ChangeDevices(b.devices, func(d observe.BlockDevice) bool {

@@ -14,7 +14,8 @@ import (
 // gone is the fsid of osd.0 on pve1 in these tests.
 const gone = "5f7a4b9e-0000-4000-8000-000000000000"
 
-// filled is a node of a cluster with three hosts and four OSDs, two of which are on pve1, that are used in part.
+// filled returns a node of a cluster with three hosts and four OSDs, two of them on pve1. The OSDs have 1000 KiB in all,
+// of which used KiB hold data.
 func filled(used int64, more ...observe.Expectation) *observe.Host {
 	d := ceph.Distribution{Weights: map[int]ceph.OSDWeight{}, Usages: map[string]ceph.Usage{"hdd": {Total: 1000, Used: used}}, Nearfull: 0.85}
 	for id := range 4 {

@@ -16,7 +16,7 @@ func (s *site) ownPool() ceph.Pool {
 	}
 }
 
-// untilThere waits for a pool for two minutes at most.
+// untilThere waits for a pool for at most two minutes.
 const untilThere = `n=0
 until ceph -c "$1" --connect-timeout 10 osd pool get "$2" size; do
   n=$((n+1))
@@ -24,7 +24,7 @@ until ceph -c "$1" --connect-timeout 10 osd pool get "$2" size; do
   sleep 2
 done`
 
-// await returns the step that waits for a pool of Ceph's own, which nobody else should create.
+// await returns the step that waits for one of Ceph's own pools, which nobody else should create.
 func (p *Pool) await() modules.Step {
 	return modules.Step{
 		Summary: fmt.Sprintf("wait until Ceph has created its pool %s, for at most 3m", p.Name),

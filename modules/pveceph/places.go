@@ -19,7 +19,7 @@ func places(osds map[string][]ceph.OSD, rule ceph.CrushRule) map[string]int {
 	return places
 }
 
-// fits rejects more copies than there are places: Ceph accepts them, and the placement groups stay undersized for ever.
+// fits rejects more copies than there are places: Ceph accepts them, but the placement groups stay undersized forever.
 func fits(pool string, size int, rule ceph.CrushRule, osds map[string][]ceph.OSD) error {
 	count, spread := 0, 0
 	per := max(rule.PerDomain, 1)

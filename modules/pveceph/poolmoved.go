@@ -6,8 +6,9 @@ import (
 	"hlplay/modules/internal/ceph"
 )
 
-// poolMoved returns how much data a change of a pool moves at most, as a share of what the pool and its copies hold now. It
-// may exceed 1. How much really moves depends on the CRUSH map: another rule may choose the OSDs that have the data already.
+// poolMoved returns an upper bound for the data that a change of a pool moves, as a share of what the pool and its copies
+// hold now. It may exceed 1. The actual amount depends on the CRUSH map: another rule may choose OSDs that already have
+// the data.
 func poolMoved(have, want ceph.Pool) float64 {
 	share := 0.0
 	if have.Size > 0 && want.Size > have.Size {
@@ -17,7 +18,7 @@ func poolMoved(have, want ceph.Pool) float64 {
 	case have.Rule != want.Rule:
 		return share + 1
 	case many > few:
-		return share + 1 - few/many // data in placement groups that are split or merged gets another place
+		return share + 1 - few/many // placement groups that are split or merged move
 	}
 	return share
 }
@@ -50,9 +51,9 @@ func tight(name string, pool ceph.Pool) string {
 	return fmt.Sprintf("pool %s has min_size %d of %d copies: losing one OSD stops it; prefer %s", name, pool.MinSize, pool.Size, better)
 }
 
-// together warns that the loss of one host can stop the changed pool, where it could not stop the pool as it is: more of its
-// copies may share a host, or it needs more of them to serve. It returns "" otherwise, and where a rule made by hand leaves
-// that unknown.
+// together returns a warning if, after the change, the loss of one host can stop the pool, and could not before: more
+// copies may share a host, or more of them are needed to serve. It returns "" otherwise, and if a custom rule leaves that
+// unknown.
 func together(have, want ceph.Pool, rules map[string]ceph.CrushRule) string {
 	before, after := rules[have.Rule].OnOneHost(have.Size), rules[want.Rule].OnOneHost(want.Size)
 	stops := func(pool ceph.Pool, onOneHost int) bool { return pool.Size-onOneHost < pool.MinSize }

@@ -37,11 +37,11 @@ func TestPoolMoved(t *testing.T) {
 	}
 }
 
-// A pool that the loss of one host can stop, and could not before, is told so in the step.
+// The step warns about a pool that the loss of one host can stop, and could not before.
 func TestCopiesThatShareAHost(t *testing.T) {
 	for name, test := range map[string]struct {
 		pool Pool
-		says string // "": nothing of hosts
+		says string // "" if hosts are not mentioned
 	}{
 		"another failure domain":             {Pool{CrushRule: "by-osd"}, "; ALL COPIES MAY SHARE A HOST with rule by-osd: the loss of one host can then stop the pool, or lose its data"},
 		"pairs, and too few copies":          {Pool{CrushRule: "pairs"}, "; COPIES MAY SHARE A HOST with rule pairs, up to 2: the loss of one host can then stop the pool"},

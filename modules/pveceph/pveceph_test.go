@@ -16,7 +16,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// running is ceph.conf of a cluster with one monitor on pve1.
+// runningConf returns the ceph.conf of a cluster with one monitor on pve1.
 func runningConf() ceph.Conf {
 	conf := ceph.Conf{Exists: true, Folder: true}
 	for key, value := range map[string]string{
@@ -30,7 +30,7 @@ func runningConf() ceph.Conf {
 
 var members = []string{"pve1", "pve2", "pve3"}
 
-// node is pve1 of a healthy cluster with two OSDs a host; more replaces what it says.
+// node returns pve1 of a healthy cluster with two OSDs per host, modified by the given expectations.
 func node(more ...observe.Expectation) *observe.Host {
 	cluster := pve.Cluster{Mounted: true, Name: "dream", Quorate: true, Members: map[string]pve.Member{}}
 	known := []observe.Expectation{
@@ -63,7 +63,7 @@ func node(more ...observe.Expectation) *observe.Host {
 	return observe.NewRecorded("pve1", append(known, more...)...)
 }
 
-// active is the units of daemons that run.
+// active returns the units of running daemons.
 func active(daemons ...string) map[string]string {
 	units := map[string]string{}
 	for _, daemon := range daemons {
@@ -76,7 +76,7 @@ func existingPool() ceph.Pool {
 	return ceph.Pool{ID: 2, Size: 3, MinSize: 2, PGs: 128, Rule: "replicated_rule", Autoscale: "warn", Applications: []string{"rbd"}}
 }
 
-// disks are one of each kind that an operator may name by mistake, and a blank one.
+// disks returns a disk of each kind that an operator may name by mistake, and a blank one.
 func disks() []observe.BlockDevice {
 	lv := func(uuid string) []observe.BlockDevice {
 		return []observe.BlockDevice{{Name: "dm-0", Type: "lvm", Filesystem: "ceph_bluestore",
@@ -98,7 +98,7 @@ func disks() []observe.BlockDevice {
 
 func n(i int) *int { return &i }
 
-// command is the arguments of a plan's last command.
+// command returns the arguments of a plan's last command.
 func command(t *testing.T, plan modules.Plan) string {
 	t.Helper()
 	for i := len(plan.Steps) - 1; i >= 0; i-- {
@@ -218,7 +218,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// Ceph makes .mgr by itself, some time after the first OSDs: it is waited for, and then changed.
+// Ceph creates .mgr by itself some time after the first OSDs. The task waits for the pool, and then changes it.
 func TestPoolOfCephItself(t *testing.T) {
 	m := &Module{Pool: &Pool{Name: ".mgr", Size: n(5), MinSize: n(3), CrushRule: "by-osd"}}
 	if err := m.Validate(); err != nil {

@@ -96,7 +96,7 @@ func (r *Reweight) plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 			r.text(d, is), is.Moved, is.Total, percent(moved), percent(most))
 	}
 	plan := s.plan(r.steps(s, d, is, moved)...)
-	plan.Repeats = true // Ceph takes a bounded step each time; the next one can be judged only once the data has moved
+	plan.Repeats = true // Ceph takes a bounded step each time, and the next one can be judged only once the data has moved
 	return plan, nil
 }
 
@@ -109,8 +109,8 @@ func (r *Reweight) text(d ceph.Distribution, is ceph.Reweighting) string {
 	return strings.Join(all, ", ")
 }
 
-// steps set the overrides that the dry run has shown, one by one. Ceph's own command would calculate again, and might do
-// something else.
+// steps sets the overrides that the dry run has shown, one by one. Ceph's own command would calculate again, possibly with
+// another result.
 func (r *Reweight) steps(s *site, d ceph.Distribution, is ceph.Reweighting, moved float64) []modules.Step {
 	var steps []modules.Step
 	for i, id := range slices.Sorted(maps.Keys(is.Weights)) {

@@ -19,7 +19,7 @@ type site struct {
 	node  pve.Node
 	local ceph.Node
 	conf  ceph.Conf
-	// units are the states of the daemons' units on this node.
+	// units holds the states of the daemons' units on this node.
 	units map[string]string
 	notes []string
 }
@@ -37,7 +37,7 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 	ceph.Nodes.Want(h, "")
 	ceph.Confs.Want(h, "")
 	ceph.Units.Want(h, "")
-	ceph.Monitors.Want(h, h.Name()) // what they say serves all that is read of them
+	ceph.Monitors.Want(h, h.Name()) // a single query answers everything that is asked of the monitors
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err

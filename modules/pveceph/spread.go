@@ -57,8 +57,8 @@ func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph
 	if r.DeviceClass != "" {
 		take += " class " + r.DeviceClass
 	}
-	// Test with as many copies as the rule places if one host has room for a single one. The numbers of racks and other
-	// buckets are not considered.
+	// Test with as many copies as the rule can still place if one host has room for only one. Racks and other buckets are not
+	// considered.
 	copies := 2
 	if r.FailureDomain == "host" {
 		room := 0
@@ -70,7 +70,7 @@ func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph
 	run := modules.Run{
 		Argv: []string{"sh", "-c", insert, "sh", linkTarget, r.Name, take, r.FailureDomain, strconv.Itoa(r.PerDomain), strconv.Itoa(copies), keptMaps},
 		Env:  map[string]string{"LC_ALL": "C"}, Limit: 2 * time.Minute,
-		// Somebody else has changed the map in between.
+		// Another change of the map came in between.
 		Retry: []string{"prior_version"}, Patience: time.Minute,
 		Explain: explain,
 	}
@@ -84,7 +84,7 @@ func (r *Rule) insert(h modules.Host, want ceph.CrushRule, after map[string]ceph
 		Settle:  20 * time.Second,
 		Await:   "the new rule",
 		Objects: []string{crushObject.Name},
-		Risk:    modules.MovesData, // the map is set as a whole; the host compares it first, and limits how much moves
+		Risk:    modules.MovesData, // the map is set as a whole, but the host first compares both maps, and limits how much moves
 		Wide:    true,
 	}
 }

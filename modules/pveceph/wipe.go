@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/ceph"
 )
 
-// wiping is what a playbook allows to be wiped: disks by serial number, and how many of them on a host.
+// wiping says what a playbook allows to be wiped: disks by serial number, and how many of them on a host.
 type wiping struct {
 	serials []string
 	most    int
@@ -38,9 +38,9 @@ func (b *bay) target(name string, d observe.BlockDevice) blank.Target {
 	return blank.Target{Name: name, Device: d, Serial: observe.Above(b.devices, d).Serial}
 }
 
-// wipeable returns nil if a device that is not blank may be wiped: it is not in use, carries no OSD of the cluster, and the
-// playbook repeats its serial number. Volumes of an OSD that the cluster does not know keep the disk open, and are removed
-// with ceph-volume.
+// wipeable returns nil if a device that is not blank may be wiped: it is not in use, carries no OSD of the cluster, and
+// the playbook gives its serial number. Volumes of an OSD that the cluster does not know keep the disk open, and are
+// removed with ceph-volume.
 func (b *bay) wipeable(argument, name string, d observe.BlockDevice, wipe wiping) error {
 	t := b.target(name, d)
 	refuse := func(format string, args ...any) error {
@@ -162,6 +162,6 @@ func (b *bay) wipe(name string, d observe.BlockDevice) modules.Step {
 	return step
 }
 
-// zap wipes a disk with the volumes that ceph-volume has made on it. Without udevadm, udev would remember them, and pveceph
-// would consider the disk in use.
+// zap wipes a disk and the volumes that ceph-volume created on it. Without udevadm, udev's records would be stale, and
+// pveceph would consider the disk in use.
 const zap = `ceph-volume lvm zap --destroy -- "$1" && udevadm trigger --settle -- "$1"`

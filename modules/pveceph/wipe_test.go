@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// used are disks with serial numbers that are not blank.
+// used returns disks with serial numbers that are not blank.
 func used() []observe.BlockDevice {
 	volume := func(name string) []observe.BlockDevice {
 		return []observe.BlockDevice{{Name: "dm-1", Path: "/dev/mapper/ceph--9999-osd--" + name, Type: "lvm", Filesystem: "ceph_bluestore"}}
@@ -92,7 +92,7 @@ func TestWhatIsNeverWiped(t *testing.T) {
 	}
 }
 
-// The disk of an OSD that came here from another node of the cluster is not one that the cluster does not know.
+// The disk of an OSD that came from another node of the cluster does not count as one of an unknown cluster.
 func TestTheDiskOfAnotherNodesOSDIsNeverWiped(t *testing.T) {
 	h := node(observe.Disks.Expect("", used()), ceph.OSDs.Expect("pve2", []ceph.OSD{{ID: 2, UUID: "ffff"}}))
 	_, err := (&Module{OSD: &OSD{Device: "/dev/sdd", Wipe: []string{"FOREIGN"}, MaxWiped: 1}}).Plan(t.Context(), h)
@@ -101,7 +101,7 @@ func TestTheDiskOfAnotherNodesOSDIsNeverWiped(t *testing.T) {
 	}
 }
 
-// A playbook that goes on naming the disk would wipe it when the OSD has gone.
+// If a playbook kept naming the disk, it would be wiped once the OSD is gone.
 func TestAWipeThatHasNoUseIsTold(t *testing.T) {
 	plan, err := (&Module{OSD: &OSD{Device: "/dev/sdc", Wipe: []string{"OURS"}, MaxWiped: 1}}).Plan(t.Context(), node(observe.Disks.Expect("", used())))
 	if err != nil || len(plan.Steps) != 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "wipe names the disk of an OSD, OURS") {
