@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// maxActing is the number of acting shells of a connection. Each occupies one session, and half of the sessions must stay
-// free for what cannot use a shell.
+// maxActing is the number of acting shells of a connection. Each occupies one session, and half of the sessions must
+// stay free for what cannot run in a shell.
 const maxActing = maxSessions / 2
 
 // actingLoop is the loop of the acting shell: see scripts/act.sh.
 var actingLoop = script("act")
 
-// gathered sets how many bytes actingLoop keeps of the beginning and of the end of each stream.
+// gathered sets how many bytes actingLoop keeps of the beginning and the end of each stream.
 var gathered = fmt.Sprintf("_hl_half=%d\n", MaxOutput/2)
 
-// leftOut is the code of a command or query that was skipped because of one before it.
+// leftOut is the exit code of a command or query that was skipped because of an earlier one.
 const leftOut = 300
 
-// actingPlaces are the directories for the acting shells' files. Memory comes first, so that a full disk does not lose an
-// answer.
+// actingPlaces are the directories for the acting shells' files. Memory comes first, so that a full disk does not lose
+// an answer.
 const actingPlaces = "/dev/shm /tmp /var/tmp"
 
-// actingDir returns the shell code that makes the loop's directory for a command's script and streams, in the first of the
-// places with room for them. It starts no process to check that. It runs before the shell's first word: if it fails, there
-// is no acting shell, and nothing was run.
+// actingDir returns the shell code that creates the loop's directory for a command's script and streams, in the first
+// of the places with enough space. It starts no process to check that. It runs before the shell's first word: if it
+// fails, there is no acting shell, and nothing was run.
 func actingDir(places, name string) string {
 	return "for _hl_o in " + places + `; do
 	_hl_d=$_hl_o/` + name + `
@@ -43,10 +43,10 @@ done
 `
 }
 
-// sweep removes the directories that killed acting shells have left, with scripts, environments and inputs. Every shell
-// starts with it; it starts no process if there are none. A directory is removed only if nobody else can have written to it
-// (owned by this user, mode 0700, no symbolic link) and the shell that it names is not in /proc. If the process ID was
-// reused, the directory stays until another time.
+// sweep removes the directories that killed acting shells have left behind, with scripts, environments and inputs.
+// Every shell runs it first; if there are none, it starts no process. A directory is removed only if no other user can
+// have written to it (it is owned by this user, has mode 0700 and is not a symbolic link) and the shell that it names
+// is not in /proc. If the process ID was reused, the directory is kept for now.
 const sweep = `for _hl_o in /dev/shm/hlplay.* /tmp/hlplay.* /var/tmp/hlplay.*; do
 	[ -d "$_hl_o" ] && [ ! -L "$_hl_o" ] && [ -d "/proc/$$" ] || continue
 	[ "$(stat -c '%u %a' "$_hl_o")" = "$(id -u) 700" ] && [ -s "$_hl_o/shell" ] || continue
@@ -67,13 +67,13 @@ const interruptActing = `for d in "/dev/shm/$1" "/tmp/$1" "/var/tmp/$1"; do
 	[ "${3-}" = leave ] || { read -r first pid <"$d/pid" && [ "$first" = "$2" ] && kill -TERM "$pid"; }
 done`
 
-// errNoActing reports that a command has to run in a session of its own. Nothing was sent.
+// errNoActing reports that a command has to run in its own session. Nothing was sent.
 var errNoActing = errors.New("there is no acting shell to be had")
 
 // runInShell carries out actions in the user's acting shell. If it returns errNoActing, nothing was run.
 func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer, error) {
 	first := a.Commands[0]
-	if slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" }) { // only the shell can do it
+	if slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" }) { // only the shell can run such a command
 		if err := s.act.enter(ctx); err != nil {
 			return nil, nil, &UnstartedError{Host: s.conn.name, Program: first.Argv[0], Err: err}
 		}
@@ -112,7 +112,7 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 		return results, nil, complaint
 	case under == nil && err == nil:
 		return results, a.answers(answers), nil
-	case under == nil: // only the queries were not answered, and whoever asks again learns why
+	case under == nil: // only the queries were not answered; whoever asks again learns why
 		return results, nil, nil
 	case run.awaited != nil && run.awaited != under:
 		return results, nil, &UnstartedError{Host: s.conn.name, Program: under.Argv[0], Err: context.Cause(bounded)}
@@ -171,7 +171,7 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// keeping returns how many bytes are kept of each stream, by command and query.
+// keeping returns how many bytes to keep of each stream, for each command and query.
 func (a Actions) keeping() []int {
 	return append(slices.Repeat([]int{MaxOutput}, len(a.Commands)), keeping(a.Then)...)
 }
@@ -199,15 +199,15 @@ type running struct {
 	results []Result
 	// under is the running command, or nil after the last.
 	under *Command
-	// given is set once nobody waits for the running command any more. Its result then counts only if a later command was
-	// started, which proves that it had ended before. late is the latest result since.
+	// given is set when nobody waits for the running command any more. Its result then counts only if a later command
+	// was started, which proves that it had ended before. late is the latest result since then.
 	given     bool
 	late      *Result
 	awaited   *Command // the command that an interrupted caller waits for
 	complaint error    // why a command did not start
 }
 
-// ended takes the next answer of the shell.
+// ended handles the shell's next answer.
 func (r *running) ended(i int, a Answer) {
 	commands := r.actions.Commands
 	if i >= len(commands) || a.Exit == leftOut {
@@ -237,7 +237,7 @@ func (r *running) ended(i int, a Answer) {
 	switch {
 	case err != nil:
 		r.complaint = err
-		r.timer.Reset(r.session.conn.silenceLimit) // for the rest
+		r.timer.Reset(r.session.conn.silenceLimit) // for the others
 	default:
 		r.results = append(r.results, result)
 		if !commands[i].accepts(result.Exit) {
@@ -255,8 +255,8 @@ func (r *running) ended(i int, a Answer) {
 	}
 }
 
-// await returns the running command if waiting for it is allowed although the context has ended: see Choice. No later command is
-// then started.
+// await returns the running command if it may be waited for although the context has ended: see Choice. No later
+// command is started then.
 func (r *running) await(ctx context.Context) *Command {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -279,7 +279,7 @@ func (r *running) so() ([]Result, *Command, error) {
 	return r.results, r.under, r.complaint
 }
 
-// startActing starts the user's acting shell and returns what has to be sent to it first.
+// startActing starts the user's acting shell and returns what must be sent to it first.
 func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	if s.act.barred {
 		return nil, errNoActing
@@ -301,9 +301,9 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	return frame([]byte(opening + gathered + Place + placeFunctions + actingLoop)), nil
 }
 
-// answer sends frames to the acting shell and waits for the answers. most is as in exchange; run receives each answer as it
-// comes. If the context ends, the running command gets SIGTERM and a moment to end, and later ones are skipped; the answers
-// are then returned without an error.
+// answer sends frames to the acting shell and waits for the answers. most is as in exchange. run receives each answer
+// as it arrives. If the context ends, the running command gets SIGTERM and some time to end, and later ones are
+// skipped; the answers are then returned without an error.
 func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int, run *running) ([]Answer, error) {
 	waiting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
@@ -358,13 +358,13 @@ func (s *session) answer(ctx context.Context, sh *shell, text []byte, most []int
 	return e.answers, e.err
 }
 
-// result returns the result of the command itself, whose output starts after its mark.
+// result returns the result of the command itself, whose output begins after the mark.
 func (s *session) result(c Command, mark string, a Answer) (Result, error) {
 	out := newSkipper(bytes.NewReader(a.Stdout), mark)
 	errs := newSkipper(bytes.NewReader(a.Stderr), mark)
 	stdout, err := io.ReadAll(out)
 	stderr, err2 := io.ReadAll(errs)
-	switch { // the host may have had no room for one of them
+	switch { // the host may have had no space for one of them
 	case err == nil && err2 != nil:
 		stderr, err2 = a.Stderr, nil
 	case err != nil && err2 == nil:

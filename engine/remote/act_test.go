@@ -14,14 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What a connection to OpenSSH costs, so that it is seen when it grows. Of the ten round trips up to
-// the first answers, seven are the handshake of x/crypto/ssh: versions, KEXINIT, key exchange, the
-// service, "none", whether the key is acceptable, the signature. Then come the session, the exec
-// request (before it sshd takes no input) and the flight.
+// What a connection to OpenSSH costs, so that an increase is noticed. Of the ten round trips before the first answers,
+// seven are the handshake of x/crypto/ssh: versions, KEXINIT, key exchange, the service, "none", whether the key is
+// acceptable, and the signature. Then come the session, the exec request (sshd takes no input before it) and the
+// flight.
 func TestRoundTripsOverOpenSSH(t *testing.T) {
 	key := newKey(t, "id", "")
 	o := plain()
-	o.KeepAlive = time.Hour // a sign of life would count
+	o.KeepAlive = time.Hour // a keep-alive request would count
 	c := mustDial(t, newOpenSSH(t, key).target(t, key), o)
 	spent := 0
 	costs := func(what string, most int) {
@@ -52,7 +52,7 @@ func TestRoundTripsOverOpenSSH(t *testing.T) {
 	costs("ten commands", 10)
 }
 
-// Who only reads holds one session.
+// A connection that only reads uses one session.
 func TestReadingOpensNoActingShell(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
@@ -71,7 +71,7 @@ func TestReadingOpensNoActingShell(t *testing.T) {
 	}
 }
 
-// A host whose sshd allows two sessions at a time, or one, can be read and acted upon.
+// A host whose sshd allows only one or two concurrent sessions can be read and changed.
 func TestActingWithFewSessions(t *testing.T) {
 	for _, allowed := range []string{"MaxSessions 2", "MaxSessions 1"} {
 		t.Run(allowed, func(t *testing.T) {
@@ -91,7 +91,7 @@ func actWithFewSessions(t *testing.T, c *conn) {
 		run(t, c, Command{Argv: []string{"true"}})
 	}
 
-	// A large file is streamed there, too, and not held.
+	// A large file is streamed there as well, without being held in memory.
 	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	from := filepath.Join(t.TempDir(), "large")
 	if err := os.WriteFile(from, content, 0o600); err != nil {
@@ -111,7 +111,7 @@ func actWithFewSessions(t *testing.T, c *conn) {
 	}
 	run(t, c, Command{Argv: []string{"true"}})
 
-	// All at the same time: each has its turn.
+	// Concurrent commands run one after another.
 	dir := t.TempDir()
 	all := make(chan error)
 	for i := range 3 {
@@ -139,8 +139,8 @@ func actWithFewSessions(t *testing.T, c *conn) {
 	expectFile(t, filepath.Join(dir, "2"), content[:2*small], 0o644)
 }
 
-// Programs find pipes for their output, as in a session of their own, and not a file, which
-// opening /dev/stderr anew would empty.
+// Programs write their output to pipes, as in a session of their own, and not to a file, which opening /dev/stderr
+// again would truncate.
 func TestActingStreamsArePipes(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		r := run(t, c, Command{Argv: []string{"/bin/sh", "-c",
@@ -152,7 +152,7 @@ func TestActingStreamsArePipes(t *testing.T) {
 	})
 }
 
-// The modes of what a command makes are those of the login user's umask, in the acting shell too.
+// Files that a command creates get their modes from the login user's umask, in the acting shell too.
 func TestActingKeepsTheUmask(t *testing.T) {
 	c := sshConn(t)
 	alone, err := c.runAlone(bounded(t), Command{Argv: []string{"sh", "-c", "umask"}})
@@ -164,7 +164,7 @@ func TestActingKeepsTheUmask(t *testing.T) {
 	}
 }
 
-// A long command does not hold up another one.
+// A long command does not delay another one.
 func TestActingShellThatIsBusy(t *testing.T) {
 	c := sshConn(t)
 	dir := t.TempDir()
@@ -181,7 +181,7 @@ func TestActingShellThatIsBusy(t *testing.T) {
 	}
 }
 
-// Where the acting shell finds no place for its files, each command has a session of its own.
+// If the acting shell finds no place for its files, each command runs in its own session.
 func TestActingShellWithoutRoom(t *testing.T) {
 	key := newKey(t, "id", "")
 	bin := t.TempDir()
@@ -206,7 +206,7 @@ func TestActingShellThatDied(t *testing.T) {
 	c := sshConn(t)
 	run(t, c, Command{Argv: []string{"true"}})
 	sh := c.act.shell
-	t.Cleanup(func() { os.RemoveAll("/dev/shm/" + sh.dir) }) // which SIGKILL leaves behind
+	t.Cleanup(func() { os.RemoveAll("/dev/shm/" + sh.dir) }) // SIGKILL leaves it behind
 	ask(t, c, Query{Script: `kill -9 "$1"`, Args: []string{sh.out.said}})
 	<-sh.Exited()
 	if r := run(t, c, Command{Argv: []string{"echo", "x"}}); string(r.Stdout) != "x\n" {
@@ -214,7 +214,8 @@ func TestActingShellThatDied(t *testing.T) {
 	}
 }
 
-// What a command has to be done once its answer has arrived is not done because the connection is gone: the answer may be lost.
+// What a command does once its answer has arrived is not done if the connection is lost, because the answer may be lost
+// too.
 func TestActingKnowsWhatWasHeard(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
@@ -253,7 +254,7 @@ func TestActingKnowsWhatWasHeard(t *testing.T) {
 	}
 }
 
-// The connection is lost while a command runs: it is not killed by the next line that it prints.
+// If the connection is lost while a command runs, the command's next line of output does not kill it.
 func TestActingSurvivesALostConnection(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Commands run in order, and what is asked with them is answered afterwards: both streams of each, whole.
+// Commands run in order. Queries sent along with them are answered afterwards, with both streams complete.
 func TestRunAll(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		path := filepath.Join(t.TempDir(), "file")
@@ -60,7 +60,7 @@ func TestRunAll(t *testing.T) {
 	})
 }
 
-// Queries find themselves in the directory in which those of Ask do.
+// Queries run in the same directory as those of Ask.
 func TestRunAllAsksWhereAskDoes(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		where := Query{Script: "pwd; umask; echo $LC_ALL $PATH"}
@@ -74,7 +74,8 @@ func TestRunAllAsksWhereAskDoes(t *testing.T) {
 	})
 }
 
-// Nothing is run or asked after a command that ended otherwise than it may, or that could not start.
+// Nothing runs and nothing is asked after a command that could not start or that exited with a code that it does not
+// accept.
 func TestRunAllStops(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		dir := t.TempDir()
@@ -102,7 +103,7 @@ func TestRunAllStops(t *testing.T) {
 			if len(results) != want || answers != nil {
 				t.Errorf("%s: %d results and %d answers, want %d and none", name, len(results), len(answers), want)
 			}
-			// The shell is of use as before.
+			// The shell is still usable.
 			if r := run(t, c, Command{Argv: []string{"echo", "x"}}); string(r.Stdout) != "x\n" {
 				t.Errorf("%s: the next command printed %q", name, r.Stdout)
 			}
@@ -118,8 +119,7 @@ func TestRunAllStops(t *testing.T) {
 	})
 }
 
-// What is given up is ended, and what was sent with it does not begin: not even if it takes SIGTERM for a
-// reason to end well.
+// A cancelled command is stopped, and those sent along with it do not start, even if it exits successfully on SIGTERM.
 func TestRunAllCancelled(t *testing.T) {
 	for name, c := range map[string]*conn{"local": local(), "ssh": sshConn(t)} {
 		dir := t.TempDir()
@@ -144,14 +144,15 @@ func TestRunAllCancelled(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "sh was given up and sent SIGTERM; it has ended since") {
 			t.Errorf("%s: error %v, want that sh was given up and has ended", name, err)
 		}
-		run(t, c, Command{Argv: []string{"true"}}) // the shell has come past all that it was sent
+		run(t, c, Command{Argv: []string{"true"}}) // the shell has finished everything that it was sent
 		if _, err := os.Stat(filepath.Join(dir, "after")); err == nil {
 			t.Errorf("%s: something was begun after the interruption", name)
 		}
 	}
 }
 
-// A command had ended before the interruption, although its end was not yet known, if the next one was begun.
+// If the next command was started, the previous one had ended before the interruption, even if its result was not known
+// yet.
 func TestLateResultsOfWhatWasGivenUp(t *testing.T) {
 	commands := []Command{{Argv: []string{"first"}}, {Argv: []string{"second"}}, {Argv: []string{"third"}}, {Argv: []string{"fourth"}}}
 	var told []int
@@ -179,7 +180,7 @@ func TestLateResultsOfWhatWasGivenUp(t *testing.T) {
 	}
 }
 
-// A connection that is lost between two commands: the second does not begin.
+// If the connection is lost between two commands, the second one does not start.
 func TestRunAllLostConnection(t *testing.T) {
 	c := sshConn(t)
 	dir := t.TempDir()
@@ -224,7 +225,7 @@ func TestRunAllLostConnection(t *testing.T) {
 	}
 }
 
-// Where there is no acting shell to be had, commands run all the same; the queries are left to Ask.
+// Without an acting shell, commands run all the same, and the queries are left to Ask.
 func TestRunAllWithoutShell(t *testing.T) {
 	c := sshConn(t)
 	c.act.barred = true
@@ -242,7 +243,7 @@ func TestRunAllWithoutShell(t *testing.T) {
 	}
 }
 
-// Commands and the queries behind them cost one round trip.
+// Commands and the queries after them cost one round trip.
 func TestRunAllRoundTrips(t *testing.T) {
 	c := sshConn(t)
 	run(t, c, Command{Argv: []string{"true"}})
@@ -262,7 +263,7 @@ func TestRunAllRoundTrips(t *testing.T) {
 	}
 }
 
-// runActing is what an acting shell of a directory of its own, prepared by more, prints when its input is frames.
+// runActing returns the output of an acting shell with its own directory, prepared by more, whose input is frames.
 func runActing(t *testing.T, more string, frames []byte) (out, errs string) {
 	t.Helper()
 	opening := environment + "_hl_n=x _hl_d=" + filepath.Join(t.TempDir(), "shell") + "\nmkdir \"$_hl_d\"\n" + more
@@ -271,7 +272,7 @@ func runActing(t *testing.T, more string, frames []byte) (out, errs string) {
 	return stdout.String(), stderr.String()
 }
 
-// A connection that is cut in a command, or in its input, runs nothing of it.
+// If the connection is cut in the middle of a command or its input, nothing of the command runs.
 func TestCutCommandRunsNothing(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "made")
 	actions := Actions{Commands: []Command{{Argv: []string{"sh", "-c", `cat >"$1"`, "sh", made}, Stdin: bytes.Repeat([]byte("input\n"), 50)}}}
@@ -294,7 +295,8 @@ func TestCutCommandRunsNothing(t *testing.T) {
 	}
 }
 
-// Input that finds no room is not run without, and what is left of it is not taken for the next command.
+// A command does not run if there is no space for its input, and the rest of the input is not taken for the next
+// command.
 func TestCommandWithoutRoomForItsInput(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "made")
 	touch := Command{Argv: []string{"sh", "-c", `: >"$1"`, "sh", made}}

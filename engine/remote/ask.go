@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// reading defines the functions of a reading shell. A script calls _hl_q for each query, or _hl_x for an inline one, with
-// the query's script and arguments as quoted words, so that the calling script is well-formed whatever they contain. The
+// reading defines the functions of a reading shell. A script calls _hl_q, or _hl_x for an inline query, with the
+// query's script and arguments as quoted words, so that the calling script is well-formed whatever they contain. The
 // subshell isolates a query's variables, directory, options, exit and syntax errors (on which dash exits) from other
 // queries. A query that reads its input gets end of file, not the next script.
 const reading = `_hl_end() {
@@ -29,14 +29,15 @@ _hl_x() {
 }
 `
 
-// afresh starts a script for a shell that has run others: the path of a program may have changed since the shell hashed it.
+// afresh starts a script for a shell that has run others: the path of a program may have changed since the shell hashed
+// it.
 const afresh = "hash -r\n"
 
-// company asks several queries with the same limit under one timeout(1), which costs the host two processes in total rather
-// than two per query. They run in one more shell, whose script is in its environment, hidden from other users. The arguments
-// are the limit, the number of queries, and the script that asks them. If the limit is reached, a query may be cut off
-// before its own time, so what has no answer is asked again under its own limit. The shell waits for the query that it was
-// interrupted in, so that timeout is still there to kill a process that ignores SIGTERM.
+// company asks several queries with the same limit under one timeout(1), which costs the host two processes in total
+// rather than two per query. They run in one more shell, whose script is passed in its environment, hidden from other
+// users. The arguments are the limit, the number of queries, and the script that asks them. When the limit is reached,
+// a query may be cut off before its own time is up, so whatever has no answer is asked again under its own limit. The
+// shell waits for the interrupted query, so that timeout is still there to kill a process that ignores SIGTERM.
 const company = `_hl_c() {
 	_hl_t="unset _hl_t; trap 'exit 124' TERM 2>/dev/null; limited= _hl_n=$_hl_n _hl_i=$_hl_i
 $_hl_f$3" timeout -k 2 "$1" sh -c 'eval "$_hl_t"' </dev/null
@@ -46,20 +47,21 @@ $_hl_f$3" timeout -k 2 "$1" sh -c 'eval "$_hl_t"' </dev/null
 }
 `
 
-// Codes that no process exits with: cutOff if a query was not answered in company, tooMuch if it printed more than is kept.
+// Codes with which no process exits: cutOff if a query in a company was not answered, tooMuch if it printed more than
+// is kept.
 const (
 	cutOff  = 301
 	tooMuch = 302
 )
 
-// At least fewest queries with one limit are asked in company, with at most longest bytes of script: the kernel limits an
-// environment variable to 128 KiB (MAX_ARG_STRLEN of execve(2)).
+// A company has at least fewest queries with the same limit, and at most longest bytes of script: the kernel limits an
+// environment variable to 128 KiB (MAX_ARG_STRLEN, execve(2)).
 const (
 	fewest  = 4
 	longest = 64 << 10
 )
 
-// call returns the line that asks a query.
+// call returns the line that asks the query.
 func (q Query) call() (string, error) {
 	line, err := quoteAll(append([]string{q.Script}, q.Args...))
 	if q.Inline {
@@ -96,8 +98,8 @@ func (s *question) add(q Query, call string) {
 	s.WriteString(call)
 }
 
-// end returns the script. It ends with true: an acting shell that cannot parse a script exits, rather than leave its queries
-// unanswered.
+// end returns the script. It ends with true: an acting shell that cannot parse a script exits, rather than leaving its
+// queries unanswered.
 func (s *question) end() []byte {
 	s.WriteString("true\n")
 	return s.Bytes()
@@ -116,8 +118,9 @@ func calls(queries []Query) ([]byte, error) {
 	return script.end(), nil
 }
 
-// inCompany returns a script that asks queries and, if that saves processes, asks those with the most common limit together
-// at the end. order lists the queries in the order of their answers. If company is set, one more answer follows.
+// inCompany returns a script that asks queries. If that saves processes, those with the most common limit are asked
+// together at the end. order lists the queries in the order of their answers. If company is set, one more answer
+// follows.
 func inCompany(queries []Query) (script []byte, order []int, company bool, err error) {
 	all := make([]string, len(queries))
 	for i, q := range queries {
@@ -232,7 +235,7 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	var again []int
 	for i, place := range order {
 		answers[place] = answered[i]
-		// A signal may have been meant for the whole company.
+		// A signal may have been sent to the whole company.
 		if exit := answered[i].Exit; exit == cutOff || broken && exit > 128 {
 			again = append(again, place)
 		}
@@ -257,7 +260,7 @@ func (s *session) ask(ctx context.Context, queries []Query) ([]Answer, error) {
 	return answers, nil
 }
 
-// keeping returns how many bytes are kept of each query's streams.
+// keeping returns how many bytes to keep of each query's streams.
 func keeping(queries []Query) []int {
 	most := make([]int, len(queries))
 	for i, q := range queries {
@@ -277,8 +280,8 @@ func (c *conn) allowed(queries []Query) time.Duration {
 	return limit
 }
 
-// exchange runs a script that gives answers in the shell of a lane, which it starts if there is none. most, gaps and limit are
-// as in shell.exchange.
+// exchange runs a script that answers queries in a lane's shell, starting the shell if there is none. most, gaps and
+// limit are as in shell.exchange.
 func (s *session) exchange(ctx context.Context, on *lane, script []byte, most []int, gaps bool, limit time.Duration) ([]Answer, error) {
 	if err := on.enter(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)

@@ -70,11 +70,11 @@ func TestAskBigOutputOnBothStreams(t *testing.T) {
 	})
 }
 
-// A flight that is larger than the window goes up while its answers come down.
+// A flight that exceeds the window is sent while its answers are received.
 func TestAskBigQuestions(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
-		big := strings.Repeat("question ", 300_000) // more than a window of SSH
-		if strings.Contains(t.Name(), "bash") {     // reads a byte at a time
+		big := strings.Repeat("question ", 300_000) // more than an SSH window
+		if strings.Contains(t.Name(), "bash") {     // bash reads a byte at a time
 			big = big[:300_000]
 		}
 		got := ask(t, c, Query{Script: `printf '%s' "$1"`, Args: []string{big}}, Query{Script: `printf '%s' "$1"`, Args: []string{big}})
@@ -164,8 +164,8 @@ func TestArgvQuery(t *testing.T) {
 	}
 }
 
-// What a shell would do itself is looked for as a program all the same, and does nothing to those that are asked
-// behind it.
+// Argv runs a program even if its name is a builtin or keyword of the shell, and it does not affect the queries after
+// it.
 func TestArgvIsAProgram(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		for name, exit := range map[string]int{"exit": 127, "exec": 127, "cd": 127, "set": 127, "_hl_end": 127, "trap": 127, ".": -1, "false": 1, "true": 0, "": -1} {
@@ -188,8 +188,7 @@ func TestArgvIsAProgram(t *testing.T) {
 	})
 }
 
-// A program that has come to stand in the way of one that was run before is found: the shell remembers no
-// places from one flight to the next.
+// A program that hides one that was run before is found: the shell does not remember paths between flights.
 func TestProgramsAreLookedForAgain(t *testing.T) {
 	t.Parallel()
 	first, second := t.TempDir(), t.TempDir()
@@ -213,7 +212,7 @@ func TestProgramsAreLookedForAgain(t *testing.T) {
 	}
 }
 
-// An inline query has arguments of its own, which end with it, no input, and an exit code.
+// An inline query has its own arguments, which do not outlast it, no input, and an exit code.
 func TestInlineQueries(t *testing.T) {
 	inline := func(script string, args ...string) Query { return Query{Script: script, Args: args, Inline: true} }
 	queries := []Query{
@@ -235,7 +234,7 @@ func TestInlineQueries(t *testing.T) {
 	})
 }
 
-// Limited queries are asked together, which nobody notices who asks.
+// Limited queries are asked together, which does not change their answers.
 func TestLimitedQueriesKeepApart(t *testing.T) {
 	hostile := "it's \"$(rm x)\" `y` \\ \t\x01 é *\n--"
 	var queries []Query
@@ -249,11 +248,11 @@ func TestLimitedQueriesKeepApart(t *testing.T) {
 	add(Query{Script: `cat; read -r x || printf eof >&2`, Limit: time.Hour}, text{"", "eof", 0})
 	add(Query{Script: `printf 'x\000y\n'; $limited sh -c "$1"`, Args: []string{`exit 130`}, Limit: time.Minute}, text{"x\x00y\n", "", 130})
 	add(Query{Script: `printf '%s' "$LC_ALL"`}, text{"C", "", 0})
-	// What asks them is not left in the environment of those that are run.
+	// The script that asks them is not in the environment of the commands that they run.
 	add(Argv(time.Minute, "sh", "-c", `env | grep -c _hl_`), text{"0\n", "", 1})
 	add(Argv(time.Minute, "printf", "last"), text{"last", "", 0})
 	everywhere(t, func(t *testing.T, c *conn) {
-		for range 2 { // the second time over the same shell
+		for range 2 { // the second time in the same shell
 			got := readable(ask(t, c, queries...))
 			if got[4].Exit == 0 {
 				t.Error("a syntax error was no error")
@@ -266,7 +265,7 @@ func TestLimitedQueriesKeepApart(t *testing.T) {
 	})
 }
 
-// More than one variable of the environment can hold.
+// More queries than an environment variable can hold.
 func TestManyLimitedQueries(t *testing.T) {
 	var queries []Query
 	var want []text
@@ -281,8 +280,8 @@ func TestManyLimitedQueries(t *testing.T) {
 	}
 }
 
-// One that comes to its limit takes nothing from those around it, and leaves nothing behind, whatever it does
-// about SIGTERM; those behind it have their whole limit, and their own exit code.
+// A query that reaches its limit does not affect those around it and leaves nothing behind, whatever it does on
+// SIGTERM. Those after it have their whole limit and their own exit code.
 func TestLimitInCompany(t *testing.T) {
 	t.Parallel()
 	c := local()
@@ -298,7 +297,7 @@ func TestLimitInCompany(t *testing.T) {
 		Query{Script: "echo alone"},
 		Argv(time.Second, "printf", "last")))
 	for i := range got {
-		got[i].Err = "" // a shell may say how its child has ended
+		got[i].Err = "" // a shell may report how its child has ended
 	}
 	want := []text{{"first", "", 0}, {"", "", 137}, {"", "", 124}, {"", "", 143}, {"late\n", "", 7}, {"alone\n", "", 0}, {"last", "", 0}}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -318,7 +317,7 @@ func TestLimitInCompany(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// It was killed; whose child it is by now has to be told of that too.
+		// It was killed; its current parent still has to reap it.
 		for syscall.Kill(id, 0) == nil {
 			if ctx.Err() != nil {
 				t.Fatalf("process %d, which ignores SIGTERM, still runs", id)
@@ -328,17 +327,17 @@ func TestLimitInCompany(t *testing.T) {
 	}
 }
 
-// The questions of a converged run cost one round trip a flight once the shell is there.
+// The queries of a converged run cost one round trip per flight once the shell is running.
 func TestRoundTrips(t *testing.T) {
 	key := newKey(t, "id", "")
 	o := plain()
-	o.KeepAlive = time.Hour // a sign of life would count
+	o.KeepAlive = time.Hour // a keep-alive request would count
 	c := mustDial(t, newServer(t, key).target("root", key), o)
 	ask(t, c, Query{Script: `printf x`})
 	before := c.Stats()
 	ask(t, c, Query{Script: `printf x`}, Query{Script: `printf y`})
 	after := c.Stats()
-	// The answer may come in several pieces, and the window is adjusted in between.
+	// The answer may arrive in several pieces, with window adjustments in between.
 	if trips := after.RoundTrips - before.RoundTrips; trips < 1 || trips > 3 {
 		t.Errorf("a flight cost %d round trips, want about 1", trips)
 	}
@@ -347,7 +346,7 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// A script of the reading shell that is cut anywhere runs nothing.
+// A script for the reading shell that is cut at any point runs nothing.
 func TestAskCutScriptRunsNothing(t *testing.T) {
 	dir := t.TempDir()
 	script, err := calls([]Query{{Script: `: >"$1"`, Args: []string{filepath.Join(dir, "a")}}, {Script: `: >"$1"`, Args: []string{filepath.Join(dir, "b")}, Inline: true}})

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acl is an access control list in the form of acl(5)'s extended attribute: u::rw-, u:12345:r--, g::---, m::r--, o::---.
+// acl returns an access control list as in acl(5)'s extended attribute: u::rw-, u:12345:r--, g::---, m::r--, o::---.
 func acl() []byte {
 	var b bytes.Buffer
 	for _, entry := range []any{uint32(2),
@@ -22,7 +22,7 @@ func acl() []byte {
 	return b.Bytes()
 }
 
-// What guards a file is on the one that takes its place, or it stays.
+// A new file gets the access control list and attributes of the file that it replaces, or the old file stays.
 func TestAccessControlListsAreKept(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		for _, content := range [][]byte{[]byte("new"), bytes.Repeat([]byte("large"), 1<<15)} {
@@ -36,7 +36,7 @@ func TestAccessControlListsAreKept(t *testing.T) {
 				}
 			}
 			write(t, c, File{Path: path, Content: content})
-			expectFile(t, path, content, 0o640) // the group's bits are the mask
+			expectFile(t, path, content, 0o640) // the group bits are the mask
 			for name, want := range map[string][]byte{"system.posix_acl_access": acl(), "user.note": []byte("kept")} {
 				got := make([]byte, 200)
 				n, err := unix.Getxattr(path, name, got)
@@ -67,7 +67,7 @@ func TestAHostThatCannotCarryAttributesOverRefuses(t *testing.T) {
 	expectFile(t, path, []byte("old"), 0o644)
 }
 
-// A file of the controller is read while it is written, and put in place only if it is what it was.
+// A file on the controller is read while it is written to the host, and replaces the target only if it has not changed.
 func TestWriteFileFromASource(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		dir := t.TempDir()

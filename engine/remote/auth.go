@@ -17,8 +17,8 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// Secrets remembers the passphrases and passwords that the user gave during a run. Hosts whose Options share one ask once.
-// The zero value is ready to use.
+// Secrets remembers the passphrases and passwords that the user has entered during a run. Hosts whose Options share a
+// Secrets ask only once. The zero value is ready to use.
 type Secrets struct {
 	mu      sync.Mutex
 	answers map[string]*secret
@@ -31,8 +31,8 @@ type secret struct {
 	err   error
 }
 
-// remember returns the value under a key, calling find once for all callers that want it. If find fails because its caller's
-// context has ended, the next caller tries again.
+// remember returns the value under a key, calling find once for all callers that want it. If find fails because its
+// caller's context has ended, the next caller tries again.
 func (s *Secrets) remember(ctx context.Context, key string, find func() (any, error)) (any, error) {
 	s.mu.Lock()
 	if s.answers == nil {
@@ -60,7 +60,7 @@ func (s *Secrets) remember(ctx context.Context, key string, find func() (any, er
 	return k.value, k.err
 }
 
-// prompter asks the user for what is not remembered yet.
+// prompter asks the user for secrets that are not remembered yet.
 type prompter struct {
 	*Secrets
 	question func(ctx context.Context, prompt string) (string, error)
@@ -77,7 +77,7 @@ func (p *prompter) prompt(ctx context.Context, prompt string) (string, error) {
 	return p.question(ctx, prompt)
 }
 
-// pause stops the caller's clock and returns the function that restarts it.
+// pause stops the caller's clock and returns a function that restarts it.
 func (p *prompter) pause() func() {
 	if p.waiting == nil {
 		return func() {}
@@ -138,8 +138,8 @@ func (p *prompter) decrypt(ctx context.Context, path string, pem []byte) (ssh.Si
 	return value.(ssh.Signer), nil
 }
 
-// lockedKey is an encrypted key with a known public part. It asks for the passphrase only once a host has said that it would
-// accept the key.
+// lockedKey is an encrypted key whose public part is known. It asks for the passphrase only when a host has said that
+// it would accept the key.
 type lockedKey struct {
 	public ssh.PublicKey
 	unlock func() (ssh.Signer, error)
@@ -163,21 +163,21 @@ func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm str
 	return signer.Sign(rand, data)
 }
 
-// defaultKeys are the names that ssh(1) tries in ~/.ssh.
+// defaultKeys are the file names that ssh(1) tries in ~/.ssh.
 var defaultKeys = []string{"id_ed25519", "id_ecdsa", "id_rsa"}
 
 // keyring holds the keys for one host, in the order in which they are offered.
 type keyring struct {
 	signers []ssh.Signer
-	// tried names them for the error that none was accepted. problems says which keys could not be used and why.
+	// tried names them for the error that none was accepted. problems says which keys could not be used, and why.
 	tried, problems []string
 	// remarks are about keys that are used nevertheless.
 	remarks []string
 }
 
-// keyring collects the keys for a host: those that it names, the agent's, then the default ones if it names none. Each is
-// preceded by its certificates. A key that the agent holds is used through the agent. done closes the connection to the
-// agent.
+// keyring collects the keys for a host: those configured for it, the agent's, and the default ones if none are
+// configured. Each is preceded by its certificates. A key that the agent holds is used through the agent. done closes
+// the connection to the agent.
 func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done func()) {
 	done = func() {}
 	var held []ssh.Signer
@@ -186,7 +186,7 @@ func (e *endpoint) keyring(ctx context.Context, ask *prompter) (k keyring, done 
 		if c, err := d.DialContext(ctx, "unix", e.agent); err != nil {
 			k.problems = append(k.problems, "agent: "+err.Error())
 		} else {
-			// The context of the dial also bounds an agent that does not answer.
+			// The dial's context also limits how long the agent may take to answer.
 			release := context.AfterFunc(ctx, func() { c.Close() })
 			done = func() {
 				release()
@@ -288,8 +288,8 @@ func (c userCertificates) load(path string) error {
 // largestKey is the size limit of a key file.
 const largestKey = 1 << 20
 
-// loadKey reads a private key. The passphrase of an encrypted key is asked for when the key is first used, or at once if its
-// public part is not known.
+// loadKey reads a private key. The user is asked for the passphrase of an encrypted key when the key is first used, or
+// at once if its public part is not known.
 func loadKey(ctx context.Context, path string, ask *prompter) (ssh.Signer, error) {
 	pem, err := localfile.Read(path, largestKey)
 	if err != nil {

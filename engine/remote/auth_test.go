@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// A private key that others may read is used, and remarked on.
+// A private key that others may read is used, with a remark.
 func TestOpenPrivateKeyIsRemarkedOn(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
@@ -47,7 +47,7 @@ func TestDialWrongKey(t *testing.T) {
 	target.Keys = append(target.Keys, "/nonesuch/key")
 	unreachable(t, target, plain(), "no key was accepted for user alice", wrong.path, "/nonesuch/key: no such file")
 
-	// The right one after a wrong one.
+	// The right key after a wrong one.
 	target.Keys = []string{wrong.path, right.path}
 	mustDial(t, target, plain())
 }
@@ -89,7 +89,7 @@ func TestDialEncryptedKeyAsksOnce(t *testing.T) {
 	}
 }
 
-// Where nobody can be asked for a passphrase, the key is what is wrong, and not the host's SSH server.
+// If nobody can be asked for the passphrase, the error is about the key and not about the host's SSH server.
 func TestDialEncryptedKeyWithoutAnAnswer(t *testing.T) {
 	key := newKey(t, "id", "secret")
 	o := plain()
@@ -114,7 +114,7 @@ func TestDialEncryptedKeyIsNotAskedForInVain(t *testing.T) {
 	unreachable(t, onlyLocked.target("root", locked), o, locked.path+" is encrypted", "nobody to ask")
 }
 
-// The time in which a person types does not count.
+// The time that the user spends typing does not count.
 func TestDialTimeoutDoesNotCountTyping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock, ctx, stop := newClock(t.Context(), 2*time.Second)
@@ -170,7 +170,7 @@ func TestDialAgent(t *testing.T) {
 	}()
 	o := plain()
 	o.Agent = socket
-	target := s.target("root", key) // the key file is encrypted; the agent has it open
+	target := s.target("root", key) // the key file is encrypted, but the agent holds the decrypted key
 	mustDial(t, target, o)
 	target.Keys = nil
 	mustDial(t, target, o)

@@ -27,7 +27,7 @@ func (e *BecomeError) Error() string {
 // root password has no sudo. Unlike sudo, runuser needs an explicit shell for users who have none.
 const asRoot = `command -v sudo >/dev/null 2>&1 && exec sudo -n -H -u "$1" -- sh -c "$2"; exec runuser -s /bin/sh -c "$2" "$1"`
 
-// spawn starts a shell as the session's user. script is boot or sourced, and determines what has to be written to the
+// spawn starts a shell as the session's user. script is boot or sourced, which determines what must be written to the
 // shell's standard input. brief is as in transport.start.
 func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawned, error) {
 	line, prompt, hello, err := s.line(script)
@@ -55,11 +55,11 @@ func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawne
 	return sp, nil
 }
 
-// line returns the line for the login shell that makes a shell of the session's user run a script. If sudo may ask for a
-// password, prompt is its prompt, and hello is what the shell prints on standard error once it runs.
+// line returns the line with which the login shell starts a shell of the session's user that runs a script. If sudo may
+// ask for a password, prompt is its prompt, and hello is what the shell prints on standard error once it runs.
 func (s *session) line(script string) (line, prompt, hello string, err error) {
 	if s.user == "" {
-		if script == sourced { // a login shell can do that itself
+		if script == sourced { // the login shell itself can do that
 			return script, "", "", nil
 		}
 		return "exec sh -c '" + script + "'", "", "", nil
@@ -74,13 +74,13 @@ func (s *session) line(script string) (line, prompt, hello string, err error) {
 	if !s.conn.askSudo {
 		return "exec sudo -n -H -u " + user + " -- sh -c '" + script + "'", "", "", nil
 	}
-	// Random, so that no lecture or PAM message can be mistaken for them.
+	// They are random, so that no lecture or PAM message can be mistaken for them.
 	prompt, hello = "hlplay-"+nonce(), nonce()
 	return "exec sudo -S -p " + prompt + " -H -u " + user + " -- sh -c 'echo " + hello + " >&2; " + script + "'", prompt, hello, nil
 }
 
-// answerPrompt gives sudo the password if it asks for one, and waits until the shell runs. Anything sent earlier would be
-// read as the password.
+// answerPrompt gives sudo the password if it asks for one, and waits until the shell runs. Anything sent earlier would
+// be read as the password.
 func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello string) error {
 	texts := [][]byte{[]byte(hello + "\n"), []byte(prompt)}
 	tried := false
@@ -117,7 +117,7 @@ func (s *session) answerPrompt(ctx context.Context, p *spawned, prompt, hello st
 	}
 }
 
-// wait calls fn. If the context ends or it is too late, it returns without stopping fn.
+// wait calls fn. If the context ends or late is closed, it returns without stopping fn.
 func wait[T any](ctx context.Context, late <-chan struct{}, fn func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -139,7 +139,7 @@ func wait[T any](ctx context.Context, late <-chan struct{}, fn func() (T, error)
 	}
 }
 
-// refused explains why the user's shell did not start, from what was printed instead.
+// refused explains, from what was printed instead, why the user's shell did not start.
 func (s *session) refused(complaint string) error {
 	e := &BecomeError{Host: s.conn.name, User: s.user, Login: s.conn.login, Reason: orNothing(complaint)}
 	switch {

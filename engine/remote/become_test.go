@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// fakeSudo behaves as sudo(8) does where hlplay depends on it. FAKE_SUDO says how it is configured:
-// "free", "password", "denied". It notes each call in FAKE_SUDO_LOG.
+// fakeSudo behaves like sudo(8) as far as hlplay depends on it. FAKE_SUDO says how it is configured: "free",
+// "password", "denied". It logs each call in FAKE_SUDO_LOG.
 const fakeSudo = `#!/bin/sh
 echo "$*" >>"$FAKE_SUDO_LOG"
 ask=no stdin=no
@@ -71,7 +71,7 @@ func sudoServer(t *testing.T, mode string) (s *server, target Target, calls func
 	}
 }
 
-// withoutSudo is a directory of all programs of this machine but sudo, which it may have.
+// withoutSudo returns a directory with all programs of this machine except sudo.
 func withoutSudo(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
@@ -90,7 +90,7 @@ func withoutSudo(t *testing.T) string {
 	return bin
 }
 
-// exercise does a bit of everything as another user.
+// exercise uses most of a session's features as another user.
 func exercise(t *testing.T, root Session) {
 	t.Helper()
 	dir := t.TempDir()
@@ -120,7 +120,7 @@ func exercise(t *testing.T, root Session) {
 			t.Errorf("a command over its limit: exit code %d, want 124", r.Exit)
 		}
 	}
-	// What is left of the one before is gone when the next command has been read.
+	// Files of the previous command are gone when the next one has been read.
 	r := run(t, root, Command{Argv: []string{"sh", "-c", `cd "$1" && for f in *; do [ ! -s "$f" ] || echo "$f"; done`, "sh", "/dev/shm/" + root.(*session).act.shell.dir}})
 	const want = "err.open\nerr.read\nout.open\nout.read\npid\nscript\nshell\n"
 	if got := string(r.Stdout); got != want {
@@ -141,7 +141,7 @@ func TestBecomeWithoutPassword(t *testing.T) {
 			t.Errorf("sudo was called with %q", call)
 		}
 	}
-	// A query may name a user, and both fly at the same time.
+	// A query may name a user, and queries of both users are sent in the same flight.
 	got := ask(t, c, Query{Script: `printf '%s' "$SUDO_TO"`, User: "root"}, Query{Script: `printf '%s' "[$SUDO_TO]"`})
 	if string(got[0].Stdout) != "root" || string(got[1].Stdout) != "[]" {
 		t.Errorf("answers of two users: %+v", readable(got))
@@ -211,8 +211,8 @@ func TestBecomeWithPassword(t *testing.T) {
 	if n := asked.Load(); n != 1 {
 		t.Errorf("asked %d times, want once a run", n)
 	}
-	// A reading and an acting shell for each of two connections, however many commands, and a session for each of
-	// the two large files.
+	// A reading and an acting shell for each of two connections, however many commands, and a session for each of the
+	// two large files.
 	if n := len(calls()); n != 8 {
 		t.Errorf("sudo was called %d times, want 8:\n%s", n, strings.Join(calls(), "\n"))
 	}
@@ -223,7 +223,7 @@ func TestBecomeWithPassword(t *testing.T) {
 	}
 }
 
-// What a command leaves in the background prints into nobody's answer.
+// Output of a command's background process does not end up in another command's output.
 func TestBecomeBackgroundChild(t *testing.T) {
 	t.Parallel()
 	_, target, _ := sudoServer(t, "password")
@@ -326,7 +326,7 @@ func TestBecomeInvalidUser(t *testing.T) {
 	}
 }
 
-// Where root logs in there may be no sudo; runuser(1) is then called as it wants to be.
+// If root logs in there may be no sudo; runuser(1), which is called instead, has different arguments.
 func TestBecomeFromRoot(t *testing.T) {
 	const fake = `#!/bin/sh
 [ "$#" = 5 ] && [ "$1 $2 $3" = "-s /bin/sh -c" ] || { echo "runuser: bad usage: $*" >&2; exit 1; }
@@ -338,7 +338,7 @@ RUN_AS=$5 exec /bin/sh -c "$4"
 	if err := os.WriteFile(filepath.Join(bin, "runuser"), []byte(fake), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"sh", "head", "timeout", "cat"} { // all that there is: no sudo
+	for _, name := range []string{"sh", "head", "timeout", "cat"} { // the only programs: there is no sudo
 		path, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// What comes before a command is done in any case, leaves no trace in what the command prints and reads, and can
-// prevent it.
+// Before always runs first, does not affect the command's input and output, and can prevent the command.
 func TestBefore(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
-		for _, barred := range []bool{false, true} { // without an acting shell, in a session of its own
+		for _, barred := range []bool{false, true} { // with and without an acting shell
 			c.act.drop()
 			c.act.barred = barred
 			trace := filepath.Join(t.TempDir(), "it's a trace")
@@ -53,7 +52,7 @@ func TestBefore(t *testing.T) {
 	})
 }
 
-// What a command has left for the end of the acting shell is done when the connection is closed.
+// What a command has registered for the end of the acting shell is done when the connection is closed.
 func TestEndOfTheActingShell(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		trace := filepath.Join(t.TempDir(), "trace")
@@ -64,7 +63,7 @@ func TestEndOfTheActingShell(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Close()
-		for text := ""; text != "over\n"; time.Sleep(time.Millisecond) { // bounded by the test's own deadline
+		for text := ""; text != "over\n"; time.Sleep(time.Millisecond) { // limited by the test's deadline
 			b, _ := os.ReadFile(trace)
 			text = string(b)
 		}

@@ -2,7 +2,7 @@ package remote
 
 import "testing"
 
-// BenchmarkAsk is a flight of 1,000 queries to a shell that does next to nothing for each.
+// BenchmarkAsk sends a flight of 1,000 queries to a shell that does next to nothing for each.
 func BenchmarkAsk(b *testing.B) {
 	c := local()
 	defer c.Close()
@@ -18,7 +18,7 @@ func BenchmarkAsk(b *testing.B) {
 	}
 }
 
-// BenchmarkAsked is what of it is done before anything is sent.
+// BenchmarkAsked does only the part of it that happens before anything is sent.
 func BenchmarkAsked(b *testing.B) {
 	queries := make([]Query, 1000)
 	for i := range queries {

@@ -28,20 +28,20 @@ type endpoint struct {
 	// network is tcp, tcp4 or tcp6. from is the address to connect from, empty for any.
 	network, from string
 	keys          []string
-	// certificates are files with certificates for user keys.
+	// certificates are the files with certificates for user keys.
 	certificates []string
-	// noDefaults turns off the keys with the usual names.
+	// noDefaults turns off the default keys.
 	noDefaults bool
 	knownHosts []string
-	// newKeys is the known_hosts file that the keys of new hosts are added to.
+	// newKeys is the known_hosts file to which the keys of new hosts are added.
 	newKeys string
-	// acceptNew is set if the configuration says that keys of new hosts are added without asking.
+	// acceptNew is set if the configuration says that the keys of new hosts are added without asking.
 	acceptNew bool
 	// keyName is the host's name in known_hosts, if it differs.
 	keyName string
 	// dialTimeout is the time limit that the configuration sets for a dial, or zero.
 	dialTimeout time.Duration
-	// identitiesOnly says that only the named keys are offered, not all of the agent's.
+	// identitiesOnly is set if only the configured keys are offered, not all of the agent's.
 	identitiesOnly bool
 	agent          string // path of its socket, or empty
 	home           string
@@ -73,7 +73,7 @@ type resolver struct {
 
 // newResolver reads the configuration. /etc/ssh/ssh_config is not read, only the user's own file.
 func newResolver(o Options) (*resolver, error) {
-	home, _ := os.UserHomeDir() // if empty, there are no defaults below it
+	home, _ := os.UserHomeDir() // if empty, there are no default paths below it
 	r := &resolver{home: home, local: "root", agent: o.Agent, anyAgent: o.Agent == ""}
 	if u, err := user.Current(); err == nil {
 		r.local = u.Username
@@ -117,7 +117,8 @@ func (r *resolver) resolve(t Target) (*endpoint, error) {
 	return e, nil
 }
 
-// find returns the endpoint of a host in a chain. jumps says whether the host's own ProxyJump or ProxyCommand applies.
+// find returns the endpoint of a host in a chain. jumps reports whether the host's own ProxyJump or ProxyCommand
+// applies.
 func (r *resolver) find(t Target, jumps bool, depth int) (*endpoint, error) {
 	alias := t.Address
 	if alias == "" {
@@ -213,12 +214,12 @@ func refuseUnsupported(set *sshconfig.Settings, host string) error {
 	return nil
 }
 
-// trust applies StrictHostKeyChecking, and adds a note if it is less strict than refusing hosts that are seen for the first
-// time. A changed key is refused in any case.
+// trust applies StrictHostKeyChecking, and adds a note if it is less strict than refusing unknown hosts. A changed key
+// is always refused.
 func (r *resolver) trust(e *endpoint, checking sshconfig.Setting) error {
 	note := "%s: StrictHostKeyChecking %s: the key of a host that is seen for the first time is trusted and recorded"
 	switch value := strings.ToLower(checking.Value()); value {
-	case "", "yes", "true", "ask": // hlplay does not ask during a run: a person has to check the key
+	case "", "yes", "true", "ask": // hlplay does not ask during a run: the user has to check the key
 		return nil
 	case "accept-new":
 	case "no", "false", "off":
@@ -326,7 +327,7 @@ func (r *resolver) files(e *endpoint, t Target, set *sshconfig.Settings, tokens 
 	return nil
 }
 
-// chain resolves "[user@]host[:port],…". As with ssh(1), only the first host of a chain may itself have a ProxyJump in the
+// chain resolves "[user@]host[:port],…". As in ssh(1), only the first host of a chain may have a ProxyJump in the
 // configuration; each of the others is reached through the one before it.
 func (r *resolver) chain(jump sshconfig.Setting, knownHosts string, depth int) ([]*endpoint, error) {
 	list, _, _ := strings.Cut(jump.Text, "#")
@@ -378,8 +379,8 @@ func parseJump(text string) (Target, error) {
 	return t, nil
 }
 
-// Check resolves each target without dialling it. The error names a line of the configuration that cannot be followed. notes
-// list what is ignored in the configuration and in the known_hosts files.
+// Check resolves each target without dialling it. The error names a line of the configuration that is not supported.
+// notes list what is ignored in the configuration and in the known_hosts files.
 func Check(targets []Target, o Options) (notes []string, err error) {
 	r, err := newResolver(o)
 	if err != nil {

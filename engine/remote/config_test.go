@@ -20,7 +20,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// With this in its environment the test is a ProxyCommand, which has a host and a port as arguments.
+// If this variable is set, the test program is a ProxyCommand, with host and port as arguments.
 const beProxy = "HLPLAY_TEST_PROXY"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	_, _ = io.Copy(os.Stdout, c)
 }
 
-// settings is a home with an SSH configuration.
+// settings creates a home directory with an SSH configuration.
 func settings(t *testing.T, config string) string {
 	t.Helper()
 	home := t.TempDir()
@@ -55,7 +55,7 @@ func settings(t *testing.T, config string) string {
 	return home
 }
 
-// resolved is how a target would be dialled.
+// resolved returns the endpoint for a target.
 func resolved(t *testing.T, target Target) (*endpoint, error) {
 	t.Helper()
 	r, err := newResolver(Options{})
@@ -96,7 +96,7 @@ func TestProxyCommandIsTheConnection(t *testing.T) {
 	}
 }
 
-// A proxy that says nothing, one that does not end by itself, one that does not start.
+// A proxy that prints nothing, one that does not end by itself, and one that does not start.
 func TestProxyCommandThatFails(t *testing.T) {
 	settings(t, "Host silent\n  ProxyCommand sleep 1000\nHost none\n  ProxyCommand /nonesuch %h\nHost rude\n  ProxyCommand echo HTTP/1.1 400\n")
 	o := Options{DialTimeout: 50 * time.Millisecond}
@@ -105,7 +105,7 @@ func TestProxyCommandThatFails(t *testing.T) {
 	unreachable(t, Target{Name: "node", Address: "rude"}, Options{}, "node")
 }
 
-// What a shell would read as more than a name never gets to it.
+// Values that a shell would not read as a plain name are not passed to it.
 func TestProxyCommandTakesOnlyNames(t *testing.T) {
 	settings(t, "Host *\n  ProxyCommand nc %h %p\n")
 	for _, target := range []Target{{Address: "a;touch x"}, {Address: "$(id)"}, {Address: "-oProxyCommand=x"}, {Address: "n1", User: "a`b`"}, {Address: "a b"}} {
@@ -160,7 +160,7 @@ Host none
 	if err != nil || e.agent != "" || len(e.keys) != 0 || !e.noDefaults || e.newKeys != "" {
 		t.Errorf("none: %+v (%v)", e, err)
 	}
-	// The inventory comes before all that.
+	// The inventory takes precedence over all of that.
 	e, err = resolved(t, Target{Name: "node", Address: "n1", User: "erin", Port: 22, KnownHosts: "/own"})
 	if err != nil || e.user != "erin" || e.port != 22 || e.newKeys != "/own" || len(e.knownHosts) != 1 {
 		t.Errorf("with an inventory: %+v (%v)", e, err)
@@ -217,8 +217,8 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 	}
 }
 
-// A host that is seen for the first time is trusted where the configuration says so, and that is said with its line; one whose
-// key has changed is not, whatever it says.
+// An unknown host is trusted if the configuration says so, with a note that names the line. A host whose key has
+// changed is never trusted.
 func TestStrictHostKeyChecking(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
@@ -250,7 +250,7 @@ func TestStrictHostKeyChecking(t *testing.T) {
 	}
 }
 
-// A certificate logs in where the key that it is of is not known: one that is named, and one beside its key.
+// A certificate allows to log in where its key is not known: one that is configured, or one next to its key.
 func TestCertificates(t *testing.T) {
 	key, authority, other := newKey(t, "id", ""), newKey(t, "ca", ""), newKey(t, "other", "")
 	signer, err := ssh.ParsePrivateKey(readFile(t, authority.path))
@@ -304,8 +304,8 @@ func readFile(t *testing.T, path string) []byte {
 	return text
 }
 
-// What ssh would ask a program or the system is not judged: nobody is concerned, and it is said once, and only where
-// nothing else decides.
+// Conditions that depend on programs or the system are not evaluated. A note says so once, and only if nothing else
+// decides.
 func TestBlocksThatAreNotJudged(t *testing.T) {
 	settings(t, "Match exec true\n  Port 1\nMatch !exec true\n  Port 2\nMatch host other localnetwork 10.0.0.0/8\n  Port 3\n"+
 		"Match sessiontype shell\n  Port 4\nMatch tagged web\n  Port 5\nMatch newword x y\n  Port 6\n")
@@ -329,7 +329,7 @@ func TestBlocksThatAreNotJudged(t *testing.T) {
 	}
 }
 
-// Relative includes are below ~/.ssh, and nobody else may write to what is included.
+// Relative includes are below ~/.ssh, and included files must not be writable by others.
 func TestIncludes(t *testing.T) {
 	home := settings(t, "Include conf.d/*\nPort 1\n")
 	if err := os.Mkdir(filepath.Join(home, ".ssh", "conf.d"), 0o700); err != nil {

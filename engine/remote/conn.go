@@ -114,15 +114,15 @@ func (c *conn) Close() error {
 	return c.transport.close()
 }
 
-// Stats returns what the connection has cost so far.
+// Stats returns the costs of the connection so far.
 func (c *conn) Stats() Stats {
 	s := c.transport.stats()
 	s.Flights = int(c.flights.Load())
 	return s
 }
 
-// gone returns the error of a lost connection, or nil if the connection stands. It probes the host, because an operation may
-// fail a moment before the loss of its connection is noticed.
+// gone returns the error of a lost connection, or nil if the connection is up. It probes the host, because an operation
+// may fail just before the loss of its connection is noticed.
 func (c *conn) gone() error {
 	c.transport.probe()
 	if err := c.transport.lost(); err != nil {
@@ -147,7 +147,7 @@ func (c *conn) unreachable(err error) error {
 type session struct {
 	conn *conn
 	user string // empty for the login user
-	// The lanes have shells that read, act, and wait for changes.
+	// The lanes have shells that read, act, and watch for changes.
 	read, act, watch *lane
 }
 
@@ -163,8 +163,8 @@ func (s *session) who() string {
 	return s.user
 }
 
-// shell starts a long-lived shell and returns the beginning of its first script, up to and including the first word; before
-// is run ahead of that word. script and brief are as in spawn.
+// shell starts a long-lived shell and returns the beginning of its first script, up to and including the first word.
+// before runs ahead of that word. script and brief are as in spawn.
 func (s *session) shell(ctx context.Context, script string, brief bool, before string) (*shell, string, error) {
 	p, err := s.spawn(ctx, script, brief)
 	if err != nil {
@@ -174,8 +174,8 @@ func (s *session) shell(ctx context.Context, script string, brief bool, before s
 	return sh, environment + "_hl_n=" + p.nonce + "\n" + sweep + before + marks, nil
 }
 
-// explain turns an error of a shell or command into the error for the user: the connection is lost, the user could not be
-// become, or the shell failed.
+// explain turns an error of a shell or command into one for the user: the connection was lost, becoming the user
+// failed, or the shell failed.
 func (s *session) explain(p *spawned, err error) error {
 	if lost := s.conn.gone(); lost != nil {
 		return lost

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// countingConn counts the bytes that pass through a connection in encrypted form.
+// countingConn counts the encrypted bytes that pass through a connection.
 type countingConn struct {
 	net.Conn
 	acknowledge func()
@@ -20,9 +20,9 @@ func newCountingConn(c net.Conn) *countingConn {
 	return &countingConn{Conn: c, acknowledge: quickAck(c), incoming: true}
 }
 
-// Read acknowledges at once what it has read. sshd leaves Nagle's algorithm on for sessions without a terminal, so each of
-// its small packets waits for the acknowledgement of the one before, which the controller's kernel would otherwise delay by
-// 40 ms. Linux forgets the setting, so it is made again after each read.
+// Read acknowledges at once what it has read. sshd leaves Nagle's algorithm on for sessions without a terminal, so each
+// of its small packets waits for the acknowledgement of the previous one, which the controller's kernel would otherwise
+// delay by 40 ms. Linux forgets the setting, so it is set again after each read.
 func (c *countingConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
@@ -46,7 +46,7 @@ func (c *countingConn) silent() bool {
 }
 
 func (c *countingConn) Write(p []byte) (int, error) {
-	// Counted before it is sent, or the answer could be counted first.
+	// Count before sending, because otherwise the answer could be counted first.
 	c.mu.Lock()
 	if c.incoming {
 		c.incoming = false

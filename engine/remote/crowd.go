@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Crowd keeps the dials of a run from flooding one sshd, such as that of a shared ProxyJump host: from the tenth connection
-// that has not logged in yet, sshd drops some at random (MaxStartups 10:30:100, sshd_config(5)). The zero value is ready to
-// use.
+// Crowd keeps the dials of a run from flooding one sshd, such as that of a shared ProxyJump host: from ten connections
+// on that have not logged in yet, sshd drops some at random (MaxStartups 10:30:100, sshd_config(5)). The zero value is
+// ready to use.
 type Crowd struct {
 	mu    sync.Mutex
 	doors map[string]*door
@@ -19,21 +19,21 @@ type Crowd struct {
 // atOneDoor is the number of concurrent dials to one sshd. It leaves room for other clients.
 const atOneDoor = 8
 
-// stagger is the maximum delay of a dial to an sshd that others dial too, so that they do not start in step.
+// stagger is the maximum delay of a dial to an sshd that others dial as well, so that they do not start simultaneously.
 const stagger = 20 * time.Millisecond
 
 // door is an address that is being dialled.
 type door struct {
 	places chan struct{}
 	users  int // guarded by Crowd.mu
-	// dead is closed, with why set, when a dial was not answered, so that the others do not have to find out one after
+	// dead is closed, with why set, when a dial was not answered, so that the others need not find out one after
 	// another.
 	dead chan struct{}
 	why  error
 }
 
-// enter waits for a place at an address. leave gives the place back and is passed the error of the dial. enter returns the
-// error of a dial that got no answer, or of the context.
+// enter waits for a place at an address. leave gives it back and is passed the error of the dial. enter returns the
+// error of another dial that got no answer, or of the context.
 func (c *Crowd) enter(ctx context.Context, address string) (leave func(error), err error) {
 	d, alone := c.approach(address)
 	select {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// TestManyHostsBehindOneJumpHost has more hosts connected to at the same time than an sshd lets log in.
+// TestManyHostsBehindOneJumpHost connects to more hosts concurrently than sshd allows to log in at a time.
 func TestManyHostsBehindOneJumpHost(t *testing.T) {
 	key := newKey(t, "id", "")
 	node, bastion := newServer(t, key), newServer(t, key)
@@ -35,7 +35,7 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 		return Target{Name: fmt.Sprint("node", i), Address: "node", Port: node.port(), User: "root", KnownHosts: known}
 	}
 
-	// While as many as may are logging in, the next one waits before it connects.
+	// When the maximum number of dials is in progress, the next one waits before it connects.
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(bastion.port()))
 	var leave []func(error)
 	for range atOneDoor {
@@ -94,7 +94,7 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 	}
 }
 
-// TestCrowdAtADeadHost has those who wait told by the first who was not answered.
+// TestCrowdAtADeadHost checks that a dial without an answer fails all waiting ones as well.
 func TestCrowdAtADeadHost(t *testing.T) {
 	var c Crowd
 	const address = "192.0.2.1:22"

@@ -19,8 +19,8 @@ type Target struct {
 	// Name is the name in the inventory, for messages. Address is a host name, an IP address or an alias of ~/.ssh/config;
 	// empty means Name.
 	Name, Address string
-	// MovedTo, if not empty, is the address to dial. Configuration, jump hosts and host key remain those of Address, which
-	// the host had when the run started.
+	// MovedTo, if not empty, is the address to dial. The configuration, jump hosts and host key remain those of
+	// Address, which the host had when the run started.
 	MovedTo string
 	// Port is 22 if it is zero and the configuration sets none.
 	Port int
@@ -42,25 +42,26 @@ type Options struct {
 	Agent string
 	// AskPassword asks for the login user's password, once per run, if no key is accepted.
 	AskPassword bool
-	// AskSudoPassword asks for the login user's password for sudo, once per run, if sudo on a host wants it.
+	// AskSudoPassword asks for the login user's sudo password, once per run, if sudo requires one on a host.
 	AskSudoPassword bool
 	// Password and SudoPassword, if not nil, return the passwords in place of the user, once per run.
 	Password, SudoPassword func() (string, error)
 	// Ask asks the user for a secret; nil means that there is nobody to ask.
 	Ask func(ctx context.Context, prompt string) (string, error)
-	// Remark, if not nil, is called for each host with what should be corrected although it prevents nothing.
+	// Remark, if not nil, is called with problems of a host that should be fixed but do not prevent the connection.
 	Remark func(text string)
 	// Secrets remembers the user's answers; nil remembers them for one connection only.
 	Secrets *Secrets
-	// Crowd is shared by the dials of a run; nil means that this is the only one.
+	// Crowd is shared by the dials of a run; nil means that this is the only dial.
 	Crowd *Crowd
-	// DialTimeout limits each dial up to the end of the handshake, not counting the time in which the user is asked. Zero
-	// means ConnectTimeout of the configuration or, without that, DefaultDialTimeout.
+	// DialTimeout limits each dial up to the end of the handshake, not counting the time in which the user is asked.
+	// Zero means the configuration's ConnectTimeout or, if there is none, DefaultDialTimeout.
 	DialTimeout time.Duration
-	// KeepAlive is how long a connection may be silent before the host is asked for a sign of life. Without one for three
-	// times as long, the connection counts as lost. Zero means DefaultKeepAlive.
+	// KeepAlive is how long a connection may be silent before the host is sent a keep-alive request. If it stays silent
+	// for three times as long, the connection counts as lost. Zero means DefaultKeepAlive.
 	KeepAlive time.Duration
-	// Slack is added to the time that a host has to accept a connection, to open a session, to start a shell and to answer.
+	// Slack is added to the time that a host has for accepting a connection, opening a session, starting a shell and
+	// answering.
 	Slack time.Duration
 }
 
@@ -147,7 +148,7 @@ func (e *endpoint) inTurn(ctx context.Context, o Options, through *ssh.Client) (
 	return client, count, err
 }
 
-// errDialTimeout is the cause of a context whose dial took too long.
+// errDialTimeout is the cause of cancellation if a dial takes too long.
 var errDialTimeout = errors.New("dial timeout")
 
 // dial connects to one host, through another if through is not nil.
@@ -201,7 +202,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 			}))
 	}
 	c, channels, requests, err := ssh.NewClientConn(count, e.address(), config)
-	if !release() && err == nil { // the context ended at the last moment
+	if !release() && err == nil { // the context has just ended
 		err = context.Cause(ctx)
 	}
 	if err != nil {
@@ -225,7 +226,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 	return ssh.NewClient(c, channels, requests), count, nil
 }
 
-// connect makes the connection that carries SSH.
+// connect opens the connection that carries SSH.
 func (e *endpoint) connect(ctx context.Context, through *ssh.Client) (net.Conn, error) {
 	switch {
 	case through != nil:
@@ -250,7 +251,7 @@ func (e *endpoint) connect(ctx context.Context, through *ssh.Client) (net.Conn, 
 		return nil, err
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetNoDelay(true) // Go's default, relied on here
+		_ = tcp.SetNoDelay(true) // Go's default, but we rely on it
 	}
 	return conn, nil
 }
@@ -265,7 +266,7 @@ func notTaken(err error) bool {
 	var dns *net.DNSError
 	var behind *ssh.OpenChannelError
 	switch {
-	case errors.As(err, &dns), errors.Is(err, syscall.ENETUNREACH): // the controller's own fault
+	case errors.As(err, &dns), errors.Is(err, syscall.ENETUNREACH): // the controller's own problem
 		return false
 	case errors.As(err, &behind):
 		return behind.Reason == ssh.ConnectionFailed
@@ -276,11 +277,11 @@ func notTaken(err error) bool {
 // rootHints are the hints of AddRootHints.
 var rootHints []string
 
-// AddRootHints adds hints for hosts that stop accepting root's key, which products cause: the rest of a sentence, such as
-// "if …, start …". The registry of modules calls it when the program starts.
+// AddRootHints adds hints about how products can make hosts stop accepting root's key. A hint is the rest of a
+// sentence, such as "if …, start …". The registry of modules calls it when the program starts.
 func AddRootHints(more ...string) { rootHints = append(rootHints, more...) }
 
-// explain says why a dial failed and what can be done.
+// explain says why a dial failed and what to do about it.
 func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyring) error {
 	var key *hostKeyError
 	var told *UnreachableError
@@ -341,8 +342,8 @@ func (e *endpoint) refusal(o Options, ring keyring, err error) string {
 	return strings.Join(parts, "; ")
 }
 
-// locked returns what was wrong with an encrypted key, or "". x/crypto/ssh returns an error of signing as text within its
-// own.
+// locked returns the problem with an encrypted key, or "". x/crypto/ssh includes an error from signing only as text in
+// its own.
 func locked(err error) string {
 	for _, sign := range []string{"is encrypted", "the passphrase was wrong"} {
 		if i := strings.Index(err.Error(), "key "); i >= 0 && strings.Contains(err.Error(), sign) {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// unreachable asserts that a dial fails, and that the error holds some texts.
+// unreachable asserts that a dial fails with an error that contains the given texts.
 func unreachable(t *testing.T, target Target, o Options, texts ...string) {
 	t.Helper()
 	c, err := Dial(bounded(t), target, o)
@@ -45,7 +45,7 @@ func TestDialDeadAddress(t *testing.T) {
 	unreachable(t, Target{Name: "node", Address: "nonesuch.invalid", KnownHosts: "/nonesuch"}, plain(), "nonesuch.invalid")
 }
 
-// Only a host at which nothing takes the connection, or says a word over it, may be taken for one that is off.
+// A host counts as off only if nothing accepts the connection or sends a byte over it.
 func TestNoAnswer(t *testing.T) {
 	key, other := newKey(t, "id", ""), newKey(t, "other", "")
 	refusing := newServer(t, key).target("root", other)
@@ -98,7 +98,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// Something accepts the connection and says nothing.
+// Something accepts the connection but sends nothing.
 func TestDialSilentHost(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -217,7 +217,7 @@ Host *
 			}
 			hop.mu.Unlock()
 		}
-		// The connection is lost when the host on the way is.
+		// If the jump host is lost, so is the connection.
 		hops[0].cut()
 		select {
 		case <-c.Done():
@@ -245,7 +245,7 @@ Host *
 func TestKeepAliveNoticesASilentHost(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
-	// A relay that stops relaying, as a host without power does, and closes nothing.
+	// A relay that stops relaying without closing anything, like a host that loses power.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Ending describes a non-zero exit code in words, by the conventions of shells and of timeout(1): 126 and 127 mean that the
-// program was not run, and more than 128 that a signal ended it.
+// Ending describes a non-zero exit code, by the conventions of shells and of timeout(1): 126 and 127 mean that the
+// program was not run, and codes above 128 that a signal ended it.
 func Ending(exit int) string {
 	switch exit {
 	case 126:
@@ -25,8 +25,8 @@ func Ending(exit int) string {
 	return fmt.Sprintf("exit code %d", exit)
 }
 
-// timeoutWord starts the message of timeout -v that a limit was reached. Exit codes alone do not tell: 124 may be the
-// command's own, and 137 means that anybody has killed it.
+// timeoutWord is the beginning of timeout -v's message that the limit was reached. The exit code alone does not tell:
+// 124 may be the command's own, and 137 may have any cause.
 const timeoutWord = "timeout: sending signal "
 
 // exitLimit is the exit code of timeout(1) if it stopped the command.
@@ -37,7 +37,7 @@ func (a Answer) TimedOut() bool {
 	return a.Exit == exitLimit || a.Exit == 137 && bytes.Contains(a.Stderr, []byte(timeoutWord+"KILL "))
 }
 
-// Overran is TimedOut for a query made by Argv, whose command may itself exit with 124.
+// Overran is like TimedOut for a query made by Argv, whose command may itself exit with 124.
 func (a Answer) Overran() bool { return a.TimedOut() && bytes.Contains(a.Stderr, []byte(timeoutWord)) }
 
 // limited removes the messages of timeout(1) from a command's output, and sets Limit if they, or the command's duration,

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// small is the size up to which a file's content travels with the command that writes it, in the acting shell among others.
-// Larger content is streamed to a session of its own.
+// small is the maximum size of a file's content that travels with the command that writes it, which can run in the
+// acting shell. Larger content is streamed to its own session.
 const small = 64 << 10
 
 // WriteFile replaces a file atomically. The content is written to a file of mode 0600 in the same directory, named
@@ -20,7 +20,7 @@ const small = 64 << 10
 // nobody else could have made, the file that it points to is replaced; any other link is an error. With OverLink the link itself is
 // replaced.
 //
-// After an error nothing is left behind, unless the command is killed or the host fails at that moment. What is left then is
+// After an error nothing is left behind, unless the command is killed or the host fails at that moment. Leftovers are
 // removed when the path is next written.
 func (s *session) WriteFile(ctx context.Context, f File) error {
 	if !f.writable() {
@@ -47,7 +47,7 @@ func (s *session) WriteFile(ctx context.Context, f File) error {
 // reads it.
 const slowest = 1 << 18
 
-// stream runs the command that writes a file in a session of its own, reading the content meanwhile.
+// stream runs the command that writes a file in its own session, reading the content meanwhile.
 func (s *session) stream(ctx context.Context, c Command, f File) (Result, error) {
 	c.Limit = DefaultLimit + time.Duration(f.size()/slowest)*time.Second
 	if f.Source == nil {
@@ -78,8 +78,8 @@ func (f File) size() int64 {
 // Small reports whether the content is small enough to travel with the command that writes the file.
 func (f File) Small() bool { return f.writable() && f.Source == nil && len(f.Content) <= small }
 
-// Command returns the command that WriteFile uses for a small file, so that it can share a flight with others. Failure
-// explains a non-zero exit code of it.
+// Command returns the command that WriteFile uses for a small file, so that it can share a flight with others. If the
+// command exits with a non-zero code, Failure explains it.
 func (f File) Command() Command {
 	last := "file"
 	if f.OverLink {
@@ -90,7 +90,7 @@ func (f File) Command() Command {
 	return c
 }
 
-// errnos are the errors that callers look for with errors.Is, found by their text in the C locale.
+// errnos are the errors that callers look for with errors.Is. They are recognized by their text in the C locale.
 var errnos = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM}
 
 // errnoIn returns the error that a message is about, or nil.

@@ -20,7 +20,7 @@ func write(t *testing.T, s Session, f File) {
 	}
 }
 
-// expectFile asserts content and mode, and that there is nothing else in the directory.
+// expectFile asserts a file's content and mode, and that there is nothing else in the directory.
 func expectFile(t *testing.T, path string, content []byte, mode fs.FileMode) {
 	t.Helper()
 	got, err := os.ReadFile(path)
@@ -85,7 +85,7 @@ func TestWriteFileFollowsALink(t *testing.T) {
 			if err := os.Symlink("priv/authorized_keys", link); err != nil {
 				t.Fatal(err)
 			}
-			write(t, c, File{Path: link, Content: []byte("first"), Mode: 0o640}) // the link points nowhere yet
+			write(t, c, File{Path: link, Content: []byte("first"), Mode: 0o640}) // the link is still dangling
 			expectFile(t, real, []byte("first"), 0o640)
 			write(t, c, File{Path: link, Content: content})
 			expectFile(t, real, content, 0o640)
@@ -175,7 +175,7 @@ func TestWriteFileErrors(t *testing.T) {
 	})
 }
 
-// The disk is full: whatever writes to it says so after a part.
+// The disk is full: writing fails after a part.
 func TestWriteFileFullDisk(t *testing.T) {
 	key := newKey(t, "id", "")
 	bin := t.TempDir()
@@ -202,7 +202,7 @@ exit 1
 	expectFile(t, file, []byte("old"), 0o644)
 }
 
-// The end of the input before its size is a cut connection, and replaces nothing.
+// If the input ends before its size is reached, the connection was cut, and nothing is replaced.
 func TestWriteFileCutContent(t *testing.T) {
 	c := local()
 	defer c.Close()
@@ -234,7 +234,7 @@ func TestWriteFileCancelled(t *testing.T) {
 	noLeftovers(t, dir)
 }
 
-// In /etc/pve, attributes are fixed and chmod is an error: it must not be called unasked.
+// In /etc/pve, attributes are fixed and chmod fails: it must not be called unless an attribute differs.
 func TestWriteFileLeavesAttributesThatAgree(t *testing.T) {
 	key := newKey(t, "id", "")
 	bin := t.TempDir()

@@ -23,19 +23,19 @@ func nonce() string {
 type piece struct {
 	id, exit int
 	data     []byte
-	// out is the number of bytes left out.
+	// out is the number of bytes omitted.
 	out int64
 }
 
-// unframer splits a stream into pieces. A piece ends with a mark, "\n<nonce> <id> <exit>\n", rather than start with a
-// length, so that output streams as it is produced and the host stores nothing. Within a piece, "\n<nonce> gap <bytes>\n"
-// stands for output that the host has left out.
+// unframer splits a stream into pieces. A piece ends with a mark, "\n<nonce> <id> <exit>\n", rather than starting with
+// a length, so that output is streamed as it is produced and the host stores nothing. Within a piece, "\n<nonce> gap
+// <bytes>\n" stands for output that the host has omitted.
 type unframer struct {
 	mark []byte // "\n<nonce> "
 	// rest may be the beginning of a mark.
 	rest []byte
 	kept keeper
-	// most says how many bytes are kept of the following pieces; zero means maxAnswer.
+	// most says how many bytes to keep of the following pieces; zero means maxAnswer.
 	most []int
 }
 
@@ -43,7 +43,7 @@ func newUnframer(nonce string) *unframer {
 	return &unframer{mark: []byte("\n" + nonce + " "), kept: keeper{limit: maxAnswer}}
 }
 
-// expect sets how many bytes are kept of the following pieces.
+// expect sets how many bytes to keep of the following pieces.
 func (u *unframer) expect(most []int) {
 	u.most = most
 	u.begin()
@@ -58,7 +58,7 @@ func (u *unframer) begin() {
 	}
 }
 
-// feed consumes bytes of the stream and returns the pieces that end in them.
+// feed consumes bytes of the stream and returns the pieces that they complete.
 func (u *unframer) feed(p []byte) ([]piece, error) {
 	u.rest = append(u.rest, p...)
 	rest := u.rest
@@ -130,7 +130,7 @@ type skipper struct {
 	err  error
 
 	mu sync.Mutex
-	// noise is the text before the mark, for error messages. Other goroutines than the reader use it.
+	// noise is the text before the mark, for error messages. Goroutines other than the reader use it too.
 	noise []byte
 }
 
@@ -141,7 +141,8 @@ func newSkipper(r io.Reader, nonce string) *skipper {
 	return &skipper{r: r, mark: []byte("\n" + nonce + " ")}
 }
 
-// until reads up to and including the first of several texts, drops everything read, and returns the index of the text.
+// until reads up to and including the first of several texts, drops everything read, and returns the index of the text
+// that was found.
 func (s *skipper) until(texts ...[]byte) (int, error) {
 	pooled := chunks.Get().(*[]byte)
 	defer chunks.Put(pooled)

@@ -31,7 +31,7 @@ func TestAskKeepsQueriesApart(t *testing.T) {
 		{"eof", "", 0}, {"\n\n", "\n", 1}, {"", "", 127}, {"C", "", 0}, {"b", "", 0}, {"last", "", 0},
 	}
 	everywhere(t, func(t *testing.T, c *conn) {
-		for range 2 { // the second time over the same shell
+		for range 2 { // the second time in the same shell
 			if diff := cmp.Diff(want, readable(ask(t, c, queries...))); diff != "" {
 				t.Errorf("answers differ (-want +got):\n%s", diff)
 			}

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// HostKeyPolicy says what to do about a host whose key is in no known_hosts file. A key that differs from the known one is
-// always refused.
+// HostKeyPolicy says what to do about a host whose key is not in any known_hosts file. A key that differs from the
+// known one is always refused.
 type HostKeyPolicy int
 
 const (
@@ -26,11 +26,11 @@ const (
 
 // hostKeys holds what the known_hosts files say about one host.
 type hostKeys struct {
-	// name is the host's name in the files. plain, if the port is not the usual one, is the name without port, under which
-	// ssh accepts a key too.
+	// name is the host's name in the files. plain, if the port is not the default, is the name without port, under
+	// which ssh accepts a key too.
 	name, plain string
 	files       []string
-	// added is the file that new keys are added to, or empty.
+	// added is the file to which new keys are added, or empty.
 	added  string
 	policy HostKeyPolicy
 	known  *knownKeys
@@ -154,8 +154,8 @@ func hostKeyFile(key ssh.PublicKey) string {
 	return "/etc/ssh/ssh_host_" + kind + "_key.pub"
 }
 
-// algorithms returns the algorithms to ask the host for: those of the known keys or, without any, first the one whose
-// fingerprint people compare.
+// algorithms returns the algorithms to ask the host for: those of the known keys or, if there are none, all, beginning
+// with the one whose fingerprint people usually compare.
 func (k *hostKeys) algorithms() []string {
 	if known := algorithms(k.lines()); len(known) > 0 {
 		return known

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Of several keys that a host has it is asked for the one that people compare, and the hint names the file of the key
-// that was shown.
+// Of an unknown host's keys, hlplay asks for the one that people usually compare, and the hint names the file of the
+// key that is shown.
 func TestUnknownHostShowsTheKeyToCompare(t *testing.T) {
 	key := newKey(t, "id", "")
 	signer := func(c credentials) ssh.Signer {
@@ -39,7 +39,7 @@ func TestUnknownHostShowsTheKeyToCompare(t *testing.T) {
 	}
 }
 
-// typed is a public key of which only the type is asked for.
+// typed is a public key of which only the type is used.
 type typed string
 
 func (k typed) Type() string { return string(k) }
@@ -61,7 +61,7 @@ func TestDialUnknownHostKey(t *testing.T) {
 	o := plain()
 	o.HostKeys = AcceptNew
 	mustDial(t, target, o)
-	// Known from now on.
+	// It is known from now on.
 	mustDial(t, target, plain())
 	text, err := os.ReadFile(target.KnownHosts)
 	if err != nil || strings.Count(string(text), "\n") != 1 {

@@ -13,7 +13,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// runSh runs a line as sshd does, with sh for the login shell.
+// runSh runs a line as sshd does, with sh as the login shell.
 func runSh(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd := exec.Command("/bin/sh", "-c", line)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, stdout, stderr
@@ -35,8 +35,8 @@ func runSh(line string, env []string, stdin io.Reader, stdout, stderr io.Writer)
 	return 255
 }
 
-// runInterp runs a line with the shell interpreter that simulated hosts have, which starts itself
-// for sh and real programs for the rest.
+// runInterp runs a line with the shell interpreter of simulated hosts, which runs sh itself and otherwise real
+// programs.
 func runInterp(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	r, w, err := os.Pipe() // a file, so that programs do not read further than they need
 	if err != nil {
@@ -50,7 +50,7 @@ func runInterp(line string, env []string, stdin io.Reader, stdout, stderr io.Wri
 	return interpret(context.Background(), line, nil, expand.ListEnviron(env...), "/", r, stdout, stderr)
 }
 
-// interpret runs a script, or what comes on the standard input if there is none.
+// interpret runs a script or, if there is none, the standard input.
 func interpret(ctx context.Context, script string, params []string, env expand.Environ, dir string, stdin io.Reader, stdout, stderr io.Writer) int {
 	sh := func(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 		return func(ctx context.Context, args []string) error {
@@ -72,7 +72,7 @@ func interpret(ctx context.Context, script string, params []string, env expand.E
 		}
 	}
 	call := func(_ context.Context, args []string) ([]string, error) {
-		if args[0] == "cd" && len(args) == 4 { // cd -P -- DIR, whose options the interpreter does not know
+		if args[0] == "cd" && len(args) == 4 { // cd -P -- DIR, whose options the interpreter lacks
 			return []string{"cd", args[3]}, nil
 		}
 		return args, nil

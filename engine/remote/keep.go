@@ -5,21 +5,21 @@ import (
 	"slices"
 )
 
-// MaxOutput is how many bytes are kept of a command's output on one stream. If it prints more, the first and the last half
+// MaxOutput is how many bytes of a command's output are kept per stream. If it prints more, the first and the last half
 // are kept.
 const MaxOutput = 16 << 20
 
-// maxAnswer is how many bytes one of hlplay's own queries may print on one stream.
+// maxAnswer is how many bytes one of hlplay's own queries may print per stream.
 const maxAnswer = 256 << 20
 
-// keeper keeps a stream up to a limit. Of a longer stream it keeps the beginning and the end.
+// keeper keeps a stream up to a limit. Of a longer stream, it keeps the beginning and the end.
 type keeper struct {
 	limit int
 	head  []byte
-	// ring holds the last bytes after the head. Once it is full, the oldest of them is at index oldest.
+	// ring holds the last bytes after the head. Once it is full, the oldest byte is at index oldest.
 	ring   []byte
 	oldest int
-	// out is the number of bytes left out in between.
+	// out is the number of bytes omitted in between.
 	out int64
 }
 
@@ -42,13 +42,14 @@ func (k *keeper) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// skip counts bytes that were not transferred. At least as many bytes as the keeper keeps of the beginning come before them.
+// skip counts bytes that were not transferred. They must be preceded by at least as many bytes as the keeper keeps of
+// the beginning.
 func (k *keeper) skip(n int64) {
 	k.out += n + int64(len(k.ring))
 	k.ring, k.oldest = k.ring[:0], 0
 }
 
-// bytes returns what was kept, with a line in place of what was left out. Later writes do not change it.
+// bytes returns what was kept, with a line in place of what was omitted. Later writes do not change it.
 func (k *keeper) bytes() []byte {
 	if len(k.ring) == 0 && k.out == 0 {
 		return slices.Clip(k.head)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// FuzzKeeper holds what is kept against the whole, however it is written.
+// FuzzKeeper compares what is kept with the whole, however it is written.
 func FuzzKeeper(f *testing.F) {
 	f.Add([]byte("0123456789abcdef"), 10, 3)
 	f.Add([]byte("0123456789"), 10, 1)
@@ -46,7 +46,7 @@ func FuzzKeeper(f *testing.F) {
 	})
 }
 
-// ways are all ways in which a command's output comes.
+// ways are the different ways in which a command's output is received.
 var ways = map[string]func(t testing.TB, c *conn, script string) (stdout, stderr []byte, exit int){
 	"acting shell": func(t testing.TB, c *conn, script string) ([]byte, []byte, int) {
 		r, err := c.Run(t.Context(), Command{Argv: []string{"sh", "-c", script}})
@@ -71,13 +71,14 @@ var ways = map[string]func(t testing.TB, c *conn, script string) (stdout, stderr
 	},
 }
 
-// long prints a line of some MB between two short ones on both streams, and ends with 3.
+// long prints a line of several MB between two short ones on both streams, and exits with 3.
 func long(megabytes int) string {
 	one := fmt.Sprintf(`echo first; head -c %d /dev/zero | tr '\0' x; echo; echo last`, megabytes*1000*1000)
 	return one + "; { " + one + "; } >&2; exit 3"
 }
 
-// What a command prints beyond all measure is neither held nor a failure: its beginning and its end come, and how much is missing.
+// Excessive output of a command is neither kept whole nor a failure: its beginning and its end are kept, and the size
+// of the gap.
 func TestLongOutputIsCut(t *testing.T) {
 	const megabytes = 40
 	for name, run := range ways {
@@ -101,7 +102,7 @@ func TestLongOutputIsCut(t *testing.T) {
 	}
 }
 
-// expectCut checks that of what was printed as much is there as is kept, and that the rest is counted.
+// expectCut checks that as much of the output is kept as the limit allows, and that the rest is counted.
 func expectCut(t *testing.T, stream string, text []byte, printed int) {
 	t.Helper()
 	var out int
@@ -115,12 +116,12 @@ func expectCut(t *testing.T, stream string, text []byte, printed int) {
 	}
 }
 
-// A query of ours that prints more than anybody could want fails alone.
+// One of hlplay's own queries that prints far too much fails alone.
 func TestAnAnswerBeyondMeasureFailsAlone(t *testing.T) {
 	u := newUnframer("N")
 	u.expect([]int{0, 0})
 	p := &pairs{most: []int{0, 0}}
-	u.kept.limit = 100 // as if that were far too much
+	u.kept.limit = 100 // a low limit, for the test
 	for _, text := range []string{strings.Repeat("x", 99), "yy", "\nN 0 0\nz\nN 1 0\n"} {
 		pieces, err := u.feed([]byte(text))
 		if err != nil {
@@ -143,8 +144,8 @@ func TestAnAnswerBeyondMeasureFailsAlone(t *testing.T) {
 	}
 }
 
-// What a command prints is bounded on the host while it is read, too: a line without an end is kept neither in memory nor in
-// a file, whole or in part.
+// A command's output is also limited on the host while it is read: an endless line is kept neither in memory nor in a
+// file, whole or in part.
 func TestLongOutputIsBoundedOnTheHost(t *testing.T) {
 	c := Local("node").(*conn)
 	defer c.Close()
@@ -165,7 +166,7 @@ func TestLongOutputIsBoundedOnTheHost(t *testing.T) {
 		ended <- r
 	}()
 	waitFor(t, filepath.Join(at, "printed"))
-	// A stream's beginning and its end, which is in two files of that size.
+	// The beginning and the end of a stream; the latter is in two files of that size.
 	if size, most := sizeOf(t, dir), 2*3*MaxOutput/2+1<<20; size > most {
 		t.Errorf("%d bytes of it are in files, want at most %d", size, most)
 	}
@@ -185,7 +186,7 @@ func TestLongOutputIsBoundedOnTheHost(t *testing.T) {
 	}
 }
 
-// sizeOf is how many bytes are in the files of a directory.
+// sizeOf returns the number of bytes in the files of a directory.
 func sizeOf(t *testing.T, dir string) int {
 	t.Helper()
 	files, err := os.ReadDir(dir)
@@ -201,7 +202,7 @@ func sizeOf(t *testing.T, dir string) int {
 	return sum
 }
 
-// memoryBelow is how many bytes each process below another has had in memory at most.
+// memoryBelow returns the peak memory use of each descendant of a process.
 func memoryBelow(t *testing.T, pid string) map[string]int {
 	t.Helper()
 	children := map[string][]string{}
@@ -237,7 +238,7 @@ func memoryBelow(t *testing.T, pid string) map[string]int {
 	return found
 }
 
-// Where there is no room for what a command prints, the command runs on to its end, and what is missing is said.
+// If there is no space for a command's output, the command runs to its end, and the gap is reported.
 func TestOutputWithoutRoom(t *testing.T) {
 	for name, printed := range map[string]int{"out": 1, "err": 1, "out.0": 20, "err.0": 20} {
 		c := Local("node").(*conn)
@@ -266,7 +267,7 @@ func TestOutputWithoutRoom(t *testing.T) {
 	}
 }
 
-// A gap that the host has left is one with what is left out here.
+// Gaps left by the host and gaps left here add up.
 func TestGaps(t *testing.T) {
 	u := newUnframer("N")
 	u.expect([]int{8, 8, 8})
@@ -295,7 +296,7 @@ func TestGaps(t *testing.T) {
 	}
 }
 
-// BenchmarkLongOutput is a command that prints 200 MB in one line.
+// BenchmarkLongOutput runs a command that prints 200 MB in one line.
 func BenchmarkLongOutput(b *testing.B) {
 	for name, run := range ways {
 		b.Run(name, func(b *testing.B) {

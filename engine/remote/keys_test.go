@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// credentials are a client's key, as a file and as the line that admits it.
+// credentials are a client's key, as a file and as an authorized_keys line.
 type credentials struct {
 	path   string
 	public ssh.PublicKey
@@ -65,7 +65,7 @@ func writeKey(t *testing.T, name, passphrase string, private any) credentials {
 	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if passphrase != "" { // by OpenSSH itself, with one round of key derivation instead of 24: opening it is cheap
+	if passphrase != "" { // one round of key derivation instead of OpenSSH's default of 24 keeps decryption cheap
 		if out, err := exec.Command("ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", passphrase, "-f", path).CombinedOutput(); err != nil {
 			t.Fatalf("ssh-keygen: %v\n%s", err, out)
 		}

@@ -45,8 +45,8 @@ type knownKeys struct {
 	notes []string
 }
 
-// parse reads the text of a file. A line that cannot be parsed is ignored, as ssh does, unless it may revoke a key: the key
-// is then unknown, and no host that the line names is trusted.
+// parse parses the text of a file. As in ssh, a line that cannot be parsed is ignored, unless it may revoke a key:
+// because that key is not known, no host that the line names is trusted.
 func (k *knownKeys) parse(file string, text []byte) {
 	var first string
 	skipped := 0
@@ -81,10 +81,10 @@ func (k *knownKeys) parse(file string, text []byte) {
 	}
 }
 
-// errForeignKey reports a type of key that hlplay makes no connection with.
+// errForeignKey reports a type of key that hlplay does not support for connections.
 var errForeignKey = errors.New("a kind of key that hlplay does not know")
 
-// parseKnownLine parses the fields of a line. After an error, l has the marker and the hosts as far as they were read.
+// parseKnownLine parses the fields of a line. After an error, l has the marker and hosts that were parsed before it.
 func parseKnownLine(fields []string) (l knownLine, err error) {
 	if strings.HasPrefix(fields[0], "@") {
 		l.marker, fields = fields[0], fields[1:]
@@ -176,8 +176,8 @@ func (k *knownKeys) of(host string) []knownLine {
 	return found
 }
 
-// revokes returns the line that revokes one of the keys, or might: it names the host, and its key cannot be parsed. A key
-// that is revoked for one host is trusted for none.
+// revokes returns the line that revokes one of the keys, or may revoke it: it names the host, and its key cannot be
+// parsed. A key that is revoked for one host is trusted for none.
 func (k *knownKeys) revokes(host string, keys ...ssh.PublicKey) (knownLine, bool) {
 	for _, l := range k.lines {
 		switch {
@@ -223,8 +223,8 @@ var certificates = map[string]string{
 	ssh.KeyAlgoED25519: ssh.CertAlgoED25519v01, ssh.KeyAlgoSKECDSA256: ssh.CertAlgoSKECDSA256v01, ssh.KeyAlgoSKED25519: ssh.CertAlgoSKED25519v01,
 }
 
-// readOnce caches known_hosts files as long as they do not change. Otherwise each of a thousand hosts would read, and keep,
-// the lines of all thousand.
+// readOnce caches known_hosts files until they change. Otherwise each of a thousand hosts would read, and keep, the
+// lines of all thousand.
 type readOnce struct {
 	mu   sync.Mutex
 	read map[string]readFiles // by the names of the files
@@ -237,12 +237,12 @@ type readFiles struct {
 
 var knownHosts = &readOnce{read: map[string]readFiles{}}
 
-// load reads those of the files that exist.
+// load reads those files that exist.
 func (k *readOnce) load(files []string) (*knownKeys, error) {
 	var there []string
 	var infos []os.FileInfo
 	for _, f := range files {
-		if f == os.DevNull { // the usual way to name no file
+		if f == os.DevNull { // the usual way to specify no file
 			continue
 		}
 		if info, err := os.Stat(f); err == nil {

@@ -27,12 +27,12 @@ func TestHostKeyAlias(t *testing.T) {
 		t.Errorf("known_hosts is %q (%v), want %q", text, err, want)
 	}
 	mustDial(t, target, Options{})
-	// Under its address it is not known.
+	// Under its address the host is not known.
 	settings(t, "Host node\n  HostName 127.0.0.1\n")
 	unreachable(t, target, Options{}, "the host key is not known: [127.0.0.1]:")
 }
 
-// needKeygen is ssh-keygen to compare with.
+// needKeygen skips the test unless ssh-keygen is installed, for comparison.
 func needKeygen(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("ssh-keygen"); err != nil {
@@ -40,7 +40,7 @@ func needKeygen(t *testing.T) {
 	}
 }
 
-// Which lines are about a host, ssh-keygen -F says too.
+// Matching of hosts agrees with ssh-keygen -F.
 func TestKnownHostsAsSSHKeygen(t *testing.T) {
 	needKeygen(t)
 	public := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(newSigner(t).PublicKey())))
@@ -67,7 +67,7 @@ func TestKnownHostsAsSSHKeygen(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, host := range []string{"n1", "n2", "n10", "n1.example", "[n1]:2222", "[n2]:2222", "[n1.example]:22222", "10.0.0.7", "10.0.0.77", "fe80::1", "[fe80::1]:2222"} {
-			out, _ := exec.Command("ssh-keygen", "-F", host, "-f", file).Output() // it fails where nothing is found
+			out, _ := exec.Command("ssh-keygen", "-F", host, "-f", file).Output() // it fails if nothing is found
 			var want, got []string
 			for line := range strings.SplitSeq(string(out), "\n") {
 				if _, number, ok := strings.Cut(line, "found: line "); ok {
@@ -84,7 +84,7 @@ func TestKnownHostsAsSSHKeygen(t *testing.T) {
 	}
 }
 
-// A line that does not parse is skipped with a note, whatever is wrong with it; one that may revoke a key is not.
+// A line that cannot be parsed is skipped with a note, whatever is wrong with it, unless it may revoke a key.
 func TestKnownHostsLinesThatDoNotParse(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)

@@ -19,7 +19,7 @@ func (e *LeftError) Error() string {
 
 func (e *LeftError) Unwrap() error { return e.Err }
 
-// UnstartedError reports that a command was not started because its caller was interrupted before.
+// UnstartedError reports that a command was not started because its caller was interrupted first.
 type UnstartedError struct {
 	Host, Program string
 	Err           error
@@ -31,18 +31,18 @@ func (e *UnstartedError) Error() string {
 
 func (e *UnstartedError) Unwrap() error { return e.Err }
 
-// Choice says what becomes of running commands with Via when their caller is interrupted.
+// Choice says what happens to running commands with Via when their caller is interrupted.
 type Choice int
 
-// The choices. In any case no later command is started.
+// In any case, no later command is started.
 const (
 	Leave Choice = iota // they are left running
 	Await               // they are waited for
 	Stop                // they are stopped, like other commands
 )
 
-// Interruption is the cause of a context that a person has ended, and provides that person's Choice. Until it is made, the
-// commands keep running and are waited for. With another cause they are left running.
+// Interruption is the cause of cancellation of a context that the user has interrupted, and provides the user's Choice.
+// Until the choice is made, the commands keep running and are waited for. With any other cause they are left running.
 type Interruption interface {
 	error
 	// Chosen returns a channel that is closed when the choice is made.
@@ -51,13 +51,13 @@ type Interruption interface {
 	Choice() Choice
 }
 
-// detached reports whether an interruption ended the context and the command runs on without its connection.
+// detached reports whether an interruption ended the context and the command can continue without its connection.
 func detached(ctx context.Context, c *Command) bool {
 	return c != nil && c.Via.Script != "" && errors.Is(context.Cause(ctx), context.Canceled)
 }
 
-// chosen returns a channel that is closed when the choice for an ended context is made, and the function that then returns
-// it.
+// chosen returns a channel that is closed when the choice for an ended context is made, and a function that then
+// returns the choice.
 func chosen(ctx context.Context) (<-chan struct{}, func() Choice) {
 	if i := Interruption(nil); errors.As(context.Cause(ctx), &i) {
 		return i.Chosen(), i.Choice

@@ -16,7 +16,7 @@ import (
 // inventory.
 func Local(name string) Conn { return LocalWith(name, Options{}) }
 
-// LocalWith is Local with the options about sudo's password.
+// LocalWith is like Local, with the options about sudo's password.
 func LocalWith(name string, o Options) Conn {
 	login := os.Getenv("USER")
 	if u, err := user.Current(); err == nil {
@@ -39,7 +39,7 @@ func (t *localTransport) start(_ context.Context, line string, _ bool) (process,
 	if err := t.lost(); err != nil {
 		return nil, err
 	}
-	// The pipes of os/exec are closed as soon as the process has ended, whether or not its output was read.
+	// The pipes of os/exec are closed as soon as the process has ended, even if its output has not been read.
 	var pipes []*os.File
 	closeAll := func() {
 		for _, f := range pipes {

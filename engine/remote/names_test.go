@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// domain gives a directory for PATH whose stat(1) calls the stranger and the group as a Windows domain does.
+// domain returns a PATH with a stat(1) that renames the stranger and the group to names from a Windows domain.
 func domain(t *testing.T) string {
 	t.Helper()
 	stat, err := exec.LookPath("stat")
@@ -27,7 +27,7 @@ exit $code
 	return dir + ":" + os.Getenv("PATH")
 }
 
-// Users and groups whose names hold blanks, backslashes and stars are users and groups like others.
+// Names of users and groups may contain spaces, backslashes and stars.
 func TestNamesOfADomain(t *testing.T) {
 	s := newScene(t)
 	path := domain(t)

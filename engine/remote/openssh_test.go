@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// openSSH serves each connection with a real sshd, started as inetd would.
+// openSSH serves each connection with a real sshd, started as by inetd.
 type openSSH struct {
 	listener net.Listener
 	hostKey  credentials
@@ -31,7 +31,7 @@ func newOpenSSH(t *testing.T, key credentials, more ...string) *openSSH {
 		t.Fatal(err)
 	}
 	if me.Uid == "0" {
-		// What the unit's RuntimeDirectory= makes where sshd runs as a service.
+		// The unit's RuntimeDirectory= creates it where sshd runs as a service.
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -90,13 +90,13 @@ func (s *openSSH) target(t *testing.T, key credentials) Target {
 	}
 }
 
-// everywhere runs a test over every kind of connection.
+// everywhere runs a test with every kind of connection.
 func everywhere(t *testing.T, test func(t *testing.T, c *conn)) {
 	t.Run("sh", func(t *testing.T) {
 		key := newKey(t, "id", "")
 		test(t, mustDial(t, newServer(t, key).target("root", key), plain()))
 	})
-	t.Run("bash", func(t *testing.T) { // as sh, which administrators and other distributions have
+	t.Run("bash", func(t *testing.T) { // as sh, which some administrators and distributions use
 		bin, key := t.TempDir(), newKey(t, "id", "")
 		if err := os.Symlink("/bin/bash", filepath.Join(bin, "sh")); err != nil {
 			t.Fatal(err)

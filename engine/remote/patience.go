@@ -21,7 +21,7 @@ func dialLimit(timeout sshconfig.Setting) (time.Duration, error) {
 	return limit, nil
 }
 
-// maxTime is the largest accepted time, so that its nanoseconds fit.
+// maxTime is the longest accepted time, so that it does not overflow in nanoseconds.
 const maxTime = 100 * 365 * 24 * time.Hour
 
 // parseTime parses a time such as 90, 90s or 1h30m (TIME FORMATS in sshd_config(5)).
@@ -42,7 +42,7 @@ func parseTime(text string) (total time.Duration, ok bool) {
 	return total, text != ""
 }
 
-// patient returns the options with the time limit of a dial to this host.
+// patient returns the options with the dial timeout for this host.
 func (e *endpoint) patient(o Options) Options {
 	o.DialTimeout = cmp.Or(o.DialTimeout, e.dialTimeout, DefaultDialTimeout) + o.Slack
 	return o

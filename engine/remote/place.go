@@ -16,7 +16,7 @@ var scripts embed.FS
 func script(name string) string {
 	text, err := scripts.ReadFile("scripts/" + name + ".sh")
 	if err != nil {
-		panic(err) // it is part of the program
+		panic(err) // it is embedded in the program
 	}
 	var code strings.Builder
 	for line := range strings.Lines(string(text)) {
@@ -27,23 +27,24 @@ func script(name string) string {
 	return code.String()
 }
 
-// Place defines the functions that keep a reading shell from following what another user controls, among them `_hl_read PATH
-// LIMIT`, which is called in a subshell and prints the beginning of a regular file. place.sh says what is trusted.
+// Place defines the functions that keep a reading shell from following what another user controls, among them `_hl_read
+// PATH LIMIT`, which must be called in a subshell and prints the beginning of a regular file. place.sh says what is
+// trusted.
 var Place = script("place")
 
-// Enter defines the function `_hl_cd PATH CODE`, which changes the working directory under the same rules as Place. PATH is
-// absolute and clean (path.Clean). If that fails, the function says why and exits the shell with the code. It needs Place
-// only if there is a symbolic link on the way, and otherwise starts no process.
+// Enter defines the function `_hl_cd PATH CODE`, which changes the working directory under the same rules as Place.
+// PATH is absolute and clean (path.Clean). On failure, it prints why and exits the shell with CODE. It needs Place only
+// if there is a symbolic link on the way; otherwise it starts no process.
 var Enter = script("enter")
 
 // entering is Enter for a shell that may lack Place.
 var entering = Place + Enter
 
-// same defines the check that what a script is about to replace is what was seen.
+// same defines the function that checks whether what a script is about to replace is what was seen.
 var same = script("same")
 
-// placeScripts are the scripts that create, change or remove what is at a path, by the names of the acting shell's functions
-// for them.
+// placeScripts maps the names of the acting shell's functions to the scripts that create, change or remove what is at a
+// path.
 var placeScripts = map[string]string{
 	"_hl_write":      script("write"),
 	"_hl_makedir":    script("makedir"),
@@ -73,7 +74,7 @@ func placing(name string, args ...string) Command {
 	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/", own: own{name, args}}
 }
 
-// word returns a random word that makes the names of a command's temporary files unique.
+// word returns a random word, which makes the names of a command's temporary files unique.
 func word() string { return nonce()[:12] }
 
 // octal formats a mode for chmod(1); zero is empty.
@@ -103,9 +104,9 @@ func ownership(owner, group string) string {
 	return owner + ":" + group
 }
 
-// MakeDir returns the command that makes a directory and its parents, or sets mode and owner of an existing one. A zero mode
-// and empty names change nothing; a new directory gets 0755. No symbolic link is followed that belongs to another user, or
-// that another user could have made.
+// MakeDir returns the command that creates a directory and its parents, or sets mode and owner of an existing one. A
+// zero mode and empty names change nothing; a new directory gets 0755. A symbolic link that belongs to another user, or
+// that another user could have made, is not followed.
 func MakeDir(path string, mode fs.FileMode, owner, group string) Command {
 	return placing("_hl_makedir", path, word(), octal(mode), ownership(owner, group))
 }
@@ -126,8 +127,8 @@ func Remove(path string, recursive bool, over Seen) Command {
 	return placing("_hl_remove", path, map[bool]string{true: "-r"}[recursive], over.word())
 }
 
-// Link returns the command that makes a symbolic link. It atomically replaces what is there, unless that is a directory or
-// not what was seen.
+// Link returns the command that creates a symbolic link. It atomically replaces what is there, unless that is a
+// directory or not what was seen.
 func Link(path, target string, over Seen) Command {
 	return placing("_hl_link", path, word(), target, over.word())
 }

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// The files of commands are kept in the first place that takes them, whatever is wrong with the others.
+// Commands' files are kept in the first usable directory, whatever is wrong with the others.
 func TestActingDirFallsBack(t *testing.T) {
 	dir := t.TempDir()
-	// A file system without room takes a directory and no files.
+	// A full file system on which directories can be created but no files.
 	const full = `mkdir() { command mkdir "$@" && case $3 in */full/*) ln -s /dev/full "$3/script" ;; */fuller/*) ln -s /dev/full "$3/shell" ;; esac; }` + "\n"
 	for _, name := range []string{"full", "fuller", "tmp", "other"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {

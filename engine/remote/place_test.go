@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stranger is the id of a user who owns nothing here.
+// stranger is the ID of a user who owns nothing outside the test.
 const stranger = 65534
 
-// scene is a directory of root's with a home of a stranger in it, and what the stranger is after.
+// scene is a directory of root's that contains a stranger's home and what the stranger wants to get at.
 type scene struct {
 	t          *testing.T
 	conn       *conn
@@ -46,7 +46,7 @@ func newScene(t *testing.T) *scene {
 
 func (s *scene) victim() string { return filepath.Join(s.root, "victim") }
 
-// give makes a path below the home the stranger's.
+// give makes the stranger the owner of a path below the home.
 func (s *scene) give(name string) string {
 	s.t.Helper()
 	path := filepath.Join(s.home, name)
@@ -80,7 +80,7 @@ func (s *scene) mkdir(name string) {
 	s.give(name)
 }
 
-// untouched reports what has become of what is root's.
+// untouched checks that root's files have not changed.
 func (s *scene) untouched(after string) {
 	s.t.Helper()
 	for name, mode := range map[string]os.FileMode{"": os.ModeDir | 0o755, "victim": 0o600, "dir": os.ModeDir | 0o755} {
@@ -103,7 +103,7 @@ func (s *scene) untouched(after string) {
 	}
 }
 
-// acts are all ways to change what lies at a path.
+// acts are all commands that change what is at a path.
 func acts(path string) map[string]Command {
 	mode := os.FileMode(0o606)
 	all := map[string]Command{
@@ -130,7 +130,7 @@ func TestLinksOfOthersAreRefused(t *testing.T) {
 		for what, c := range acts(filepath.Join(s.home, name)) {
 			if what == "remove" || what == "remove all" || what == "link" || what == "attributes" {
 				if refused != "*" {
-					continue // these touch the link itself
+					continue // these change the link itself
 				}
 			}
 			r, err := s.conn.Run(bounded(t), c)
@@ -155,14 +155,14 @@ func TestLinksOfOthersAreRefused(t *testing.T) {
 	noLeftovers(t, s.home)
 }
 
-// No command of root's begins in a directory that a link of another user's leads to.
+// No command starts as root in a directory reached through another user's link.
 func TestDirectoriesBehindLinksOfOthers(t *testing.T) {
 	s := newScene(t)
 	s.link(s.root, "dir")
 	s.link("../root/dir", "relative")
 	for _, brief := range []bool{false, true} {
 		for name, want := range map[string]string{
-			"dir": "", "relative": "", "dir/dir": "", // theirs
+			"dir": "", "relative": "", "dir/dir": "", // the stranger's own
 			"": s.home, "../root/dir": filepath.Join(s.root, "dir"),
 		} {
 			c := Command{Argv: []string{"pwd"}, Dir: s.home + "/" + name, Brief: brief}
@@ -184,7 +184,7 @@ func TestDirectoriesBehindLinksOfOthers(t *testing.T) {
 	}
 }
 
-// What a stranger owns is done in its place all the same, also where it is not root's.
+// Changes to what a stranger owns are made in place, and nothing of root's is affected.
 func TestActingInAHome(t *testing.T) {
 	s := newScene(t)
 	s.mkdir("sub")
@@ -239,7 +239,7 @@ func TestActingInAHome(t *testing.T) {
 	}
 }
 
-// Who owned a file may have made it setuid; another owner's program is not for that.
+// The former owner of a file may have made it setuid; the bit must not be kept for another owner.
 func TestAnotherOwnerDoesNotKeepSetuid(t *testing.T) {
 	s := newScene(t)
 	for owner, want := range map[string]os.FileMode{"": 0o755 | os.ModeSetuid, "nobody": 0o755 | os.ModeSetuid, "root": 0o755, "0": 0o755} {
@@ -255,7 +255,7 @@ func TestAnotherOwnerDoesNotKeepSetuid(t *testing.T) {
 	}
 }
 
-// A link that nobody but root could have made is followed, into a home as well; what lies behind it there is not.
+// A link that only root could have made is followed, even into a home. Links inside the home are not.
 func TestLinksOfRootAreFollowed(t *testing.T) {
 	s := newScene(t)
 	s.mkdir("www")
@@ -281,7 +281,7 @@ func TestLinksOfRootAreFollowed(t *testing.T) {
 	}
 }
 
-// In a directory with the sticky bit names of root's are sure, those of others are not.
+// In a directory with the sticky bit, names of root's are safe, those of others are not.
 func TestStickyDirectories(t *testing.T) {
 	s := newScene(t)
 	if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
@@ -303,7 +303,7 @@ func TestStickyDirectories(t *testing.T) {
 	noLeftovers(t, s.home)
 }
 
-// A link that goes away between two looks at it counts as what it was: a stranger's. What it led to is root's.
+// A link that disappears between two checks still counts as a stranger's. What it led to is root's.
 func TestALinkThatGoesAwayWhileItIsLookedAt(t *testing.T) {
 	s := newScene(t)
 	if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
@@ -334,13 +334,13 @@ func TestALinkThatGoesAwayWhileItIsLookedAt(t *testing.T) {
 	}
 }
 
-// as runs fn over and over as a stranger until the test ends what it does to it. Threads have file system ids of their own.
+// as runs fn repeatedly as another user until stop is called. Each thread has its own file system IDs.
 func (s *scene) as(uid int, fn func(turn int)) (stop func()) {
 	var ended atomic.Bool
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with its id
+		runtime.LockOSThread() // never unlocked, so that the thread ends along with its ID
 		for _, call := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
 			if _, _, errno := syscall.RawSyscall(call, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
 				s.t.Errorf("becoming %d: %v", uid, errno)
@@ -357,7 +357,7 @@ func (s *scene) as(uid int, fn func(turn int)) (stop func()) {
 	}
 }
 
-// exchange swaps two names of the home.
+// exchange swaps two names in the home.
 func (s *scene) exchange(a, b string) {
 	_ = unix.Renameat2(unix.AT_FDCWD, filepath.Join(s.home, a), unix.AT_FDCWD, filepath.Join(s.home, b), unix.RENAME_EXCHANGE)
 }
@@ -365,7 +365,7 @@ func (s *scene) exchange(a, b string) {
 // raceAttempts is how often each race is run.
 const raceAttempts = 4
 
-// The stranger swaps names while root acts on them: root acts on what is the stranger's, or refuses.
+// While the stranger swaps names, root changes only what is the stranger's, or refuses.
 func TestRaces(t *testing.T) {
 	race := func(name string, prepare func(s *scene), attack func(s *scene, turn int), paths ...string) {
 		t.Run(name, func(t *testing.T) {

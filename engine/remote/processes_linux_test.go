@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// counted is a connection to this machine whose shells each begin a PID namespace of their own, where the next process has the
-// next number.
+// counted returns a connection to this machine whose shells each start in a new PID namespace, so that process IDs
+// count the processes.
 func counted(t *testing.T) *conn {
 	c := local()
 	t.Cleanup(func() { c.Close() })
@@ -32,7 +32,7 @@ func (n namespaced) start(ctx context.Context, line string, brief bool) (process
 	return n.transport.start(ctx, text, brief)
 }
 
-// processes is how many processes the acting shell starts for a command besides itself.
+// processes returns how many processes the acting shell starts for commands, not counting itself.
 func processes(t *testing.T, c *conn, do ...Command) int {
 	t.Helper()
 	last := Command{Argv: []string{"cat", "/proc/sys/kernel/ns_last_pid"}, Brief: true}
@@ -56,8 +56,9 @@ func processes(t *testing.T, c *conn, do ...Command) int {
 	return number(run(t, c, last)) - second - (second - first)
 }
 
-// What an action costs its host, so that it is seen when it grows. One process of each flight reads its script, and one is the
-// subshell that carries out the action. Paths that others may change, and a file that differs from what was seen, cost more.
+// What an action costs its host, so that an increase is noticed. In each flight, one process reads the script and one
+// is the subshell that carries out the action. Paths that other users may change, and files that differ from what was
+// seen, cost more.
 func TestProcessesOfActions(t *testing.T) {
 	c := counted(t)
 	dir := t.TempDir()
@@ -71,18 +72,18 @@ func TestProcessesOfActions(t *testing.T) {
 		do   []Command
 		most int
 	}{
-		{"a command", []Command{{Argv: []string{"true"}}}, 15}, // 11, and more heads where the mark comes late
+		{"a command", []Command{{Argv: []string{"true"}}}, 15}, // 11, and more heads if the mark arrives late
 		{"a brief command", []Command{{Argv: []string{"true"}, Brief: true}}, 3},
 		{"a brief command with output", []Command{{Argv: []string{"echo", "x"}, Brief: true}}, 4},
 		{"a new file", []Command{file("new", "one\n", 0)}, 6},                                         // stat, stat, sync, mv
 		{"a file that is replaced", []Command{file("new", "two\n", 0)}, 7},                            // and cp
 		{"a new program", []Command{file("program", "one\n", 0o755)}, 7},                              // and chmod
-		{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 21},                        // a command
+		{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 21},                        // a command in its own shell
 		{"a directory", []Command{MakeDir(at("dir"), 0o750, "", "")}, 4},                              // stat, mkdir
 		{"a link", []Command{Link(at("link"), "new", Seen{})}, 5},                                     // stat, ln, mv
 		{"attributes", []Command{SetAttributes(at("new"), &mode, "", "")}, 4},                         // stat, chmod
 		{"a file that is removed", []Command{Remove(at("new"), false, Seen{})}, 4},                    // stat, rm
-		{"three files", []Command{file("a", "1\n", 0), file("b", "2\n", 0), file("c", "3\n", 0)}, 16}, // one reads all
+		{"three files", []Command{file("a", "1\n", 0), file("b", "2\n", 0), file("c", "3\n", 0)}, 16}, // one reads all of them
 	} {
 		if n := processes(t, c, tc.do...); n > tc.most {
 			t.Errorf("%s starts %d processes, want at most %d", tc.name, n, tc.most)

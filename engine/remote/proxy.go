@@ -16,19 +16,19 @@ import (
 	"hlplay/engine/sshconfig"
 )
 
-// proxyCommand is a ProxyCommand, whose standard streams are the connection to a host.
+// proxyCommand is a ProxyCommand: its standard streams are the connection to a host.
 type proxyCommand struct {
 	sshconfig.Place
 	line string
 }
 
-// newProxyCommand expands the tokens of a command. Their values must be plain names, because the user's shell will read
-// them.
+// newProxyCommand expands the tokens in a command. Their values must be plain names, because the user's shell will
+// parse them.
 func newProxyCommand(s sshconfig.Setting, e *endpoint, tokens map[byte]string) (*proxyCommand, error) {
 	known := map[byte]string{}
 	for _, token := range []byte("hknpr") {
 		known[token] = tokens[token]
-		// ssh rejects such hosts and users too.
+		// ssh rejects such hosts and users as well.
 		if text := tokens[token]; strings.HasPrefix(text, "-") || strings.ContainsAny(text, "'`\"$\\;&<>|(){}\n\r\t ") {
 			return nil, s.Errorf("ProxyCommand: %q has a character that a shell would obey; correct the name of %s", text, e.name)
 		}
@@ -73,7 +73,7 @@ func (p *proxyCommand) start(address string) (*proxied, error) {
 	c.patient.Store(true)
 	c.cmd = exec.Command(shell, "-c", "exec "+p.line)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, c.said
-	c.cmd.WaitDelay = proxyGrace // in case something keeps its standard error open
+	c.cmd.WaitDelay = proxyGrace // in case another process keeps its standard error open
 	err = c.cmd.Start()
 	theirIn.Close()
 	theirOut.Close()
@@ -117,10 +117,10 @@ func (c *proxied) Close() error {
 	return nil
 }
 
-// hangUp sends the process SIGHUP, as ssh does. The process may have ended.
+// hangUp sends SIGHUP to the process, as ssh does. The process may have ended.
 func (c *proxied) hangUp() { _ = c.cmd.Process.Signal(syscall.SIGHUP) }
 
-// complaint says how the process ended and what it printed. It is empty while the process runs.
+// complaint says how the process ended and what it printed. It is empty while the process is running.
 func (c *proxied) complaint() string {
 	select {
 	case <-c.ended:

@@ -9,8 +9,8 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// quote quotes s as one word of a POSIX shell. Only NUL bytes cannot be quoted; no argument or environment variable of a
-// Unix process can contain one.
+// quote quotes s as one word of a POSIX shell. Only NUL bytes cannot be quoted, and no argument or environment variable
+// of a Unix process can contain one.
 func quote(s string) (string, error) {
 	if strings.IndexByte(s, 0) >= 0 {
 		return "", errors.New("a NUL byte cannot be part of an argument or an environment variable")
@@ -18,8 +18,8 @@ func quote(s string) (string, error) {
 	if word, err := syntax.Quote(s, syntax.LangPOSIX); err == nil {
 		return word, nil
 	}
-	// The library rejects what POSIX has no escape for: control characters and bytes that are not UTF-8. Between single
-	// quotes the shells read these unchanged.
+	// The library rejects what POSIX has no escape for: control characters and bytes that are not UTF-8. Within single
+	// quotes, shells read these unchanged.
 	return "'" + strings.ReplaceAll(s, "'", `'"'"'`) + "'", nil
 }
 
@@ -63,7 +63,7 @@ func exports(env map[string]string) (string, error) {
 	return script.String(), nil
 }
 
-// isName reports whether s is a name as POSIX defines it, "3.230 Name".
+// isName reports whether s is a name as defined by POSIX, "3.230 Name".
 func isName(s string) bool {
 	for i, c := range []byte(s) {
 		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
@@ -74,8 +74,8 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// isProgram reports whether a shell looks for a program if the name is the first word of a command: it is neither a builtin
-// of dash or bash, which Debian has as sh, nor one of hlplay's functions.
+// isProgram reports whether a shell would look up name as a program if it is the first word of a command: it is neither
+// a builtin of dash or bash, either of which can be sh on Debian, nor one of hlplay's functions.
 func isProgram(name string) bool {
 	return name != "" && !builtins[name] && !strings.HasPrefix(name, "_hl_")
 }

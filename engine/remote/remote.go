@@ -1,10 +1,10 @@
 // Package remote connects to hosts: SSH connections, privileges, and commands and files on a host. It knows nothing of
 // playbooks.
 //
-// A connection has two sides. Ask sends many read-only queries in one flight to a long-lived shell. Run and WriteFile act:
-// their commands run one after another in a second shell, each with pipes of its own, so that a child left in the background
-// cannot write into another command's output. Each flight and each action costs one round trip once its shell runs; the
-// first one starts it.
+// A connection has two sides. Ask sends many read-only queries in one flight to a long-lived shell. Run and WriteFile
+// act: their commands run one after another in a second shell, each with its own pipes, so that a background process
+// cannot write into another command's output. The first flight and the first action start their shells; each further
+// one costs one round trip.
 package remote
 
 import (
@@ -18,28 +18,28 @@ import (
 
 // Query is a read-only question to a host, answered by a long-lived shell.
 type Query struct {
-	// Script is POSIX shell text written by the author of the query. It never contains foreign text: values are passed as
-	// Args, and the script sees them as "$1", "$2", …. Its standard input is empty, and it must not read it. It is evaluated
-	// in a subshell, whose last command can take its place with exec to save the host a process.
+	// Script is POSIX shell text written by the author of the query. It never contains text from elsewhere: values are
+	// passed as Args, and the script sees them as "$1", "$2", …. Its standard input is empty, and it must not read it.
+	// It is evaluated in a subshell, whose last command may replace it with exec to save the host a process.
 	Script string
 	Args   []string
 	// Inline evaluates the script in the long-lived shell itself, where dash starts programs with vfork(2). A subshell,
-	// which copies the page tables, costs a host as much as a small program. An inline script does not exit or exec, changes
-	// neither directory nor options nor traps, and sets only variables whose names start with an underscore and which may be
-	// set already.
+	// which copies the page tables, costs a host as much as a small program. An inline script must not exit or exec, or
+	// change the directory, options or traps, and it may set only variables whose names start with an underscore. These
+	// may already be set when it starts.
 	Inline bool
-	// Limit bounds the commands that the script runs after `$limited`, which is timeout(1) with that limit, or empty if
-	// something else enforces it. Answer.TimedOut reports that it was reached. Less than a second counts as one second. Zero
-	// sets no limit, and `$limited` is empty.
+	// Limit is the time limit for commands that the script runs with the prefix `$limited`, which is timeout(1) with
+	// that limit, or empty if something else enforces it. Answer.TimedOut reports whether it was reached. Less than a
+	// second counts as one second. Zero sets no limit, and `$limited` is empty.
 	Limit time.Duration
-	// Most is how many bytes are kept of each stream; if there are more, the first and the last half are kept: see
-	// Answer.Cut. It is meant for commands that the playbook's author wrote. Zero keeps everything; more than 256 MiB are then an
-	// exit code that no process has, in place of an answer.
+	// Most is how many bytes to keep of each stream; if there are more, the first and the last half are kept: see
+	// Answer.Cut. It is meant for commands that the playbook's author wrote. Zero keeps everything; if there are more
+	// than 256 MiB, the answer is an exit code with which no process exits.
 	Most int
 	// User is the user that the query runs as; empty means the session's own.
 	User string
-	// Shows, if not empty, is an extended regular expression of POSIX. What it matches in the standard output, which is
-	// broken into lines at braces too, is all that Watch compares. It is meant for answers that contain times and counters.
+	// Shows, if not empty, is an extended POSIX regular expression. Watch compares only what it matches in the standard
+	// output, which is broken into lines at braces too. It is meant for answers that contain times and counters.
 	Shows string
 }
 
@@ -48,7 +48,7 @@ func (q Query) Same(other Query) bool {
 	return q.Script == other.Script && slices.Equal(q.Args, other.Args) && q.Limit == other.Limit && q.User == other.User
 }
 
-// Argv returns the query that runs one foreign command within a limit.
+// Argv returns the query that runs a single program within a limit.
 func Argv(limit time.Duration, argv ...string) Query {
 	if len(argv) > 0 && isProgram(argv[0]) {
 		return Query{Script: `$limited "$@"`, Args: argv, Limit: limit, Inline: true}
@@ -60,7 +60,7 @@ func Argv(limit time.Duration, argv ...string) Query {
 type Answer struct {
 	Stdout, Stderr []byte
 	Exit           int
-	// Cut is the number of bytes left out of Stdout, where a line says so.
+	// Cut is the number of bytes omitted from Stdout, where a line says so.
 	Cut int64
 	// Err is a *BecomeError if the query names another user and was not asked for that reason, although other queries were.
 	Err error
@@ -70,34 +70,34 @@ type Answer struct {
 type Command struct {
 	// Argv is the program and its arguments. They are quoted for the login shell.
 	Argv []string
-	// Env is added to the environment. It is sent on the session's standard input, not in argv, where other users of the
-	// host could read it. LC_ALL defaults to C, so that messages can be compared.
+	// Env is added to the environment. It is sent on the session's standard input rather than in argv, which other
+	// users of the host could read. LC_ALL defaults to C, so that messages can be compared.
 	Env map[string]string
 	// Dir is the working directory, absolute. Empty means the user's home, or / for root.
 	Dir string
 	// Stdin is the command's input; nil means none.
 	Stdin []byte
-	// Limit bounds the command; zero means DefaultLimit. At the limit the command gets SIGTERM and, two seconds later,
-	// SIGKILL; Result.Limit is then set.
+	// Limit limits the command's running time; zero means DefaultLimit. At the limit the command gets SIGTERM and, two
+	// seconds later, SIGKILL. Result.Limit is then set.
 	Limit time.Duration
-	// OK are the exit codes after which the following actions are carried out; nil means 0 only.
+	// OK are the exit codes after which the following actions are carried out. Nil means 0 only.
 	OK []int
-	// Before, if it has a script, runs first, in the command's shell as the body of a function, so that builtins start no
-	// process. If it exits with ExitPrevented, the command is not run, and the error is a *PreventedError. $_hl_at is the
-	// path of a file in the acting shell's directory, or empty if the command runs without that shell.
+	// Before, if it has a script, runs first, in the command's shell as the body of a function, so that builtins start
+	// no process. If it exits with ExitPrevented, the command is not run, and the error is a *PreventedError. $_hl_at
+	// is the path of a file in the acting shell's directory, or empty if the command runs without that shell.
 	Before Query
-	// Via, if it has a script, starts the command in place of its shell and waits for it. It runs in the acting shell, as
-	// the body of a function with the command's own script in $_hl_command, and $_hl_at as for Before. Its output and exit
-	// code count as the command's. The command is left running if its caller is interrupted: see LeftError. Without an
-	// acting shell the command's own shell starts it.
+	// Via, if it has a script, starts the command in place of its shell and waits for it. It runs in the acting shell,
+	// as the body of a function with the command's own script in $_hl_command, and $_hl_at as for Before. Its output
+	// and exit code count as the command's. If the caller is interrupted, the command is left running: see LeftError.
+	// Without an acting shell, the command's own shell starts it.
 	Via Query
 
-	// Brief says that the command prints a few KiB at most. Its output then goes to files instead of pipes, which saves the
-	// host nine of eleven processes.
+	// Brief means that the command prints a few KiB at most. Its output then goes to files instead of pipes, which
+	// saves the host nine of eleven processes.
 	Brief bool
 
 	own own
-	// input, if not nil, replaces Stdin for a command that runs in a session of its own.
+	// input, if not nil, replaces Stdin for a command that runs in its own session.
 	input io.Reader
 }
 
@@ -105,7 +105,8 @@ type Command struct {
 type Actions struct {
 	// Commands run one after another, as long as each exits with a code that it accepts.
 	Commands []Command
-	// Then is asked after the last command, if that exited with a code that it accepts, as the acting user.
+	// Then are the queries to ask after the last command, as the acting user, if that command exited with a code that
+	// it accepts.
 	Then []Query
 	// Ended, if not nil, is called with the result of each command before that of the next.
 	Ended func(i int, r Result)
@@ -115,26 +116,26 @@ type Actions struct {
 const DefaultLimit = 10 * time.Minute
 
 // Result is the output and exit code of a Command. A non-zero Exit is not an error of Run. If a stream is longer than
-// MaxOutput, the first and the last half are kept, with a line between them that says how much was left out.
+// MaxOutput, the first and the last half are kept, with a line between them that says how much was omitted.
 type Result struct {
 	Stdout, Stderr []byte
-	// Exit is 128 plus the number of the signal that ended the command, and 124 if its limit did.
+	// Exit is 128 plus the number of the signal that ended the command, and 124 if the command reached its limit.
 	Exit     int
 	Duration time.Duration
-	// Limit is the limit that ended the command; zero if it ended by itself or something else ended it.
+	// Limit is the limit that ended the command. It is zero if the command ended by itself or something else ended it.
 	Limit time.Duration
 }
 
-// File is a file to write, to a temporary name in the same directory that is then renamed to Path.
+// File is a file to write. It is written under a temporary name in the same directory and then renamed to Path.
 type File struct {
 	Path    string
 	Content []byte
-	// Source, if not nil, replaces Content; it is read while the file is written.
+	// Source, if not nil, replaces Content. It is read while the file is written.
 	Source *Source
 	// Mode holds the permission bits. Zero keeps those of the existing file, or means 0644. The three high bits may be Go's
 	// or chmod(1)'s.
 	Mode fs.FileMode
-	// Owner and Group are names. Empty keeps those of the existing file, or means the writer's.
+	// Owner and Group are names. If empty, those of the existing file are kept, or those of the writer are used.
 	Owner, Group string
 	// OverLink replaces a symbolic link at Path, rather than the file that it points to.
 	OverLink bool
@@ -148,38 +149,39 @@ type File struct {
 type Session interface {
 	// Ask sends all queries in one flight and returns the answers in their order.
 	Ask(ctx context.Context, queries []Query) ([]Answer, error)
-	// Watch asks queries on the host until the answers change: see Watch. Asked to wait for what a host cannot tell, it
-	// returns ErrUnwatchable.
+	// Watch asks queries on the host until the answers change: see Watch. If the host cannot tell, it returns
+	// ErrUnwatchable.
 	Watch(ctx context.Context, w Watch) ([]Answer, error)
-	// Run runs one command. The error means that the command could not be started, or that its end is not known because the
-	// connection was lost. Otherwise Result.Exit says how it ended.
+	// Run runs one command. An error means that the command could not be started, or that its result is unknown because
+	// the connection was lost. Otherwise Result.Exit says how it ended.
 	Run(ctx context.Context, c Command) (Result, error)
-	// RunAll carries out actions. It returns the results of the commands that have ended. There are fewer than commands if
-	// one exited with a code that it does not accept, which is no error, or if the error says what became of the next. The
-	// answers are nil if the queries were not asked or not answered; only Ask says why.
+	// RunAll carries out actions and returns the results of the commands that have ended. There are fewer results than
+	// commands if a command exited with a code that it does not accept, which is not an error, or if the error says
+	// what happened to the next one. The answers are nil if the queries were not asked or not answered; only Ask says
+	// why.
 	RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error)
-	// WriteFile replaces a file atomically, keeping its access control list and extended attributes. After an error nothing
-	// is left behind.
+	// WriteFile replaces a file atomically, keeping its access control list and extended attributes. It leaves nothing
+	// behind after an error.
 	WriteFile(ctx context.Context, f File) error
 }
 
-// Conn is a connection to a host. Its own Session is that of the login user.
+// Conn is a connection to a host. Its own Session is the login user's.
 type Conn interface {
 	Session
 	// As returns the session of another user, through sudo, or through runuser if root logs in and there is no sudo.
-	// Becoming the user costs time once per connection; failing to is a *BecomeError. An empty name and the name of the
-	// login user return the connection itself.
+	// Becoming the user takes time once per connection; if it fails, the error is a *BecomeError. An empty name and the
+	// login user's name return the connection itself.
 	As(user string) Session
 	// User returns the login user.
 	User() string
-	// Stats returns what the connection has cost so far.
+	// Stats returns the costs of the connection so far.
 	Stats() Stats
 	// Done returns a channel that is closed when the connection is lost or closed.
 	Done() <-chan struct{}
 	Close() error
 }
 
-// Stats is the cost of a connection, measured where bytes leave and enter the controller.
+// Stats are the costs of a connection, measured where bytes leave and enter the controller.
 type Stats struct {
 	// RoundTrips is half the number of changes of direction, including the handshake.
 	RoundTrips int
@@ -196,8 +198,8 @@ type UnreachableError struct {
 	Host, Address string
 	// Reason is one sentence. Hint says what the user can do.
 	Reason, Hint string
-	// NoAnswer says that nothing accepted the connection at the address, or closed it without a word: the host may be off.
-	// It is not set for a host behind a jump host that did not answer itself, nor for one behind a ProxyCommand.
+	// NoAnswer is set if nothing accepted the connection at the address, or closed it without sending anything: the
+	// host may be off. It is not set if a jump host did not answer, or for a host behind a ProxyCommand.
 	NoAnswer bool
 	Err      error
 }

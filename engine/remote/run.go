@@ -17,15 +17,15 @@ import (
 	"unicode/utf8"
 )
 
-// slack is the time beyond a command's limit that timeout(1) has to stop it before the controller gives it up.
+// slack is how long after a command's limit the controller waits for timeout(1) to stop it before giving up.
 const slack = 10 * time.Second
 
 // killAfter is the time between SIGTERM and SIGKILL.
 const killAfter = 2 * time.Second
 
 // script returns what the command's shell reads: environment, directory, the mark that ends the noise, and the command,
-// which replaces the shell. It is a single compound command, so that a connection that is cut within it runs nothing: "rm
-// -rf /srv/old" must not become "rm -rf /srv".
+// which replaces the shell. It is a single compound command, so that nothing runs if the connection is cut in the
+// middle: "rm -rf /srv/old" must not become "rm -rf /srv".
 //
 // opening comes before the command's environment.
 func (c Command) script(nonce, user, opening string) ([]byte, error) {
@@ -49,7 +49,7 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Env = nil // only the command has it
+	c.Env = nil // only the command gets it
 	return c.around(nonce, user, opening, marks, "_hl_command="+own+"\n"+via)
 }
 
@@ -71,7 +71,7 @@ func (c Command) around(nonce, user, opening, word, run string) ([]byte, error) 
 	return fmt.Appendf(nil, "{\n%s%s_hl_n=%s\n%s%s%s%s\n}\n", opening, before, nonce, env, cd, word, run), nil
 }
 
-// surroundings returns the lines that export the command's environment, and those that enter its directory.
+// surroundings returns the lines that export the command's environment, and those that change to its directory.
 func (c Command) surroundings(user string) (env, cd string, err error) {
 	if env, err = exports(c.Env); err != nil {
 		return "", "", err
@@ -93,7 +93,7 @@ func (c Command) surroundings(user string) (env, cd string, err error) {
 	return env, cd, nil
 }
 
-// inBlock reports whether the acting shell can run the command by a call of _hl_do.
+// inBlock reports whether the acting shell can run the command by calling _hl_do.
 func (c Command) inBlock() bool {
 	switch {
 	case c.input != nil || c.Via.Script != "":
@@ -101,7 +101,7 @@ func (c Command) inBlock() bool {
 	case c.own.name == "":
 		return c.Brief && len(c.Stdin) == 0
 	}
-	// No shell keeps NUL, and that of the simulated nodes no carriage return.
+	// No shell keeps NUL, and the shell of the simulated nodes does not keep carriage returns.
 	return !bytes.ContainsAny(c.Stdin, "\x00\r") && utf8.Valid(c.Stdin)
 }
 
@@ -136,7 +136,7 @@ func (c Command) call(nonce, user string) (string, error) {
 	return "_hl_do " + words + "\n", err
 }
 
-// ExitPrevented is the exit code by which a Command's Before prevents the command.
+// ExitPrevented is the exit code with which a Command's Before prevents the command.
 const ExitPrevented = 76
 
 // PreventedError reports that a Command was not run because its Before prevented it.
@@ -195,8 +195,8 @@ func (s *session) Run(ctx context.Context, c Command) (Result, error) {
 	return results[0], err
 }
 
-// RunAll runs commands in the user's acting shell or, if that is busy or cannot be started, each in a session of its own,
-// and then asks no queries. Commands get LC_ALL=C unless Env sets it.
+// RunAll runs commands in the user's acting shell. If the shell is busy or cannot be started, it runs each in its own
+// session and asks no queries. Commands get LC_ALL=C unless Env sets it.
 func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error) {
 	if len(a.Commands) == 0 {
 		return nil, nil, fmt.Errorf("%s: no command to run", s.conn.name)
@@ -233,7 +233,7 @@ func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, er
 	return results, nil, nil
 }
 
-// runWithoutShell runs a command in a session of its own, which it waits for no longer than the command may take.
+// runWithoutShell runs a command in its own session. It waits no longer than the command may take.
 func (s *session) runWithoutShell(ctx context.Context, c Command) (Result, error) {
 	bounded, cancel := context.WithTimeoutCause(ctx, c.limit()+killAfter+slack, errOverLimit)
 	defer cancel()
@@ -262,7 +262,7 @@ func (c Command) codes() string {
 
 func (c Command) accepts(exit int) bool { return slices.Contains(c.accepted(), exit) }
 
-// runAlone runs a command in a session of its own.
+// runAlone runs a command in its own session.
 func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 	began := time.Now()
 	p, err := s.spawn(ctx, boot, true)
@@ -278,7 +278,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 		return Result{}, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
 	}
 	go func() {
-		// A command need not read its input, so this error is not reported.
+		// A command need not read its input, so this error is ignored.
 		if _, err := p.Stdin().Write(frame(script)); err == nil {
 			_, _ = io.Copy(p.Stdin(), c.stdin())
 		}
@@ -309,7 +309,7 @@ func (s *session) runAlone(ctx context.Context, c Command) (Result, error) {
 			if ok {
 				s.interrupt(ctx, `kill -TERM "$1"`, id)
 			}
-		case <-time.After(s.conn.waits.interrupt): // the command has not started, or its first word is on the way
+		case <-time.After(s.conn.waits.interrupt): // the command has not started, or its first word is under way
 		}
 		p.Terminate()
 		// Its streams stay open: closing them could kill it while it cleans up.
@@ -359,7 +359,7 @@ func (s *session) noDirectory(c Command, complaint string) error {
 
 const mayRun = "it may still run on the host"
 
-// abandoned returns the error of a command that was given up.
+// abandoned returns the error for a command that was given up.
 func (s *session) abandoned(ctx context.Context, c Command, fate string) error {
 	cause := context.Cause(ctx)
 	if fate == mayRun && leaves(ctx, &c) {
@@ -371,7 +371,7 @@ func (s *session) abandoned(ctx context.Context, c Command, fate string) error {
 	return fmt.Errorf("%s: %s was given up and sent SIGTERM; %s: %w", s.conn.name, c.Argv[0], fate, cause)
 }
 
-// waits are the time limits for ending a command that is given up.
+// waits are the time limits for ending a command that was given up.
 type waits struct {
 	// interrupt limits the attempt to send SIGTERM, end the time from then until the command has ended.
 	interrupt, end time.Duration
@@ -380,19 +380,19 @@ type waits struct {
 // usualWaits last until the command gets SIGKILL.
 var usualWaits = waits{interrupt: 2 * time.Second, end: killAfter + time.Second}
 
-// interrupt stops a command through the reading shell, which may signal it. sshd passes no signals on to processes of root
-// or of sudo.
+// interrupt stops a command through the reading shell, which may send it a signal. sshd does not pass signals on to
+// processes of root or of sudo.
 func (s *session) interrupt(ctx context.Context, script string, args ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.conn.waits.interrupt)
 	defer cancel()
-	// Best effort: the error that follows says that the command may still run.
+	// Best effort: the error that follows says that the command may still be running.
 	_, _ = s.ask(ctx, []Query{{Script: script, Args: args}})
 }
 
 // collector reads a stream into a keeper.
 type collector struct {
 	r     *skipper
-	moves *atomic.Int64 // counts reads, to notice a silent stream
+	moves *atomic.Int64 // counts reads, to detect a silent stream
 	done  chan struct{}
 
 	mu   sync.Mutex
@@ -436,8 +436,8 @@ func (c *collector) failure() error {
 	return c.err
 }
 
-// A command that has ended may have left a child that holds its output open for ever. The command's own output is still on
-// its way: drain waits until nothing has come for silence, and no longer than patience.
+// A command that has ended may have left a child that holds its output open forever, while its own output is still
+// arriving. drain waits until nothing has arrived for silence, and no longer than patience.
 const (
 	silence  = 2 * time.Second
 	patience = time.Minute

@@ -85,7 +85,7 @@ func TestRunThatCannotStart(t *testing.T) {
 			}
 		}
 		if strings.Contains(t.Name(), "interpreter") {
-			return // its timeout is none
+			return // its timeout differs
 		}
 		if r := run(t, c, Command{Argv: []string{"nonesuch-program"}}); r.Exit != 127 {
 			t.Errorf("a missing program: exit code %d, want 127", r.Exit)
@@ -114,8 +114,8 @@ func TestRunSecretsAreNotInArguments(t *testing.T) {
 	}
 }
 
-// TestRunLimit tells a command that its limit has ended from one that somebody else has, and from one that uses the
-// code of timeout(1) itself.
+// TestRunLimit distinguishes a command that its limit has ended from one that was killed otherwise, and from one that
+// uses the exit code of timeout(1) itself.
 func TestRunLimit(t *testing.T) {
 	for name, c := range map[string]*conn{"local": local(), "ssh": sshConn(t)} {
 		for _, command := range []struct {
@@ -136,7 +136,7 @@ func TestRunLimit(t *testing.T) {
 				if r.Exit != command.want || r.Limit > 0 != command.overran || r.Limit > 0 && r.Limit != limit {
 					t.Errorf("exit code %d, limit %v; want %d, and %v for whether the limit ended it", r.Exit, r.Limit, command.want, command.overran)
 				}
-				if got := string(r.Stderr); got != "said" && got != "saidKilled\n" && got != "saidTerminated\n" { // a shell may say how its child has ended
+				if got := string(r.Stderr); got != "said" && got != "saidKilled\n" && got != "saidTerminated\n" { // a shell may report how its child has ended
 					t.Errorf("standard error %q has more than the command's own", got)
 				}
 			})
@@ -149,7 +149,7 @@ func sshConn(t *testing.T) *conn {
 	return mustDial(t, newOpenSSH(t, key).target(t, key), plain())
 }
 
-// waitFor waits until a file is there.
+// waitFor waits until a file exists.
 func waitFor(t *testing.T, path string) string {
 	t.Helper()
 	ctx := bounded(t)
@@ -190,8 +190,8 @@ func TestRunCancelledIsEndedOnTheHost(t *testing.T) {
 	}
 }
 
-// A child in the background keeps the output open; the command is over all the same, and what the
-// child prints is nobody's answer.
+// A background process keeps the output open. The command has ended all the same, and what the process prints is
+// ignored.
 func TestRunBackgroundChild(t *testing.T) {
 	for name, c := range map[string]*conn{"local": local(), "ssh": sshConn(t)} {
 		r := run(t, c, Command{Argv: []string{"setsid", "-f", "sh", "-c", "sleep 5; echo late"}})
@@ -263,7 +263,7 @@ func TestSessionsAreFewAndRefusalsAreRetried(t *testing.T) {
 	}
 }
 
-// A frame that is cut anywhere runs nothing.
+// A frame that is cut at any point runs nothing.
 func TestRunCutScriptRunsNothing(t *testing.T) {
 	dir := t.TempDir()
 	c := Command{Argv: []string{"touch", filepath.Join(dir, "a"), filepath.Join(dir, "b")}, Env: map[string]string{"X": "y z"}}
@@ -284,7 +284,7 @@ func TestRunCutScriptRunsNothing(t *testing.T) {
 	}
 }
 
-// A connection that breaks when a session is asked for is a lost one, and not a host that opens none.
+// A connection that breaks when a session is opened is reported as lost, not as a host that refuses sessions.
 func TestConnectionLostAtASession(t *testing.T) {
 	key := newKey(t, "id", "")
 	for range 20 {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// server is an SSH server in this process that really runs what it is told to.
+// server is an SSH server in this process that really runs the commands that it is given.
 type server struct {
 	t        *testing.T
 	listener net.Listener
@@ -26,9 +26,9 @@ type server struct {
 	env []string
 	// run runs a command line with a session's streams and returns its exit code.
 	run func(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int
-	// refuse is how many sessions are still to be refused.
+	// refuse is how many more sessions to refuse.
 	refuse atomic.Int64
-	// breaks says that the connection breaks when a session is asked for.
+	// breaks makes the connection break when a session is opened.
 	breaks bool
 
 	sessions, open, mostOpen atomic.Int64
@@ -36,10 +36,10 @@ type server struct {
 	mu      sync.Mutex
 	conns   []net.Conn
 	lines   []string
-	forward []string // what direct-tcpip was asked for
+	forward []string // the requested direct-tcpip addresses
 }
 
-// newServer starts a server that admits a key, on a free port of the loopback.
+// newServer starts a server that accepts a key, on a free port on the loopback interface.
 func newServer(t *testing.T, key credentials, configure ...func(*server)) *server {
 	t.Helper()
 	s := &server{t: t, hostKey: newSigner(t), run: runSh, env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}}
@@ -105,7 +105,7 @@ func writeKnownHosts(t *testing.T, port int, key ssh.PublicKey) string {
 	return path
 }
 
-// target is how the server is reached by a user with a key.
+// target returns the Target for logging in to the server with a key.
 func (s *server) target(user string, key credentials) Target {
 	t := Target{Name: "node", Address: "127.0.0.1", Port: s.port(), User: user, KnownHosts: s.knownHosts()}
 	if key.path != "" {
@@ -214,14 +214,14 @@ func (s *server) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 	}
 }
 
-// seen are the command lines that the server was given.
+// seen returns the command lines that the server was given.
 func (s *server) seen() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.lines...)
 }
 
-// plain are options that depend on nothing of who runs the tests.
+// plain returns options that do not depend on the user who runs the tests.
 func plain() Options {
 	return Options{SSHConfig: None, Agent: None}
 }
@@ -237,7 +237,7 @@ func mustDial(t *testing.T, target Target, o Options) *conn {
 	return patient(c)
 }
 
-// local is a connection to this machine.
+// local returns a connection to this machine.
 func local() *conn { return patient(Local("controller")) }
 
 // patient gives a connection the time that a busy machine may need to end a command.
@@ -246,8 +246,7 @@ func patient(c Conn) *conn {
 	return c.(*conn)
 }
 
-// bounded is a context that outlives the test's other cleanups. Of a test that hangs, the limit of go test
-// shows where.
+// bounded returns a context that outlives the test's other cleanups. If a test hangs, go test's timeout shows where.
 func bounded(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)

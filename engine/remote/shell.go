@@ -12,44 +12,45 @@ import (
 	"time"
 )
 
-// startLimit limits the time from the start of a shell to its first word, and the time that a host takes to open a session.
+// startLimit limits the time from the start of a shell to its first word, and the time that a host takes to open a
+// session.
 const startLimit = 30 * time.Second
 
-// silenceLimit is how long a shell that was asked may be silent, on top of its queries' own limits. answerLimit is how long
-// it may take to answer.
+// silenceLimit is how long a shell may be silent while it answers, in addition to its queries' own limits. answerLimit
+// is how long it may take to answer.
 const (
 	silenceLimit = 2 * time.Minute
 	answerLimit  = 30 * time.Minute
 )
 
-// boot and sourced start a shell that reads its real script from standard input, so that the script is not in the host's
-// process list and the login shell cannot misread it. They contain no quote, backslash or newline, so that any login shell
-// that knows words and single quotes passes them on unchanged.
+// boot and sourced start a shell that reads its real script from standard input, so that the script is not in the
+// host's process list and the login shell cannot misread it. They contain no quote, backslash or newline, so that any
+// login shell that supports words and single quotes passes them on unchanged.
 //
-// With boot, one script is sent with its length before it, and the rest of the input is left for what the script starts. A
-// connection that is cut within the length runs nothing.
+// With boot, one script is sent, preceded by its length, and the rest of the input is left for what the script starts.
+// If the connection is cut within that length, nothing runs.
 const boot = `read -r _n && eval "$(head -c "$_n")"`
 
-// With sourced, the shell itself reads its input, possibly more than it runs, and runs each command once it is complete.
-// That saves the host a process per script: dash (0.5.12) reads blocks of 8 KiB, which costs less than a program would; bash
-// reads byte by byte at 1.5 µs each.
+// With sourced, the shell itself reads its input, possibly more than it runs, and runs each command once it is
+// complete. That saves the host a process per script: dash (0.5.12) reads blocks of 8 KiB, which costs less than a
+// program would; bash reads byte by byte at 1.5 µs each.
 const sourced = "exec sh"
 
-// environment starts every script. LC_ALL makes messages comparable. The PATH that sshd gives to ordinary users of Debian
-// lacks the sbin directories.
+// environment starts every script. LC_ALL makes messages comparable. On Debian, the PATH that sshd sets for ordinary
+// users lacks the sbin directories.
 const environment = "export LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbin\"\n"
 
 // marks prints the first words of a script on both streams: whatever came before them is noise.
 const marks = `printf '\n%s %s\n' "$_hl_n" "$$"; printf '\n%s %s\n' "$_hl_n" "$$" >&2` + "\n"
 
-// spawned is a process whose streams start after the noise of its start.
+// spawned is a process whose streams start after the noise printed at its start.
 type spawned struct {
 	process
 	nonce     string
 	out, errs *skipper
 	timer     *time.Timer
-	// late is closed when the process has not printed its first word in time. Closing its streams may not end them: a
-	// .bashrc may be waiting on the host.
+	// late is closed if the process has not printed its first word in time. Closing the streams may not end the
+	// process: a .bashrc may be waiting on the host.
 	late chan struct{}
 }
 
@@ -104,7 +105,7 @@ func (p *spawned) complaint() string {
 	return text
 }
 
-// lastLines returns the end of a command's output as one line for an error message.
+// lastLines returns the end of a command's output as a single line for an error message.
 func lastLines(b []byte, n int) string {
 	lines := strings.FieldsFunc(strings.ToValidUTF8(string(b), "?"), func(r rune) bool { return r == '\n' || r == '\r' })
 	kept := lines[:0]
@@ -121,15 +122,15 @@ type shell struct {
 	*spawned
 	outFrames, errFrames *unframer
 	next                 int
-	// unheard is set if an idle acting shell acts on learning that its last answer has arrived.
+	// unheard is set if an idle acting shell is still to do something when it learns that its last answer has arrived.
 	unheard bool
-	// dir is the name of the directory of an acting shell. free releases the acting shell's place.
+	// dir is the name of an acting shell's directory. free releases the acting shell's place.
 	dir  string
 	free func()
 }
 
-// bye tells an idle acting shell that its last answer has arrived, and ends it. It reports whether the shell was waiting for
-// that.
+// bye tells an idle acting shell that its last answer has arrived, and ends it. It reports whether the shell was
+// waiting for that.
 func (sh *shell) bye() bool {
 	if sh.unheard {
 		_, _ = io.WriteString(sh.Stdin(), "0 0 bye\n") // if that fails, the answer counts as lost
@@ -137,13 +138,13 @@ func (sh *shell) bye() bool {
 	return sh.unheard
 }
 
-// frame puts a script's length before it.
+// frame prepends a script's length to it.
 func frame(script []byte) []byte {
 	return append(fmt.Appendf(nil, "%d\n", len(script)), script...)
 }
 
-// whole turns a script into a single command for a shell that was started with sourced, which runs all of it, or nothing if
-// the connection is cut within it.
+// whole turns a script into a single command for a shell that was started with sourced. The shell runs all of it, or
+// nothing if the connection is cut in the middle.
 func whole(script []byte) []byte {
 	return slices.Concat([]byte("{\n"), script, []byte("}\n"))
 }
@@ -178,7 +179,7 @@ func gather(r io.Reader, u *unframer, next, last int, moved func(), each func(pi
 	return nil
 }
 
-// chunks are the buffers that streams are read through.
+// chunks are the buffers for reading streams.
 var chunks = sync.Pool{New: func() any { chunk := make([]byte, 16<<10); return &chunk }}
 
 // pairs matches the pieces of the two streams, which are read concurrently.
@@ -228,12 +229,13 @@ func (p *pairs) put(stream *[]piece, one piece) error {
 	return nil
 }
 
-// exchange writes a text and reads the answers to it, one for each number in most, which says how many bytes are kept of
-// each stream (zero for hlplay's own queries). each, if not nil, is called with the answers in order as they come. The text
-// is written while the answers are read, and both streams are read concurrently, because each may fill its window.
+// exchange writes a text and reads the answers to it, one for each number in most, which says how many bytes to keep of
+// each stream (zero for hlplay's own queries). each, if not nil, is called with the answers in order as they arrive.
+// The text is written while the answers are read, and both streams are read concurrently, because each may fill its
+// window.
 //
-// After an error the shell must be closed; its streams may still be read from. With gaps, answers missing before the last
-// one get the code cutOff. With a limit, the shell may not be silent for longer.
+// After an error the shell must be closed; its streams may still be being read. If gaps is set, answers missing before
+// the last one get the code cutOff. If limit is set, the shell may not be silent for longer.
 func (sh *shell) exchange(ctx context.Context, text []byte, most []int, gaps bool, limit time.Duration, each func(int, Answer)) ([]Answer, error) {
 	n := len(most)
 	wrote := make(chan error, 1)
@@ -277,7 +279,7 @@ func (sh *shell) exchange(ctx context.Context, text []byte, most []int, gaps boo
 			outs, outErr = nil, err
 		case err = <-errs:
 			errs, errsErr = nil, err
-		case <-wrote: // an error of it shows as the end of the streams
+		case <-wrote: // an error shows as the end of the streams
 			wrote = nil
 		case <-sounds:
 			if limit > 0 {
@@ -325,7 +327,7 @@ type lane struct {
 
 func newLane() *lane { return &lane{turn: make(chan struct{}, 1)} }
 
-// enter waits for the lane; the caller must leave it.
+// enter waits for the lane. The caller must leave it afterwards.
 func (l *lane) enter(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
@@ -347,7 +349,7 @@ func (l *lane) tryEnter() bool {
 
 func (l *lane) leave() { <-l.turn }
 
-// drop closes the shell; the next caller starts another.
+// drop closes the shell. The next caller starts another one.
 func (l *lane) drop() {
 	if l.shell != nil {
 		if !l.shell.bye() {
@@ -361,7 +363,7 @@ func (l *lane) drop() {
 	}
 }
 
-// stands reports whether the lane has a shell that has not ended.
+// stands reports whether the lane has a shell that is still running.
 func (l *lane) stands() bool {
 	if l.shell == nil {
 		return false

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// Source is a file of the controller as it was when ReadSource read it. Its content is not kept in memory.
+// Source is a file on the controller as it was when ReadSource read it. Its content is not kept in memory.
 type Source struct {
 	Path string
 	// Size is in bytes.
@@ -20,7 +20,7 @@ type Source struct {
 	Sum [sha256.Size]byte
 }
 
-// ReadSource reads size and sum of a file of the controller.
+// ReadSource returns the size and sum of a file on the controller.
 func ReadSource(name string) (Source, error) {
 	s := Source{Path: name}
 	f, err := localfile.Open(name)
@@ -45,8 +45,8 @@ func (s Source) open() (*sealed, error) {
 	return &sealed{source: s, file: f, sum: sha256.New(), left: s.Size}, nil
 }
 
-// sealed reads a source. It returns the last piece only if the whole file is unchanged: without that piece the host
-// considers the content cut off, and replaces nothing.
+// sealed reads a source. It returns the last piece only if the whole file is unchanged: without that piece, the host
+// considers the content cut off and replaces nothing.
 type sealed struct {
 	source Source
 	file   *os.File
@@ -76,7 +76,7 @@ func (r *sealed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// broken returns why the content could not be read to its end, or nil.
+// broken returns why the content could not be read to the end, or nil.
 func (r *sealed) broken() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

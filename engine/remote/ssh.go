@@ -12,8 +12,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxSessions is the number of concurrent sessions of a connection for commands and files, besides its long-lived shells.
-// sshd's MaxSessions is 10, and it sometimes refuses sessions before that.
+// maxSessions is the number of concurrent sessions that a connection uses for commands and files, besides its
+// long-lived shells. sshd's MaxSessions is 10, and sshd sometimes refuses sessions before that.
 const maxSessions = 4
 
 // sshTransport starts command lines over an SSH connection.
@@ -24,8 +24,8 @@ type sshTransport struct {
 	places chan struct{}
 	// startLimit limits the time that the host takes to open a session.
 	startLimit time.Duration
-	// open is the number of open sessions. narrow is set once the host has refused one. idle closes unused shells, which are
-	// started again when they are needed, and reports whether there were any.
+	// open is the number of open sessions. narrow is set once the host has refused one. idle closes unused shells,
+	// which are started again when needed, and reports whether there were any.
 	open   atomic.Int64
 	narrow atomic.Bool
 	idle   func() bool
@@ -52,7 +52,7 @@ func newSSHTransport(chain []*ssh.Client, count *countingConn, o Options) *sshTr
 	return t
 }
 
-// end closes the connection for a reason, of which the first counts.
+// end closes the connection with an error. The first error counts.
 func (t *sshTransport) end(err error) {
 	t.once.Do(func() {
 		t.goneErr = err
@@ -82,8 +82,8 @@ func (t *sshTransport) stats() Stats { return t.count.stats() }
 // missable is how many keep-alive replies may be missing before a connection counts as lost.
 const missable = 3
 
-// keepAlive asks a silent host for a sign of life. Any byte counts as one, since the reply may queue behind megabytes of
-// output.
+// keepAlive sends keep-alive requests to a silent host. Any byte counts as a reply, since the actual reply may be
+// queued behind megabytes of output.
 func (t *sshTransport) keepAlive(every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -107,14 +107,14 @@ func (t *sshTransport) keepAlive(every time.Duration) {
 		if asking.CompareAndSwap(false, true) {
 			go func() {
 				defer asking.Store(false)
-				// Hosts that do not know the request refuse it, which is a sign of life too.
+				// Hosts that do not know the request reject it, which is as good as a reply.
 				_, _, _ = t.client.SendRequest("keepalive@openssh.com", true, nil)
 			}()
 		}
 	}
 }
 
-// probe asks the host for a sign of life. If none comes, keepAlive ends the connection.
+// probe sends a keep-alive request. If there is no reply, keepAlive ends the connection.
 func (t *sshTransport) probe() {
 	answered := make(chan struct{})
 	go func() {
@@ -128,9 +128,9 @@ func (t *sshTransport) probe() {
 	}
 }
 
-// openAttempts limits how often a refused session is asked for again. The pauses double from firstPause and add up to 1.6
-// seconds. If other sessions of the connection are open, it is asked for until one of them is closed, with pauses of at most
-// longestPause.
+// openAttempts limits how often a refused session is requested again. The pauses double from firstPause and add up to
+// 1.6 seconds. If other sessions of the connection are open, it is requested until one of them is closed, with pauses
+// of at most longestPause.
 const (
 	openAttempts = 6
 	firstPause   = 50 * time.Millisecond
@@ -139,11 +139,11 @@ const (
 	patientAttempts = 2
 )
 
-// errRefused reports that a host opens no further session for now.
+// errRefused reports that the host currently refuses to open another session.
 var errRefused = errors.New("the host refused a session")
 
-// channel opens a session. A host that has just closed one may refuse the next for a moment. A host with a low MaxSessions
-// refuses it until another is closed.
+// channel opens a session. A host that has just closed a session may refuse the next for a moment, and a host with a
+// low MaxSessions until another is closed.
 func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
 	pause, attempts := firstPause, 0
 	for {
@@ -180,7 +180,7 @@ func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Re
 	}
 }
 
-// openChannel asks for a session once.
+// openChannel requests a session once.
 func (t *sshTransport) openChannel(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, t.startLimit, fmt.Errorf("the host opened no session within %s", t.startLimit))
 	defer cancel()
@@ -190,7 +190,7 @@ func (t *sshTransport) openChannel(ctx context.Context) (ssh.Channel, <-chan *ss
 	}
 	result := make(chan error, 1)
 	var o opened
-	var given atomic.Bool // the second to set it closes the channel
+	var given atomic.Bool // whichever sets it second closes the channel
 	go func() {
 		ch, requests, err := t.client.OpenChannel("session", nil)
 		o = opened{ch, requests}
@@ -235,7 +235,7 @@ func (t *sshTransport) start(ctx context.Context, line string, brief bool) (proc
 	if err != nil {
 		return nil, err
 	}
-	// The reply is not waited for: the first words of what was started say more.
+	// Do not wait for the reply: the first words of the started process say more.
 	if _, err := p.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{line})); err != nil {
 		p.Close()
 		return nil, err
@@ -243,7 +243,7 @@ func (t *sshTransport) start(ctx context.Context, line string, brief bool) (proc
 	return p, nil
 }
 
-// session opens a session in which nothing runs yet.
+// session opens a session in which nothing is running yet.
 func (t *sshTransport) session(ctx context.Context, brief bool) (*sshProcess, error) {
 	release, err := t.reserve(ctx, brief)
 	if err != nil {

@@ -2,13 +2,13 @@ package remote
 
 import "fmt"
 
-// Seen is what was at a path when a change to it was planned, so that the change does not undo what others have done since.
-// The zero value matches anything.
+// Seen is what was at a path when a change to it was planned, so that the change does not undo what others have done
+// since. The zero value matches anything.
 type Seen struct {
-	// Absent says that nothing was there.
+	// Absent is set if nothing was there.
 	Absent bool
-	// Stamp is the inode number and its change time, as stat(1) prints "%i:%.9Z". An equal stamp shows cheaply that nothing
-	// has changed. Empty means unknown.
+	// Stamp is the inode number and its change time, as stat(1) prints "%i:%.9Z". An equal stamp proves cheaply that
+	// nothing has changed. Empty means unknown.
 	Stamp string
 	// Sum is the SHA-256 sum of a regular file's content in hexadecimal, which decides if the stamp differs. Empty means
 	// unknown: a different stamp then means different content.
@@ -30,7 +30,7 @@ func (s Seen) word() string {
 	return ""
 }
 
-// StaleError reports that the path is no longer what was seen there. It was left as it is.
+// StaleError reports that what is at the path is no longer what was seen there. It was left unchanged.
 type StaleError struct{ Path string }
 
 func (e *StaleError) Error() string {

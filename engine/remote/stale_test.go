@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// seenAt is what is now at a path.
+// seenAt returns what is now at a path.
 func seenAt(t *testing.T, path string) Seen {
 	t.Helper()
 	info, err := os.Lstat(path)
@@ -33,7 +33,7 @@ func seenAt(t *testing.T, path string) Seen {
 	return seen
 }
 
-// Whatever becomes of a path after somebody has looked at it, it is not replaced, unless it says the same as before.
+// A path that has changed since it was observed is not replaced, unless its content is the same as before.
 func TestOnlyWhatWasSeenIsReplaced(t *testing.T) {
 	put := func(t *testing.T, path, content string) {
 		t.Helper()
@@ -56,9 +56,9 @@ func TestOnlyWhatWasSeenIsReplaced(t *testing.T) {
 	type change func(t *testing.T, path string)
 	for _, test := range []struct {
 		name          string
-		before, after change // what is there when it is looked at; what is done to it then
+		before, after change // what is there when it is observed; what changes it then
 		changed       bool
-		spares        string // the act that does not look: none
+		spares        string // the command that does not check: none
 	}{
 		{name: "nothing happened", before: func(t *testing.T, p string) { put(t, p, "old") }},
 		{name: "a line more", before: func(t *testing.T, p string) { put(t, p, "old") }, changed: true, after: func(t *testing.T, p string) { put(t, p, "older") }},
@@ -93,7 +93,7 @@ func TestOnlyWhatWasSeenIsReplaced(t *testing.T) {
 				if test.after != nil {
 					test.after(t, path)
 				}
-				// What has the stamp of the time before is not told from it: a kernel's clock may stand still in between.
+				// A change with the same stamp cannot be detected: a kernel's clock may not tick in between.
 				if now := seenAt(t, path); test.changed && now.Stamp == over.Stamp {
 					over.Stamp = "1:2.5"
 				}
@@ -119,7 +119,7 @@ func TestOnlyWhatWasSeenIsReplaced(t *testing.T) {
 	}
 }
 
-// A stamp without parts of a second is that of a file system that does not count them: the content counts.
+// A stamp without fractions of a second comes from a file system that does not record them. Then the content counts.
 func TestAStampInSecondsProvesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("theirs"), 0o644); err != nil {

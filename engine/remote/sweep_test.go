@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What an acting shell that was killed has left goes when the host is next connected; what a living one uses, and what
-// somebody else may have put there, stays.
+// What a killed acting shell has left behind is removed on the next connection. What a running one uses, and what
+// another user may have put there, stays.
 func TestLeftoversOfKilledShellsGo(t *testing.T) {
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {
@@ -72,8 +72,8 @@ func TestLeftoversOfKilledShellsGo(t *testing.T) {
 	}
 }
 
-// What a script that was killed has left beside a path goes when that is next written, whatever way; what a living one is at
-// stays, and so does what somebody else could mean by such a name.
+// What a killed script has left beside a path is removed when the path is next written, in whatever way. What a running
+// script uses stays, and so does anything that another user could have given such a name.
 func TestLeftoversBesideAPathGo(t *testing.T) {
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {

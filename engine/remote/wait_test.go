@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// fakeHost is a transport whose processes do what a function says with their streams, for as long as they like: closing
-// a process does not end them, as with a host that goes on with what a .bashrc waits for.
+// fakeHost is a transport whose processes are functions of their streams. Closing a process does not end it, as on a
+// host where a .bashrc keeps waiting.
 type fakeHost struct {
 	run  func(in io.Reader, out, errs io.Writer)
 	gone chan struct{}
@@ -55,7 +55,7 @@ func (p *fakeProcess) Status() (int, error)    { return 0, nil }
 func (p *fakeProcess) Terminate()              {}
 func (p *fakeProcess) Close()                  {}
 
-// sniff reads what a shell is sent until it knows the nonce of its marks, and goes on reading.
+// sniff reads what is sent to a shell, returns the nonce of its marks, and continues reading.
 func sniff(in io.Reader) string {
 	var text strings.Builder
 	chunk := make([]byte, 4096)
@@ -72,7 +72,7 @@ func sniff(in io.Reader) string {
 	}
 }
 
-// Whatever a host does not answer, it is given up in a time that its limits make, and said who did not answer.
+// If a host does not answer, hlplay gives up after a time that follows from its limits, and says what did not answer.
 func TestNothingIsWaitedForWithoutEnd(t *testing.T) {
 	first := func(in io.Reader, out, errs io.Writer) string {
 		nonce := sniff(in)
@@ -140,7 +140,7 @@ func TestNothingIsWaitedForWithoutEnd(t *testing.T) {
 	}
 }
 
-// A command too is given up where its shell says nothing: sudo that hangs, and the queries behind the last command.
+// Commands are given up as well if their shell is silent: a sudo that hangs, and the queries after the last command.
 func TestCommandsAreNotWaitedForWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := func(in io.Reader, _, _ io.Writer) {
@@ -179,7 +179,7 @@ func TestSilenceIsNoCancellation(t *testing.T) {
 	})
 }
 
-// An agent that takes the connection and says nothing, and a key that is a FIFO.
+// An agent that accepts the connection but is silent, and a key that is a FIFO.
 func TestKeysAreNotWaitedForWithoutEnd(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
@@ -200,7 +200,7 @@ func TestKeysAreNotWaitedForWithoutEnd(t *testing.T) {
 	unreachable(t, target, plain(), "key "+fifo+": it is a FIFO")
 }
 
-// A host that is known to be slow gets the time that it needs.
+// A host that is known to be slow gets more time.
 func TestSlack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConn(&fakeHost{run: func(in io.Reader, _, _ io.Writer) {

@@ -13,29 +13,30 @@ import (
 	"time"
 )
 
-// ErrUnwatchable reports that queries have to be asked from here over and over: nothing was sent.
+// ErrUnwatchable reports that the host cannot watch queries, so the controller has to repeat them. Nothing was sent.
 var ErrUnwatchable = errors.New("the host cannot tell a change of these answers")
 
-// Watch waits on the host for other answers to queries.
+// Watch describes how a host waits until the answers to queries change.
 type Watch struct {
-	// Queries are asked as one user, that of the first.
+	// Queries are asked as one user, that of the first query.
 	Queries []Query
-	// Known are the answers to the queries so far.
+	// Known are the previous answers to the queries.
 	Known []Answer
-	// Pause is the time before the host asks the first time. Each further pause is twice as long, up to LongestPause.
+	// Pause is the time before the host first repeats the queries. Each further pause is twice as long, up to
+	// LongestPause.
 	Pause time.Duration
-	// Limit is how long the host waits for other answers at most.
+	// Limit is how long the host waits for the answers to change.
 	Limit time.Duration
 }
 
-// LongestPause is how long is waited at most before it is looked again whether something has come about.
+// LongestPause is the longest pause between two checks whether something has happened.
 const LongestPause = 2 * time.Second
 
 // watching defines the function that waits in a watching shell.
 var watching = script("watch")
 
-// Watch makes the host repeat queries itself. It returns the answers as soon as they differ from the known ones, or once the limit has
-// passed; they may have changed back in the meantime. Other queries are answered meanwhile.
+// Watch makes the host repeat queries itself. It returns the answers as soon as they differ from the known ones, or
+// when the limit has passed; they may have changed back in the meantime. Other queries are answered meanwhile.
 func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	for _, q := range w.Queries {
 		if q.User != w.Queries[0].User {
@@ -57,7 +58,7 @@ func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	// The host counts whole seconds, and less than one of them may be left of the first.
+	// The host counts whole seconds, of which the first may be almost over.
 	words, err := quoteAll([]string{strconv.Itoa(int(w.Limit/time.Second) + 2), known, string(looks), string(questions), w.pauses()})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
@@ -68,11 +69,11 @@ func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	}
 	s.conn.flights.Add(1)
 	script := []byte(watching + "_hl_w " + words + "\ntrue\n")
-	// The last look may begin just before the limit, and is followed by the answers.
+	// The last check may begin just before the limit, and is followed by the answers.
 	return of.exchange(ctx, of.watch, script, keeping(w.Queries), false, w.Limit+2*of.conn.allowed(w.Queries))
 }
 
-// pauses returns the pauses, in seconds. There is one that ends at the limit or later.
+// pauses returns the pauses in seconds, as many as are needed to reach the limit.
 func (w Watch) pauses() string {
 	var all []string
 	for pause, waited := w.Pause, time.Duration(0); waited < w.Limit; pause = min(2*pause, LongestPause) {
@@ -82,7 +83,7 @@ func (w Watch) pauses() string {
 	return strings.Join(all, " ")
 }
 
-// looks returns a script that asks what is compared.
+// looks returns a script that asks for what is compared.
 func (w Watch) looks() ([]byte, error) {
 	queries := slices.Clone(w.Queries)
 	for i, q := range queries {
@@ -114,7 +115,7 @@ func (q Query) shown(a Answer) (Answer, error) {
 	return shown, nil
 }
 
-// digest returns what the host compares answers by. There is none if something was left out of an answer.
+// digest returns the sum by which the host compares answers. There is none if something was omitted from an answer.
 func (w Watch) digest() (sum string, ok bool) {
 	out, errs := sha256.New(), sha256.New()
 	for i, q := range w.Queries {

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tallied answers a query and counts, in a file, how often it was asked.
+// tallied returns a query that counts, in a file, how often it is asked.
 func tallied(t *testing.T, script string, args ...string) (q Query, times func() int) {
 	file := filepath.Join(t.TempDir(), "times")
 	return Query{Script: `printf x >>"$1"; shift; ` + script, Args: append([]string{file}, args...)}, func() int {
@@ -24,7 +24,7 @@ func tallied(t *testing.T, script string, args ...string) (q Query, times func()
 	}
 }
 
-// What a host answers is known to it as what it has answered, whatever bytes and codes that are: it goes on to wait.
+// The host recognizes its own previous answers, whatever bytes and codes they contain, and keeps waiting.
 func TestWatchKnowsTheAnswers(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		first, times := tallied(t, `:`)
@@ -58,7 +58,7 @@ func TestWatchKnowsTheAnswers(t *testing.T) {
 	})
 }
 
-// The host answers once the answer is another one, and other queries are answered while it waits.
+// The host answers as soon as the answer changes. Other queries are answered meanwhile.
 func TestWatchEndsWithTheChange(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *conn) {
 		there := filepath.Join(t.TempDir(), "there")
@@ -88,7 +88,7 @@ func TestWatchEndsWithTheChange(t *testing.T) {
 	})
 }
 
-// Nobody waits for a host that waits: the shell of an abandoned watch ends, and the next one starts another.
+// The shell of an abandoned watch ends, and the next watch starts another.
 func TestWatchIsGivenUp(t *testing.T) {
 	own, key := local(), newKey(t, "id", "")
 	defer own.Close()
@@ -110,7 +110,7 @@ func TestWatchIsGivenUp(t *testing.T) {
 			t.Errorf("got %v, want that it was given up", err)
 		}
 		text, err := os.ReadFile(shell)
-		_, text, _ = bytes.Cut(text, []byte("\n")) // the first is the shell that reads
+		_, text, _ = bytes.Cut(text, []byte("\n")) // the first is the reading shell
 		number, _, _ := strings.Cut(string(text), "\n")
 		pid, bad := strconv.Atoi(number)
 		for err == nil && bad == nil && syscall.Kill(pid, 0) == nil {
@@ -125,7 +125,7 @@ func TestWatchIsGivenUp(t *testing.T) {
 	}
 }
 
-// What the host could not tell from a change is not sent to it.
+// Queries whose changes the host could not detect are not sent to it.
 func TestUnwatchable(t *testing.T) {
 	c := local()
 	defer c.Close()

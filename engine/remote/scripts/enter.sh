@@ -1,7 +1,7 @@
-# _hl_cd PATH CODE enters a directory, or exits the shell with a code that is not that of any command.
+# _hl_cd PATH CODE changes to a directory, or exits the shell with CODE, with which no command exits.
 #
-# After cd -P the kernel reports where it led, whatever becomes of the names. If that is the path itself, no link was
-# followed.
+# After cd -P the kernel reports the actual directory, even if names have changed since. If it is the path itself, no link
+# was followed.
 _hl_cd() {
 	cd -P -- "$1" || exit "$2"
 	[ "$PWD" != "$1" ] || return 0

@@ -1,7 +1,8 @@
-# _hl_w SECONDS DIGEST LOOKS QUERIES PAUSES looks after each of the pauses, until what is seen has another digest or the seconds
-# are over, and then answers the queries. The digest is that of the standard error, followed by the digest of the standard
-# output, which is printed when that ends; their marks are the same in every shell. What is printed before each look is skipped
-# by the reader, and ends the shell if nobody reads any more. Where /proc/uptime cannot be read, the pauses are the only bound.
+# _hl_w SECONDS DIGEST LOOKS QUERIES PAUSES evaluates LOOKS after each of the pauses, until its output has a digest other than
+# DIGEST or SECONDS have passed, and then answers the queries. The digest is that of the standard error, followed by the
+# digest of the standard output, which is printed when that ends; their marks are the same in every shell. The gap printed
+# before each check is ignored by the reader, and ends the shell if nobody reads any more. If /proc/uptime cannot be read,
+# only the pauses limit the time.
 _hl_w() {
 	_hl_u=0
 	{ read -r _hl_u _hl_o </proc/uptime; } 2>/dev/null || :
