@@ -216,7 +216,7 @@ func TestActingShellThatDied(t *testing.T) {
 
 // What a command does once its answer has arrived is not done if the connection is lost, because the answer may be lost
 // too.
-func TestActingKnowsWhatWasHeard(t *testing.T) {
+func TestActingAfterALostAnswer(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
 	for _, test := range []struct {

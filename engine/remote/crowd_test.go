@@ -94,8 +94,8 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 	}
 }
 
-// TestCrowdAtADeadHost checks that a dial without an answer fails all waiting ones as well.
-func TestCrowdAtADeadHost(t *testing.T) {
+// TestCrowdAtUnresponsiveHost checks that a dial without an answer fails all waiting ones as well.
+func TestCrowdAtUnresponsiveHost(t *testing.T) {
 	var c Crowd
 	const address = "192.0.2.1:22"
 	var leave []func(error)

@@ -117,7 +117,7 @@ func expectCut(t *testing.T, stream string, text []byte, printed int) {
 }
 
 // One of hlplay's own queries that prints far too much fails alone.
-func TestAnAnswerBeyondMeasureFailsAlone(t *testing.T) {
+func TestOversizedAnswerFailsAlone(t *testing.T) {
 	u := newUnframer("N")
 	u.expect([]int{0, 0})
 	p := &pairs{most: []int{0, 0}}

@@ -304,7 +304,7 @@ func TestStickyDirectories(t *testing.T) {
 }
 
 // A link that disappears between two checks still counts as a stranger's. What it led to is root's.
-func TestALinkThatGoesAwayWhileItIsLookedAt(t *testing.T) {
+func TestLinkThatDisappears(t *testing.T) {
 	s := newScene(t)
 	if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func seenAt(t *testing.T, path string) Seen {
 }
 
 // A path that has changed since it was observed is not replaced, unless its content is the same as before.
-func TestOnlyWhatWasSeenIsReplaced(t *testing.T) {
+func TestChangedPathIsNotReplaced(t *testing.T) {
 	put := func(t *testing.T, path, content string) {
 		t.Helper()
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
@@ -120,7 +120,7 @@ func TestOnlyWhatWasSeenIsReplaced(t *testing.T) {
 }
 
 // A stamp without fractions of a second comes from a file system that does not record them. Then the content counts.
-func TestAStampInSecondsProvesNothing(t *testing.T) {
+func TestStampInWholeSeconds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("theirs"), 0o644); err != nil {
 		t.Fatal(err)

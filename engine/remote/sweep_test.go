@@ -10,7 +10,7 @@ import (
 
 // What a killed acting shell has left behind is removed on the next connection. What a running one uses, and what
 // another user may have put there, stays.
-func TestLeftoversOfKilledShellsGo(t *testing.T) {
+func TestLeftoversOfKilledShells(t *testing.T) {
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestLeftoversOfKilledShellsGo(t *testing.T) {
 
 // What a killed script has left beside a path is removed when the path is next written, in whatever way. What a running
 // script uses stays, and so does anything that another user could have given such a name.
-func TestLeftoversBesideAPathGo(t *testing.T) {
+func TestLeftoversOfKilledScripts(t *testing.T) {
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)

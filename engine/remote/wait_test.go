@@ -73,7 +73,7 @@ func sniff(in io.Reader) string {
 }
 
 // If a host does not answer, hlplay gives up after a time that follows from its limits, and says what did not answer.
-func TestNothingIsWaitedForWithoutEnd(t *testing.T) {
+func TestSilentHostTimesOut(t *testing.T) {
 	first := func(in io.Reader, out, errs io.Writer) string {
 		nonce := sniff(in)
 		go func() { _, _ = io.WriteString(errs, "\n"+nonce+" 7\n") }()
@@ -141,7 +141,7 @@ func TestNothingIsWaitedForWithoutEnd(t *testing.T) {
 }
 
 // Commands are given up as well if their shell is silent: a sudo that hangs, and the queries after the last command.
-func TestCommandsAreNotWaitedForWithoutEnd(t *testing.T) {
+func TestSilentCommandTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := func(in io.Reader, _, _ io.Writer) {
 			go func() { _, _ = io.Copy(io.Discard, in) }()
@@ -180,7 +180,7 @@ func TestSilenceIsNoCancellation(t *testing.T) {
 }
 
 // An agent that accepts the connection but is silent, and a key that is a FIFO.
-func TestKeysAreNotWaitedForWithoutEnd(t *testing.T) {
+func TestSilentAgentTimesOut(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
 	socket := filepath.Join(t.TempDir(), "agent")
