@@ -60,7 +60,7 @@ func Advised(a modules.Advice) string {
 	return fmt.Sprintf("%s. If this form is intended, say why in the task: allow = { %s = \"…\" }.", a.Want, a.Name)
 }
 
-// new returns the diagnostics without warnings that have already been reported, for another item or host.
+// new returns the diagnostics without warnings that were already reported for another item or host.
 func (l *loader) new(diags hcl.Diagnostics) hcl.Diagnostics {
 	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
 		return d.Severity == hcl.DiagWarning && slices.ContainsFunc(l.diags, func(other *hcl.Diagnostic) bool {

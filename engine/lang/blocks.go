@@ -103,7 +103,8 @@ func (l *loader) noLabels(block *hclsyntax.Block) {
 	}
 }
 
-// place describes the context of an expression: what it may refer to, and the values it is evaluated with.
+// place describes the context of an expression: what the expression may refer to, and the values with which it is
+// evaluated.
 type place struct {
 	// what names the argument in messages: "serial".
 	what  string

@@ -23,7 +23,7 @@ const (
 	mostElements = 1 << 20
 	// mostHeld bounds the text of all locals together.
 	mostHeld = 4 * mostText
-	// mostData bounds what is decoded: a value takes a hundred times the memory of its text.
+	// mostData limits the text that is decoded: a value takes a hundred times the memory of its text.
 	mostData = 4 << 20
 	// widest is the largest width in a format.
 	widest = 1 << 16
@@ -80,8 +80,8 @@ func throughMeter(expr hclsyntax.Expression) hclsyntax.Expression {
 	return metered{&hclsyntax.ParenthesesExpr{Expression: expr, SrcRange: expr.Range()}}
 }
 
-// Value implements hclsyntax.Expression. When the limit is exceeded, it ends the whole evaluation with a panic,
-// because a loop would otherwise go through all of its remaining rounds.
+// Value implements hclsyntax.Expression. When the limit is exceeded, it ends the whole evaluation with a panic, because
+// a loop would otherwise run through all of its remaining rounds.
 func (e metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	v, diags := e.Expression.Value(ctx)
 	for ; ctx != nil; ctx = ctx.Parent() {
@@ -288,7 +288,7 @@ var (
 			if err != nil {
 				return nil // replace itself reports the error
 			}
-			// What $1 stands for is repeated each time it is used.
+			// The text that $1 stands for is repeated each time it is used.
 			n = 0
 			for _, at := range re.FindAllStringIndex(text, mostElements) {
 				n++

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// An expression whose value would exceed any memory is rejected at its line, before memory runs out.
+// An expression whose value would not fit into memory is rejected at its line, before memory runs out.
 func TestValuesThatGrowWithoutEndAreRefused(t *testing.T) {
 	// The limit makes the test fail rather than the machine.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(2 << 30))

@@ -18,8 +18,8 @@ type Console struct {
 }
 
 // NewConsole returns a console whose expressions see the variables and locals of a playbook, or none if path is empty.
-// Paths of files are relative to the playbook's directory, or else to the working directory. The returned playbook is
-// for diagnostics to quote.
+// Paths of files are relative to the playbook's directory or, without a playbook, to the working directory. The
+// returned playbook is for quoting lines in diagnostics.
 func NewConsole(path string, o Options) (*Console, *Playbook, hcl.Diagnostics) {
 	l := newLoader(path, o, hclfile.Read)
 	c := &Console{loader: l, dir: "."}
@@ -49,7 +49,7 @@ type Question struct {
 	AllFacts bool
 }
 
-// Ask parses an expression and checks the names in it. The returned file is for diagnostics to quote.
+// Ask parses an expression and checks the names in it. The returned file is for quoting lines in diagnostics.
 func (c *Console) Ask(text string) (*Question, *hcl.File, hcl.Diagnostics) {
 	file := &hcl.File{Bytes: []byte(text)}
 	expr, diags := hclfile.ParseExpression(file.Bytes, consoleFile)

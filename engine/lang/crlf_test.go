@@ -5,7 +5,7 @@ import (
 )
 
 // Sources with Windows line endings mean the same as others. What they read with file() and templatefile() is content,
-// and is not changed.
+// which is not changed.
 func TestCRLF(t *testing.T) {
 	const name = `-- site.hcl --
 variable "text" {}

@@ -17,10 +17,10 @@ import (
 	"hlplay/modules"
 )
 
-// Decode returns the task's module with all arguments evaluated, converted and validated, and defaults applied. An
-// argument that is null counts as not set. The strings are all sensitive texts that were used, longest first: they
-// must not be shown, wherever they appear. The error is an *EvalError if something is wrong, and an *UnknownError if
-// something cannot be known in check mode. Decode is safe for concurrent use.
+// Decode returns the task's module with all arguments evaluated, converted and validated, and defaults applied. A null
+// argument counts as not set. The strings are all sensitive texts that were used, longest first: they must not be
+// shown, wherever they appear. The error is an *EvalError if something is wrong, and an *UnknownError if something
+// cannot be known in check mode. Decode is safe for concurrent use.
 func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
 	body, ok := t.Body.(*hclsyntax.Body)
 	if !ok || t.schema == nil {
@@ -43,7 +43,7 @@ func (t *Task) Decode(s Scope) (modules.Module, []string, error) {
 }
 
 // Foresee returns the task's module as far as it is known, even if the scope leaves something unknown. It returns nil
-// if the task is known to be skipped, if it has for_each, or if it cannot be decoded, which Decode reports.
+// if the task is known to be skipped, if it has for_each, or if Decode would report an error.
 func (t *Task) Foresee(s Scope) modules.Module {
 	body, ok := t.Body.(*hclsyntax.Body)
 	if !ok || t.schema == nil || t.ForEach != nil {
@@ -64,7 +64,7 @@ func (t *Task) Foresee(s Scope) modules.Module {
 	return module
 }
 
-// decoder decodes one module. It leaves out everything unknown, so that Load can use it too.
+// decoder decodes one module. It omits everything unknown, so that Load can use it too.
 type decoder struct {
 	dir     string // base of relative paths of files on the controller
 	ctx     *hcl.EvalContext

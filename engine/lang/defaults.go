@@ -52,7 +52,7 @@ func (b BodySchema) setDefaults(into reflect.Value) {
 
 func (a Argument) setDefault(field reflect.Value) {
 	if a.value != cty.NilVal {
-		_ = assign(field, a.value) // readDefault has assigned it to a field of the same type before
+		_ = assign(field, a.value) // readDefault has already assigned it to a field of this type
 	}
 }
 

@@ -11,18 +11,18 @@ import (
 // delegating says on which host a task is carried out.
 type delegating struct {
 	given bool
-	same  string // for all hosts; empty if it differs
+	same  string // the delegate on all hosts; empty if it differs
 	// on holds the delegate for each host, if it differs between hosts; empty means the host itself.
 	on map[string]string
 	// at is where the expression is.
 	at hcl.Range
 }
 
-// Delegated reports whether the task may be carried out on another host than its own.
+// Delegated reports whether the task may be carried out on a host other than its own.
 func (t *Task) Delegated() bool { return t.delegate.given }
 
-// Delegate returns the name of the host of the inventory on which the task is carried out for a host of the play; empty means
-// on that host itself.
+// Delegate returns the name of the inventory's host on which the task is carried out for a host of the play. It is
+// empty if that is the host itself.
 func (t *Task) Delegate(host string) string {
 	if t.delegate.on != nil {
 		return t.delegate.on[host]
@@ -45,8 +45,8 @@ func (t *Task) Delegates() []string {
 	return all
 }
 
-// delegating decodes delegate_to of a task. The delegates are connected to and locked like the task's own hosts, so they are
-// needed before anything is read from a host.
+// delegating decodes the delegate_to of a task. Delegates are connected to and locked like the task's own hosts, so
+// they must be known before anything is read from a host.
 func (d *playDecoder) delegating(t *Task, body *hclsyntax.Body) delegating {
 	attr := body.Attributes["delegate_to"]
 	if attr == nil {
@@ -72,7 +72,7 @@ func (d *playDecoder) delegating(t *Task, body *hclsyntax.Body) delegating {
 		if len(faults) == 0 {
 			continue
 		}
-		if !slices.Contains(limited, name) { // nothing is done for this host
+		if !slices.Contains(limited, name) { // the task is not done for this host
 			d.diags = d.diags[:before]
 			continue
 		}

@@ -12,9 +12,10 @@ import (
 	"hlplay/engine/roles"
 )
 
-// Allowed returns the names of the arguments and blocks that may stand in a block of a playbook, given the types of the
-// blocks around it, outermost first, and its own; none is the file itself. role is set for the file of a role. module
-// is set if the block may contain that of a module; the blocks of modules themselves are described by Schema.
+// Allowed returns the names of the arguments and blocks that a block of a playbook may contain, given its type and
+// those of the blocks around it, outermost first. Without any, it is about the file itself. role is set for the file of
+// a role. module is set if the block may contain a module's block; the blocks of modules themselves are described by
+// Schema.
 func Allowed(role bool, within ...string) (arguments, blocks []string, module bool) {
 	s := playbookShape
 	if role {
@@ -46,14 +47,14 @@ func Allowed(role bool, within ...string) (arguments, blocks []string, module bo
 	return s.attributes, s.blocks, s.otherBlocks
 }
 
-// IsRole reports whether the body of a file is that of a role: its tasks stand in no play.
+// IsRole reports whether the body of a file is that of a role: its tasks are not inside a play.
 func IsRole(body *hclsyntax.Body) bool {
 	return slices.ContainsFunc(body.Blocks, func(b *hclsyntax.Block) bool {
 		return b.Type != "import" && b.Type != "variable" && b.Type != "locals" && slices.Contains(roleShape.blocks, b.Type)
 	})
 }
 
-// Imports returns the files that the imports in a file name, in source order. Roles that are imported by an address are left out.
+// Imports returns the files that a file imports, in source order. Roles that are imported by an address are omitted.
 func Imports(body *hclsyntax.Body, path string) []string {
 	role := IsRole(body)
 	var all []string
@@ -73,28 +74,28 @@ func Imports(body *hclsyntax.Body, path string) []string {
 	return all
 }
 
-// View is what a file of a playbook can refer to. It is filled as far as the playbook could be read, even if there were
-// errors.
+// View is what a file of a playbook can refer to. It is filled in as far as the playbook could be read, even if there
+// were errors.
 type View struct {
-	// Roots holds what expressions see, by name: `var`, `facts`, and so on. What only a host can tell is unknown, but of
-	// the right type.
+	// Roots holds what expressions see, by name: `var`, `facts`, and so on. Values that only a host can provide are
+	// unknown, but of the right type.
 	Roots map[string]cty.Value
 	// Variables and Locals are the declarations behind `var` and `local`, Results the tasks behind `result`.
 	Variables map[string]*Variable
 	Locals    map[string]hcl.Range
 	Results   map[string]*Task
-	// Handlers are those that tasks can notify.
+	// Handlers are the handlers that tasks can notify.
 	Handlers []Handler
 }
 
-// Handler is a handler by the name under which a task notifies it.
+// Handler is a handler, by the name with which a task notifies it.
 type Handler struct {
 	Name string
 	*Task
 }
 
-// View returns what a file can refer to. The name of a play restricts handlers to those of that play; it is empty for
-// any. o are the options that the playbook was loaded with.
+// View returns what a file can refer to. If play is not empty, the handlers are only those of that play. o must be the
+// options with which the playbook was loaded.
 func (p *Playbook) View(file, play string, o Options) View {
 	sp := p.space
 	for _, r := range p.roles {
@@ -119,7 +120,7 @@ func (p *Playbook) View(file, play string, o Options) View {
 	v.Roots["var"], v.Roots["local"] = sp.anyValues(), cty.ObjectVal(locals)
 	v.Roots["result"], v.Roots["each"] = sp.ownResult(results), unknownItem
 	v.Roots["host"] = p.anyHost(o)
-	full := make(map[string]string) // of results, by their full names
+	full := make(map[string]string) // full names of results
 	for name := range v.Roots["result"].Type().AttributeTypes() {
 		full[sp.result(name)] = name
 	}
@@ -141,7 +142,7 @@ func (p *Playbook) View(file, play string, o Options) View {
 	return v
 }
 
-// anyHost returns `host` with all variables that some host of the inventory has or that the playbook declares.
+// anyHost returns `host` with all variables that any host of the inventory has or that the playbook declares.
 func (p *Playbook) anyHost(o Options) cty.Value {
 	vars := make(map[string]cty.Value)
 	if o.Inventory != nil {
@@ -159,8 +160,8 @@ func (p *Playbook) anyHost(o Options) cty.Value {
 	return cty.ObjectVal(host)
 }
 
-// DescribeArgument returns the documentation of an argument of a module as Markdown: its type, default and values, and
-// what it means.
+// DescribeArgument returns the documentation of a module's argument as Markdown: its type, default and choices, and its
+// meaning.
 func DescribeArgument(a Argument) string {
 	text := "`" + a.Name + "` — " + a.Type
 	switch {
@@ -190,8 +191,8 @@ func DescribeVariable(v *Variable) string {
 // TypeName returns the name of a type in HCL: "list(string)".
 func TypeName(ty cty.Type) string { return typeName(ty) }
 
-// ImportPath returns the file that an import in another file names. role is set if it is the import of a role: it stands
-// in a play or in a role.
+// ImportPath returns the file that an import refers to. role is set if a role is imported, that is, if the import is
+// inside a play or a role.
 func ImportPath(file, label string, role bool) string {
 	path := importPath(filepath.Dir(file), label)
 	if role {

@@ -102,8 +102,8 @@ func (t *Task) environment(s Scope) (env map[string]string, hidden secrets, unkn
 	return env, hidden, unknown, nil
 }
 
-// environmentVariables converts the value of an `environment` argument: nil represents null, which removes a variable
-// back. known reports whether all of it is known.
+// environmentVariables converts the value of an `environment` argument. A nil string stands for null, which removes a
+// variable. known reports whether all of it is known.
 func environmentVariables(v cty.Value, expr hcl.Expression) (variables map[string]*string, known bool, diags hcl.Diagnostics) {
 	v, _ = v.UnmarkDeep()
 	ty := v.Type()

@@ -60,8 +60,9 @@ func evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnos
 	return v, nil
 }
 
-// deciding returns the groups whose `when` decides about the task, innermost first. There are none for a handler, which stands in
-// the group of its role: the task that notified it has passed them, maybe in an earlier run, whose results are gone.
+// deciding returns the groups whose `when` applies to the task, innermost first. There are none for a handler, although
+// it is in its role's group: the conditions were true for the task that notified it, maybe in an earlier run, whose
+// results are gone.
 func (t *Task) deciding() []*Group {
 	var all []*Group
 	for g := t.group; g != nil && !t.handler; g = g.parent {
@@ -72,8 +73,8 @@ func (t *Task) deciding() []*Group {
 	return all
 }
 
-// WhenTrue reports whether the task should run: whether its own `when` and those of all enclosing groups are true.
-// If one of them is known to be false, the result is false even if others are unknown. Of a handler only its own counts.
+// WhenTrue reports whether the task should run: whether its own `when` and those of all enclosing groups are true. If
+// one of them is known to be false, the result is false even if others are unknown. For a handler, only its own counts.
 //
 // A `when` that reads `each` (see WhenPerItem) is evaluated only if the scope has it: the engine calls WhenTrue once
 // for the task, before Items, and then once for each item.
@@ -237,8 +238,8 @@ func items(v cty.Value, expr hcl.Expression) (all []Item, known bool, d *hcl.Dia
 	return all, true, nil
 }
 
-// around returns what the task's expressions see on a host apart from the task's own vars. It includes the vars of the
-// play, of which a role sees none, if vars is set, and the role's variables and locals if values is set.
+// around returns what the task's expressions see on a host, without the task's own vars. If vars is set, this includes
+// the vars of the play, which a role does not see. If values is set, it includes the role's variables and locals.
 func (t *Task) around(s Scope, vars, values bool) (Scope, hcl.Diagnostics) {
 	if t.space.role != nil {
 		return t.space.enter(s, values)

@@ -384,7 +384,7 @@ func TestUntilTrue(t *testing.T) {
 	}
 }
 
-// The result of a function applied to a secret is a secret too, even if the argument contains more than that.
+// The result of a function applied to a secret is a secret too, even if the argument contains more than the secret.
 func TestDecodeDerivedSecrets(t *testing.T) {
 	p := mustLoad(t, `
 variable "password" {

@@ -41,8 +41,8 @@ func (p *Playbook) Find(word string) []*Task {
 	return similar
 }
 
-// Explain describes a task in a few lines: where it is, why it is there, which step of a guide it is, what it does and
-// when, and how that is verified.
+// Explain describes a task in a few lines: where it is, why it is there, which step of a guide it implements, what it
+// does and when, and how the result is verified.
 func (p *Playbook) Explain(t *Task) string {
 	var b strings.Builder
 	row := func(label, text string) {
@@ -104,7 +104,7 @@ func (p *Playbook) Explain(t *Task) string {
 	return b.String()
 }
 
-// verified says how the engine knows that a task is done. The arguments of the task are not looked at.
+// verified says how the engine knows that a task is done. It does not take the task's arguments into account.
 func verified(t *Task) string {
 	module := t.Module.New()
 	if m, ok := module.(modules.Reader); ok && m.OnlyReads() {

@@ -16,7 +16,7 @@ import (
 type reader func(path string) ([]byte, error)
 
 // files holds the files on the controller that expressions read. Each is read and parsed only once: all hosts get the
-// same content, which is the content that Load has checked, and no host waits for another.
+// same content, which is what Load has checked, and no host waits for another.
 type files struct {
 	read    reader
 	secrets *secret.Keyring
@@ -54,7 +54,7 @@ func (f *files) open(path string) *file {
 	opened := &file{content: sync.OnceValues(func() ([]byte, error) { return f.read(path) })}
 	opened.template = sync.OnceValues(func() (hclsyntax.Expression, hcl.Diagnostics) {
 		src, err := opened.content()
-		if err != nil { // the caller has seen the error already
+		if err != nil { // the caller has already reported the error
 			return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 		}
 		expr, diags := hclfile.ParseTemplate(src, path)

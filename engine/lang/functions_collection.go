@@ -31,8 +31,8 @@ var lengthFunc = function.New(&function.Spec{
 	},
 })
 
-// lookupFunc is the library's function, except that a map which is not known yet says nothing about the default: what is a
-// map before the run, such as the results of a for_each, may be an object then.
+// lookupFunc is the library's function, except that an unknown map does not determine the type of the default: what is
+// a map before the run, such as the results of a for_each, may later be an object.
 var lookupFunc = function.New(&function.Spec{
 	Params: stdlib.LookupFunc.Params(),
 	Type: func(args []cty.Value) (cty.Type, error) {

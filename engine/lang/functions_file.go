@@ -130,8 +130,8 @@ const mostTemplates = 10_000
 // rendering counts what the templates of one call have produced so far.
 type rendering struct{ text, templates int }
 
-// templateFunction returns a function that renders templates, as part of a rendering under way, or of its own if under
-// is nil.
+// templateFunction returns a function that renders templates, as part of the rendering under or, if that is nil, of a
+// new one.
 func templateFunction(from caller, read *files, under *rendering) function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},

@@ -12,7 +12,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// eval returns the value of an expression as JSON, or "error: " and what is wrong.
+// eval returns the value of an expression as JSON, or "error: " and the message.
 func eval(src string) string {
 	files := map[string]string{
 		"dir/a.txt":       "text",
@@ -56,7 +56,7 @@ func eval(src string) string {
 func TestFunctionValues(t *testing.T) {
 	t.Setenv("HLPLAY_TEST", "set")
 	for _, c := range [][2]string{
-		// Terraform's names where the library's differ.
+		// Names as in Terraform where the library's differ.
 		{`length("naïve")`, `5`},
 		{`length({ a = 1 })`, `1`},
 		{`index(["a", "b"], "b")`, `1`},

@@ -29,19 +29,19 @@ func (l *loader) hostVariable(block *hclsyntax.Block, dir string) {
 	l.hostVariables = append(l.hostVariables, playBlock{block: block, dir: dir})
 }
 
-// declareHostVariables passes the playbook's declarations to the hosts of all plays, or to those of them that the
-// declaration names, before anything reads the variables.
+// declareHostVariables passes the playbook's declarations to the hosts of all plays, or to those that a declaration
+// names, before anything reads the variables.
 func (l *loader) declareHostVariables() {
 	named := make([][]string, len(l.playbook.HostVariables))
 	for i, v := range l.playbook.HostVariables {
-		if v.Hosts != nil { // a wrong pattern is an error without an inventory, too
+		if v.Hosts != nil { // a wrong pattern is an error even without an inventory
 			named[i] = l.matched(l.pattern(l.hostVariables[i].block.Body, l.hostVariables[i].dir))
 		}
 	}
 	if l.options.Inventory == nil || len(l.playbook.HostVariables) == 0 || l.diags.HasErrors() {
 		return
 	}
-	var hosts []string // includes hosts outside a limit: a task may read the variables of any host
+	var hosts []string // includes hosts outside the limit: a task may read the variables of any host
 	for _, pb := range l.plays {
 		for _, name := range l.matched(pb.hosts) {
 			if !slices.Contains(hosts, name) {

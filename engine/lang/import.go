@@ -18,7 +18,7 @@ type source struct {
 	plays bool
 }
 
-// playBlock is a play that has not been decoded yet, with what its imports add to it.
+// playBlock is a play that has not been decoded yet, with what its imports add.
 type playBlock struct {
 	block *hclsyntax.Block
 	dir   string
@@ -100,7 +100,7 @@ func (l *loader) importBlock(block *hclsyntax.Block, dir string, tags, trail []s
 	return l.include(importPath(dir, path), &at, union(tags, own), trail)
 }
 
-// importPath returns the file that an import in a file of a directory names.
+// importPath returns the file that an import in a file in dir refers to.
 func importPath(dir, label string) string {
 	if !filepath.IsAbs(label) {
 		label = filepath.Join(dir, label)

@@ -21,8 +21,8 @@ func Inputs(path string, o Options) (*Playbook, hcl.Diagnostics) {
 	return l.playbook, arrange(l.diags, l.order)
 }
 
-// DescribeInputs returns the documentation of variables as Markdown, in the form of Describe. The caller names the
-// hosts for which a variable is declared.
+// DescribeInputs returns the documentation of variables as Markdown, in the same form as Describe. The caller says for
+// which hosts a variable is declared.
 func DescribeInputs(title string, variables []*Variable, ofHosts []HostInput) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n", title)
@@ -59,7 +59,7 @@ func shownDefault(v cty.Value, sensitive bool) string {
 		return "required"
 	case sensitive:
 		return "(sensitive)"
-	case !v.IsWhollyKnown(): // it is wrong, which was reported
+	case !v.IsWhollyKnown(): // it is wrong, which has been reported
 		return ""
 	}
 	v, _ = v.UnmarkDeep()

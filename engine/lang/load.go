@@ -50,7 +50,8 @@ type Options struct {
 	Secrets *secret.Keyring
 	// Roles locates roles that are imported by their address. If it is nil, there are none.
 	Roles Roles
-	// Unsaved holds texts to read instead of files, by path, as when an editor has changed them.
+	// Unsaved holds texts to use instead of the content of files, by path: those that an editor has changed and not
+	// saved.
 	Unsaved map[string][]byte
 }
 
@@ -65,9 +66,9 @@ type Inventory interface {
 	Declare(declarations []hostvar.Declaration, evaluate hostvar.Evaluate) hcl.Diagnostics
 }
 
-// Load reads a playbook with everything it imports, and checks whatever can be checked without a host. It reports as
-// many errors as it can find, in source order. The playbook is never nil, so that its Files can show the lines of the
-// diagnostics, but it must not be used for anything else if they contain an error.
+// Load reads a playbook with everything that it imports, and checks whatever can be checked without a host. It reports
+// as many errors as it can find, in source order. The playbook is never nil, so that its Files can show the lines of
+// the diagnostics, but it must not be used for anything else if these contain an error.
 func Load(path string, o Options) (*Playbook, hcl.Diagnostics) {
 	return load(path, o, hclfile.Read)
 }
@@ -174,8 +175,8 @@ func (l *loader) load(path string) {
 	l.validate()
 }
 
-// broken reports whether a source could not be read or parsed. Most of what could be said about other sources would
-// follow from that.
+// broken reports whether a source could not be read or parsed. Most problems found in other sources would be
+// consequences of that.
 func (l *loader) broken() bool {
 	for _, s := range l.sources {
 		if s.broken {

@@ -294,7 +294,7 @@ c: yaml
 	}
 }
 
-// A file of values takes text from files beside it.
+// A file of values takes text from files next to it.
 func TestValuesFromFiles(t *testing.T) {
 	o := testOptions
 	o.ValueFiles = []string{"values/v.hcl"}
@@ -315,8 +315,7 @@ text
 	}
 }
 
-// A condition that is known to be false keeps arguments from being checked with the values that it is there to
-// exclude.
+// If a condition is known to be false, arguments are not checked with the values that it is there to exclude.
 func TestArgumentsBehindAFalseCondition(t *testing.T) {
 	mustLoad(t, `
 variable "spare" {

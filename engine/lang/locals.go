@@ -44,8 +44,8 @@ func (l *loader) resolveLocals() {
 	l.space.localObject = cty.ObjectVal(values)
 }
 
-// resolveLocal evaluates a local; trail lists the locals that need it. A local that cannot be evaluated is unknown, so
-// that what depends on it is not reported as well.
+// resolveLocal evaluates a local. trail lists the locals that need it. A local that cannot be evaluated is unknown, so
+// that expressions that depend on it are not reported as well.
 func (l *loader) resolveLocal(x *local, trail []string) cty.Value {
 	if x.value != cty.NilVal {
 		return x.value

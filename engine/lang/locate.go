@@ -18,11 +18,12 @@ import (
 
 // Roles locates the repositories of roles that are imported by their address.
 type Roles interface {
-	// Locate returns the directory of the repository of an address. Its error is a *roles.LockError or a *roles.Problem.
+	// Locate returns the directory of the repository at an address. Its error is a *roles.LockError or a
+	// *roles.Problem.
 	Locate(a roles.Address) (dir string, err error)
 }
 
-// repository is where the repository of a role lies; ok is false if it cannot be used.
+// repository is the location of a role's repository. ok is false if it cannot be used.
 type repository struct {
 	dir string
 	ok  bool
@@ -31,17 +32,17 @@ type repository struct {
 // roleFile is the file of a role that is imported.
 type roleFile struct {
 	file string
-	// name is what the role is called.
+	// name is the role's name.
 	name string
-	// repository is the directory of the repository that the role was fetched with, or empty.
+	// repository is the directory of the repository with which the role was fetched, or empty.
 	repository string
 }
 
 // mainFile is the file of a role that is imported by the name of its directory.
 const mainFile = "main.hcl"
 
-// locate finds the file of a role. dir is the directory of the file that imports it, and from that of the repository which this file
-// was fetched with, or empty.
+// locate finds the file of a role. dir is the directory of the file that imports the role, and from that of the
+// repository with which that file was fetched, or empty.
 func (l *loader) locate(label string, at hcl.Range, dir, from string) (roleFile, bool) {
 	if roles.IsAddress(label) {
 		return l.locateAddress(label, at)
@@ -93,7 +94,7 @@ func (l *loader) locateAddress(label string, at hcl.Range) (roleFile, bool) {
 	return roleFile{file, a.Name(), found.dir}, true
 }
 
-// repository asks where the repository of an address lies. What is wrong is reported at the import that needs it first.
+// repository asks for the location of a repository. Problems are reported at the first import that needs it.
 func (l *loader) repository(a roles.Address, at hcl.Range) repository {
 	if l.options.Roles == nil {
 		l.report(fault(at, "the address of a role cannot be used here", "Import a role from a folder."))
@@ -122,15 +123,16 @@ func (l *loader) repository(a roles.Address, at hcl.Range) repository {
 	return repository{}
 }
 
-// Follow reads a playbook and everything that it imports, and has o.Roles locate each role that is imported by its address. It
-// needs no values and, unlike Load, checks nothing else. The playbook is for diagnostics to quote.
+// Follow reads a playbook and everything that it imports, and has o.Roles locate each role that is imported by its
+// address. It needs no values and, unlike Load, checks nothing else. The playbook is for quoting lines in diagnostics.
 func Follow(path string, o Options) (*Playbook, hcl.Diagnostics) {
 	l := newLoader(path, o, hclfile.Read)
 	l.follow(roleFile{file: filepath.Clean(path)}, nil, false, make(map[string]bool))
 	return l.playbook, arrange(l.diags, l.order)
 }
 
-// follow follows the imports of a playbook's file or, if inRole is set, of a role's. seen holds the files that were followed.
+// follow follows the imports in a playbook's file or, if inRole is set, in a role's. seen holds the files that were
+// already followed.
 func (l *loader) follow(of roleFile, at *hcl.Range, inRole bool, seen map[string]bool) {
 	if seen[of.file] {
 		return
@@ -147,7 +149,7 @@ func (l *loader) follow(of roleFile, at *hcl.Range, inRole bool, seen map[string
 			switch {
 			case block.Type != "import":
 				within(block.Body, true)
-			case len(block.Labels) != 1: // validate reports it
+			case len(block.Labels) != 1: // validation reports it
 			case inPlay:
 				if role, ok := l.locate(block.Labels[0], block.LabelRanges[0], dir, of.repository); ok {
 					l.follow(role, &block.LabelRanges[0], true, seen)

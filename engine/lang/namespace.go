@@ -113,10 +113,10 @@ func (sp *namespace) anyValues() cty.Value {
 	return cty.ObjectVal(values)
 }
 
-// enter converts what expressions of the playbook see on a host to what expressions in the namespace see: a role has
-// its own `var`, `local` and `result`, and does not see the play's `vars`. Values of `var` and `local` that differ
-// between hosts are included only if values is set, because they may depend on facts and results that nobody has asked
-// for. If they cannot be evaluated, they are unknown.
+// enter converts what the playbook's expressions see on a host to what expressions in the namespace see: a role has its
+// own `var`, `local` and `result`, and does not see the play's `vars`. Values of `var` and `local` that differ between
+// hosts are included only if values is set, because they may depend on facts and results that have not been read. If
+// they cannot be evaluated, they are unknown.
 func (sp *namespace) enter(s Scope, values bool) (Scope, hcl.Diagnostics) {
 	r := sp.role
 	if r == nil {

@@ -149,7 +149,7 @@ func (e peerKey) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, diags
 }
 
-// nearHost is didYouMean for the hosts of an inventory, of which there may be many.
+// nearHost is didYouMean for the hosts of an inventory, which can be numerous.
 func nearHost(name string, hosts []string) string {
 	if suggest.Nearest(name, hosts) != "" {
 		return strings.TrimSpace(didYouMean(name, hosts))
@@ -167,8 +167,8 @@ func variable(ctx *hcl.EvalContext, name string) (cty.Value, bool) {
 	return cty.NilVal, false
 }
 
-// WithPeers returns `hosts` with what is read of each host added to its object: facts and result. Both are left out
-// where nothing of that kind is read.
+// WithPeers returns `hosts` with what is read of each host added to its object: facts and result. Each of the two is
+// omitted if nothing of that kind is read.
 func WithPeers(hosts cty.Value, read Peers, facts, result func(host string) cty.Value) cty.Value {
 	if !read.Any() || !hosts.IsKnown() || !hosts.Type().IsObjectType() {
 		return hosts
@@ -191,7 +191,7 @@ func WithPeers(hosts cty.Value, read Peers, facts, result func(host string) cty.
 	return cty.ObjectVal(all)
 }
 
-// ownPeers converts `hosts` to what expressions in a namespace see: of results only its own.
+// ownPeers converts `hosts` to what expressions in a namespace see: only the namespace's own results.
 func (sp *namespace) ownPeers(hosts cty.Value) cty.Value {
 	if !hosts.IsKnown() || !hosts.Type().IsObjectType() {
 		return hosts
@@ -211,7 +211,7 @@ func (sp *namespace) ownPeers(hosts cty.Value) cty.Value {
 	return cty.ObjectVal(all)
 }
 
-// peers adds what an expression reads of any host.
+// peers adds what an expression reads of other hosts by name.
 func (r *references) peers(expr placed) {
 	node, ok := expr.Expression.(hclsyntax.Node)
 	if !ok {

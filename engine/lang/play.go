@@ -78,7 +78,7 @@ func (l *loader) hosts(block *hclsyntax.Block, dir string) string {
 	return l.pattern(block.Body, dir)
 }
 
-// pattern evaluates the attribute hosts of a block that has it. It returns "" for a pattern that is wrong.
+// pattern evaluates the hosts attribute of a block that has one. It returns "" if the pattern is wrong.
 func (l *loader) pattern(body *hclsyntax.Body, dir string) string {
 	at := l.static(dir)
 	if l.options.Inventory == nil {
@@ -89,7 +89,7 @@ func (l *loader) pattern(body *hclsyntax.Body, dir string) string {
 	at.roots, at.why = append(at.roots, "groups"), "It chooses the hosts, so only var, local and groups can be used."
 	attr := body.Attributes["hosts"]
 	pattern, ok := l.text(body, "hosts", at)
-	if !ok { // it is wrong, which was reported, or unknown, or null
+	if !ok { // unknown, null, or wrong, which has been reported
 		if v, diags := evaluate(attr.Expr, at.ctx); diags.HasErrors() || !v.IsNull() {
 			return ""
 		}
@@ -107,8 +107,8 @@ func (l *loader) pattern(body *hclsyntax.Body, dir string) string {
 	return pattern
 }
 
-// matched returns the hosts that match a pattern; none if there is no inventory, or if the pattern is wrong, which
-// pattern reports.
+// matched returns the hosts that match a pattern. It returns none if there is no inventory, or if the pattern is wrong,
+// which pattern reports.
 func (l *loader) matched(pattern string) []string {
 	if l.options.Inventory == nil || pattern == "" {
 		return nil
@@ -120,13 +120,13 @@ func (l *loader) matched(pattern string) []string {
 	return hosts
 }
 
-// limited returns those of the given hosts that the limit includes.
+// limited returns those of the hosts that the limit includes.
 func (l *loader) limited(hosts []string) []string {
 	if l.options.Limit == "" || len(hosts) == 0 {
 		return hosts
 	}
 	limit, err := l.options.Inventory.Names(l.options.Limit)
-	if err != nil { // reported by whoever supplied it
+	if err != nil { // the source of the pattern reports the error
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(hosts), func(name string) bool { return !slices.Contains(limit, name) })

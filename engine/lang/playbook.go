@@ -1,5 +1,5 @@
 // Package lang turns HCL into a checked playbook: decoding, functions, expressions, and diagnostics that show the
-// source line and what would be right.
+// source line and what was expected.
 //
 // The package does not connect to anything. Load checks everything in a playbook that can be checked without a host.
 // The engine evaluates the rest, host by host, through the methods of Task.

@@ -14,12 +14,12 @@ import (
 	"hlplay/engine/hclfile"
 )
 
-// Limits on how much text that is not ours a diagnostic shows: names and lines can be of any length.
+// Limits on how much text from other sources a diagnostic shows: names and lines can be of any length.
 const (
 	mostDiagnostics = 20
 	longestSummary  = 300
 	longestDetail   = 2000
-	longestLine     = 200 // if the width is not bounded
+	longestLine     = 200 // if there is no limit on the width
 )
 
 // WriteDiagnostics writes diagnostics for people to read: what is wrong, where, the source line with the error
@@ -83,8 +83,8 @@ func (r *renderer) diagnostic(d *hcl.Diagnostic) {
 	}
 }
 
-// lowerFirst lowers the first letter unless the word is an abbreviation: HCL's summaries begin with a capital letter,
-// ours do not.
+// lowerFirst changes the first letter to lower case unless the word is an abbreviation: HCL's summaries begin with a
+// capital letter, ours do not.
 func lowerFirst(s string) string {
 	if len(s) > 1 && s[1] >= 'a' && s[1] <= 'z' {
 		return strings.ToLower(s[:1]) + s[1:]
@@ -140,7 +140,7 @@ func (r *renderer) veiled(at hcl.Range) bool {
 
 // window cuts a line to the given number of columns, keeping the marked part in view.
 func window(before, marked, after string, columns int) (string, string, string) {
-	const behind = 12 // how much of what follows stays in view
+	const behind = 12 // how much of the text after the mark stays in view
 	extra := ansi.StringWidth(before) + min(ansi.StringWidth(marked), columns/2) + min(ansi.StringWidth(after), behind) - columns
 	if extra > 0 {
 		before = ansi.TruncateLeft(before, extra+1, "…")

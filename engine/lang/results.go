@@ -30,8 +30,8 @@ func (v *validator) resultShapes() cty.Value {
 	return cty.ObjectVal(values)
 }
 
-// resultShape returns the type of the task's result, with all attributes that it can have. Which of them it has
-// depends on how the task ends.
+// resultShape returns the type of the task's result, with all attributes that it can have. How the task ends determines
+// which of them it has.
 func (t *Task) resultShape() cty.Type {
 	if t.schema == nil {
 		return cty.DynamicPseudoType

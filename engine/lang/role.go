@@ -16,16 +16,17 @@ type role struct {
 	name string
 	// file is the file of the role, dir the directory of the file that contains the import.
 	file, dir string
-	// repository is the directory of the repository that the role was fetched with; empty for a role of the project.
+	// repository is the directory of the repository with which the role was fetched. It is empty for a role of the
+	// project.
 	repository   string
 	inner, outer *namespace
 	play         *Play
 	at           hcl.Range
-	// vars holds what is given to the role's variables; nil if nothing is.
+	// vars holds the values for the role's variables; nil if there are none.
 	vars hcl.Expression
-	// each is what vars and when of the import see as `each`; cty.NilVal without for_each.
+	// each is what the import's vars and when see as `each`; cty.NilVal without for_each.
 	each cty.Value
-	// varies is set if what vars gives may differ between hosts.
+	// varies is set if the values in vars may differ between hosts.
 	varies bool
 }
 
@@ -188,8 +189,7 @@ func (l *loader) roleBody(path string, from *hcl.Range) *hclsyntax.Body {
 	return body
 }
 
-// give sets the variables of a role, as far as their values are known without a host, and reports values that do not
-// fit.
+// give sets a role's variables, as far as their values are known without a host, and reports values that do not fit.
 func (l *loader) give(r *role) {
 	l.space.varObject = l.space.anyValues()
 	given := cty.EmptyObjectVal
@@ -213,7 +213,7 @@ func (l *loader) give(r *role) {
 	}
 }
 
-// givenReferences checks the names in what is given to a role.
+// givenReferences checks the names in the values that are given to a role.
 func (l *loader) givenReferences(r *role, p place) bool {
 	p.what, p.space, p.roots = "vars", r.outer, hostRoots
 	if r.each != cty.NilVal {
@@ -223,7 +223,7 @@ func (l *loader) givenReferences(r *role, p place) bool {
 	return l.references(r.vars, p)
 }
 
-// given evaluates the object that is given to the role on a host.
+// given evaluates the object of values that are given to the role on a host.
 func (r *role) given(s Scope) (cty.Value, hcl.Diagnostics) {
 	if r.vars == nil {
 		return cty.EmptyObjectVal, nil
@@ -251,7 +251,7 @@ func (r *role) scope(s Scope, expr hcl.Expression) (Scope, hcl.Diagnostics) {
 	return scope, nil
 }
 
-// bind returns the role's `var` with what is given, and reports what does not fit. given may be unknown.
+// bind returns the role's `var` with the given values, and reports values that do not fit. given may be unknown.
 func (r *role) bind(given cty.Value) (cty.Value, hcl.Diagnostics) {
 	given, marks := given.Unmark()
 	if !given.IsKnown() {

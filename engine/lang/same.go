@@ -8,8 +8,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// sameEverywhere remembers what has the same value on all hosts of a play while its tasks are checked host by host: a list of all hosts
-// is made once, and not once for each host. Its methods allow a nil receiver, which remembers nothing.
+// sameEverywhere remembers values that are the same on all hosts of a play while its tasks are checked host by host: a
+// list of all hosts is made once rather than once per host. Its methods accept a nil receiver, which remembers nothing.
 type sameEverywhere struct {
 	is     map[hcl.Expression]bool
 	values map[hcl.Expression]cty.Value
@@ -22,10 +22,11 @@ func newSameEverywhere() *sameEverywhere {
 	}
 }
 
-// rootsOfAll are the names that have the same value on all hosts of a play, outside of a role that is given values of a host.
+// rootsOfAll are the names whose values are the same on all hosts of a play, except in a role that is given values of a
+// host.
 var rootsOfAll = []string{"hosts", "groups", "play", "var", "local"}
 
-// of returns the part of the memory that holds for a task, nil if its names may have other values on other hosts.
+// of returns the memory for a task, or nil if the values of its names may differ between hosts.
 func (s *sameEverywhere) of(t *Task) *sameEverywhere {
 	if t.space.varies() {
 		return nil
@@ -46,7 +47,7 @@ func (s *sameEverywhere) holds(expr hcl.Expression) bool {
 	return is
 }
 
-// value returns the value of an argument that has been evaluated on another host.
+// value returns the value of an argument that was evaluated on another host.
 func (s *sameEverywhere) value(expr hcl.Expression) (v cty.Value, ok bool) {
 	if s == nil {
 		return cty.NilVal, false
@@ -62,7 +63,7 @@ func (s *sameEverywhere) remember(expr hcl.Expression, v cty.Value) {
 	}
 }
 
-// judge is the function judge for a task whose block may be the same on all hosts.
+// judge is like the function judge, for a task whose block may be the same on all hosts.
 func (s *sameEverywhere) judge(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext) hcl.Diagnostics {
 	s = s.of(t)
 	if s == nil || slices.ContainsFunc(bodyExpressions(body), func(expr hcl.Expression) bool { return !s.holds(expr) }) {

@@ -11,7 +11,7 @@ import (
 	"hlplay/modules"
 )
 
-// manyHosts is an inventory of that many hosts, h0, h1 and so on, in the group all.
+// manyHosts is an inventory of n hosts, h0, h1 and so on, in the group all.
 type manyHosts struct {
 	testInventory
 	n int
@@ -37,12 +37,13 @@ func (m manyHosts) HostsValue() cty.Value {
 	return cty.ObjectVal(all)
 }
 
-// TestWhatIsTheSameEverywhereIsMadeOnce counts how often the hosts are listed while a playbook is checked for each of them.
+// TestWhatIsTheSameEverywhereIsMadeOnce counts how often the hosts are listed while a playbook is checked for each of
+// them.
 func TestWhatIsTheSameEverywhereIsMadeOnce(t *testing.T) {
 	const list = `join(" ", [for name, h in hosts : counted(name)])`
 	for name, test := range map[string]struct {
 		task  string
-		lists int // of all hosts
+		lists int // how many lists of all hosts it makes
 		want  string
 	}{
 		"all arguments are the same": {task: `probe { name = ` + list + ` }`, lists: 1},
@@ -80,7 +81,7 @@ func TestWhatIsTheSameEverywhereIsMadeOnce(t *testing.T) {
 			if test.want == "" && text != "" || !strings.Contains(text, test.want) {
 				t.Errorf("diagnostics: %s, want %q", text, test.want)
 			}
-			// The hosts are also listed once for an unknown host.
+			// The hosts are listed once more, for an unknown host.
 			if most := (test.lists + 2) * inventory.n; calls > most {
 				t.Errorf("a name of a host was asked for %d times, want at most %d", calls, most)
 			}

@@ -24,7 +24,7 @@ type ModuleSchema struct {
 	problems []error
 }
 
-// Err returns what is wrong with the struct of the module. That is a defect of the program, not of a playbook.
+// Err returns what is wrong with the module's struct. Such an error is a defect of the program, not of a playbook.
 func (s ModuleSchema) Err() error { return errors.Join(s.problems...) }
 
 // BodySchema lists the arguments and blocks of a block, in the order of the struct's fields.

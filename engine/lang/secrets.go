@@ -71,8 +71,8 @@ func eachSensitive(v cty.Value, sensitive bool, visit func(text string, number b
 	return sensitive
 }
 
-// tooShort warns about a sensitive value that cannot be hidden because such a short text is everywhere. Numbers in the
-// result of an expression do not count: most of them are lengths and positions of something sensitive.
+// tooShort warns about a sensitive value that is too short to be hidden, because such a text occurs everywhere. Numbers
+// in the result of an expression do not count: most of them are lengths and positions of something sensitive.
 func (l *loader) tooShort(v cty.Value, at hcl.Range, what string, numbers bool) {
 	short := false
 	eachSensitive(v, false, func(text string, number bool) {
@@ -154,7 +154,7 @@ func (s secrets) replacer() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// collectRead adds what the expression reads from sensitive values, and the results of functions in it, which may be
+// collectRead adds the sensitive values that the expression reads, and the results of functions in it, which may be
 // shown without their context. It reports whether there are any.
 func (s secrets) collectRead(expr hcl.Expression, ctx *hcl.EvalContext) bool {
 	tainted := calls(expr, "sensitive")

@@ -9,10 +9,10 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// CheckResults returns an error if a selected task reads something that only an omitted task could supply: a task
-// before startAt, or one that tags and skip do not select. An omitted task has the result of a skipped one. A
-// task whose `when` reads that result, or that reads it in try or can, is assumed to handle this. known, if not nil,
-// reports whether the result of a task before startAt is available nevertheless.
+// CheckResults returns an error if a selected task reads something that only an omitted task could provide: a task
+// before startAt, or one that tags and skip do not select. An omitted task has the result of a skipped one. A task
+// whose `when` reads that result, or that reads it in try or can, is assumed to handle this. known, if not nil, reports
+// whether the result of a task before startAt is available nevertheless.
 func (p *Playbook) CheckResults(startAt string, tags, skip []string, known func(*Task) bool) error {
 	left := make(map[string]omission) // by the name of the result
 	waiting := startAt != ""
@@ -115,7 +115,7 @@ func checkReads(t *Task, expr placed, left map[string]omission, guarded map[stri
 	for _, traversal := range certainReads(expr.Expression) {
 		path := traversal
 		if of, ok := second(path[min(1, len(path)-1):]); ok && path.RootName() == "hosts" && of == "result" {
-			path = path[2:] // of whichever host
+			path = path[2:] // of any host
 		} else if path.RootName() != "result" {
 			continue
 		}

@@ -21,17 +21,17 @@ type Settings struct {
 	// until is false, each after Delay.
 	Retries, Repeats int
 	Delay            time.Duration
-	// Timeout bounds the time for the task on the host, including retries; zero means that it has no bound of its own.
+	// Timeout limits the time for the task on the host, including retries; zero means no limit.
 	Timeout time.Duration
-	// Throttle bounds the number of hosts on which the task makes changes at the same time; zero means no bound.
+	// Throttle limits the number of hosts on which the task makes changes at the same time; zero means no limit.
 	Throttle     int
 	IgnoreErrors bool
 }
 
-// usual are the settings of a task that sets none.
+// usual are the settings of a task that does not set any.
 var usual = Settings{Repeats: 3, Delay: 5 * time.Second}
 
-// taskSetting is an argument of a task that determines a part of its Settings.
+// taskSetting is a task argument that determines a part of its Settings.
 type taskSetting struct {
 	name string
 	want cty.Type

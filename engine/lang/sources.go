@@ -37,8 +37,8 @@ func (p *Playbook) Sources() map[string][sha256.Size]byte {
 	return maps.Clone(p.sums.of)
 }
 
-// MayBeSensitive reports whether the value of a variable may be a secret: it is declared sensitive, or may be passed
-// to sensitive() somewhere. In case of doubt it returns true.
+// MayBeSensitive reports whether the value of a variable may be a secret: it is declared sensitive, or may be passed to
+// sensitive() somewhere. If in doubt, it returns true.
 func (p *Playbook) MayBeSensitive(variable string) bool {
 	for _, v := range p.Variables {
 		if v.Name == variable && v.Sensitive {
@@ -108,7 +108,7 @@ func confides(body *hclsyntax.Body, variable string) bool {
 				case harmless[root]:
 				case root == "var" && known:
 					found = found || name == variable
-				default: // a local, for example, may be made from any variable
+				default: // a local, for example, may depend on any variable
 					found = true
 				}
 			}

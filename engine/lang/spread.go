@@ -16,7 +16,7 @@ func spread(text string) string {
 		return text
 	}
 	var b strings.Builder
-	at := 0 // end of the text written so far, in bytes
+	at := 0 // length in bytes of the text written so far
 	// blocks records for each open bracket whether it opens a block.
 	var blocks []bool
 	inBlock := func() bool { return len(blocks) == 0 || blocks[len(blocks)-1] }
@@ -25,7 +25,7 @@ func spread(text string) string {
 		b.WriteByte('\n')
 		at = t.Range.Start.Byte
 	}
-	value := false // the current tokens belong to a value
+	value := false // whether the current tokens belong to a value
 	for i, t := range tokens {
 		switch t.Type {
 		case hclsyntax.TokenNewline:

@@ -16,9 +16,8 @@ func Selected(t *Task, tags, skip []string) bool {
 	return wanted(t.Tags, tags) && !skipped(t.Tags, skip)
 }
 
-// CheckTags returns an error for the first of the tags that no task has and that has no special meaning: it is
-// misspelled, and would select nothing, or fail to skip what should be skipped. flag is the flag that it was given
-// with.
+// CheckTags returns an error for the first tag that no task has and that has no special meaning: it is misspelled, and
+// would select nothing, or fail to skip what should be skipped. flag is the name of the flag with the tags.
 func (p *Playbook) CheckTags(flag string, tags []string) error {
 	known := p.Tags()
 	for _, tag := range tags {

@@ -41,7 +41,7 @@ type playDecoder struct {
 	names, registered, roles map[string]hcl.Range
 }
 
-// nodes decodes the tasks and groups of a body in source order. Blocks of the types in others are left to the caller.
+// nodes decodes the tasks and groups in a body in source order. Blocks of the types in others are left to the caller.
 func (d *playDecoder) nodes(body *hclsyntax.Body, parent *Group, tags []string, others ...string) []Node {
 	var nodes []Node
 	for _, block := range body.Blocks {

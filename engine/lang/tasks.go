@@ -22,8 +22,8 @@ func TasksOf(nodes []Node) []*Task {
 	return all
 }
 
-// Notified returns the handlers of a play that the tasks notify, directly or through other handlers, in the order in
-// which they run.
+// Notified returns the play's handlers that the tasks notify, directly or through other handlers, in the order in which
+// they run.
 func (p *Play) Notified(tasks []*Task) []*Task {
 	names := make(map[string]bool)
 	var follow func(t *Task)

@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// validate checks the tasks of all plays, with unknown values for everything that only a host can tell.
+// validate checks the tasks of all plays, with unknown values for everything that only a host can provide.
 func (l *loader) validate() {
 	v := &validator{loader: l, registers: make(map[string]hcl.Range)}
 	for _, p := range l.playbook.Plays {
@@ -81,7 +81,7 @@ func (v *validator) play(p *Play) {
 			if g.role != nil && g.role.vars != nil {
 				v.givenReferences(g.role, place{results: v.results, registers: v.registers})
 			}
-			in, _ := g.scope(p, scope, g.When) // errors in it are reported with what is given to the role
+			in, _ := g.scope(p, scope, g.When) // errors in it are reported with the values given to the role
 			v.condition(g.space, g.When, "when", g.dir, in)
 			in, _ = g.scope(p, scope, g.Environment)
 			v.environment(g.space, g.Environment, g.dir, in)
@@ -261,7 +261,7 @@ func (v *validator) notifyCycles(p *Play) {
 // task checks a task's expressions and its module block.
 func (v *validator) task(t *Task, scope Scope) {
 	raw := scope
-	scope, _ = t.around(scope, false, true) // errors in it are reported with what is given to the role
+	scope, _ = t.around(scope, false, true) // errors in it are reported with the values given to the role
 	rounds, inner := v.rounds(t, scope)
 	if t.ForEach != nil {
 		inner = inner.with("each", unknownItem)
@@ -286,8 +286,8 @@ func (v *validator) task(t *Task, scope Scope) {
 		return
 	}
 	if v.off(t, when, raw) {
-		// The task will not be done with these values, and its arguments may rely on that; only what is wrong with any
-		// values is an error.
+		// The task will not run with these values, and its arguments may rely on that; only errors that do not depend
+		// on the values count.
 		rounds = []cty.Value{unknownItem}
 		inner["var"], inner["local"] = t.space.anyValues(), cty.DynamicVal
 	}

@@ -9,12 +9,12 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// mostRounds bounds the rounds of for_each that are checked, counted over all hosts.
+// mostRounds limits the rounds of for_each that are checked, counted over all hosts.
 const mostRounds = 10_000
 
-// forHosts checks the tasks of a play with the values of each host of the inventory. tasks are those that have no
-// error with the values of an unknown host. An error counts if the task is certain to be done on the host, or if all
-// hosts have the error: otherwise a condition on facts may exclude it.
+// forHosts checks the tasks of a play with the values of each host in the inventory. tasks are those that have no error
+// with the values of an unknown host. An error counts if the task certainly runs on the host, or if all hosts have the
+// error; otherwise a condition on facts may exclude it.
 func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 	hosts := v.limited(v.matched(p.Hosts))
 	var dependent []*Task
@@ -212,7 +212,7 @@ func (j *hostJudge) round(t *Task, scope, raw Scope) {
 	}
 }
 
-// holds reports whether a condition may be true on the host. If it is unknown, what depends on it is not certain.
+// holds reports whether a condition may be true on the host. If it is unknown, it is not certain that the task runs.
 func (j *hostJudge) holds(sp *namespace, expr hcl.Expression, what, dir string, scope Scope) bool {
 	if expr == nil {
 		return true

@@ -179,8 +179,8 @@ func (l *loader) values(path string) (body *hclsyntax.Body, secrets, ok bool) {
 	return body, secrets, ok && !diags.HasErrors()
 }
 
-// readValues reads a file of values. None of its lines is ever shown, because any may contain a secret, whatever its
-// variable says. If the file is encrypted, all of its values are secrets.
+// readValues reads a file of values. None of its lines is ever shown, because any of them may contain a secret,
+// whatever the variable's declaration says. If the file is encrypted, all of its values are secrets.
 func (l *loader) readValues(path string) (src []byte, secrets, ok bool) {
 	src, ok = l.readFile(path, nil)
 	if !ok {
@@ -203,7 +203,7 @@ func (l *loader) readValues(path string) (src []byte, secrets, ok bool) {
 	return nil, true, false
 }
 
-// Aliases of aliases in YAML multiply. With so few of them, what they expand to stays small.
+// In YAML, aliases of aliases multiply. With so few of them, their expansion stays small.
 const mostAliases = 20
 
 var yamlAlias = regexp.MustCompile(`(?m)(^|[\s\[{,:-])\*[^\s,\]}]`)

@@ -92,7 +92,7 @@ func (l *loader) variable(block *hclsyntax.Block, dir string) {
 func lineOf(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
 // convertVariable converts a value to the type of its variable. A value that does not fit is reported and becomes
-// unknown, so that what depends on it is not reported as well.
+// unknown, so that expressions that depend on it are not reported as well.
 func (l *loader) convertVariable(v *Variable, value cty.Value, at hcl.Range, origin string) cty.Value {
 	converted, d := v.convert(value, at, origin)
 	if d != nil {

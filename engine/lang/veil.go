@@ -26,7 +26,7 @@ func unquoted(said string) string { return quotation.ReplaceAllString(said, "(no
 
 // secretLine reports whether the line of a source that contains a byte may hold something sensitive: the default of a
 // sensitive variable, or the argument of sensitive(). It examines the text rather than the parser's result, because
-// lines are shown mostly when the parser failed. In case of doubt it returns true.
+// lines are shown mostly when the parser failed. If in doubt, it returns true.
 func secretLine(src []byte, at int) bool {
 	begin := bytes.LastIndexByte(src[:at], '\n') + 1
 	end := len(src)
@@ -37,7 +37,7 @@ func secretLine(src []byte, at int) bool {
 }
 
 // inSensitiveDefault assumes that a variable extends from its first line to the next block, and its default to the end
-// of the variable or to its validations: if a quote or a bracket is missing, nobody knows better.
+// of the variable or to its validations: if a quote or bracket is missing, that is the best guess.
 func inSensitiveDefault(src []byte, begin, end int) bool {
 	for _, block := range variableBegins.FindAllIndex(src[:end], -1) {
 		last := len(src)

@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// A secret may be in a file of values, in the default of a sensitive variable or in a call of sensitive(). Whatever is
-// wrong with it or next to it, the output of Load says where the problem is, and does not show the secret.
+// A secret may be in a file of values, in the default of a sensitive variable or in a call to sensitive(). Whatever is
+// wrong with it or next to it, the output of Load says where the problem is but does not show the secret.
 func TestDiagnosticsShowNoSecret(t *testing.T) {
 	const secret = "hunter2-tr0ub4dor"
 	const variable = "-- site.hcl --\nvariable \"password\" {\n  type      = string\n  sensitive = true\n}\n"
@@ -108,7 +108,7 @@ locals {
 	}
 }
 
-// A secret that is too short to be redacted is reported with its place when the playbook is read.
+// A secret that is too short to be redacted is reported, with its location, when the playbook is read.
 func TestTooShortToBeHidden(t *testing.T) {
 	for name, c := range map[string]struct{ files, want string }{
 		"default":          {"variable \"pin\" {\n  default   = \"ab\"\n  sensitive = true\n}\n", "site.hcl:1"},

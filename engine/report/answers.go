@@ -75,7 +75,7 @@ func answerOf(r TaskResult) answer {
 	one := answer{status: r.Status, lines: r.Output}
 	switch r.Status {
 	case Changed:
-		one.status = OK // a command counts as a change, but the reader asked a question
+		one.status = OK // a command counts as a change, but here it only asks something
 	case OK:
 	default:
 		one.head = strings.TrimSpace(string(r.Status) + ": " + r.Message)

@@ -3,9 +3,9 @@ package report
 import "slices"
 
 // automaton finds many texts in another one in a single pass, by the algorithm of Aho and Corasick (Efficient string
-// matching, CACM 18, 1975). A state is a prefix of one of the texts; the root is the empty prefix. The children of a state are a
-// list instead of a table: the tables of existing libraries take a hundred times the memory of the texts, and minutes to build
-// for secrets of thousands of lines.
+// matching, CACM 18, 1975). A state is a prefix of one of the texts; the root is the empty prefix. A state's children
+// are a list rather than a table: existing libraries' tables take a hundred times the memory of the texts, and minutes
+// to build for secrets of thousands of lines.
 type automaton struct {
 	texts []string
 	bytes int // of all texts
@@ -38,8 +38,8 @@ func newAutomaton(texts []string) *automaton {
 	return a
 }
 
-// add relies on the order of the texts: the prefix that a text shares with earlier ones it shares with the last one, whose states are
-// the first of their lists.
+// add relies on the order of the texts: a prefix that a text shares with any earlier one, it shares with the previous
+// one, whose states come first in their lists.
 func (a *automaton) add(text string) {
 	state := int32(0)
 	for i := range len(text) {
@@ -89,7 +89,7 @@ func (a *automaton) next(state int32, c byte) int32 {
 	return a.root[c]
 }
 
-// find reports where texts occur in s: for each position where any text ends, the longest one.
+// find reports where texts occur in s: for each position where any text ends, the longest of them.
 func (a *automaton) find(s string, tell func(from, to int)) {
 	state := int32(0)
 	for i := range len(s) {
@@ -101,7 +101,8 @@ func (a *automaton) find(s string, tell func(from, to int)) {
 	}
 }
 
-// automata are automata of which each is at least twice as large as the next, so that adding a text does not rebuild all of them.
+// automata are automata of decreasing size, each at least twice as large as the next, so that adding a text does not
+// rebuild all of them.
 type automata []*automaton
 
 func (all automata) with(texts []string) automata {
@@ -113,5 +114,5 @@ func (all automata) with(texts []string) automata {
 		last := all[len(all)-1]
 		texts, size, all = append(texts, last.texts...), size+last.bytes, all[:len(all)-1]
 	}
-	return append(slices.Clip(all), newAutomaton(texts)) // others may be reading what was there
+	return append(slices.Clip(all), newAutomaton(texts)) // others may be reading the old ones
 }

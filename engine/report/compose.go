@@ -82,8 +82,8 @@ func kept[T Event](r *Recorder) []T {
 	return list
 }
 
-// Suspend runs fn while a Reporter leaves the terminal alone, so that fn may ask for a password there. Everything that reads from
-// or writes to the terminal during a run must be wrapped in it.
+// Suspend runs fn while a Reporter leaves the terminal alone, so that fn may ask for a password there. Everything that
+// reads from or writes to the terminal during a run must be wrapped in Suspend.
 func Suspend(r Reporter, fn func()) {
 	if s, ok := r.(interface{ Suspend(func()) }); ok {
 		s.Suspend(fn)

@@ -1,10 +1,11 @@
 package report
 
-// Secrets also hide in base64 and hexadecimal digits. Text that can be decoded is decoded from each possible beginning, and secrets
-// are looked for in the result, so that they are found at any position and however the digits are broken into lines.
+// Secrets also hide in base64 and hexadecimal digits. Text that can be decoded is decoded from each possible start, and
+// secrets are searched for in the result, so that they are found at any position and however the digits are broken into
+// lines.
 
-// run is a part of a text that may be digits: the positions of the characters and their values, without what separates them, such
-// as the ends of lines.
+// run is a part of a text that may consist of digits: the positions and values of these characters, without separators
+// such as newlines.
 type run struct {
 	at     []int
 	digits []byte
@@ -18,7 +19,7 @@ var (
 	hexDigits    = digits("0123456789abcdef", "ABCDEF")
 )
 
-// digits returns the table of an alphabet; more is an alternative for its last characters.
+// digits returns the table for an alphabet. more has alternatives for its last characters.
 func digits(alphabet, more string) *[256]byte {
 	var table [256]byte
 	for i := range table {
@@ -33,8 +34,8 @@ func digits(alphabet, more string) *[256]byte {
 	return &table
 }
 
-// base64Gap returns the length of the separator at the beginning of s, between two lines of base64: the end of a line, literal or as
-// "\n", with white space around it, or the backslash in "\/". Zero means that the digits end.
+// base64Gap returns the length of the separator at the beginning of s, between two lines of base64: a newline, literal
+// or as "\n", with white space around it, or the backslash in "\/". Zero means that the digits end here.
 func base64Gap(s string) int {
 	i, ended := 0, false
 	for i < len(s) {
@@ -106,8 +107,8 @@ func (r *run) next(s string, from int, table *[256]byte, gap func(string) int) i
 	return len(s)
 }
 
-// find reports where the texts of the automaton occur in the decoded digits, of the given number of bits each, decoded from the first
-// digit on, from the second, and so on.
+// find reports where the automaton's texts occur in the decoded digits, which have the given number of bits each:
+// decoded from the first digit on, from the second, and so on.
 func (r *run) find(a *automaton, bits int, tell func(from, to int)) {
 	phases := 8 / bits // hexadecimal: 2
 	if bits == 6 {
@@ -125,7 +126,7 @@ func (r *run) find(a *automaton, bits int, tell func(from, to int)) {
 				continue
 			}
 			if n := int(a.nodes[state].found); n > 0 {
-				// The digits from the one that has the first bit to the one that has the last.
+				// From the digit with the first bit to the digit with the last.
 				last := (i-phase+1)*bits - held
 				first := phase + (last-8*n)/bits
 				tell(r.at[first], r.at[i]+1)

@@ -10,9 +10,10 @@ import (
 	"hlplay/modules"
 )
 
-// Unified renders a diff for people, ending in a newline: "subject: before → after" if both sides have one line, otherwise a unified
-// diff with three lines of context. A side that does not exist is /dev/null. A missing newline at the end is mentioned if it is a
-// difference, and a carriage return is shown as \r, because it may be the only one.
+// Unified renders a diff for people, ending in a newline: "subject: before → after" if both sides have one line,
+// otherwise a unified diff with three lines of context. A side that does not exist is /dev/null. A missing newline at
+// the end is mentioned if the two sides differ in that, and a carriage return is shown as \r, because it may be the
+// only difference.
 func Unified(d modules.Diff) string {
 	subject := OneLine(d.Subject)
 	switch {
@@ -34,7 +35,7 @@ func Unified(d modules.Diff) string {
 	}
 	before, after := d.Before, d.After
 	if before != "" && after != "" && !strings.HasSuffix(before, "\n") && !strings.HasSuffix(after, "\n") {
-		before, after = before+"\n", after+"\n" // not a difference: lists of settings have no newline at the end
+		before, after = before+"\n", after+"\n" // not a difference: lists of settings have no final newline
 	}
 	return printable(showReturns(udiff.Unified(from, to, before, after)))
 }
@@ -55,7 +56,7 @@ func showReturns(s string) string { return strings.ReplaceAll(s, "\r", `\r`) }
 
 func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
-// OneLine returns foreign text in a single line.
+// OneLine returns text from elsewhere as a single line.
 func OneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(printable(s), func(c rune) bool { return c == '\n' }), " ")
 }

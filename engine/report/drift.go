@@ -83,7 +83,7 @@ func (d *drift) Close() error {
 	return err
 }
 
-// ending returns the status and message of a task that did not merely differ.
+// ending returns the status and message of a task that did more than differ.
 func (d *drift) ending(r TaskResult) string {
 	switch r.Status {
 	case Uncertain:

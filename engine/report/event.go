@@ -15,13 +15,13 @@ const (
 	OK          Status = "ok"
 	Changed     Status = "changed"
 	Skipped     Status = "skipped"
-	Uncertain   Status = "uncertain" // check mode only: an earlier change makes it unknowable
+	Uncertain   Status = "uncertain" // check mode only: an earlier change makes the result unknowable
 	Failed      Status = "failed"
 	Unreachable Status = "unreachable"
 )
 
-// Event is one of the types below. The events of a run come from one goroutine at a time. The tags are for the journal of a run, which
-// keeps events unchanged; NewJSON has a format of its own.
+// Event is one of the types below. Only one goroutine at a time sends the events of a run. The tags are for the journal
+// of a run, which stores events unchanged; NewJSON has its own format.
 type Event interface{ event() }
 
 // RunStarted begins a run.
@@ -47,15 +47,15 @@ type TaskStarted struct {
 	Handler bool   `json:"handler,omitempty"`
 }
 
-// Progress is what a host is doing now: running a command, or waiting for a state. What is empty when that is over.
+// Progress is what a host is doing now: running a command, or waiting for a state. What is empty when that has ended.
 type Progress struct {
 	Host string `json:"host"`
 	Task string `json:"task"`
 	What string `json:"what"`
-	// Awaits is set if the host waits for a state to settle. Limit bounds the wait.
+	// Awaits is set if the host waits for a state to settle. Limit limits the wait.
 	Awaits bool          `json:"awaits,omitempty"`
 	Limit  time.Duration `json:"limit,omitempty"`
-	// Detached is set while a command runs that the host carries through if the run ends.
+	// Detached is set while a command is running that the host will complete even if the run ends.
 	Detached bool `json:"detached,omitempty"`
 }
 
@@ -67,32 +67,32 @@ type TaskResult struct {
 	Module  string `json:"module,omitempty"`
 	Handler bool   `json:"handler,omitempty"`
 	Status  Status `json:"status"`
-	// Steps are the summaries of the steps done or, in check mode, to be done.
+	// Steps are the summaries of the steps that were carried out or, in check mode, would be.
 	Steps []string `json:"steps,omitempty"`
 	// Risks are the classes of Steps, in their order.
 	Risks []modules.Risk `json:"risks,omitempty"`
-	// Unfinished are the steps that were begun and not completed: they failed, were cut off, or had no effect. They may have
-	// changed something.
+	// Unfinished are the steps that were started and not completed: they failed, were interrupted, or had no effect.
+	// They may have changed something.
 	Unfinished []string       `json:"unfinished,omitempty"`
 	Diffs      []modules.Diff `json:"-"`
 	// Notes are remarks of the module.
 	Notes []string `json:"notes,omitempty"`
 	// Message is the reason for a skip or for uncertainty, or the error of a failure.
 	Message string `json:"message,omitempty"`
-	// Output is the end of the output of a command that failed, or that is run for its output.
+	// Output is the end of the output of a command that failed, or of one that is run for its output.
 	Output string `json:"output,omitempty"`
 	// Hint is what to do about a failure.
 	Hint string `json:"hint,omitempty"`
-	// Ignored marks a failure that the playbook ignores (ignore_errors), Rescued one that the rescue part of the task's group
-	// handles.
+	// Ignored is set for a failure that the playbook ignores (ignore_errors), Rescued for one that the rescue part of
+	// the task's group handles.
 	Ignored bool `json:"ignored,omitempty"`
 	Rescued bool `json:"rescued,omitempty"`
-	// File and Line are the task's place in the playbook.
+	// File and Line are the task's position in the playbook.
 	File     string        `json:"file,omitempty"`
 	Line     int           `json:"line,omitempty"`
 	Duration time.Duration `json:"duration,omitempty"`
-	// Registered is the result that the task registers, as JSON with its type. It is nil if the task registers none, or one that
-	// must not be kept because it is sensitive or large.
+	// Registered is the result that the task registers, as JSON with its type. It is nil if the task registers none, or
+	// one that must not be kept because it is sensitive or large.
 	Registered json.RawMessage `json:"registered,omitempty"`
 	// Items are the rounds of a task with for_each; Status is then the worst of theirs.
 	Items []ItemResult `json:"items,omitempty"`
@@ -123,7 +123,7 @@ type Counts struct {
 	Unreachable int `json:"unreachable"`
 	Ignored     int `json:"ignored"`
 	Rescued     int `json:"rescued"`
-	// Unfinished counts tasks with a step that was begun and not completed.
+	// Unfinished counts the tasks with a step that was started and not completed.
 	Unfinished int `json:"unfinished"`
 }
 
@@ -166,6 +166,6 @@ func (Recap) event()       {}
 // Reporter shows events.
 type Reporter interface {
 	Report(Event)
-	// Close shows what is still pending.
+	// Close shows everything that is still pending.
 	Close() error
 }

@@ -14,18 +14,19 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// shortestSecret is the minimum length in bytes of a secret that is replaced, and shortestLine that of a line that is replaced on its
-// own, of a secret of several lines. Shorter ones would match unrelated text.
+// shortestSecret is the minimum length in bytes of a secret that is replaced, and shortestLine that of a single line of
+// a secret with several lines. Shorter ones would match unrelated text.
 const (
 	shortestSecret = 3
 	shortestLine   = 6
 )
 
-// longestWhole is the maximum length of a secret of several lines that is looked for as a whole in every form. For a longer one only
-// its lines are; the whole is looked for literally and quoted.
+// longestWhole is the maximum length of a secret with several lines that is searched for as a whole in every form. For
+// longer ones, the whole is searched for only literally and quoted, and the lines in every form.
 const longestWhole = 64 << 10
 
-// parts returns the texts that reveal a secret: itself, and its lines, because diffs and logs show single lines.
+// parts returns the texts that reveal a secret: the secret itself, and its lines, because diffs and logs show single
+// lines.
 func parts(secret string) []string {
 	all := []string{secret, strings.TrimSpace(secret)}
 	if lines := strings.FieldsFunc(secret, func(c rune) bool { return c == '\n' || c == '\r' }); len(lines) > 1 {
@@ -43,15 +44,16 @@ func parts(secret string) []string {
 // unquotable matches texts that are the same in every form.
 var unquotable = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-// forms returns the forms in which a text occurs in other texts: literally, and as written in JSON, YAML, HCL, XML, CSV, quoted
-// strings, shell words, URLs and one-line titles. Base64 and hexadecimal digits are decoded instead: see run.
+// forms returns the forms in which a text may appear in other texts: literally, and as written in JSON, YAML, HCL, XML,
+// CSV, quoted strings, shell words, URLs and one-line titles. Base64 and hexadecimal digits are decoded instead: see
+// run.
 func forms(text string) []string {
 	if unquotable.MatchString(text) {
 		return []string{text}
 	}
 	all := []string{text}
 	add := func(s string) {
-		if len(s) >= shortestSecret && !strings.Contains(s, text) { // otherwise the literal form finds it
+		if len(s) >= shortestSecret && !strings.Contains(s, text) { // otherwise the literal form matches
 			all = append(all, s)
 		}
 	}
@@ -98,7 +100,7 @@ func forms(text string) []string {
 	}
 	add(strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace(text))
 	add(strings.ReplaceAll(text, "\n", "\r\n"))
-	add(strings.ReplaceAll(text, "\n", "⏎")) // the title of a command
+	add(strings.ReplaceAll(text, "\n", "⏎")) // titles of commands
 	add(strings.Join(strings.Fields(text), " "))
 	return all
 }
@@ -111,7 +113,7 @@ func inner(s string) string {
 	return s[1 : len(s)-1]
 }
 
-// asciiJSON returns a text as in a JSON string of ASCII characters only.
+// asciiJSON returns a text as in a JSON string that consists of ASCII characters only.
 func asciiJSON(s string) string {
 	var b strings.Builder
 	for _, c := range s {

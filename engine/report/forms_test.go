@@ -20,7 +20,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// broken is a text in lines of so many columns, each behind an indentation.
+// broken breaks a text into lines of the given length, each after an indent.
 func broken(s string, columns int, end, indent string) string {
 	var lines []string
 	for ; len(s) > columns; s = s[columns:] {
@@ -29,7 +29,7 @@ func broken(s string, columns int, end, indent string) string {
 	return strings.Join(append(lines, s), end+indent)
 }
 
-// Whatever form hlplay or a program of a host gives to a secret, nothing of it is left in the output.
+// In whatever form hlplay or a program on a host prints a secret, nothing of it is left in the output.
 func TestRedactorKnowsForms(t *testing.T) {
 	secrets := map[string]string{
 		"a word":         "hunter2",
@@ -55,7 +55,7 @@ func TestRedactorKnowsForms(t *testing.T) {
 		"%q":            strconv.Quote, "%+q": strconv.QuoteToASCII,
 		"HCL": func(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) },
 		"YAML": func(s string) string {
-			if !utf8.ValidString(s) { // no string of the language is such, and the library does not end
+			if !utf8.ValidString(s) { // strings of the language are always valid, and the library does not terminate otherwise
 				return ""
 			}
 			b, err := yaml.Marshal(cty.ObjectVal(map[string]cty.Value{"k": cty.StringVal(s)}))
@@ -119,7 +119,7 @@ func TestRedactorKnowsForms(t *testing.T) {
 		for name, form := range forms {
 			text := form(secret)
 			if !utf8.ValidString(secret) && !strings.HasPrefix(name, "base64") && !strings.HasPrefix(name, "hex") || strings.TrimSpace(text) == "echo" {
-				continue // no text, or none that the form can hold
+				continue // not text, or the form cannot represent it
 			}
 			if name == "base64 of JSON" && !utf8.ValidString(secret) {
 				continue
@@ -129,7 +129,7 @@ func TestRedactorKnowsForms(t *testing.T) {
 				t.Errorf("%s: %s: what is around it was replaced: %q became %q", kind, name, text, got)
 			}
 			left := strings.TrimSpace(strings.ReplaceAll(got, Redacted, ""))
-			for n := 7; n <= len(text); n++ { // a part of it that is longer than what is around it
+			for n := 7; n <= len(text); n++ { // look for parts of it that are longer than the text around it
 				if strings.Contains(left, text[n-7:n]) && !harmless(text[n-7:n]) {
 					t.Errorf("%s: %s: %q is left of %q: %q", kind, name, text[n-7:n], text, got)
 					break
@@ -142,7 +142,7 @@ func TestRedactorKnowsForms(t *testing.T) {
 	}
 }
 
-// harmless is what stands around a secret in some of the forms.
+// harmless returns what surrounds a secret in some of the forms.
 func harmless(s string) bool {
 	for _, around := range []string{"https://u:@h", "eyJrIjoi", "<< \"k\": |-\n   -\n  "} {
 		if strings.Contains(around, s) {
@@ -152,7 +152,7 @@ func harmless(s string) bool {
 	return strings.Trim(s, "0u=\\nr#xA; \n\"k:|-") == ""
 }
 
-// What only looks like digits is left alone.
+// Text that only looks like digits is left alone.
 func TestRedactorLeavesOtherDigits(t *testing.T) {
 	r := NewRedactor()
 	r.Add("hunter2", "correct horse battery staple")

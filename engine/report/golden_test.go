@@ -35,7 +35,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// terminal is a Terminal whose time stands still and whose ticker is the test.
+// terminal is a Terminal whose clock stands still and whose ticker is the test.
 func terminal(w io.Writer, o Options) *textReporter {
 	r := newText(w, o)
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -88,7 +88,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// screen is what a terminal shows after an output that moves only in the way that erase does.
+// screen returns what a terminal shows after an output whose only cursor movements are those of erase.
 func screen(output string) string {
 	var lines []string
 	for output != "" {

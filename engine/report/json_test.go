@@ -19,7 +19,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// schema is what the keys of each type of line hold; "?" marks those that may be missing.
+// schema lists the keys of each type of line; "?" marks those that may be missing.
 var schema = map[string]map[string]string{
 	"run":  {"playbook": "string", "inventory": "string", "check": "bool", "rehearse": "bool", "hosts": "list"},
 	"play": {"play": "string", "hosts": "list", "batch": "number", "batches": "number"},

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// NewJUnit returns a Reporter that on Close writes a run as JUnit's XML: a play is a suite, a task on a host a case. A task that failed is a
-// failure, unless the playbook ignores or rescues it; a host that was not reached is an error. What changed is in the output of its case.
+// NewJUnit returns a Reporter that writes a run as JUnit XML on Close: a play is a suite, and a task on a host is a
+// case. A failed task is a failure, unless the playbook ignores or rescues it; a host that was not reached is an error.
+// A case's output says what changed.
 func NewJUnit(w io.Writer) Reporter { return &junit{w: w} }
 
 type junit struct {
@@ -84,7 +85,7 @@ func (j *junit) add(r TaskResult) {
 	suite.Cases = append(suite.Cases, c)
 }
 
-// happened is what a task did, or would do, on a host, and how that was remarked on.
+// happened returns what a task did, or would do, on a host, with the remarks about it.
 func happened(r TaskResult) string {
 	lines := append([]string{}, r.Steps...)
 	for _, step := range r.Unfinished {
@@ -104,7 +105,7 @@ func happened(r TaskResult) string {
 	return strings.Join(lines, "\n")
 }
 
-// explained is what there is to say of a failure beside its message.
+// explained returns what there is to say about a failure besides its message.
 func explained(r TaskResult) string {
 	lines := []string{r.Message, fmt.Sprintf("at %s:%d", r.File, r.Line)}
 	if r.Hint != "" {

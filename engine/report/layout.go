@@ -21,7 +21,7 @@ func pad(s string, columns int) string {
 	return s
 }
 
-// wrap breaks foreign text into lines of at most columns; zero means no limit.
+// wrap breaks text from elsewhere into lines of at most columns; zero means no limit.
 func wrap(s string, columns int) []string {
 	s = strings.TrimRight(printable(s), "\n")
 	if columns > 0 {

@@ -11,7 +11,7 @@ import (
 // redrawEvery is how often the live lines move.
 const redrawEvery = 120 * time.Millisecond
 
-// mostLive is how many hosts the live lines show; the others are only counted.
+// mostLive is how many hosts the live lines show. The others are only counted.
 const mostLive = 8
 
 var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
@@ -29,7 +29,7 @@ type live struct {
 	hosts map[string]liveHost
 	frame int
 	still bool
-	drawn []int // columns of the lines now on the terminal, below everything else
+	drawn []int // widths in columns of the lines currently at the bottom of the terminal
 }
 
 type liveHost struct {
@@ -92,8 +92,8 @@ func (l *live) close() {
 	l.stopped.Wait()
 }
 
-// erase removes the live lines from a terminal of the given width: it returns to their beginning and clears everything below.
-// Terminals rewrap lines when they become narrower, so a line may take several rows by now.
+// erase removes the live lines from a terminal of the given width: it moves to their beginning and clears everything
+// below. Terminals rewrap lines when they become narrower, so a line may take several rows by now.
 func (l *live) erase(columns int) string {
 	if l == nil || len(l.drawn) == 0 {
 		return ""
@@ -106,7 +106,7 @@ func (l *live) erase(columns int) string {
 	return fmt.Sprintf("\x1b[%dA\r\x1b[J", lines)
 }
 
-// keepTime moves the spinner and the seconds until stop is closed.
+// keepTime updates the spinner and the seconds until stop is closed.
 func (t *textReporter) keepTime(stop <-chan struct{}) {
 	defer t.live.stopped.Done()
 	ticker := time.NewTicker(redrawEvery)

@@ -83,7 +83,7 @@ func TestLiveLinesFit(t *testing.T) {
 	}
 }
 
-// A terminal that has become narrower has broken the live lines anew; all of them go, and nothing above.
+// A terminal that becomes narrower rewraps the live lines. All of them are erased, and nothing above them.
 func TestLiveLinesOfANarrowerTerminal(t *testing.T) {
 	var out bytes.Buffer
 	columns := 80
@@ -104,7 +104,7 @@ func TestLiveLinesOfANarrowerTerminal(t *testing.T) {
 	}
 }
 
-// On a terminal of few rows the live lines are fewer: what is scrolled off the screen, nobody can erase.
+// On a terminal with few rows there are fewer live lines: lines that have scrolled off cannot be erased.
 func TestLiveLinesOfALowTerminal(t *testing.T) {
 	for rows := range 14 {
 		for hosts := range mostLive + 3 {
@@ -133,7 +133,7 @@ func TestLiveLinesOfALowTerminal(t *testing.T) {
 	}
 }
 
-// While live lines are on the terminal it is told to be still, and only then: a line end that is typed would move them.
+// While there are live lines on the terminal, and only then, its echo is off: typing a newline would move them.
 func TestTheTerminalIsStillWhileLinesAreLive(t *testing.T) {
 	var out bytes.Buffer
 	var told []bool
@@ -163,7 +163,7 @@ func TestTheTerminalIsStillWhileLinesAreLive(t *testing.T) {
 	expect("at the end", true, false, true, false)
 }
 
-// TestTicker runs the real ticker beside events, for the race detector, and closes twice.
+// TestTicker runs the real ticker concurrently with events, for the race detector, and closes twice.
 func TestTicker(t *testing.T) {
 	var out lockedBuffer
 	r := NewTerminal(&out, Options{})
@@ -218,7 +218,7 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// TestForeignText proves that what a host says cannot move the cursor or begin a line of its own.
+// TestForeignText checks that text from a host can neither move the cursor nor start a new line.
 func TestForeignText(t *testing.T) {
 	evil := "a\x1b[2Jb\u009b1Ac\x07\r\nd\u202ee"
 	var out bytes.Buffer

@@ -13,9 +13,9 @@ import (
 	"hlplay/modules"
 )
 
-// NewPage returns a Reporter that on Close writes a run as one self-contained page of HTML, readable without scripts: how
-// it ended, what failed and where, when each task was at work on each host, what the duration of the run consists of, and
-// what changed. now is the run's clock.
+// NewPage returns a Reporter that on Close writes a run as a self-contained HTML page, readable without scripts: how
+// the run ended, what failed and where, when each task was active on each host, what the run's duration consists of,
+// and what changed. now is the run's clock.
 func NewPage(w io.Writer, now func() time.Time) Reporter {
 	return &page{w: w, now: now, text: newText(io.Discard, Options{Verbose: true})}
 }
@@ -24,11 +24,11 @@ func NewPage(w io.Writer, now func() time.Time) Reporter {
 type page struct {
 	w     io.Writer
 	now   func() time.Time
-	text  *textReporter // words what the page says as the terminal does
+	text  *textReporter // formats what the page says as the terminal does
 	run   RunStarted
 	began time.Time
 	plays []*pagePlay
-	next  bool // a play has begun since the last result
+	next  bool // a play has started since the last result
 	notes []string
 	recap *Recap
 }
@@ -64,7 +64,7 @@ func (t *pageTask) Slowest() time.Duration {
 	return longest
 }
 
-// pageResult is how a task ended on a host, and when it was at work there, since the run began.
+// pageResult is how a task ended on a host, and when it was active there, relative to the start of the run.
 type pageResult struct {
 	TaskResult
 	From, To time.Duration
@@ -90,7 +90,8 @@ func (p *page) Report(e Event) {
 	}
 }
 
-// task returns the task of a result. The batches of a play share its tasks; another play of the same name has its own.
+// task returns the task of a result. The batches of a play share its tasks; another play with the same name has its
+// own.
 func (p *page) task(r TaskResult) *pageTask {
 	name := taskName(TaskStarted{r.Play, r.Task, r.Handler})
 	if last := len(p.plays) - 1; p.next || last < 0 || p.plays[last].Name != r.Play {
@@ -122,7 +123,7 @@ func (p *page) results() []pageResult {
 	return all
 }
 
-// hosts returns the names of the hosts: the inventory's order, then those that only some task names.
+// hosts returns the names of the hosts in the inventory's order, followed by those that appear only in results.
 func (p *page) hosts() []string {
 	hosts := slices.Clone(p.run.Hosts)
 	if p.recap != nil {
@@ -142,7 +143,7 @@ type tally struct {
 	Counts  []int // in the order of the hosts
 }
 
-// tallies returns the columns that say something.
+// tallies returns the columns that are not all zero.
 func (p *page) tallies(hosts []string) []tally {
 	if p.recap == nil {
 		return nil
@@ -158,7 +159,7 @@ func (p *page) tallies(hosts []string) []tally {
 	return tallies
 }
 
-// verdict returns how the run ended in a sentence, and the status that it is shown in.
+// verdict returns a sentence about how the run ended, and the status in whose colour it is shown.
 func (p *page) verdict(hosts []string) (sentence string, status Status) {
 	if p.recap == nil {
 		return "The run did not come to its end.", Failed
@@ -175,7 +176,7 @@ func (p *page) verdict(hosts []string) (sentence string, status Status) {
 	return p.text.verdict(hosts, *p.recap), status
 }
 
-// ending is a status of a task with the hosts on which the task ended so.
+// ending is a status of a task with the hosts on which the task ended that way.
 type ending struct {
 	Status Status
 	Word   string
@@ -202,7 +203,7 @@ func (p *page) Endings(task *pageTask) []ending {
 	return all
 }
 
-// telling is what there is to tell of a task on some hosts.
+// telling is the details of a task on some hosts.
 type telling struct {
 	Hosts []string
 	Text  string
@@ -231,7 +232,7 @@ func (p *page) Tellings(results []pageResult) []*telling {
 	return all
 }
 
-// failures returns the results that the run failed on.
+// failures returns the results that made the run fail.
 func (p *page) failures() []pageResult {
 	return slices.DeleteFunc(p.results(), func(r pageResult) bool { return !bad(r.Status) || r.forgiven() })
 }
@@ -247,7 +248,7 @@ func (p *page) Close() error {
 		}
 	}
 	results := p.results()
-	total := time.Duration(1) // of what is divided by
+	total := time.Duration(1) // not zero, because it is a divisor
 	on := map[string][]pageResult{}
 	for _, r := range results {
 		total = max(total, r.To)
@@ -262,7 +263,7 @@ func (p *page) Close() error {
 	return pageTemplate().Execute(p.w, pageView{
 		page: p, Run: p.run, Began: p.began, Verdict: verdict, Status: status, Hosts: hosts, Tallies: p.tallies(hosts), Notes: p.notes,
 		Failures: p.failures(), Plays: p.plays, Ticks: ticks(total),
-		// What is too short to matter is left out of the table.
+		// Results that are too short to matter are omitted from the table.
 		Path:  slices.DeleteFunc(path, func(r pageResult) bool { return r.To-r.From < total/200 }),
 		total: total, on: on, critical: critical,
 	})
@@ -288,12 +289,12 @@ type pageView struct {
 	critical map[string]bool // by place
 }
 
-// At returns where a moment stands on the axis of time.
+// At returns the position of a moment on the time axis.
 func (v pageView) At(d time.Duration) string {
 	return fmt.Sprintf("%.3f%%", 100*float64(d)/float64(v.total))
 }
 
-// Wide returns how much of the axis a time takes.
+// Wide returns how much of the axis an interval takes.
 func (v pageView) Wide(from, to time.Duration) string { return v.At(to - from) }
 
 // Critical reports whether the run had to wait for a result.
@@ -311,7 +312,7 @@ var pageText string
 //go:embed page.css
 var pageStyle string
 
-// PageStyle returns the style that the pages of hlplay share: of a run, and of a plan.
+// PageStyle returns the style that hlplay's pages share: that of a run and that of a plan.
 func PageStyle() template.CSS { return template.CSS(pageStyle) }
 
 // pageTemplate parses the page when it is first needed, because most commands need none.
@@ -328,7 +329,7 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 	}).Parse(pageText))
 })
 
-// DiffLine is a line of a diff. Kind is heading, added, removed, or empty for what stays.
+// DiffLine is a line of a diff. Kind is heading, added, removed, or empty for context.
 type DiffLine struct{ Kind, Text string }
 
 // DiffLines returns the lines of a diff as Unified prints it.

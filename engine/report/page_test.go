@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// written returns the page of events, each of which comes a second after the one before it.
+// written returns the page for events that are a second apart.
 func written(t *testing.T, events []Event) string {
 	t.Helper()
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -76,7 +76,7 @@ func TestPageOfAnInterruptedRun(t *testing.T) {
 	}
 }
 
-// The batches of a play are one play of the page. Two plays that have the same name are two.
+// The batches of a play are one play on the page. Two plays with the same name are two.
 func TestPlaysOfThePage(t *testing.T) {
 	p := NewPage(io.Discard, time.Now).(*page)
 	p.Report(RunStarted{Hosts: []string{"a", "b"}})

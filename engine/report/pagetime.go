@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// simultaneous is how far apart the clock may see two events that belong together: the end of a task and the beginning of
-// the one that has waited for it.
+// simultaneous is the maximum time between two events that belong together: the end of a task and the start of the task
+// that waited for it.
 const simultaneous = time.Millisecond
 
-// criticalPath returns the results that the duration of a run consists of: the one that ended last, the one that it began
-// after, and so on, in the order of time. Making any other task faster would not make the run shorter.
+// criticalPath returns the results that make up the duration of the run: the one that ended last, the one whose end it
+// waited for, and so on, in chronological order. Making any other task faster would not make the run shorter.
 func criticalPath(results []pageResult) []pageResult {
 	results = slices.DeleteFunc(slices.Clone(results), func(r pageResult) bool { return r.To-r.From <= simultaneous })
 	var path []pageResult
@@ -35,10 +35,10 @@ func criticalPath(results []pageResult) []pageResult {
 	return path
 }
 
-// interval is a time of the run.
+// interval is a part of the run's time.
 type interval struct{ From, To time.Duration }
 
-// During returns when a play was at work.
+// During returns when a play was active.
 func (p *pagePlay) During() interval {
 	var when *interval
 	for _, task := range p.Tasks {
@@ -52,7 +52,7 @@ func (p *pagePlay) During() interval {
 	return *when
 }
 
-// ticks returns the moments at which an axis of so long is labelled: at most seven, in steps that people count in.
+// ticks returns the labels of a time axis of that length: at most seven, at round intervals.
 func ticks(total time.Duration) []time.Duration {
 	step := time.Hour
 	for _, s := range []time.Duration{

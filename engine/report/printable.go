@@ -12,8 +12,9 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// printable returns foreign text with control characters made visible ("^["), and invisible characters and those that reorder text
-// escaped ("\u202e"), so that a host can neither move the cursor of a terminal nor hide text. Newlines and tabs are kept.
+// printable returns text from elsewhere with control characters made visible ("^["), and with invisible characters and
+// those that reorder text escaped ("\u202e"), so that a host can neither move the cursor of a terminal nor hide text.
+// Newlines and tabs are kept.
 func printable(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	clean := true
@@ -59,7 +60,7 @@ func unseen(c rune) bool {
 	return unicode.Is(unicode.Cf, c)
 }
 
-// escape returns a character as JSON escapes it.
+// escape returns a character as escaped in JSON.
 func escape(c rune) string {
 	if c >= 0x10000 {
 		high, low := utf16.EncodeRune(c)
@@ -68,7 +69,8 @@ func escape(c rune) string {
 	return fmt.Sprintf(`\u%04x`, c)
 }
 
-// escapeUnseen escapes characters in a JSON text that terminals would obey or not show. They occur in strings only.
+// escapeUnseen escapes characters in a JSON text that terminals would interpret or not show. They occur in strings
+// only.
 func escapeUnseen(text []byte) []byte {
 	hidden := func(c rune) bool { return unseen(c) || c >= 0x7f && c < 0xa0 }
 	if !bytes.ContainsFunc(text, hidden) {
@@ -85,8 +87,8 @@ func escapeUnseen(text []byte) []byte {
 	return escaped
 }
 
-// plainText returns a program's output without colours and cursor movements. Of a line that was overwritten, as by a progress bar, it
-// keeps the final state.
+// plainText returns a program's output without colours and cursor movements. Of a line that was overwritten, for
+// example by a progress bar, it keeps the final state.
 func plainText(s string) string {
 	lines := strings.Split(strings.ReplaceAll(ansi.Strip(s), "\r\n", "\n"), "\n")
 	for i, line := range lines {

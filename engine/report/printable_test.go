@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What a host says cannot reorder or hide what is shown, in text or in JSON, and a program that reads JSON gets it as
-// it was said.
+// Text from a host cannot reorder or hide what is shown, in text or in JSON, and a program that parses the JSON gets
+// the original text.
 func TestUnseenCharactersAreEscaped(t *testing.T) {
 	for _, c := range []rune{0x202e, 0x202a, 0x2066, 0x2069, 0x200b, 0x200d, 0x200e, 0x061c, 0xfeff, 0x00ad, 0x2060, 0x180e, 0x2028, 0x3164, 0xe0041, 0x9b} {
 		said := "a" + string(c) + "b"

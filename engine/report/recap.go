@@ -37,15 +37,15 @@ func (t *textReporter) recap(e Recap) string {
 
 // column is a column of the table of hosts.
 type column struct {
-	// status is what its numbers are coloured as. name is its heading, and empty if that is the status.
+	// status is the status whose colour its numbers have. name is its heading, or empty if that is the status.
 	status Status
 	name   string
 	of     func(Counts) int
-	// always means that it is shown even if all its numbers are zero.
+	// always is set if it is shown even if all its numbers are zero.
 	always bool
 }
 
-// columns returns the columns of the table of hosts: those that say something.
+// columns returns the columns of the table of hosts without those that are all zero.
 func columns(hosts map[string]Counts) []column {
 	all := []column{
 		{OK, "", func(c Counts) int { return c.OK }, true},

@@ -13,21 +13,21 @@ import (
 // Redacted replaces a secret.
 const Redacted = "(sensitive)"
 
-// Redactor replaces secrets in text by Redacted. It finds a secret in the usual notations (see forms), and in base64 and hexadecimal
-// digits, at any position and however they are broken into lines. Its cost is linear in the length of the text and in that of all
-// secrets, not in their product. It is safe for concurrent use.
+// Redactor replaces secrets in text with Redacted. It finds a secret in the usual notations (see forms), and in base64
+// and hexadecimal digits, at any position and however these are broken into lines. Its cost is linear in the length of
+// the text and in that of all secrets, not in their product. It is safe for concurrent use.
 type Redactor struct {
 	mu    sync.RWMutex
 	known map[string]bool
-	fresh []string // forms that are in no automaton yet
+	fresh []string // forms that are not in any automaton yet
 	built automata
 }
 
 // NewRedactor returns a Redactor that knows no secrets yet.
 func NewRedactor() *Redactor { return &Redactor{known: map[string]bool{}} }
 
-// Add adds secrets. Those shorter than shortestSecret bytes are ignored. Each line of at least six bytes of a secret of several lines
-// is a secret too, because diffs and logs show single lines.
+// Add adds secrets. Those shorter than shortestSecret bytes are ignored. If a secret has several lines, each line of at
+// least six bytes is a secret too, because diffs and logs show single lines.
 func (r *Redactor) Add(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -126,7 +126,7 @@ func (all automata) secrets(s string) []stretch {
 	return found
 }
 
-// Bytes is String for bytes. It returns b itself if there is nothing to replace.
+// Bytes is like String, for bytes. It returns b itself if there is nothing to replace.
 func (r *Redactor) Bytes(b []byte) []byte {
 	s := string(b)
 	if redacted := r.String(s); redacted != s {
@@ -135,8 +135,8 @@ func (r *Redactor) Bytes(b []byte) []byte {
 	return b
 }
 
-// Redact returns a Reporter that replaces every secret in events and passes them to another one. It leaves host names and statuses
-// alone, which readers of JSON look up.
+// Redact returns a Reporter that replaces every secret in events and passes them on to another one. It leaves host
+// names and statuses alone, because programs that read the JSON look them up.
 func Redact(to Reporter, r *Redactor) Reporter { return &redacting{to, r} }
 
 type redacting struct {
@@ -200,8 +200,9 @@ func (r *Redactor) result(e TaskResult) TaskResult {
 // longestOutputLine is how many bytes of a line of output are shown.
 const longestOutputLine = 4000
 
-// shortened returns an output with only the ends of its long lines. Secrets must have been replaced before: a cut within one would
-// leave a part that is not recognized. Whatever was cut from the stream earlier belongs to a line much longer than what is kept.
+// shortened returns an output with only the ends of its long lines. Secrets must have been replaced before: cutting one
+// would leave a part that is not recognized. Whatever was cut from the stream earlier belongs to a line much longer
+// than what is kept.
 func shortened(output string) string {
 	if len(output) <= longestOutputLine {
 		return output

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// lines is text of so many lines that differ.
+// lines returns a text of n different lines.
 func lines(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -15,7 +15,7 @@ func lines(n int) string {
 	return b.String()
 }
 
-// A secret of many lines is made known and hidden in a text that has it.
+// A secret with many lines is added and then replaced in a text that contains it.
 func BenchmarkRedactLines(b *testing.B) {
 	for _, n := range []int{100, 1000, 3600, 10_000} {
 		secret := lines(n)
@@ -32,7 +32,7 @@ func BenchmarkRedactLines(b *testing.B) {
 	}
 }
 
-// Most of what is reported has no secret.
+// Most of what is reported contains no secret.
 func BenchmarkRedactNothing(b *testing.B) {
 	r := NewRedactor()
 	for i := range 50 {
@@ -50,7 +50,7 @@ func BenchmarkRedactNothing(b *testing.B) {
 	}
 }
 
-// Each round of a task brings a secret of its own.
+// Each round of a task brings its own secret.
 func BenchmarkRedactRounds(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

@@ -40,7 +40,7 @@ func TestRedactorForms(t *testing.T) {
 			t.Errorf("%s: %q became %q", name, text, got)
 		}
 	}
-	for before := range 3 { // as in the header of HTTP's basic authentication
+	for before := range 3 { // as in the header of HTTP basic authentication
 		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("u", before) + ":" + secret + "\n"))
 		got := r.String(text)
 		if !strings.Contains(got, Redacted) || len(strings.Replace(got, Redacted, "", 1)) > 10 {
@@ -83,7 +83,7 @@ func TestRedactor(t *testing.T) {
 	}
 }
 
-// TestRedactorLeavesNothing hides random secrets in random text, of an alphabet that Redacted has nothing of.
+// TestRedactorLeavesNothing hides random secrets in random text, with an alphabet that does not occur in Redacted.
 func TestRedactorLeavesNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	word := func(n int) string {
@@ -107,7 +107,7 @@ func TestRedactorLeavesNothing(t *testing.T) {
 				t.Fatalf("secrets %q: %q became %q, which contains %q", secrets, text, got, secret)
 			}
 		}
-		// What is kept is part of the text, in its order.
+		// What remains is part of the text, in its order.
 		rest := text
 		for _, kept := range strings.Split(got, Redacted) {
 			i := strings.Index(rest, kept)
@@ -133,8 +133,8 @@ func FuzzRedactor(f *testing.F) {
 	})
 }
 
-// TestRedactEvents fills every string of every event with a secret, so that a field that is added to an
-// event and forgotten here is found.
+// TestRedactEvents sets every string of every event to a secret, to find fields that are added to an event but
+// forgotten in redaction.
 func TestRedactEvents(t *testing.T) {
 	const secret = "hunter2hunter2"
 	kept := map[string]bool{"Host": true, "Hosts": true, "Order": true, "Status": true, "Costs": true}
@@ -159,7 +159,7 @@ func TestRedactEvents(t *testing.T) {
 	}
 }
 
-// fill sets all strings within a value, but in fields that are kept.
+// fill sets all strings within a value, except those in fields that are kept.
 func fill(v reflect.Value, s string, kept map[string]bool) {
 	switch v.Kind() {
 	case reflect.String:
@@ -210,7 +210,7 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-// A long line is cut after its secrets are hidden: no part of one is left at the cut, wherever it falls.
+// A long line is cut after its secrets are replaced: wherever the cut falls, no part of a secret is left there.
 func TestLongLinesOfOutputAreCut(t *testing.T) {
 	const secret = "hunter2-tr0ub4dor"
 	r := NewRedactor()

@@ -6,7 +6,7 @@ import (
 	"hlplay/modules"
 )
 
-// sample is the events of a run in which about everything happens.
+// sample returns the events of a run in which nearly everything happens.
 func sample(check bool) []Event {
 	const file = "playbooks/cluster.hcl"
 	hosts := []string{"pve1", "pve2", "knöt-三"}

@@ -7,8 +7,8 @@ import (
 // paint colours part of a line.
 type paint func(string) string
 
-// palette holds the colours of a report. They are among the sixteen of the terminal's own scheme, so that they are readable on the
-// user's background.
+// palette holds the colours of a report. They are among the sixteen of the terminal's own scheme, so that they are
+// readable on the user's background.
 type palette struct {
 	heading, dim, spinner paint
 	added, removed, hunk  paint

@@ -9,10 +9,10 @@ import (
 
 // Columns of the lines of a task.
 const (
-	nameColumns   = 44 // of the task's name, where the statuses begin beside it
+	nameColumns   = 44 // width of the task's name if the statuses are on the same line
 	detailIndent  = 6
-	labelColumns  = 24 // the longest list of hosts that stands beside its details
-	wideEnough    = 60 // from which on it does
+	labelColumns  = 24 // the longest list of hosts that is on the same line as its details
+	wideEnough    = 60 // the minimum width for that
 	worthSaying   = 5 * time.Second
 	outputMargin  = "│ "
 	longestOutput = 40 // lines of a failed command's output
@@ -25,8 +25,8 @@ func taskName(t TaskStarted) string {
 	return OneLine(t.Task)
 }
 
-// task is a task with its results: one line that says which hosts ended how, and below it, for hosts with
-// something to tell, what.
+// task formats a task with its results: one line that says which hosts ended how and, below it, the details of hosts
+// that have any.
 func (t *textReporter) task(task *openTask) string {
 	glyph, worst := "", Status("")
 	for _, status := range worstFirst {
@@ -103,8 +103,8 @@ func (t *textReporter) suffix(results []TaskResult) string {
 	return strings.TrimSpace(s)
 }
 
-// statuses returns "changed pve1 pve2 · ok pve3", with numbers instead of names if there is no room, in lines of at most columns less
-// indent unless a single status is wider.
+// statuses returns "changed pve1 pve2 · ok pve3", with numbers instead of names if there is no room. Lines have at most
+// columns less indent, unless a single status is wider.
 func (t *textReporter) statuses(results []TaskResult, columns, indent int) []string {
 	hosts := map[string][]string{}
 	colors := map[string]paint{}
@@ -169,8 +169,8 @@ func flow(pieces []string, suffix string, columns int, dim paint) []string {
 // forgiven reports whether a failure leaves its host in the run.
 func (r TaskResult) forgiven() bool { return r.Ignored || r.Rescued }
 
-// details returns the details of hosts. Hosts with the same details share them; their names are added unless the line above lists
-// them.
+// details returns the details of hosts. Hosts with the same details share them; their names are added unless the line
+// above lists them.
 func (t *textReporter) details(results []TaskResult) string {
 	type block struct {
 		hosts []string
@@ -233,7 +233,7 @@ func (t *textReporter) details(results []TaskResult) string {
 	return b.String()
 }
 
-// plainWhose reports whether hosts are exactly those of one status, which the line of statuses lists.
+// plainWhose reports whether hosts are exactly those with one of the statuses, which the line of statuses lists.
 func (t *textReporter) plainWhose(results []TaskResult, hosts []string) bool {
 	word := ""
 	for _, r := range results {
@@ -249,7 +249,7 @@ func (t *textReporter) plainWhose(results []TaskResult, hosts []string) bool {
 	})
 }
 
-// tells returns the details of a result in lines of at most columns (zero: unbounded). Lines of diffs are not wrapped.
+// tells returns the details of a result in lines of at most columns (zero: no limit). Lines of diffs are not wrapped.
 func (t *textReporter) tells(r TaskResult, columns int) []string {
 	d := &detail{columns: columns}
 	switch {
@@ -319,7 +319,7 @@ func (t *textReporter) failure(d *detail, r TaskResult) {
 	t.under(d, "before that:", func(d *detail) { t.work(d, r) })
 	t.under(d, "not completed:", func(d *detail) {
 		for _, step := range r.Unfinished {
-			if !strings.HasPrefix(r.Message, step+": ") { // the message speaks of it
+			if !strings.HasPrefix(r.Message, step+": ") { // the message already mentions it
 				d.paragraph("", step, nil)
 			}
 		}

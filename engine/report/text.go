@@ -17,23 +17,23 @@ type Options struct {
 	Color bool
 	// Width is the width of the terminal in columns; zero means 80. Plain text is not wrapped.
 	Width int
-	// Resized, if set, returns the current width whenever something is written; zero means Width.
+	// Resized, if set, returns the current width and is called for each output; zero means Width.
 	Resized func() int
-	// Rows, if set, returns the current height of the terminal whenever something is written; zero means unknown.
+	// Rows, if set, returns the current height of the terminal and is called for each output; zero means unknown.
 	Rows func() int
-	// Still, if set, is told when live lines appear and disappear: meanwhile keys must not be echoed, or newlines would move
-	// the live lines.
+	// Still, if set, is called when live lines appear and disappear. While there are any, keys must not be echoed,
+	// because newlines would move them.
 	Still func(still bool)
 	// Diff shows the changes in files and settings.
 	Diff bool
 	// Verbose shows durations, reasons and the cost of the connections.
 	Verbose bool
-	// Check tells before the first event that the run is a check, for words such as "would change".
+	// Check says before the first event that the run is a check, for words such as "would change".
 	Check bool
 }
 
-// NewTerminal returns a Reporter for people at a terminal: finished tasks and, below them, a few live lines about what each host is
-// doing. Suspend leaves the terminal to others for a while. Close removes the live lines.
+// NewTerminal returns a Reporter for users at a terminal: finished tasks and, below them, a few live lines about what
+// each host is doing. Suspend leaves the terminal to others for a while. Close removes the live lines.
 func NewTerminal(w io.Writer, o Options) Reporter {
 	if o.Width <= 0 {
 		o.Width = 80
@@ -137,7 +137,7 @@ func (t *textReporter) Close() error {
 	return t.err
 }
 
-// Suspend runs fn while nothing is written. What is reported meanwhile is written afterwards.
+// Suspend runs fn while nothing is written. Events reported meanwhile are written afterwards.
 func (t *textReporter) Suspend(fn func()) {
 	t.mu.Lock()
 	t.print(t.live.erase(t.o.Width))
@@ -291,7 +291,7 @@ func (t *textReporter) print(s string) {
 	}
 }
 
-// less returns a reduced width. Zero, which is unbounded, stays zero.
+// less returns a reduced width. Zero, which means no limit, stays zero.
 func less(columns, by int) int {
 	if columns == 0 {
 		return 0

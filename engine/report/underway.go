@@ -8,7 +8,7 @@ import (
 // Underway is a Reporter that knows what each host is doing. Its zero value is ready to use. Its methods are safe for concurrent use.
 type Underway struct {
 	mu    sync.Mutex
-	order []string // of the hosts, as the inventory has them
+	order []string // the hosts in the inventory's order
 	at    map[string]Progress
 	ended bool
 }
@@ -43,8 +43,8 @@ func (u *Underway) Running() bool {
 	return u.at != nil && !u.ended
 }
 
-// Lines returns a line for each host that is doing something: bound are those that end with the run, detached those whose
-// host carries the command through.
+// Lines returns a line for each host that is doing something. bound are those whose command ends with the run, detached
+// those whose host completes the command.
 func (u *Underway) Lines() (bound, detached []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
