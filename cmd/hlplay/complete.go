@@ -18,8 +18,8 @@ type completer = func(cmd *cobra.Command, args []string, word string) ([]string,
 
 const noFiles = cobra.ShellCompDirectiveNoFileComp
 
-// complete adds completion to the flags and arguments of commands that have none. Completion asks for nothing, connects to
-// nothing and prints nothing. What cannot be read has no completions.
+// complete adds completion to the flags and arguments of commands that have none. Completion asks for nothing, connects
+// to nothing and prints nothing. If something cannot be read, it offers no completions for it.
 func complete(cmd *cobra.Command) {
 	for flag, of := range map[string]completer{
 		"limit": ofHosts, "tags": ofTags, "skip-tags": ofTags, "start-at-task": ofTasks,
@@ -27,7 +27,7 @@ func complete(cmd *cobra.Command) {
 		"output": each([]string{"auto", "terminal", "plain", "json"}),
 	} {
 		if _, taken := cmd.GetFlagCompletionFunc(flag); !taken && cmd.Flags().Lookup(flag) != nil {
-			_ = cmd.RegisterFlagCompletionFunc(flag, of) // of an existing flag without completion
+			_ = cmd.RegisterFlagCompletionFunc(flag, of) // the flag exists and has no completion yet
 		}
 	}
 	if cmd.ValidArgsFunction == nil {
@@ -100,10 +100,10 @@ func ofModules(_ *cobra.Command, _ []string, word string) ([]string, cobra.Shell
 			names = append(names, spec.Name+"\t"+spec.Summary)
 		}
 	}
-	return names, cobra.ShellCompDirectiveDefault // the file of a playbook is an argument too
+	return names, cobra.ShellCompDirectiveDefault // the playbook's file is an argument too
 }
 
-// ofAdHoc completes the body of a task: the module, then its arguments and blocks.
+// ofAdHoc completes the body of a task: the module, then the module's arguments and blocks.
 func ofAdHoc(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 	const directive = noFiles | cobra.ShellCompDirectiveNoSpace
 	name, body, inside := strings.Cut(word, "{")
@@ -168,7 +168,8 @@ func ofTasks(cmd *cobra.Command, args []string, word string) ([]string, cobra.Sh
 	return behind(word, "", taskNames(pb)), noFiles
 }
 
-// inventoryOf reads the inventory of the command line that is being completed, or returns nil. A key does not start programs.
+// inventoryOf reads the inventory of the command line that is being completed, or returns nil. Pressing a key must not
+// start programs.
 func inventoryOf(cmd *cobra.Command) *inventory.Inventory {
 	_ = projectDefaults(cmd, nil) // the command itself reports errors
 	paths, err := cmd.Flags().GetStringArray("inventory")

@@ -120,7 +120,7 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 	return nil
 }
 
-// longestExpression is the longest line of standard input, in bytes.
+// longestExpression is the maximum length of a line of standard input, in bytes.
 const longestExpression = 1 << 20
 
 // reader returns the given expressions or, without any, the non-empty lines of standard input up to "exit". failed returns

@@ -13,16 +13,16 @@ import (
 // guideStep is a step of a guide.
 type guideStep struct {
 	id, does string
-	differs  string   // where hlplay does something else than the guide
-	tests    []string // scripts that show it, besides the tests that run the playbooks whose tasks name it
-	left     string   // what remains, and whose it is; empty means nothing where there is a task, and "not yet" where there is none
+	differs  string   // where hlplay does something other than the guide
+	tests    []string // scripts that show the step, besides the tests that run the playbooks whose tasks name it
+	left     string   // what remains, and whose task that is; empty means nothing if there is a task, and "not yet" if there is none
 }
 
-// coverage says which tests run which playbooks whole. A script that runs another playbook is found by its text.
+// coverage lists the tests that run whole playbooks. Scripts that run other playbooks are found by their text.
 var coverage = []struct {
 	test, file, machines string
-	playbooks            []string // below playbooks, with what they import
-	except               string   // a task that the test leaves out
+	playbooks            []string // below playbooks, along with what they import
+	except               string   // a task that the test omits
 }{
 	{test: "TestGuides", file: "guides_test.go", machines: "rehearsal", playbooks: []string{"cluster.hcl"}},
 	{test: "TestCluster", file: "e2e/proxmox_test.go", machines: "Debian", playbooks: []string{"cluster.hcl"}},
@@ -31,8 +31,8 @@ var coverage = []struct {
 	{test: "TestPassthrough", file: "e2e/passthrough_test.go", machines: "machine", playbooks: []string{"stages/passthrough.hcl"}},
 }
 
-// optionalStages are the stages of cluster.hcl that do nothing unless the inventory asks for it, as that of TestGuides and TestCluster
-// does not.
+// optionalStages are the stages of cluster.hcl that do nothing unless the inventory asks for them, which the
+// inventories of TestGuides and TestCluster do not.
 var optionalStages = []string{"stages/network.hcl", "stages/passthrough.hcl"}
 
 const coverageIntroduction = `# The two guides, and what covers their steps
@@ -59,7 +59,8 @@ The tests run on four kinds of machines:
 - *machine*: real Debian machines with a kernel, a boot loader and disks of their own (QEMU; ` + "`make e2e-machines`" + `, not part of CI).
 `
 
-// TestCoverage holds docs/coverage.md to the playbooks and the tests, and each step that a playbook names to the guides.
+// TestCoverage compares docs/coverage.md with the playbooks and tests, and the steps that playbooks name with the
+// guides.
 func TestCoverage(t *testing.T) {
 	for _, c := range coverage {
 		if !strings.Contains(readText(t, c.file), "func "+c.test+"(t *testing.T)") {
@@ -100,7 +101,7 @@ func coveragePage(t *testing.T) string {
 // playbookTask is a task that names a step.
 type playbookTask struct{ playbook, name string }
 
-// playbookTasks are the tasks of the playbooks, by the steps that they name.
+// playbookTasks returns the playbooks' tasks by the steps that they name.
 func playbookTasks(t *testing.T) map[string][]playbookTask {
 	t.Helper()
 	var files []string
@@ -174,7 +175,7 @@ func testCell(t *testing.T, step guideStep, tasks []playbookTask) string {
 	return strings.Join(cells, "<br>")
 }
 
-// runsWhole reports whether one of the playbooks is the named one, or imports it and does what it says.
+// runsWhole reports whether one of the playbooks is the named one, or imports it and runs it unconditionally.
 func runsWhole(t *testing.T, playbooks []string, name string) bool {
 	t.Helper()
 	return slices.ContainsFunc(playbooks, func(playbook string) bool {
@@ -182,12 +183,12 @@ func runsWhole(t *testing.T, playbooks []string, name string) bool {
 	})
 }
 
-// scriptsThatRun are the scripts that run a playbook other than cluster.hcl, and those of its stages that always do something, to a
-// good end.
+// scriptsThatRun returns the scripts that run a playbook successfully. It returns none for cluster.hcl and those of its
+// stages that are not optional.
 func scriptsThatRun(t *testing.T, playbook string) []string {
 	t.Helper()
 	if runsWhole(t, []string{"cluster.hcl"}, playbook) {
-		return nil // parts of it are in many scripts
+		return nil // many scripts run parts of it
 	}
 	files, err := filepath.Glob("../../testdata/scripts/*.txtar")
 	if err != nil {

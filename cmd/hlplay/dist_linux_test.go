@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestPackage packs this program as make dist does, and looks at what a user of the package gets.
+// TestPackage packages this program as make dist does, and checks what users of the package get.
 func TestPackage(t *testing.T) {
 	own, err := os.Executable()
 	if err != nil {
@@ -25,13 +25,13 @@ func TestPackage(t *testing.T) {
 	}
 	dir := t.TempDir()
 	program, pages := filepath.Join(dir, "hlplay"), filepath.Join(dir, "pages")
-	if err := os.Symlink(own, program); err != nil { // TestMain goes by the name
+	if err := os.Symlink(own, program); err != nil { // TestMain checks the program's name
 		t.Fatal(err)
 	}
 	writer := filepath.Join(dir, "writer")
 	build := []string{"build", "-tags", "pages", "-o", writer}
 	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		build = append(build, "-race") // the packages have been compiled with it
+		build = append(build, "-race") // dependencies are already compiled with it
 	}
 	output(t, "go", append(build, ".")...)
 	output(t, "../../.ci/pages", writer, pages)
@@ -66,7 +66,7 @@ func TestPackage(t *testing.T) {
 
 	t.Setenv("DPKG_DEB_COMPRESSOR_TYPE", "none") // for speed
 	architecture := strings.TrimSpace(output(t, "dpkg", "--print-architecture"))
-	file := filepath.Join(dir, "hlplay_1.2~rc1_"+architecture+".deb") // so that apt takes 1.2 for newer
+	file := filepath.Join(dir, "hlplay_1.2~rc1_"+architecture+".deb") // for apt, 1.2 must be newer
 	if printed := output(t, "../../.ci/deb", program, architecture, "1.2-rc1", pages, dir); printed != file+"\n" {
 		t.Fatalf("it printed %q, expected %q", printed, file)
 	}
@@ -94,7 +94,7 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// available lists a command and those below it that the help shows.
+// available returns a command and its subcommands, as far as the help lists them.
 func available(cmd *cobra.Command) []*cobra.Command {
 	if !cmd.HasParent() {
 		cmd.InitDefaultCompletionCmd()
@@ -109,7 +109,7 @@ func available(cmd *cobra.Command) []*cobra.Command {
 	return all
 }
 
-// A version that no package could have is refused before anything is built.
+// An invalid package version is rejected before anything is built.
 func TestVersionOfARelease(t *testing.T) {
 	for _, version := range []string{"v1.2", "1.2 beta", "latest", "1.2/3"} {
 		out, err := exec.Command("../../.ci/dist", version).CombinedOutput()
@@ -119,7 +119,7 @@ func TestVersionOfARelease(t *testing.T) {
 	}
 }
 
-// A build without a tag is older than any release after it, so that apt takes the release.
+// A build without a tag is older than any later release, so that apt upgrades to the release.
 func TestVersionsInOrder(t *testing.T) {
 	script, err := filepath.Abs("../../.ci/version")
 	if err != nil {
@@ -151,7 +151,7 @@ func TestVersionsInOrder(t *testing.T) {
 	}
 }
 
-// TestBillOfMaterials compares what make dist says that a program consists of with what the program says itself.
+// TestBillOfMaterials compares the bill of materials from make dist with the modules that the program itself reports.
 func TestBillOfMaterials(t *testing.T) {
 	own, err := os.Executable()
 	if err != nil {
@@ -195,7 +195,7 @@ func TestBillOfMaterials(t *testing.T) {
 	}
 }
 
-// output runs a program that must succeed, and returns what it printed.
+// output runs a program that must succeed, and returns its output.
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)

@@ -52,7 +52,7 @@ func docModule(name string) error {
 	return nil
 }
 
-// docInputs prints the declarations of a playbook, if one is named, and of inventories.
+// docInputs prints the declarations in a playbook, if one is named, and in inventories.
 func docInputs(playbook string, inventories []string) error {
 	if playbook != "" {
 		pb, diags := lang.Inputs(playbook, lang.Options{Modules: registry.All()})

@@ -7,18 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echo controls whether hlplay's terminal shows what is typed.
+// echo controls whether hlplay's terminal echoes input.
 type echo struct {
 	mu     sync.Mutex
-	hidden *os.File // the terminal while it shows nothing
+	hidden *os.File // the terminal while its echo is off
 	over   bool
 }
 
 // typing is the echo of this process.
 var typing echo
 
-// still turns echo off and on again. It does nothing if hlplay is in the background or the terminal shows nothing anyway.
-// What is typed is not lost: the next reader gets it.
+// still turns echo off and on again. It does nothing if hlplay is in the background or echo is off anyway. Input is not
+// lost: the next reader gets it.
 func (e *echo) still(still bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -34,7 +34,7 @@ func (e *echo) still(still bool) {
 		}
 		e.hidden = tty
 	case !still && e.hidden != nil:
-		if foreground(e.hidden) { // otherwise it is the shell's by now
+		if foreground(e.hidden) { // otherwise the shell has taken over
 			setEcho(e.hidden, true)
 		}
 		e.hidden.Close()
@@ -50,7 +50,7 @@ func (e *echo) end() {
 	e.still(false)
 }
 
-// setEcho sets echo, and reports whether that changed it.
+// setEcho turns echo on or off, and reports whether that changed anything.
 func setEcho(tty *os.File, on bool) bool {
 	state, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 	if err != nil || on == (state.Lflag&unix.ECHO != 0) {

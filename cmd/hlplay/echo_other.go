@@ -2,7 +2,7 @@
 
 package main
 
-// echo controls whether hlplay's terminal shows what is typed. On systems other than Linux it does nothing.
+// echo controls whether hlplay's terminal echoes input. On systems other than Linux it does nothing.
 type echo struct{}
 
 var typing echo

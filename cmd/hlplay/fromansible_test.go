@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/registry"
 )
 
-// TestFromAnsible holds docs/from-ansible.md to what exists: its commands are run by a script, its tasks are valid.
+// TestFromAnsible checks docs/from-ansible.md: a script runs its commands, and its tasks are valid.
 func TestFromAnsible(t *testing.T) {
 	page, err := os.ReadFile("../../docs/from-ansible.md")
 	if err != nil {

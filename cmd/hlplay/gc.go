@@ -6,12 +6,12 @@ import (
 	"runtime/debug"
 )
 
-// uncollected is the memory up to which no garbage is collected. A run on a few hosts ends before it needs that much, and
-// so never pays for the garbage collector, which would take a tenth of its processor time.
+// uncollected is the amount of memory up to which no garbage is collected. A run on a few hosts ends before it needs
+// that much, and so never spends time on garbage collection, which would take a tenth of its processor time.
 const uncollected = 96 << 20
 
-// collectLate delays the first garbage collection until the program takes more than uncollected bytes. After that, less
-// garbage is kept than by Go's default, so that a run on a thousand hosts stays small.
+// collectLate delays the first garbage collection until the program uses more than uncollected bytes. After that,
+// garbage is collected more often than by Go's default, so that a run on a thousand hosts stays small.
 func collectLate() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(uncollected)

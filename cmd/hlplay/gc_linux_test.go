@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A short command ends before the first garbage collection, which GODEBUG=gctrace=1 would print.
+// A short command ends before the first garbage collection, which GODEBUG=gctrace=1 would report.
 func TestShortCommandsCollectNoGarbage(t *testing.T) {
 	cmd := hlplayCommand(t, "validate", "../../playbooks/cluster.hcl", "-i", "../../inventory")
 	var stderr bytes.Buffer

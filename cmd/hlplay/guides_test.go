@@ -16,9 +16,9 @@ import (
 	"hlplay/engine/run"
 )
 
-// TestGuides brings the guides' cluster up on simulated nodes, on both Debian releases that Proxmox VE
-// supports, and holds hlplay to its promises: check mode foretells exactly the changes of the run and
-// writes nothing anywhere; what each step expects is observed; a second run changes nothing.
+// TestGuides sets up the guides' cluster on simulated nodes, with both Debian releases that Proxmox VE supports, and
+// checks hlplay's promises: check mode predicts exactly the changes of the run and writes nothing anywhere; what each
+// step expects is observed; a second run changes nothing.
 func TestGuides(t *testing.T) {
 	for _, debian := range []string{"trixie", "bookworm"} {
 		t.Run(debian, func(t *testing.T) {
@@ -61,16 +61,16 @@ func TestGuides(t *testing.T) {
 	}
 }
 
-// slowCommands holds the programs that a converged rerun started against what is slow on a node: a
-// Proxmox command is a Perl program that takes 0.4 to 2.5 s, ceph a Python one that takes 0.2 to 0.6 s.
-// Each that remains has its reason here.
+// slowCommands checks which slow programs a converged run starts on a node: a Proxmox command is a Perl program that
+// takes 0.4 to 2.5 s, and ceph a Python program that takes 0.2 to 0.6 s. Each program that is still started is listed
+// here with its reason.
 func slowCommands(t *testing.T, s *stage) {
 	t.Helper()
 	allowed := map[string]int{
-		// Daemons in the maps, OSDs, pools, rules and file systems are known to the monitors only: no file has them.
-		// All is asked in one start of the program, in one flight.
+		// Only the monitors know which daemons, OSDs, pools, rules and file systems exist: no file lists them. One
+		// start of the program asks for everything, in one flight.
 		"ceph": 1,
-		// The full upgrade asks apt what it would do (apt-get -s): no file says it.
+		// The full upgrade asks apt what it would do (apt-get -s): no file contains that.
 		"apt-get": 1,
 	}
 	slow := []string{"pvecm", "pveceph", "pvesh", "pvesm", "pveversion", "qm", "pct", "ha-manager", "ceph-volume", "ceph", "apt-get", "apt-cache", "perl", "python3"}
@@ -143,12 +143,12 @@ func (s *stage) run(t *testing.T, check bool) map[string]report.Status {
 	return statuses
 }
 
-// refuse fails a test when a step expected what did not come true.
+// refuse returns a function that fails the test if a step's expectation was not met.
 func refuse(t *testing.T) func(run.Unfulfilled) {
 	return func(u run.Unfulfilled) { t.Errorf("%v", u) }
 }
 
-// with are the tasks of a status, sorted.
+// with returns the tasks with a status, sorted.
 func with(statuses map[string]report.Status, status report.Status) []string {
 	var all []string
 	for task, s := range statuses {

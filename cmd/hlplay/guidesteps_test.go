@@ -1,6 +1,7 @@
 package main
 
-// guideSteps are the steps of the two guides in their order. The tasks that do a step are not listed here: they name it.
+// guideSteps are the steps of the two guides, in order. Tasks are not listed here: they name the steps that they
+// implement.
 var guideSteps = []guideStep{
 	{id: "G1.1", does: "Install a minimal Debian 12 or 13", differs: "A precondition, checked before anything is changed", left: "A person installs Debian; hlplay checks what it finds"},
 	{id: "G1.2", does: "Make the host name resolve to the LAN address", differs: "The file is `/etc/hosts`; the installer's 127.0.1.1 line goes"},

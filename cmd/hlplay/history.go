@@ -96,7 +96,7 @@ func (f *historyFlags) list(w io.Writer) error {
 	return table.Flush()
 }
 
-// hostsOf returns the hosts of a run in its order.
+// hostsOf returns the hosts of a run in the order of the run.
 func hostsOf(g journal.Glance) []string {
 	hosts := []string{}
 	for _, play := range g.Run.Plan {
@@ -169,7 +169,7 @@ func (f *historyFlags) show(w io.Writer, word string) error {
 	return err
 }
 
-// text says what became of each host.
+// text says what happened on each host.
 func (f *historyFlags) text(r *journal.Record) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { b.WriteString(report.OneLine(fmt.Sprintf(format, args...)) + "\n") }
@@ -287,7 +287,7 @@ func counted(c report.Counts) string {
 	return strings.Join(parts, ", ")
 }
 
-// mostAhead limits how many of the tasks that a host did not reach are named.
+// mostAhead is how many of the tasks that a host did not reach are named.
 const mostAhead = 5
 
 func ahead(points []journal.Point) string {

@@ -8,9 +8,9 @@ import (
 	"hlplay/engine/run"
 )
 
-// holdExpectations compares, in every run, what steps said would be observed with the hosts. Differences are printed on
-// standard error, and the program exits with exitDefect. It is set in the script tests and, by the build tag "hold" (make
-// e2e-hold), in a program for the end-to-end tests; never in what users have.
+// holdExpectations makes every run compare what steps expected to be observed with the hosts. Differences are printed
+// on standard error, and the program exits with exitDefect. It is set in the script tests and, by the build tag "hold"
+// (make e2e-hold), in a program for the end-to-end tests, but never in released programs.
 var holdExpectations bool
 
 // exitDefect is the exit code if a step's expectation was not met.

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// mayImport says, for each folder of Go files, which of hlplay's own packages it may import. "X/..." is X and all below it, on
-// both sides; the longest entry that fits a folder counts. What follows from it: the engine knows the modules' contract and none of
-// the modules, no module knows the scheduler, none that is not Proxmox VE's or Ceph's knows what they are, the lab knows none of
-// all that, and the lab is known by the command alone.
+// mayImport lists, for each directory of Go files, which of hlplay's own packages it may import. "X/..." stands for X
+// and everything below it, on both sides; the longest matching entry applies to a directory. The consequences: the
+// engine knows the modules' interface but no module, no module knows the scheduler, only the modules of Proxmox VE and
+// Ceph know these products, the lab knows none of all that, and only the command knows the lab.
 var mayImport = map[string][]string{
 	"cmd/hlplay":                 {"engine/...", "modules", "modules/nebula", "modules/preflight", "modules/registry", "modules/survival/..."},
 	"cmd/hlplay/e2e":             {},
@@ -81,7 +81,7 @@ var mayImport = map[string][]string{
 	"modules/internal/modulestest": {"engine/lab/transcript", "engine/lang", "engine/observe", "engine/remote", "modules"}, // tests build modules as playbooks do
 }
 
-// allowed are the imports of a folder, and whether anything is said of it.
+// allowed returns the packages that a directory may import, and whether there is an entry for it.
 func allowed(folder string) ([]string, bool) {
 	if may, ok := mayImport[folder]; ok {
 		return may, true
@@ -99,7 +99,7 @@ func fits(folder, pattern string) bool {
 	return folder == tree || isTree && strings.HasPrefix(folder, tree+"/")
 }
 
-// TestImportsPointOneWay holds every import of hlplay's own packages, tests aside, to mayImport.
+// TestImportsPointOneWay checks every import of hlplay's own packages, except in tests, against mayImport.
 func TestImportsPointOneWay(t *testing.T) {
 	root := filepath.Join("..", "..")
 	checked := 0
@@ -136,7 +136,7 @@ func TestImportsPointOneWay(t *testing.T) {
 				continue
 			}
 			checked++
-			if own == "engine/pattern" { // it stands in for package regexp, for everybody
+			if own == "engine/pattern" { // it replaces package regexp everywhere
 				continue
 			}
 			if !slices.ContainsFunc(may, func(pattern string) bool { return fits(own, pattern) }) {

@@ -49,7 +49,7 @@ func terminalToAskOn() *os.File {
 	return tty
 }
 
-// foreground reports whether this process may change a terminal. A background process would be stopped for it.
+// foreground reports whether this process may change a terminal. A background process that does is stopped.
 func foreground(tty *os.File) bool {
 	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
 	return err == nil && group == unix.Getpgrp()
@@ -57,7 +57,7 @@ func foreground(tty *os.File) bool {
 
 const question = "wait for their end (w), stop them (s), or leave them running (l)? Ctrl-C again quits at once and leaves them running: "
 
-// ask asks until there is an answer, or until the commands and with them the run have ended.
+// ask asks until there is an answer, or until the commands, and so the run, have ended.
 func (i *interrupts) ask(tty *os.File, asked *interruption, text string) {
 	i.mu.Lock()
 	out, over := i.out, i.over
@@ -91,7 +91,7 @@ var choices = map[string]remote.Choice{
 	"w": remote.Await, "wait": remote.Await, "s": remote.Stop, "stop": remote.Stop, "l": remote.Leave, "leave": remote.Leave,
 }
 
-// lines sends the lines of a terminal until the choice was made.
+// lines sends the lines of a terminal until the choice is made.
 func lines(tty *os.File, to chan<- string, chosen <-chan struct{}) {
 	defer close(to)
 	for s := bufio.NewScanner(tty); s.Scan(); {

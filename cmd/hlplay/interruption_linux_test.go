@@ -40,7 +40,7 @@ type display struct {
 	over bool
 }
 
-// watch reads what is written on a terminal until nobody has it open any more.
+// watch reads what is written to a terminal until it is closed.
 func watch(keyboard *os.File) *display {
 	d := &display{}
 	d.more.L = &d.mu
@@ -61,7 +61,7 @@ func watch(keyboard *os.File) *display {
 	return d
 }
 
-// until returns what was shown when a text has come so many times, or when nothing more comes.
+// until waits until a text has been shown a number of times, or the output ends, and returns what was shown.
 func (d *display) until(t *testing.T, text string, times int) string {
 	t.Helper()
 	d.mu.Lock()
@@ -75,8 +75,8 @@ func (d *display) until(t *testing.T, text string, times int) string {
 	return d.text.String()
 }
 
-// Ctrl-C under a long command, on a terminal: whoever typed it is asked once whether the command is waited for, stopped or left
-// running; a second one ends at once. Whatever the answer is, nothing more is started.
+// After Ctrl-C during a long command, the user at the terminal is asked once whether to wait for the command, stop it
+// or leave it running. A second Ctrl-C ends the program at once. Whatever the answer, nothing more is started.
 func TestCtrlCUnderALongCommand(t *testing.T) {
 	dir := t.TempDir()
 	hosts := filepath.Join(dir, "hosts.hcl")
@@ -99,14 +99,14 @@ func TestCtrlCUnderALongCommand(t *testing.T) {
 	}
 	defer stage.Close()
 	program := filepath.Join(dir, "hlplay")
-	if err := os.Symlink(os.Args[0], program); err != nil { // its name tells TestMain what it is
+	if err := os.Symlink(os.Args[0], program); err != nil { // TestMain checks the program's name
 		t.Fatal(err)
 	}
 	const ended, stopped = "begun ended", "begun"
 	for _, c := range []struct {
 		host   string
 		answer func(keyboard *os.File, d *display)
-		lasts  bool // it goes on when the run has ended
+		lasts  bool // it is still running when the run has ended
 		want   []string
 		effect string
 	}{
@@ -150,7 +150,7 @@ func TestCtrlCUnderALongCommand(t *testing.T) {
 			if c.host == "wait" {
 				console("touch /srv/go")
 			}
-			_ = cmd.Wait() // its error is its exit code
+			_ = cmd.Wait() // the exit code says all
 			said = d.until(t, "", 1<<20)
 			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
 				t.Errorf("exit code %d, want %d:\n%s", code, exitInterrupted, said)

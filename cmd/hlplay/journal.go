@@ -37,7 +37,7 @@ func (f *journalFlags) addDir(cmd *cobra.Command, usage string) {
 	cmd.Flags().StringVar(&f.journal, "journal", journal.Dir, usage)
 }
 
-// validateJournal rejects an empty directory, which an empty variable of a script would cause.
+// validateJournal rejects an empty directory, which an empty variable in a script would cause.
 func (f *journalFlags) validateJournal() error {
 	switch {
 	case f.journal == "":
@@ -56,8 +56,8 @@ func (f *journalFlags) store() (journal.Store, error) {
 	return journal.At(f.journal), nil
 }
 
-// recording starts the journal when the run is about to start: it is then certain that there will be a run, and what is
-// secret in it. If that fails, the run says so and goes on.
+// recording starts the journal just before the run starts: by then it is certain that there will be a run, and known
+// what is secret in it. If the journal cannot be started, the run reports that and continues.
 func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventory.Inventory, r *report.Redactor) func([]*inventory.Host) ([]string, error) {
 	return func(hosts []*inventory.Host) ([]string, error) {
 		notes, err := f.prepare(hosts)
@@ -136,7 +136,7 @@ func regular(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// wayOn says how to resume a run that was interrupted.
+// wayOn says how to resume an interrupted run.
 func (f *runFlags) wayOn(id string) {
 	if id == "" || f.source != nil {
 		return
@@ -158,7 +158,7 @@ func (f *runFlags) permits() string {
 	return " --allow=" + strings.ReplaceAll(f.allow, " ", "")
 }
 
-// elsewhere returns the flag with the directory of the journal, if it is needed.
+// elsewhere returns the flag with the directory of the journal, if it is not the default.
 func (f *journalFlags) elsewhere() string {
 	if f.journal == journal.Dir {
 		return ""
@@ -170,7 +170,7 @@ func (f *journalFlags) elsewhere() string {
 	return " --journal " + word
 }
 
-// oneRun is for commands that take a recorded run, by default the last one.
+// oneRun is for commands whose argument is a recorded run, by default the last one.
 func oneRun(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return fmt.Errorf("expected one run, but got %d arguments: %s", len(args), strings.Join(args, " "))

@@ -35,7 +35,7 @@ Exit codes: 0 the editor shut the server down or closed the connection; 1 it end
 		Example: `  hlplay lsp
   hlplay lsp -i inventory -e @values.hcl`,
 		Args: noArguments,
-		// An editor needs the server most while .hlplay.hcl is wrong: its errors are diagnostics like others.
+		// An editor needs the server most while .hlplay.hcl is wrong: its errors are shown as diagnostics.
 		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := f.languageOptions(nil)
@@ -54,7 +54,7 @@ Exit codes: 0 the editor shut the server down or closed the connection; 1 it end
 	return cmd
 }
 
-// ofEditor returns the options of a playbook in an editor: nobody can be asked for passphrases there.
+// ofEditor returns a playbook's options for an editor, in which nobody can be asked for passphrases.
 func (f *inputFlags) ofEditor(ctx context.Context, inv *inventory.Inventory, extra []string) (lang.Options, error) {
 	of := *f
 	of.extra = append(of.extra[:len(of.extra):len(of.extra)], extra...)
@@ -62,7 +62,7 @@ func (f *inputFlags) ofEditor(ctx context.Context, inv *inventory.Inventory, ext
 	return of.languageOptions(inv)
 }
 
-// standardStreams is the connection to the program that has started this one.
+// standardStreams is the connection to the program that started this one.
 type standardStreams struct{}
 
 func (standardStreams) Read(p []byte) (int, error)  { return os.Stdin.Read(p) }

@@ -18,7 +18,7 @@ import (
 	"github.com/sourcegraph/jsonrpc2"
 )
 
-// editor is a client of the language server, as an editor is one.
+// editor is a client of the language server.
 type editor struct {
 	*testing.T
 	conn      *jsonrpc2.Conn
@@ -52,7 +52,7 @@ type suggested struct {
 	}
 }
 
-// edit starts the language server in a directory with files, given by their names, and initializes it.
+// edit starts the language server in a directory with the given files, and initializes it.
 func edit(t *testing.T, options any, files map[string]string, args ...string) *editor {
 	t.Helper()
 	e := &editor{T: t, dir: t.TempDir(), published: make(chan published, 1000)}
@@ -108,7 +108,7 @@ func (e *editor) notify(method string, params any) {
 	}
 }
 
-// ask sends a request and waits for its answer, as long as a user would.
+// ask sends a request and waits for the response, as long as a user would.
 func (e *editor) ask(method string, params, result any) {
 	e.Helper()
 	ctx, cancel := context.WithTimeout(e.Context(), time.Minute)
@@ -130,7 +130,7 @@ func (e *editor) change(name, text string, version int) {
 	})
 }
 
-// diagnostics waits for those of a version of a document.
+// diagnostics waits for the diagnostics of a version of a document.
 func (e *editor) diagnostics(name string, version int) published {
 	e.Helper()
 	for {
@@ -204,8 +204,8 @@ const lampStage = `play "lamp 🏮" {
 }
 `
 
-// Diagnostics are those of `hlplay validate`, with the columns of the protocol, and follow what is typed. A file that is imported
-// is checked as part of the playbook that imports it.
+// Diagnostics are those of `hlplay validate`, with the protocol's columns, and are updated while the user types. An
+// imported file is checked as part of the playbook that imports it.
 func TestEditorDiagnostics(t *testing.T) {
 	e := edit(t, nil, editorsProject)
 	e.open("stage.hcl", lampStage)
@@ -238,7 +238,7 @@ func TestEditorDiagnostics(t *testing.T) {
 	if p := e.diagnostics("stage.hcl", 3); len(p.Diagnostics) != 0 {
 		t.Errorf("corrected: %+v", p)
 	}
-	// The inventory counts as it is in the editor, too.
+	// The inventory is also used as it is in the editor.
 	e.open("hosts.hcl", strings.Replace(editorsProject["hosts.hcl"], `group "web"`, `group "sites"`, 1))
 	for len(e.diagnostics("stage.hcl", 3).Diagnostics) == 0 {
 	}
@@ -248,7 +248,7 @@ func TestEditorDiagnostics(t *testing.T) {
 	}
 }
 
-// Completion works in a text with errors, before and after the cursor.
+// Completion works in a text with errors before and after the cursor.
 func TestEditorCompletion(t *testing.T) {
 	for name, test := range map[string]struct {
 		text, want, detail, doc, inserts string
@@ -296,7 +296,7 @@ func TestEditorCompletion(t *testing.T) {
 	}
 }
 
-// Completion in an inventory offers what an inventory has.
+// Completion in an inventory offers an inventory's attributes and blocks.
 func TestEditorCompletionInInventory(t *testing.T) {
 	e := edit(t, nil, editorsProject)
 	var items []suggested
@@ -353,7 +353,7 @@ func TestEditorDefinition(t *testing.T) {
 	}
 }
 
-// Formatting is that of `hlplay fmt`, and what does not parse stays.
+// Formatting is that of `hlplay fmt`. A text that does not parse is left unchanged.
 func TestEditorFormatting(t *testing.T) {
 	e := edit(t, nil, editorsProject)
 	params := e.at("stage.hcl", "# 🏮\nplay \"x\" {\n  hosts = \"all\"\n  any_errors_fatal = true\n}\n‸")
@@ -373,7 +373,7 @@ func TestEditorFormatting(t *testing.T) {
 	}
 }
 
-// A role is checked as part of the playbooks that use it, with the variables that they give it.
+// A role is checked as part of the playbooks that use it, with the variables that they give to it.
 func TestEditorRole(t *testing.T) {
 	e := edit(t, map[string]any{"inventory": "hosts.hcl"}, map[string]string{
 		"hosts.hcl":           editorsProject["hosts.hcl"],
@@ -401,7 +401,8 @@ func TestEditorRole(t *testing.T) {
 	}
 }
 
-// The server ends on exit, when its input is closed, and on a signal. What it does not know is an error of that request.
+// The server ends on exit, when its input is closed, and on a signal. An unknown request fails without affecting
+// others.
 func TestEditorEnds(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(*editor)
@@ -447,7 +448,7 @@ func TestEditorNeovim(t *testing.T) {
 	dir := t.TempDir()
 	files := maps.Clone(editorsProject)
 	files["stage.hcl"] = strings.Replace(lampStage, "\"/etc/lamp\"\n", "\"/etc/🏮${var.color}\"\n", 1)
-	// The test's program is hlplay if it is called so.
+	// The test program is hlplay if that is its name.
 	if err := os.Symlink(self, filepath.Join(dir, "hlplay")); err != nil {
 		t.Fatal(err)
 	}
@@ -478,7 +479,7 @@ formatted: true
 	}
 }
 
-// neovimScript writes what an editor shows into the file "said". Its columns are those of Lua: bytes.
+// neovimScript writes what the editor shows to the file "said". Its columns are Lua's, in bytes.
 const neovimScript = `
 local said = io.open("said", "w")
 local client = vim.lsp.start_client({ name = "hlplay", cmd = { vim.fn.getcwd() .. "/hlplay", "lsp" }, root_dir = vim.fn.getcwd() })

@@ -1,5 +1,5 @@
-// Command hlplay turns bare Debian hosts into a highly available Proxmox VE + Ceph cluster, and keeps
-// them there. Its playbooks are HCL; see README.md.
+// Command hlplay turns bare Debian hosts into a highly available Proxmox VE + Ceph cluster and keeps it that way. Its
+// playbooks are HCL; see README.md.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"hlplay/engine/lang"
 )
 
-// The exit codes, which the README documents.
+// The exit codes, as documented in README.md.
 const (
 	exitOK          = 0
 	exitInput       = 1 // invalid input; nothing was touched
@@ -112,7 +112,7 @@ same playbook on simulated nodes on this machine.`,
 	return cmd
 }
 
-// further returns the commands that only builds with a tag have.
+// further returns commands that only builds with a certain tag have.
 var further []func() *cobra.Command
 
 // helpCommand is cobra's, except that an unknown command is an error.

@@ -13,8 +13,8 @@ import (
 
 func init() { further = append(further, manCommand) }
 
-// manCommand is for packages: make dist calls it. Only a build with the tag pages has it, because the library costs each
-// start of the program some 200 kB.
+// manCommand is for packages: make dist calls it. Only builds with the tag pages have it, because its library costs
+// some 200 kB at each start of the program.
 func manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
@@ -29,7 +29,7 @@ func manCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all := cmd.Root()
 			literal(all)
-			all.DisableAutoGenTag = true // it is today's date, and a release is to be built twice alike
+			all.DisableAutoGenTag = true // it would be today's date, and builds of a release must be reproducible
 			return doc.GenManTreeFromOpts(all, doc.GenManTreeOptions{
 				Header: &doc.GenManHeader{Source: "hlplay", Manual: "hlplay"}, Path: args[0], CommandSeparator: "-",
 			})
@@ -37,7 +37,7 @@ func manCommand() *cobra.Command {
 	}
 }
 
-// literal makes the texts of a command and those below it show as they are: cobra takes them for Markdown.
+// literal escapes the texts of a command and its subcommands, which cobra takes for Markdown.
 func literal(cmd *cobra.Command) {
 	cmd.Short, cmd.Long = markdown(cmd.Short), markdown(cmd.Long)
 	text := func(f *pflag.Flag) {
@@ -53,7 +53,7 @@ func literal(cmd *cobra.Command) {
 
 var markdownEscapes = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "`", "\\`", "<", `\<`, "[", `\[`, "#", `\#`)
 
-// markdown returns Markdown that shows as the text: indented lines are set as they are, others are filled.
+// markdown returns Markdown for a text: indented lines are kept as they are, others are filled.
 func markdown(text string) string {
 	var b strings.Builder
 	indented := false

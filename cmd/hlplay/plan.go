@@ -63,8 +63,8 @@ func (f *runFlags) addAllow(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.allow, "allow", "", "carry out only harmless steps and those of the risk `CLASSES`, such as restart,quorum, or all (see hlplay plan --help); default: every class but destroy")
 }
 
-// allowed returns the risk classes that may be carried out. When a plan is followed, they apply to its uncertain tasks; its
-// other steps were approved.
+// allowed returns the risk classes that may be carried out. If a plan is followed, they apply to its uncertain tasks;
+// its other steps are approved already.
 func (f *runFlags) allowed(following bool) (plan.Allowed, error) {
 	switch {
 	case f.allow == "" && following:
@@ -189,7 +189,7 @@ func showCommand() *cobra.Command {
 	return cmd
 }
 
-// onePlan is for commands that take the file of a plan.
+// onePlan is for commands whose argument is a plan file.
 func onePlan(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("one plan is expected: name its file, as in %s cluster.plan", cmd.CommandPath())

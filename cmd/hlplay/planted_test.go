@@ -23,10 +23,10 @@ import (
 	"hlplay/engine/lab"
 )
 
-// planted are the secrets of a script, in every form in which they could show, and the command lines of its nodes.
+// planted are a script's secrets, in every form in which they could show, and the command lines of its nodes.
 type planted struct {
 	dir     string
-	needles map[string]string // what is looked for, and what it is
+	needles map[string]string // the texts to search for, and which secret each one is
 
 	mu       sync.Mutex
 	commands map[string]map[string]bool // by node
@@ -58,7 +58,7 @@ func scriptPlant(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { plantedSecrets.Delete(ts.Getenv("WORK")) })
 }
 
-// needles returns what shows a secret: itself, its lines, and both as encoders and quoters write them.
+// needles returns the texts that reveal a secret: itself, its lines, and both as encoders and quoters write them.
 func needles(secrets map[string]string) map[string]string {
 	all := map[string]string{}
 	for name, secret := range secrets {
@@ -78,12 +78,12 @@ func needles(secrets map[string]string) map[string]string {
 			all[url.QueryEscape(text)] = name + ", escaped in a URL"
 			all[hex.EncodeToString([]byte(text))] = name + ", in hexadecimal"
 			all[strings.ToUpper(hex.EncodeToString([]byte(text)))] = name + ", in hexadecimal"
-			for before := range 3 { // the digits of base64 depend on how many bytes come before
+			for before := range 3 { // the digits of base64 depend on the number of bytes before
 				padded := append(bytes.Repeat([]byte{'x'}, before), text...)
 				for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 					digits := encoding.EncodeToString(padded)
 					digits = digits[(before*8+5)/6 : len(padded)*8/6]
-					if len(digits) >= 6 { // fewer occur by chance
+					if len(digits) >= 6 { // shorter ones occur by chance
 						all[digits] = name + ", in base64"
 					}
 				}
@@ -93,7 +93,7 @@ func needles(secrets map[string]string) map[string]string {
 	return all
 }
 
-// leak returns which secret a text shows, and around what.
+// leak returns which secret a text contains, with the text around it.
 func (p *planted) leak(text []byte) (string, bool) {
 	for _, needle := range slices.Sorted(maps.Keys(p.needles)) {
 		if at := bytes.Index(text, []byte(needle)); at >= 0 {
@@ -199,7 +199,7 @@ func scriptHiddenOn(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// TestNeedles: what the scripts look for is found in each form, and a text without the secret has none.
+// TestNeedles checks that secrets are found in each form, and that nothing is found in a text without the secret.
 func TestNeedles(t *testing.T) {
 	secret := "k#7&z'\nsecond line"
 	p := &planted{needles: needles(map[string]string{"s": secret})}

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// product matches what only a module may know: products, their paths, and the endings of their versions and units. Names of
-// hosts such as pve1 are examples.
+// product matches what only a module may know: products, their paths, and the suffixes of their versions and units.
+// Names of hosts such as pve1 are just examples.
 var product = regexp.MustCompile(`(?i)proxmox|pmxcfs|ceph|corosync|/etc/pve|/etc/apt|\bapt(-get|-cache)?\b|-pve\b|\bpve-`)
 
-// What is known of a product comes with the Spec of its module. The engine names none, in its code, its messages or its comments;
-// the lab, which simulates them, aside. What remains is in the shell scripts of engine/remote: below /etc/pve they set no mode
-// and no owner.
+// Knowledge about a product is part of the Spec of its module. The engine names no product, in code, messages or
+// comments, except for the lab, which simulates them. What remains is in the shell scripts of engine/remote: they do
+// not set modes and owners below /etc/pve.
 func TestTheEngineNamesNoProduct(t *testing.T) {
 	root := filepath.Join("..", "..", "engine")
 	read := 0

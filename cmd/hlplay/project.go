@@ -13,7 +13,7 @@ import (
 	"hlplay/engine/project"
 )
 
-// own annotates a flag whose default does not come from the project.
+// own marks a flag whose default does not come from the project.
 const own = "own default"
 
 // environmentDefaults are the flags that have a default in the environment: --known-hosts that in HLPLAY_KNOWN_HOSTS.

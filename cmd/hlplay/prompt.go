@@ -55,7 +55,7 @@ func remarker(suspend func(func())) func(string) {
 	}
 }
 
-// readLine reads a line and trims it. It returns when the context ends; nothing reads what is typed afterwards.
+// readLine reads a line and trims it. It also returns when the context ends; input after that is not read.
 func readLine(ctx context.Context, tty *os.File) (string, error) {
 	type line struct {
 		text string
@@ -85,8 +85,8 @@ func readSecret(ctx context.Context, tty *os.File) (string, error) {
 		text []byte
 		err  error
 	}
-	// Only a line ends the read, so it may outlive tty. With a descriptor of its own it cannot change whatever is opened
-	// next under tty's number.
+	// Only a complete line ends the read, so it may outlive tty. As it has its own descriptor, it cannot affect a file
+	// that is later opened with tty's number.
 	own, err := unix.FcntlInt(tty.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return "", err

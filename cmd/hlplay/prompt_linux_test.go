@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is a new pseudo-terminal: what types on it, and what a program reads from.
+// terminal returns a new pseudo-terminal: the side that types, and the side from which a program reads.
 func terminal(t *testing.T) (keyboard, tty *os.File) {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -53,7 +53,7 @@ func TestSecretIsReadWithoutEcho(t *testing.T) {
 		text, err := readSecret(t.Context(), tty)
 		read <- answer{text, err}
 	}()
-	for echoes(t, tty) { // bounded by the test's own deadline
+	for echoes(t, tty) { // limited by the test's deadline
 	}
 	fmt.Fprintln(keyboard, "hunter2")
 	if a := <-read; a.text != "hunter2" || a.err != nil {
@@ -64,7 +64,7 @@ func TestSecretIsReadWithoutEcho(t *testing.T) {
 	}
 }
 
-// An interruption at a prompt ends it at once and leaves a terminal on which one sees what one types.
+// Interrupting a prompt ends it at once and turns the terminal's echo back on.
 func TestInterruptedPromptGivesTheTerminalBack(t *testing.T) {
 	_, tty := terminal(t)
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -73,7 +73,7 @@ func TestInterruptedPromptGivesTheTerminalBack(t *testing.T) {
 		_, err := readSecret(ctx, tty)
 		ended <- err
 	}()
-	for echoes(t, tty) { // bounded by the test's own deadline
+	for echoes(t, tty) { // limited by the test's deadline
 	}
 	interrupt()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -97,7 +97,7 @@ func TestLineIsReadUntilTheContextEnds(t *testing.T) {
 	}
 }
 
-// What is typed while the terminal is still does not show, and is there for the prompt that follows.
+// Input that is typed while echo is off does not show, and is read by the prompt that follows.
 func TestWhatIsTypedBeforeThePromptDoesNotShow(t *testing.T) {
 	keyboard, tty := terminal(t)
 	if !setEcho(tty, false) || echoes(t, tty) {

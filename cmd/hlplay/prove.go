@@ -175,7 +175,7 @@ func printProof(w *os.File, r survival.Report) error {
 	}
 	for _, finding := range r.Findings {
 		text := "- " + finding
-		if isTerminal(w) { // when searched, a line must not be wrapped
+		if isTerminal(w) { // do not wrap lines that may be searched
 			text = ansi.Wordwrap(text, width(w), "")
 		}
 		if _, err := fmt.Fprintf(w, "\n%s", text); err != nil {
@@ -241,7 +241,7 @@ func metadataCell(l survival.Loss) string {
 	return fmt.Sprintf("%d/%d", l.MetadataServers, l.MetadataServersOf)
 }
 
-// guestCell says where guests go, grouping those that go nowhere.
+// guestCell says where guests go, grouping those that have nowhere to go.
 func guestCell(l survival.Loss) string {
 	if len(l.Guests) == 0 {
 		return "-"

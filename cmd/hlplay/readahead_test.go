@@ -13,10 +13,10 @@ import (
 	"hlplay/engine/report"
 )
 
-// TestReadAheadOnSimulatedNodes runs random playbooks of real modules with read-ahead and without, each on fresh
-// simulated nodes: what the nodes become, what is reported and what handlers leave must be the same, in a first
-// run and in a second. Tasks read and change the same few files, settings and units, read by commands what
-// others have changed, use results and facts, and change by commands what nobody declares.
+// TestReadAheadOnSimulatedNodes runs random playbooks of real modules with and without read-ahead, each on fresh
+// simulated nodes. The state of the nodes, the report and what handlers leave must be the same, in a first run and in a
+// second. Tasks read and change the same few files, settings and units, read with commands what other tasks have
+// changed, use results and facts, and change things with commands that declare nothing.
 func TestReadAheadOnSimulatedNodes(t *testing.T) {
 	const cases = 40
 	for seed := range uint64(cases) {
@@ -38,7 +38,7 @@ func TestReadAheadOnSimulatedNodes(t *testing.T) {
 	}
 }
 
-// randomTasks is a play on which handlers and results depend.
+// randomTasks returns a play with tasks that depend on handlers and results.
 func randomTasks(rng *rand.Rand) string {
 	var b strings.Builder
 	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
@@ -71,7 +71,7 @@ func randomTasks(rng *rand.Rand) string {
 		case 5:
 			reads = true
 			fmt.Fprintf(&b, "    command {\n      shell = \"cat %s || sysctl -n vm.swappiness || true\"\n      reads = true\n    }\n", file())
-		case 6: // nobody knows what it does
+		case 6: // its effect is unknown
 			if rng.IntN(2) == 0 {
 				fmt.Fprintf(&b, "    command {\n      shell   = \"echo more >>%s\"\n      creates = \"/srv/done%d\"\n    }\n    allow = { append = \"it counts\" }\n", "/srv/done"+fmt.Sprint(i), i)
 			} else {
@@ -96,7 +96,7 @@ func randomTasks(rng *rand.Rand) string {
 	return b.String()
 }
 
-// outcomes runs the playbook and says what became of each task on each host.
+// outcomes runs the playbook and returns the status of each task on each host.
 func (s *simulated) outcomes(t *testing.T, noReadAhead bool) map[string]string {
 	t.Helper()
 	_, kept := s.play(t, noReadAhead)
@@ -110,7 +110,7 @@ func (s *simulated) outcomes(t *testing.T, noReadAhead bool) map[string]string {
 	return all
 }
 
-// state is what can be told apart of the nodes: files, a setting, a unit.
+// state returns the observable state of the nodes: files, a setting, a unit.
 func (s *simulated) state(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

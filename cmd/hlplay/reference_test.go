@@ -16,7 +16,7 @@ import (
 	"hlplay/modules/registry"
 )
 
-// TestReference holds the reference in docs/ against the code; `make docs` writes it anew.
+// TestReference compares the reference in docs/ with the code. `make docs` regenerates it.
 func TestReference(t *testing.T) {
 	docs := filepath.Join("..", "..", "docs")
 	language := filepath.Join(docs, "language.md")
@@ -45,7 +45,7 @@ func current(t *testing.T, path, want string) {
 	}
 }
 
-// between replaces what stands between the markers of a section.
+// between replaces the text between the markers of a section.
 func between(t *testing.T, text, section, content string) string {
 	t.Helper()
 	begin := fmt.Sprintf("<!-- %s: written by `make docs` -->\n", section)
@@ -73,7 +73,7 @@ func moduleReference() string {
 	return b.String()
 }
 
-// deeper puts the headings of a module's own page one level down.
+// deeper moves the headings of a module's own page one level down.
 func deeper(page string) string {
 	lines := strings.SplitAfter(page, "\n")
 	fenced := false
@@ -97,7 +97,7 @@ func factTable() string {
 	return b.String()
 }
 
-// TestModuleExamples validates the example of every module, as a newcomer who copies it would.
+// TestModuleExamples validates the example of every module, which newcomers copy.
 func TestModuleExamples(t *testing.T) {
 	for _, spec := range registry.All() {
 		t.Run(spec.Name, func(t *testing.T) {
@@ -111,7 +111,8 @@ func TestModuleExamples(t *testing.T) {
 	}
 }
 
-// TestFunctionsHaveNamesOfTheirOwn: no module takes the name of another's function, or of one of the language's own.
+// TestFunctionsHaveNamesOfTheirOwn checks that no module's function has the name of another module's, or of one of the
+// language.
 func TestFunctionsHaveNamesOfTheirOwn(t *testing.T) {
 	docs := lang.Functions(registry.All())
 	for i, d := range docs {
@@ -121,7 +122,7 @@ func TestFunctionsHaveNamesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestModuleResults holds what modules register to what validate and the documentation can say of it.
+// TestModuleResults compares what modules register with what validate and the documentation know about it.
 func TestModuleResults(t *testing.T) {
 	for _, spec := range registry.All() {
 		for _, field := range modules.ResultFields(spec.Result) {

@@ -141,7 +141,7 @@ func (f *rehearseFlags) verdict(predicted, made, again map[string]report.Status)
 	}
 	if f.output != "json" {
 		text := fmt.Sprintf("The rehearsal succeeded: the run changed %d tasks on hosts. Check mode predicted %d of them, called %d uncertain and was never wrong. The second run changed nothing.", changed, right, uncertain)
-		if term.IsTerminal(int(os.Stdout.Fd())) { // when searched, a line must not be wrapped
+		if term.IsTerminal(int(os.Stdout.Fd())) { // do not wrap lines that may be searched
 			text = ansi.Wordwrap(text, width(os.Stdout), "")
 		}
 		fmt.Println("\n" + text)

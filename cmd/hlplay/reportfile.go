@@ -24,7 +24,7 @@ func (f *reportFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.reports, "report", nil, "also report the run to `FILE`: a page (.html), JUnit (.xml) or a log (.log) (repeatable)")
 }
 
-// open returns the reporter of each file. A directory that cannot be written to is an error before the run.
+// open returns the reporters, one per file. It fails before the run if a directory is not writable.
 func (f *reportFlags) open(now func() time.Time) ([]report.Reporter, error) {
 	var all []report.Reporter
 	for _, path := range f.reports {
@@ -32,7 +32,7 @@ func (f *reportFlags) open(now func() time.Time) ([]report.Reporter, error) {
 		if !slices.Contains(reportKinds, kind) {
 			return nil, fmt.Errorf("--report %s: the extension selects the format: expected .html, .xml (JUnit) or .log", path)
 		}
-		file, err := os.CreateTemp(filepath.Dir(path), ".hlplay-report-*") // of mode 0600: diffs show the contents of files
+		file, err := os.CreateTemp(filepath.Dir(path), ".hlplay-report-*") // with mode 0600, because diffs show the contents of files
 		if err != nil {
 			discard(all)
 			return nil, fmt.Errorf("--report %s: %w", path, err)
@@ -51,7 +51,7 @@ func (f *reportFlags) open(now func() time.Time) ([]report.Reporter, error) {
 	return all, nil
 }
 
-// fileReport replaces its file by the report when the run has ended.
+// fileReport replaces its file with the report when the run has ended.
 type fileReport struct {
 	report.Reporter
 	text bytes.Buffer

@@ -55,7 +55,7 @@ recorded run of its own and can itself be undone.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], args[1]) },
 	}
 	f.addInventory(cmd)
-	_ = cmd.Flags().SetAnnotation("inventory", own, []string{}) // the inventory of the run
+	_ = cmd.Flags().SetAnnotation("inventory", own, []string{}) // the run's inventory is used
 	f.connectFlags.add(cmd)
 	f.outputFlags.add(cmd)
 	f.journalFlags.add(cmd)
@@ -135,7 +135,7 @@ func (f *restoreFlags) run(ctx context.Context, word, file string) error {
 	}
 	pb.Path = "restore " + file
 	f.restores, f.diff = id, f.diff || f.check || f.yes
-	f.allow = "all" // the user has named the file, and agreed
+	f.allow = "all" // the user has named the file and agreed
 	f.archive = func(a run.Archive, stop func(error)) run.Archive {
 		return &sentinel{a, journal.LeftOf(kept.Host, file, now), stop}
 	}
@@ -166,7 +166,7 @@ func (f *restoreFlags) choose(record *journal.Record, file string) (journal.Kept
 	case len(found) > 1 && !shared(file):
 		return journal.Kept{}, fmt.Errorf("run %s has copies of %s from several hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
 	}
-	for _, k := range found[1:] { // the same file, seen by several members of a cluster
+	for _, k := range found[1:] { // the same file, as seen by several members of a cluster
 		if k.Absent != found[0].Absent || k.SHA256 != found[0].SHA256 {
 			return journal.Kept{}, fmt.Errorf("run %s found different versions of %s on the hosts: choose one with --host %s", record.ID, file, strings.Join(hosts, " or --host "))
 		}
@@ -215,7 +215,7 @@ func (f *restoreFlags) look(ctx context.Context, host *inventory.Host, file stri
 	return now, nil
 }
 
-// expected returns an error if the file is not as the run has left it.
+// expected returns an error if the file is not as the run left it.
 func (f *restoreFlags) expected(record *journal.Record, k journal.Kept, now journal.Left) error {
 	asCopied := now.Absent == k.Absent && now.SHA256 == k.SHA256 && now.Link == k.Link
 	if f.changed || asCopied || k.Left != nil && k.Left.Same(now) {
@@ -228,7 +228,7 @@ func (f *restoreFlags) expected(record *journal.Record, k journal.Kept, now jour
 	return fmt.Errorf("%s: %s %s; --changed --check shows what would be restored, and --changed restores it", k.Host, k.Path, what)
 }
 
-// reinstated asks the module that knows the file which content to restore.
+// reinstated asks the module that is responsible for the file which content to restore.
 func reinstated(file string, kept, now []byte) ([]byte, error) {
 	for _, spec := range registry.All() {
 		if spec.Reinstate != nil && slices.Contains(spec.Rewritten, file) {
@@ -238,7 +238,7 @@ func reinstated(file string, kept, now []byte) ([]byte, error) {
 	return kept, nil
 }
 
-// objectOf returns the object with a name, and the module that restores it; nil if the name is a file's.
+// objectOf returns the object with a name and the module that restores it, or nil if the name is a file's.
 func objectOf(name string) (*modules.Object, string) {
 	for _, spec := range registry.All() {
 		for _, object := range spec.Objects {
@@ -250,7 +250,7 @@ func objectOf(name string) (*modules.Object, string) {
 	return nil, ""
 }
 
-// shared reports whether hosts of a cluster have the same at a path, or under the name of an object.
+// shared reports whether the hosts of a cluster share what is at a path, or under the name of an object.
 func shared(name string) bool {
 	object, _ := objectOf(name)
 	return object != nil || observe.Files.Shared(name)
@@ -278,7 +278,7 @@ func playbookOf(c journal.Copy, content []byte) []byte {
 		return file.Bytes()
 	}
 	task.SetAttributeValue("content", cty.StringVal(string(content)))
-	if !observe.Files.Shared(c.Path) { // pmxcfs has modes of its own
+	if !observe.Files.Shared(c.Path) { // pmxcfs sets its own modes
 		task.SetAttributeValue("mode", cty.StringVal(c.Mode))
 		task.SetAttributeValue("owner", cty.StringVal(c.Owner))
 		task.SetAttributeValue("group", cty.StringVal(c.Group))
@@ -286,7 +286,7 @@ func playbookOf(c journal.Copy, content []byte) []byte {
 	return file.Bytes()
 }
 
-// sentinel stops the run if the content to replace is not what the user was asked about.
+// sentinel stops the run if the content to replace is not the one about which the user was asked.
 type sentinel struct {
 	run.Archive
 	asked journal.Left
@@ -301,7 +301,7 @@ func (s *sentinel) Before(host, path string, f observe.File) error {
 	return s.Archive.Before(host, path, f)
 }
 
-// stoppedError is the reason of a run that was stopped, but not by the user.
+// stoppedError is the reason why a run was stopped other than by the user.
 type stoppedError struct{ text string }
 
 func (e *stoppedError) Error() string { return e.text }
@@ -330,7 +330,7 @@ func confirm(ctx context.Context, question string) error {
 	}
 }
 
-// complete completes runs, and then the files that the run has copies of.
+// complete completes runs, and then the files of which the run has copies.
 func (f *restoreFlags) complete(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return f.completeRuns(cmd, args, word)

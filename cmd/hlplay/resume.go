@@ -111,7 +111,7 @@ func because(at journal.Point, start string, results []string) string {
 	return fmt.Sprintf(": later tasks read result %s; %s is not done", strings.Join(results, ", "), at)
 }
 
-// broken reads a run that has not ended well.
+// broken reads a run that did not end successfully.
 func (f *resumeFlags) broken(run string) (*journal.Record, error) {
 	store, err := f.store()
 	if err != nil {
@@ -154,7 +154,7 @@ func (f *resumeFlags) another(store journal.Store) string {
 	return ""
 }
 
-// values returns the values of the command line, and asks for those that were not recorded and are not given again.
+// values returns the values from the command line. It asks for those that were not recorded and are not given again.
 func (f *runFlags) values(ctx context.Context, recorded []journal.Value) ([]string, error) {
 	given, file := map[string]bool{}, false
 	for _, e := range f.extra {
@@ -197,7 +197,7 @@ func (f *runFlags) values(ctx context.Context, recorded []journal.Value) ([]stri
 	return append(all, f.extra...), nil
 }
 
-// same returns an error if the playbook or inventory is not the one that the run had.
+// same returns an error if the playbook or inventory differs from that of the run.
 func (f *resumeFlags) same(record *journal.Record, pb *lang.Playbook, inv *inventory.Inventory) error {
 	differences := journal.Differences(record.Run.Sources, journal.Sources(pb, inv))
 	if len(differences) == 0 {

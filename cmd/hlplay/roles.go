@@ -32,7 +32,7 @@ belongs into version control. No other command fetches roles: they use what lies
 	return cmd
 }
 
-// playbooks rejects a command line that names no playbook.
+// playbooks rejects a command line that does not name a playbook.
 func playbooks(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return fmt.Errorf("no playbook given: name the files of playbooks, as in %s site.hcl", cmd.CommandPath())
@@ -91,7 +91,7 @@ project.`,
 	}
 }
 
-// fetchRoles fetches the roles of playbooks, and then has the lock file written.
+// fetchRoles fetches the roles of playbooks and then writes the lock file.
 func fetchRoles[T any](ctx context.Context, playbooks []string, anew bool, write func(*roles.Fetcher) (T, error)) (T, error) {
 	var none T
 	fetcher, err := roles.Fetch(ctx, ".")

@@ -8,9 +8,9 @@ import (
 	"hlplay/engine/report"
 )
 
-// TestRoundTripsOfAFirstRun counts, on the connections to simulated nodes, what a run costs that has something
-// to do: at most two round trips for each changed task, those of the handshake, of the shells and of the handler
-// included. A second run of the same costs no more than connecting and two flights.
+// TestRoundTripsOfAFirstRun counts, on the connections to simulated nodes, the cost of a run that has something to do:
+// at most two round trips per changed task, including those of the handshake, the shells and the handler. A second run
+// costs no more than connecting and two flights.
 func TestRoundTripsOfAFirstRun(t *testing.T) {
 	nodes := onSimulatedNodes(t, changingPlaybook())
 	recap, kept := nodes.play(t, false)
@@ -37,7 +37,7 @@ func TestRoundTripsOfAFirstRun(t *testing.T) {
 	}
 }
 
-// TestWaitingTakesPlaceOnTheNode counts the flights of a wait of fifteen minutes: a host that waits is asked again three
+// TestWaitingTakesPlaceOnTheNode counts the flights of a wait of fifteen minutes: a host that waits is asked three
 // times a minute, rather than every other second.
 func TestWaitingTakesPlaceOnTheNode(t *testing.T) {
 	nodes := onSimulatedNodes(t, `
@@ -65,13 +65,13 @@ play "p" {
 	}
 	for name, cost := range recap.Costs {
 		t.Logf("%s: %d flights", name, cost.Flights)
-		if cost.Flights > 60 { // 900 s in pauses of two would be 450
+		if cost.Flights > 60 { // 450 with pauses of two seconds
 			t.Errorf("%s: %d flights, expected at most four a minute", name, cost.Flights)
 		}
 	}
 }
 
-// TestWhatDependsOnFactsTravelsWithThem holds a converged run to one flight, also where tasks wait for facts: what
+// TestWhatDependsOnFactsTravelsWithThem checks that a converged run takes one flight even if tasks wait for facts: what
 // they read is known by then.
 func TestWhatDependsOnFactsTravelsWithThem(t *testing.T) {
 	nodes := onSimulatedNodes(t, `
@@ -134,8 +134,8 @@ variable "never" {
 	}
 }
 
-// changingPlaybook is tasks that change a fresh node: directories and files in them, links, lines, kernel
-// settings with their files, and some between them that find nothing to do.
+// changingPlaybook returns tasks that change a fresh node: directories and files in them, links, lines, kernel settings
+// with their files, and some in between that find nothing to do.
 func changingPlaybook() string {
 	var b strings.Builder
 	b.WriteString("play \"p\" {\n  hosts = \"all\"\n")

@@ -32,13 +32,13 @@ type runFlags struct {
 	check, rehearse bool
 	wait            time.Duration
 	forks           int
-	// exitOnChange ends a run that changed something, or a check that would, with exitChanged.
+	// exitOnChange makes a run that changed something, or a check that would, end with exitChanged.
 	exitOnChange bool
 	lists        listFlags
 	// resumes is the ID of the run that this one resumes, and restores the ID of the run whose copy it restores. Both may be
 	// empty.
 	resumes, restores string
-	// earlier, if not nil, returns what tasks before the first one have registered in the run that is resumed.
+	// earlier, if not nil, returns what the tasks before the first one have registered in the resumed run.
 	earlier func(host, play, task string) (cty.Value, bool)
 	// reached, if not nil, connects to hosts.
 	reached func(context.Context, *inventory.Host) (remote.Conn, error)
@@ -46,16 +46,16 @@ type runFlags struct {
 	shown report.Reporter
 	// allow lists the risk classes that may be carried out. Empty means all but the one that destroys.
 	allow string
-	// stage has the simulated nodes of a rehearsal.
+	// stage is the lab with the simulated nodes of a rehearsal.
 	stage *lab.Lab
-	// ask shows what would change, and asks before carrying it out.
+	// ask makes the run show what would change, and ask before carrying it out.
 	ask bool
-	// step asks task by task.
+	// step makes the run ask before each task.
 	step bool
-	// foresee, if not nil, is called at the start of a check. follow is the plan that the run must not exceed.
+	// foresee, if not nil, is called at the start of a check. follow is the plan that the run must not go beyond.
 	foresee func(journal.Run)
 	follow  *plan.Plan
-	// archive, if not nil, wraps the archive, so that it sees what is about to be copied. It may stop the run.
+	// archive, if not nil, wraps the archive, to see what is about to be copied. It may stop the run.
 	archive func(a run.Archive, stop func(error)) run.Archive
 }
 
@@ -99,7 +99,7 @@ func (f *runFlags) addMode(cmd *cobra.Command) {
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
 }
 
-// validateForks rejects a number of hosts that would allow nothing.
+// validateForks rejects numbers of hosts that are not positive.
 func (f *runFlags) validateForks() error {
 	if f.forks < 0 {
 		return fmt.Errorf("--forks %d: expected a number of hosts of at least 1", f.forks)
@@ -138,7 +138,7 @@ func (f *runFlags) run(ctx context.Context, path string) error {
 	return f.carryOut(ctx, pb, inv)
 }
 
-// carryOut runs a playbook that was loaded and checked.
+// carryOut runs a playbook that has been loaded and checked.
 func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -164,7 +164,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	underway := &report.Underway{}
 	recorded := &journal.Writer{Redactor: o.Redactor}
 	files, err := f.open(func() time.Time {
-		if o.Clock != nil { // of simulated nodes
+		if o.Clock != nil { // for simulated nodes
 			return o.Clock.Now()
 		}
 		return time.Now()

@@ -13,13 +13,12 @@ import (
 	"time"
 )
 
-// scaleTasks is how many tasks each host has.
+// scaleTasks is the number of tasks per host.
 const scaleTasks = 100
 
-// BenchmarkHosts is a run of a hundred tasks that finds nothing to do, on 10, 100 and 1,000 simulated nodes.
-// The nodes are a process of their own, the controller is another: its wall time, processor time and
-// greatest resident size are reported, and the nodes' processor time beside them, for both share the
-// machine's processors. Take one iteration: -benchtime 1x.
+// BenchmarkHosts runs a hundred tasks that find nothing to do, on 10, 100 and 1,000 simulated nodes. The nodes and the
+// controller are separate processes. It reports the controller's wall time, processor time and peak resident size, and
+// the nodes' processor time, because both share the machine's processors. Use one iteration: -benchtime 1x.
 func BenchmarkHosts(b *testing.B) {
 	for _, hosts := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprint(hosts), func(b *testing.B) {
@@ -40,7 +39,7 @@ func BenchmarkHosts(b *testing.B) {
 	}
 }
 
-// scale is simulated nodes in a process of their own, and a playbook that they satisfy.
+// scale is a process with simulated nodes, and a playbook that they satisfy.
 type scale struct {
 	dir   string
 	hosts int
@@ -83,13 +82,13 @@ func startScale(b *testing.B, hosts int) *scale {
 	return nil
 }
 
-// stop ends the nodes and returns the processor time that they took.
+// stop ends the nodes and returns the processor time that they used.
 func (s *scale) stop(b *testing.B) time.Duration {
 	if s.nodes.ProcessState == nil {
 		if err := s.nodes.Process.Signal(os.Interrupt); err != nil {
 			b.Error(err)
 		}
-		_ = s.nodes.Wait() // interrupted is how it ends
+		_ = s.nodes.Wait() // it ends with an error because it is interrupted
 	}
 	return s.nodes.ProcessState.UserTime() + s.nodes.ProcessState.SystemTime()
 }
@@ -101,7 +100,7 @@ func (s *scale) write(b *testing.B, name, text string) {
 	}
 }
 
-// run runs the playbook and says what it took.
+// run runs the playbook and returns what it cost.
 func (s *scale) run(b *testing.B) (wall, cpu time.Duration, largest int64) {
 	b.Helper()
 	cmd := hlplayCommand(b, "run", filepath.Join(s.dir, "play.hcl"), "-i", filepath.Join(s.dir, "lab", "inventory"), "--output", "json")
@@ -137,8 +136,8 @@ func (s *scale) run(b *testing.B) (wall, cpu time.Duration, largest int64) {
 	return wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), largest
 }
 
-// peak looks at the greatest resident size of a process, in bytes, until it has ended. What wait4 says of it
-// is no less than that of the process that started it.
+// peak samples the peak resident size of a process, in bytes, until it has ended. wait4 never reports less than the
+// size of the process that started it.
 func peak(pid int, ended <-chan struct{}, sampled chan<- int64) {
 	var largest int64
 	for {
@@ -160,8 +159,8 @@ func peak(pid int, ended <-chan struct{}, sampled chan<- int64) {
 	}
 }
 
-// scalePlaybook is tasks that a fresh simulated node satisfies: files that are there and that are not,
-// kernel settings, packages, units and commands that read.
+// scalePlaybook returns tasks that a fresh simulated node satisfies: files that exist and files that do not, kernel
+// settings, packages, units and commands that only read.
 func scalePlaybook() string {
 	var b strings.Builder
 	b.WriteString("play \"scale\" {\n  hosts = \"all\"\n")

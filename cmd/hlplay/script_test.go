@@ -24,22 +24,22 @@ import (
 	"hlplay/engine/lab/machine"
 )
 
-// The scripts in testdata/scripts are whole runs: each calls hlplay as a user does and looks at what
-// it says and at what became of the nodes. Beside testscript's own commands they have
+// The scripts in testdata/scripts are whole runs: each calls hlplay as a user would and checks its output and the state
+// of the nodes. In addition to testscript's own commands there are
 //
 //	exits CODE hlplay ARGS…   run hlplay; it must end with that exit code
 //	lab INVENTORY             start simulated nodes; lab/inventory then reaches them
-//	fault NODE KIND           from now on the node fails in that way
-//	node NODE COMMAND…        run a command on a node, past hlplay; its output can be inspected
-//	signal NAME               send a signal to the commands in the background
+//	fault NODE KIND           make the node fail in that way from now on
+//	node NODE COMMAND…        run a command on a node, without hlplay; its output can be checked
+//	signal NAME               send a signal to the background commands
 //	await NODE PROGRAM        wait until the node has started a program of that name
-//	writes NODE               what was written on a node so far, as the output; and forget it
-//	plant FILE                secrets, as a JSON object of texts, that must not show from now on
-//	hidden PATH…              no file there shows a planted secret in any form, nor does a process on this machine; FILE's directory may
-//	hidden-on NODE [PATH…]    no file of the node does, but those named, nor anything that was started or written there
+//	writes NODE               output what was written on a node so far, and forget it
+//	plant FILE                declare secrets, a JSON object of texts, that must not show from now on
+//	hidden PATH…              check that no file there, except in FILE's directory, and no process on this machine shows a planted secret
+//	hidden-on NODE [PATH…]    check the same for files on the node, except those named, and for everything started or written there
 //
-// What a step expects and its host does not show after a run ends hlplay with exitDefect: see holdExpectations. A script in which
-// somebody else changes what was just made says HOLD=off.
+// If the expectation of a step is not met after a run, hlplay exits with exitDefect: see holdExpectations. A script in
+// which somebody else modifies what a run has just changed sets HOLD=off.
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 	}
 	bounded := context.Background()
 	if deadline, ok := t.Deadline(); ok {
-		ctx, cancel := context.WithDeadline(bounded, deadline.Add(-10*time.Second)) // what has not ended can be told by then
+		ctx, cancel := context.WithDeadline(bounded, deadline.Add(-10*time.Second)) // leaves time to report what has not ended
 		t.Cleanup(cancel)
 		bounded = ctx
 	}
@@ -70,8 +70,9 @@ func TestScripts(t *testing.T) {
 
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "hlplay" {
-		// The tests may run under nohup(1), or behind "&" in a script, where SIGHUP and SIGINT are ignored. What they start gets
-		// the default action of a signal that they handle themselves, and would inherit that it is ignored.
+		// The tests may run under nohup(1), or in the background of a script, where SIGHUP and SIGINT are ignored.
+		// Child processes would inherit that. For a signal that this process handles, they get the default action
+		// instead.
 		for _, ignored := range []os.Signal{unix.SIGHUP, unix.SIGINT} {
 			if signal.Ignored(ignored) {
 				signal.Notify(make(chan os.Signal, 1), ignored)
@@ -109,8 +110,8 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 // labs are the running labs, by the script's work directory.
 var labs sync.Map
 
-// labSpeed is how much faster than the wall the lab's clock goes: what takes a minute on real nodes
-// is settled in half a second.
+// labSpeed is how much faster than the wall clock the lab's clock runs: what takes a minute on real nodes is settled in
+// half a second.
 const labSpeed = 120
 
 func scriptLab(ts *testscript.TestScript, neg bool, args []string) {
@@ -137,7 +138,7 @@ func scriptLab(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// scriptMachine is a node of the script's lab.
+// scriptMachine returns a node of the script's lab.
 func scriptMachine(ts *testscript.TestScript, name string) *machine.Machine {
 	l, ok := labs.Load(ts.Getenv("WORK"))
 	if !ok {
@@ -214,7 +215,7 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// inBackground reports whether a command that the script has put into the background is running.
+// inBackground reports whether one of the script's background commands is running.
 func inBackground(ts *testscript.TestScript) bool {
 	return slices.ContainsFunc(ts.BackgroundCmds(), func(cmd *exec.Cmd) bool {
 		return cmd.Process.Signal(unix.Signal(0)) == nil

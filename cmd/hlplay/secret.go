@@ -130,7 +130,7 @@ func secretInput(ctx context.Context) ([]byte, error) {
 	return text, err
 }
 
-// onePlace is for commands that work on one encrypted file or value.
+// onePlace is for commands whose argument is an encrypted file or value.
 func onePlace(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%s takes one encrypted file, or FILE:LINE for an encrypted value in it", cmd.CommandPath())

@@ -39,7 +39,7 @@ func (f *selectFlags) options() run.Options {
 	return o
 }
 
-// limit joins the limits into one pattern. Their terms add up, and exclusions and requirements apply to all.
+// limit joins the limits into one pattern: the union of their terms, with all exclusions and requirements applied.
 func (f *selectFlags) limit() string { return strings.Join(f.limits, ",") }
 
 // limitList is a flag whose values are patterns of hosts.
@@ -57,8 +57,8 @@ func (l *limitList) String() string { return strings.Join(*l, ",") }
 // Type implements pflag.Value.
 func (l *limitList) Type() string { return "pattern" }
 
-// tagList is a flag with comma-separated tags. An empty tag, most likely an empty variable of a script, is rejected, because
-// no tags would select every task.
+// tagList is a flag with comma-separated tags. An empty tag, most likely from an empty variable in a script, is
+// rejected, because without tags every task would be selected.
 type tagList []string
 
 // Set implements pflag.Value.
@@ -77,8 +77,8 @@ func (l *tagList) String() string { return strings.Join(*l, ",") }
 // Type implements pflag.Value.
 func (l *tagList) Type() string { return "tags" }
 
-// validate rejects what would select nothing or something unintended: an empty limit, most likely an empty variable of a
-// script; names that the playbook does not have; and tags that select no task.
+// validate rejects what would select nothing or something unintended: an empty limit, most likely from an empty
+// variable in a script; names that the playbook does not have; and tags that select no task.
 func (f *selectFlags) validate(pb *lang.Playbook) error {
 	if slices.ContainsFunc(f.limits, func(limit string) bool { return strings.TrimSpace(limit) == "" }) {
 		return errors.New("--limit is empty: name hosts, or leave it out to run on all of them")
@@ -127,7 +127,7 @@ func (f *listFlags) add(cmd *cobra.Command) {
 
 func (f *listFlags) asked() bool { return f.tasks || f.tags || f.hosts }
 
-// list prints the list that was asked for.
+// list prints the requested list.
 func (f *listFlags) list(pb *lang.Playbook, inv *inventory.Inventory, chosen selectFlags) error {
 	limit := inv.Hosts
 	if len(chosen.limits) > 0 {

@@ -90,8 +90,8 @@ func onePlaybook(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("expected one playbook, but got %d arguments: %s", len(args), strings.Join(args, " "))
 }
 
-// load reads the inventory, if one is named or needed, and the playbook, and checks the selection. Nothing was touched yet,
-// so an interruption ends the program at once.
+// load reads the inventory, if one is named or needed, and the playbook, and checks the selection. Nothing has been
+// changed yet, so an interruption ends the program at once.
 func (f *inputFlags) load(ctx context.Context, path string, needInventory bool, chosen selectFlags) (*lang.Playbook, *inventory.Inventory, error) {
 	f.secrets = f.keyring(ctx, !needInventory)
 	type loaded struct {
@@ -120,7 +120,7 @@ func (f *inputFlags) load(ctx context.Context, path string, needInventory bool, 
 	}
 }
 
-// loadInventory reads the inventory or explains what is wrong with it.
+// loadInventory reads the inventory, or explains what is wrong with it.
 func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 	if len(f.inventory) == 0 || slices.Contains(f.inventory, "") {
 		return nil, errors.New("no inventory given: name the file or directory that lists your hosts with -i PATH, or as inventory in " + project.File)
@@ -136,7 +136,7 @@ func (f *inputFlags) loadInventory() (*inventory.Inventory, error) {
 	return inv, diagnosed(files, diags)
 }
 
-// loadPlaybook reads and checks a playbook. Without inv, what depends on it is not checked.
+// loadPlaybook reads and checks a playbook. Without inv, whatever depends on it is not checked.
 func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen selectFlags) (*lang.Playbook, error) {
 	o, err := f.languageOptions(inv)
 	if err != nil {
@@ -149,7 +149,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 	}
 	pb, diags := read()
 	files := maps.Clone(pb.Files)
-	if inv != nil { // the inventory may violate what a playbook declares about its hosts
+	if inv != nil { // the inventory may not match what a playbook declares about its hosts
 		maps.Copy(files, inv.Files)
 	}
 	if err := diagnosed(files, diags); err != nil {
@@ -161,7 +161,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 	return pb, nil
 }
 
-// languageOptions returns the inputs of a playbook besides its sources.
+// languageOptions returns the inputs of a playbook other than its sources.
 func (f *inputFlags) languageOptions(inv *inventory.Inventory) (lang.Options, error) {
 	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets, Roles: roles.At(".")}
 	for _, f := range observe.Facts() {
@@ -228,7 +228,8 @@ type connectFlags struct {
 	sshConfig                      string
 	// knownHosts is the known_hosts file of hosts for which the inventory sets none.
 	knownHosts string
-	// rehearsal is the number of simulated nodes, which the user's own configuration and agent do not apply to, or zero.
+	// rehearsal is the number of simulated nodes, for which the user's SSH configuration and agent are not used, or
+	// zero.
 	rehearsal int
 }
 
@@ -288,13 +289,13 @@ func passwordIn(file string) func() (string, error) {
 // reach returns the options for connecting.
 func (f *connectFlags) reach() remote.Options {
 	if f.rehearsal > 0 {
-		// The nodes share the processors of this machine: two hundred of them take a while until all have answered.
+		// The nodes share this machine's processors: two hundred of them take a while until all have answered.
 		return remote.Options{SSHConfig: remote.None, Agent: remote.None, Slack: time.Duration(f.rehearsal) * time.Second}
 	}
 	return remote.Options{SSHConfig: f.sshConfig}
 }
 
-// prepareAloud is prepare for a command without a report: it prints the notes itself.
+// prepareAloud is like prepare, for a command without a report: it prints the notes itself.
 func (f *connectFlags) prepareAloud(hosts []*inventory.Host) error {
 	notes, err := f.prepare(hosts)
 	for _, note := range notes {

@@ -16,11 +16,11 @@ import (
 	"hlplay/engine/report"
 )
 
-// endings are the signals that ask a program to end. Closing a terminal sends SIGHUP, which is not a reason to stop without
-// cleaning up.
+// endings are the signals that ask a program to end. Closing a terminal sends SIGHUP, after which cleaning up is still
+// necessary.
 var endings = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP}
 
-// signaled is the cause of a context that a signal has ended.
+// signaled is the cause of a context that was ended by a signal.
 type signaled struct{ signal os.Signal }
 
 func (s signaled) Error() string { return "interrupted by " + s.name() }
@@ -35,8 +35,8 @@ func (s signaled) name() string {
 	return names[s.signal]
 }
 
-// interrupts ends the program in two steps. The first signal ends a context, so that work under it can clean up. A second
-// one from the keyboard ends the program at once.
+// interrupts ends the program in two steps. The first signal ends a context, so that work under it can clean up. A
+// second one from the keyboard ends the program at once.
 type interrupts struct {
 	signals chan os.Signal
 	cancel  context.CancelCauseFunc
@@ -45,7 +45,7 @@ type interrupts struct {
 
 	mu   sync.Mutex
 	run  *report.Underway
-	out  report.Reporter // what writes to the terminal
+	out  report.Reporter // writes to the terminal
 	over chan struct{}   // closed when the run has ended
 	// asking waits for an open question on the terminal.
 	asking sync.WaitGroup
@@ -53,8 +53,8 @@ type interrupts struct {
 
 type interruptsKey struct{}
 
-// interruptible returns a context that signals end until stop is called. A signal that was ignored when the program started,
-// as by nohup, stays ignored.
+// interruptible returns a context that ends with a signal, until stop is called. A signal that was ignored when the
+// program started, as under nohup, stays ignored.
 func interruptible(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	i := &interrupts{signals: make(chan os.Signal, 4), cancel: cancel, exit: exitAtOnce, stderr: os.Stderr}
@@ -73,7 +73,7 @@ func exitAtOnce(code int) {
 	os.Exit(code)
 }
 
-// tells makes an interruption print what the run under the context is doing, until stop is called.
+// tells makes an interruption print what the context's run is doing, until stop is called.
 func tells(ctx context.Context, run *report.Underway, out report.Reporter) (stop func()) {
 	i, ok := ctx.Value(interruptsKey{}).(*interrupts)
 	if !ok {
@@ -91,17 +91,17 @@ func tells(ctx context.Context, run *report.Underway, out report.Reporter) (stop
 	})
 }
 
-// errUnread is the cause of a run that ended because nobody reads its output any more.
+// errUnread is the cause of a run that ended because its output is no longer read.
 var errUnread = fmt.Errorf("its output is no longer read: %w", context.Canceled)
 
-// readership writes to a file until nobody reads it any more, and then calls gone. SIGPIPE would kill the program in the
-// middle of a task.
+// readership writes to a file until nobody reads it any more, and then calls gone. SIGPIPE would kill the program in
+// the middle of a task.
 type readership struct {
 	file *os.File
 	gone func()
 }
 
-// read calls fn once nobody reads a file any more.
+// read returns a writer that calls fn once nobody reads the file any more.
 func read(f *os.File, fn func()) *readership {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // ignoring it would be inherited by child processes
 	return &readership{f, fn}
@@ -116,7 +116,7 @@ func (r *readership) Write(p []byte) (int, error) {
 }
 
 // watch ends the context, and then the program. Closing a terminal may send SIGHUP more than once, and timeout(1) sends
-// SIGTERM twice; neither means an impatient user.
+// SIGTERM twice; neither means that the user is impatient.
 func (i *interrupts) watch() {
 	first := true
 	for got := range i.signals {
@@ -168,7 +168,7 @@ func (i *interrupts) interrupt(by signaled) {
 	i.say(text)
 }
 
-// left says what the end of the program leaves behind.
+// left says what is left behind when the program ends.
 func (i *interrupts) left() string {
 	switch bound, detached, running := i.underWay(); {
 	case !running:
@@ -190,8 +190,8 @@ func (i *interrupts) left() string {
 // indented puts each line on an indented line of its own.
 func indented(lines []string) string { return "\n  " + strings.Join(lines, "\n  ") }
 
-// underWay returns what the hosts are doing, one line each (see report.Underway.Lines). running reports whether there is a
-// run.
+// underWay returns what the hosts are doing, one line each (see report.Underway.Lines). running reports whether there
+// is a run.
 func (i *interrupts) underWay() (bound, detached []string, running bool) {
 	i.mu.Lock()
 	run := i.run

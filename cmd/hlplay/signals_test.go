@@ -15,19 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is hlplay as a process of its own, with a task under way that does not end by itself.
+// process is hlplay in a separate process, running a task that does not end by itself.
 type process struct {
 	*exec.Cmd
 	stderr *bufio.Reader
 	dir    string
-	ends   *os.File // closed, it ends the task's command
+	ends   *os.File // closing it ends the task's command
 }
 
-// startRun runs a playbook on the controller itself; it returns once the playbook's command runs.
+// startRun runs a playbook on the controller itself. It returns when the playbook's command is running.
 func startRun(t *testing.T, stdout *os.File) *process {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(os.Args[0], filepath.Join(dir, "hlplay")); err != nil { // its name tells TestMain what it is
+	if err := os.Symlink(os.Args[0], filepath.Join(dir, "hlplay")); err != nil { // TestMain checks the program's name
 		t.Fatal(err)
 	}
 	ready, begun, err := os.Pipe()
@@ -82,7 +82,7 @@ func startRun(t *testing.T, stdout *os.File) *process {
 	return &process{cmd, bufio.NewReader(stderr), dir, ends}
 }
 
-// until reads what the process says until a text has come.
+// until reads the process's output until a text appears.
 func (p *process) until(t *testing.T, text string) string {
 	t.Helper()
 	var said strings.Builder
@@ -96,7 +96,7 @@ func (p *process) until(t *testing.T, text string) string {
 	return said.String()
 }
 
-// ended returns how the process ended, and what else it said.
+// ended returns the exit code of the process and the rest of its output.
 func (p *process) ended(t *testing.T) (code int, said string) {
 	t.Helper()
 	rest, err := io.ReadAll(p.stderr)
@@ -110,8 +110,8 @@ func (p *process) ended(t *testing.T) (code int, said string) {
 	return p.ProcessState.ExitCode(), string(rest)
 }
 
-// Every signal that asks a program to end has the run tidy up: the command under way is ended, nothing more is begun, and
-// the report is whole.
+// Every signal that asks a program to end makes the run clean up: the current command is ended, nothing more is
+// started, and the report is complete.
 func TestSignalsInterruptARun(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		t.Run(unix.SignalName(signal), func(t *testing.T) {
@@ -139,8 +139,8 @@ func TestSignalsInterruptARun(t *testing.T) {
 	}
 }
 
-// A second Ctrl-C ends the program whatever it waits for: here, for somebody to read its report. A signal that is no sign
-// of impatience does not.
+// A second Ctrl-C ends the program whatever it is waiting for, here for a reader of its report. A signal that does not
+// come from an impatient user does not.
 func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -149,7 +149,7 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	p := startRun(t, w)
-	// From now on it is never rid of a word.
+	// From now on, writes to the pipe block.
 	full := int(w.Fd())
 	if err := syscall.SetNonblock(full, true); err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 	}
 }
 
-// A run whose output nobody reads any more is interrupted, and not killed in the middle of a task.
+// A run whose output is no longer read is interrupted, not killed in the middle of a task.
 func TestARunThatNobodyReadsIsInterrupted(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -189,7 +189,7 @@ func TestARunThatNobodyReadsIsInterrupted(t *testing.T) {
 	p := startRun(t, w)
 	w.Close()
 	r.Close()
-	p.ends.Close() // it has something to say
+	p.ends.Close() // it has output to write
 	p.until(t, "the run was stopped: its output is no longer read")
 	if code, said := p.ended(t); code != exitInterrupted {
 		t.Errorf("exit code %d (%s), want %d", code, said, exitInterrupted)

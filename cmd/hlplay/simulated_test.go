@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/run"
 )
 
-// simulated is two simulated nodes, fresh at first, and a playbook for them.
+// simulated is a lab of two nodes, fresh at first, and a playbook for them.
 type simulated struct {
 	lab      *lab.Lab
 	playbook string // its path

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/run"
 )
 
-// stepper returns a function that asks on the terminal, task by task, whether to go on (--step).
+// stepper returns a function that asks on the terminal, task by task, whether to continue (--step).
 func (f *runFlags) stepper(out report.Reporter, r *report.Redactor) func(context.Context, []run.Proposal) (run.Answer, error) {
 	return func(ctx context.Context, proposals []run.Proposal) (answer run.Answer, err error) {
 		tty, err := openTerminal()
@@ -47,7 +47,7 @@ var answers = map[string]run.Answer{
 	"y": run.Carry, "yes": run.Carry, "n": run.Leave, "no": run.Leave, "a": run.CarryAll, "all": run.CarryAll,
 }
 
-// validateAsk rejects a question about what would not be carried out.
+// validateAsk rejects asking about changes that would not be carried out.
 func (f *runFlags) validateAsk() error {
 	if f.ask && f.check {
 		return errors.New("--ask shows what --check shows, and then asks whether to carry it out: leave one of them out")
@@ -55,7 +55,7 @@ func (f *runFlags) validateAsk() error {
 	return nil
 }
 
-// validateStep rejects questions that nobody would be asked.
+// validateStep rejects questions that nobody could answer.
 func (f *runFlags) validateStep() error {
 	switch {
 	case !f.step:

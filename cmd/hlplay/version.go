@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// release names a build without version control: go build -ldflags "-X main.release=1.2".
+// release identifies a build without version control: go build -ldflags "-X main.release=1.2".
 var release string
 
 func version() string {
