@@ -11,8 +11,8 @@ import (
 	"hlplay/engine/lab/qemu"
 )
 
-// TestArray makes a RAID6 of four disks with btrfs on it (G1.57), takes a disk out, gives it another, and reboots: the files stay,
-// and a rerun finds nothing to do whenever the array is whole.
+// TestArray creates a RAID6 of four disks with btrfs on it (G1.57), removes a disk, adds another one, and reboots. The
+// files survive, and a rerun finds nothing to do whenever the array is complete.
 func TestArray(t *testing.T) {
 	var disks []qemu.Disk
 	for i := range 5 {
@@ -45,7 +45,7 @@ func TestArray(t *testing.T) {
 	second.wantUnchanged(t, "the second run")
 	shell(t, m, "head -c 8M /dev/urandom >/srv/bulk/media/film && sha256sum /srv/bulk/media/film >/root/sum && sync")
 
-	// A disk is gone: that is an error until the inventory names its successor.
+	// A missing disk is an error until the inventory names its replacement.
 	idle(t, m)
 	if err := m.Remove(1); err != nil {
 		t.Fatal(err)
@@ -79,13 +79,13 @@ func TestArray(t *testing.T) {
 	t.Logf("second run: %s", second.summary())
 }
 
-// idle waits until the array of a machine does nothing any more.
+// idle waits until a machine's array is idle.
 func idle(t *testing.T, m *qemu.Machine) {
 	t.Helper()
 	await(t, m, "the array to be idle", `[ "$(cat /sys/block/md*/md/sync_action)" = idle ]`)
 }
 
-// await waits, as long as the test may take, until a line of shell succeeds.
+// await waits, up to the test's deadline, until a shell command succeeds.
 func await(t *testing.T, m *qemu.Machine, what, script string) {
 	t.Helper()
 	for {

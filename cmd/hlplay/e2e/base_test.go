@@ -14,16 +14,16 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// TestBaseModules runs every base module on three nodes: check mode predicts the run, the run does
-// what it says, and a second one finds nothing to do.
+// TestBaseModules runs every base module on three nodes: check mode predicts the run, the run changes what it should,
+// and a second one finds nothing to do.
 func TestBaseModules(t *testing.T) {
 	for _, account := range []string{nspawn.Root, nspawn.Admin, nspawn.Deploy} {
 		t.Run(account, func(t *testing.T) { testBaseModules(t, account) })
 	}
 }
 
-// managed are the trees that check mode must leave alone. Logging in writes elsewhere: to /var/log, /run. Reading apt's
-// index leaves apt's cache (pkgcache.bin) there, and sudo a mark in the home directory.
+// managed lists the trees that check mode must leave alone. Logging in writes elsewhere: to /var/log and /run. Reading
+// apt's index writes apt's cache (pkgcache.bin), and sudo leaves a mark in the home directory.
 const managed = `find /boot /etc /home /opt /root /srv /usr /var/lib/dpkg /var/lib/apt /var/cache /var/spool '(' -name '*pkgcache.bin' -o -name .sudo_as_admin_successful ')' -prune -o ! -path /var/cache ! -path /var/cache/apt ! -path '/home/*' -printf '%p %y %m %u %g %s %C@ %l\n' | sort`
 
 func testBaseModules(t *testing.T, account string) {
@@ -64,12 +64,12 @@ func testBaseModules(t *testing.T, account string) {
 	t.Logf("second run: %s", second.summary())
 }
 
-// unknowable are the tasks of base.hcl of which check mode cannot tell the end, and which it must
-// call uncertain: what a repository offers that is not there yet, the unit that one of its packages
-// brings, whether one asks for a reboot, and what a command answers after all that.
+// unknowable are the tasks of base.hcl whose outcome check mode cannot know, and which it must report as uncertain:
+// those that depend on a repository that does not exist yet, on the unit of one of its packages, on whether a package
+// asks for a reboot, and on a command after all that.
 var unknowable = []string{"upgrade", "packages with answers", "service", "reading command", "facts", "reboot"}
 
-// wantPredicted compares what check mode said with what the run did, task by task.
+// wantPredicted compares the prediction of check mode with the run, task by task.
 func wantPredicted(t *testing.T, n *nspawn.Nodes, check, first outcome) {
 	t.Helper()
 	var uncertain []string
@@ -94,7 +94,7 @@ func wantPredicted(t *testing.T, n *nspawn.Nodes, check, first outcome) {
 	}
 }
 
-// wantBase asserts what base.hcl says.
+// wantBase asserts the state that base.hcl describes.
 func wantBase(t *testing.T, node *nspawn.Node) {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(playbooks, "source.bin"))
@@ -129,7 +129,7 @@ func wantBase(t *testing.T, node *nspawn.Node) {
 		{"cat /srv/e2e/command", "SHOUT"},
 		{"ls /run/reboot-required 2>/dev/null", ""},
 		{"systemctl is-system-running --wait", "running"},
-		// What hlplay itself needs on a node, it takes away again, but for where it keeps what is due.
+		// hlplay removes its own files from a node, except the directory for due handlers.
 		{"find / -xdev -name '*hlplay*' -not -path '/proc/*' | sort", "/etc/modprobe.d/hlplay.conf\n/etc/sysctl.d/90-hlplay.conf\n/var/lib/hlplay"},
 		{"stat -c '%a %U:%G' /var/lib/hlplay; ls -A /var/lib/hlplay/due", "700 root:root"},
 	} {
@@ -137,7 +137,7 @@ func wantBase(t *testing.T, node *nspawn.Node) {
 	}
 }
 
-// with are the tasks of that status.
+// with returns the tasks with that status.
 func (o outcome) with(status string) []string {
 	var all []string
 	for _, task := range o.tasks {

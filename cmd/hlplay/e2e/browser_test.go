@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// TestPageInABrowser looks at the page of a run (--report run.html) in a browser, in a wide window and on a telephone: all
-// that it shows fits, and everything that has failed is to be seen without a click. With HLPLAY_WRITE_DOCS set, it makes the
-// picture of the README.
+// TestPageInABrowser opens the page of a run (--report run.html) in a browser, in a wide window and in one as narrow as
+// a phone's: everything fits, and all failures are visible without a click. With HLPLAY_WRITE_DOCS set, it takes the
+// screenshot for the README.
 func TestPageInABrowser(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -61,7 +61,7 @@ func TestPageInABrowser(t *testing.T) {
 	}
 }
 
-// brokenPlay fails on one host, with words that no line is long enough for.
+// brokenPlay fails on one host, with words that are longer than a line.
 var brokenPlay = `play "site" {
   hosts = "all"
   task "a task with a long name, as people give them who want to say ` + strings.Repeat("every", 30) + `thing" {
@@ -73,14 +73,14 @@ var brokenPlay = `play "site" {
 }
 `
 
-// sight is what somebody sees of a page.
+// sight is what is visible of a page.
 type sight struct {
 	text string
-	wide []string // what reaches out of the window
+	wide []string // elements that overflow the window
 }
 
-// measure returns what is to be seen of a page in a window of a width. The window is a frame, because a browser's own cannot
-// be as narrow as a telephone's.
+// measure returns what is visible of a page in a window of the given width. The window is a frame, because a browser's
+// own window cannot be as narrow as a phone's.
 func measure(t *testing.T, chromium, page string, width int) sight {
 	t.Helper()
 	content, err := os.ReadFile(page)
@@ -117,13 +117,13 @@ onload = () => {
 	return s
 }
 
-// browse returns the standard output of a browser without a window.
+// browse runs a headless browser and returns its standard output.
 func browse(t *testing.T, chromium string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
 	defer cancel()
 	args = append([]string{
-		"--headless", "--no-sandbox", // which root must not have
+		"--headless", "--no-sandbox", // root cannot use the sandbox
 		"--disable-gpu", "--hide-scrollbars", "--user-data-dir=" + t.TempDir(),
 	}, args...)
 	cmd := exec.CommandContext(ctx, chromium, args...)

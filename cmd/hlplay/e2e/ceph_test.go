@@ -17,7 +17,7 @@ import (
 
 var recordTo = flag.String("record", "", "directory to write what ceph prints on the guides' cluster to, in the form of the recordings in engine/lab/proxmox/testdata/ceph16")
 
-// TestCeph brings up Ceph on three nodes, and keeps it right.
+// TestCeph sets up Ceph on three nodes, and repairs changes to it.
 func TestCeph(t *testing.T) {
 	c := newCluster(t)
 	t.Logf("kernel %s; %s; %s", shell(t, c.first, "uname -r"), c.ceph(t, "--version"), shell(t, c.first, "systemctl --version | head -1"))
@@ -32,7 +32,7 @@ func TestCeph(t *testing.T) {
 		{"refusals", testCephRefusals},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.test(t, c) }) {
-			t.FailNow() // what follows would find another cluster than it expects
+			t.FailNow() // the rest relies on the cluster being in the expected state
 		}
 	}
 	for _, node := range c.nodes.List {
@@ -41,7 +41,7 @@ func TestCeph(t *testing.T) {
 	}
 }
 
-// recorded are the commands that the simulator is to answer in the same way.
+// recorded are the commands to which the simulator has to respond in the same way.
 var recorded = []string{
 	"osd pool ls detail", "osd pool ls detail -f json", "osd pool autoscale-status", "osd pool autoscale-status -f json",
 	"osd pool get archive all", "osd pool get archive all -f json", "osd pool application get archive", "osd crush rule ls", "osd crush rule dump -f json", "osd crush class ls",
@@ -49,7 +49,7 @@ var recorded = []string{
 	"osd dump -f json", "mgr metadata -f json",
 }
 
-// record writes what ceph prints.
+// record writes the output of ceph to files.
 func (c *cluster) record(t *testing.T) {
 	t.Helper()
 	for i, command := range recorded {
@@ -104,7 +104,7 @@ func testCephBringUp(t *testing.T, c *cluster) {
 	t.Logf("%s\n%s\n%s", c.ceph(t, "status"), c.ceph(t, "osd", "tree"), c.ceph(t, "osd", "pool", "ls", "detail"))
 }
 
-// testCephSettings changes pools by hand, each in a way that hlplay puts right.
+// testCephSettings changes pools by hand. hlplay corrects each change.
 func testCephSettings(t *testing.T, c *cluster) {
 	c.change(t,
 		"osd pool set vm-disks size 3",
@@ -119,7 +119,8 @@ func testCephSettings(t *testing.T, c *cluster) {
 	c.wantSettings(t)
 }
 
-// testCephOSDs changes OSDs by hand. Whatever moves data is somebody's decision: hlplay tells, and lets it be.
+// testCephOSDs changes OSDs by hand. Moving data is for the administrator to decide: hlplay reports such changes but
+// does not correct them.
 func testCephOSDs(t *testing.T, c *cluster) {
 	slow, fast := c.osd(t, "pve2", "hdd").ID, c.osd(t, "pve3", "ssd").ID
 	c.change(t, fmt.Sprintf("osd reweight %d 0.75", fast), fmt.Sprintf("osd crush reweight osd.%d 0.005", fast))
@@ -183,7 +184,7 @@ func testCephStopped(t *testing.T, c *cluster) {
 	c.run(t, "clean.hcl").wantUnchanged(t, "the gate when all is clean")
 }
 
-// testCephRefusals runs what must not be done.
+// testCephRefusals attempts what hlplay must refuse.
 func testCephRefusals(t *testing.T, c *cluster) {
 	disk := c.first.Disks()[2]
 	shell(t, c.first, "mkswap --quiet "+disk)

@@ -10,14 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// osd is what the cluster says of an OSD.
+// osd is what the cluster reports about an OSD.
 type osd struct {
 	ID                    int
 	Host, Class, Status   string
 	Reweight, CrushWeight float64
 }
 
-// osds are all OSDs, in the order of the tree.
+// osds returns all OSDs in the order of the tree.
 func (c *cluster) osds(t *testing.T) (all []osd) {
 	t.Helper()
 	var tree struct {
@@ -48,7 +48,7 @@ func (c *cluster) osds(t *testing.T) (all []osd) {
 	return all
 }
 
-// osd is the one of that class on a host.
+// osd returns the OSD of that class on a host.
 func (c *cluster) osd(t *testing.T, host, class string) osd {
 	t.Helper()
 	all := c.osds(t)
@@ -59,7 +59,7 @@ func (c *cluster) osd(t *testing.T, host, class string) osd {
 	return all[at]
 }
 
-// poolSettings are settings of a pool as Ceph has them.
+// poolSettings are the settings of a pool as Ceph reports them.
 type poolSettings struct {
 	Size        int
 	MinSize     int     `json:"min_size"`
@@ -156,8 +156,8 @@ func (c *cluster) wantServices(t *testing.T) {
 		}
 	}
 	for _, node := range c.nodes.List {
-		// Loop devices do not spin: that is Ceph's own judgement. The other class is what the task says. The tree is
-		// sorted by classes.
+		// Ceph itself classifies loop devices as not rotational. The other class is set by the task. The tree is sorted
+		// by class.
 		if classes[node.Name] != "hdd ssd " {
 			t.Errorf("%s has OSDs of the classes %s, expected hdd ssd", node.Name, classes[node.Name])
 		}
@@ -166,7 +166,7 @@ func (c *cluster) wantServices(t *testing.T) {
 	}
 }
 
-// metadataServers are the names of those that are active and that stand by.
+// metadataServers returns the names of the active and the standby metadata servers.
 func (c *cluster) metadataServers(t *testing.T) (active string, standbys []string) {
 	t.Helper()
 	var dump struct {

@@ -18,28 +18,28 @@ import (
 )
 
 // What is real: Debian's Ceph with its systemd units, three monitors, managers and metadata servers, six OSDs with
-// BlueStore, the CRUSH map, pools, placement groups and their health. hlplay runs the guides' own stages (playbooks/stages/ceph.hcl
-// and pools.hcl, unchanged) from the networks on.
+// BlueStore, the CRUSH map, pools, placement groups and their health. hlplay runs the guides' own stages
+// (playbooks/stages/ceph.hcl and pools.hcl, unchanged), starting with the networks.
 //
-// What is not: Proxmox VE. testdata/e2e/ceph has small programs in the place of pveceph and pvesm, and /etc/pve is a
-// directory that the nodes share. The packages are installed beforehand, because Proxmox's Ceph, which the
-// first task would install, is no other than Debian's in kind and a newer one in release. And device-mapper: the containers have
-// none, so that there are no logical volumes, as ceph-volume makes them, and no encrypted OSDs. OSDs lie on
-// the bare device; hlplay tells whose they are by what the OSDs say of themselves instead of the volumes' names.
+// What is not: Proxmox VE. testdata/e2e/ceph has small programs in place of pveceph and pvesm, and /etc/pve is a
+// directory that the nodes share. The packages are installed beforehand: Proxmox's Ceph, which the first task would
+// install, is just a newer release of the same. Nor device mapper: containers have none, so there are no logical
+// volumes as ceph-volume creates them, and no encrypted OSDs. OSDs use bare devices, and hlplay identifies their owner
+// by what the OSDs report rather than by the names of volumes.
 var cephPackages = []string{"ceph-common", "ceph-mds", "ceph-mgr", "ceph-mon", "ceph-osd"}
 
-// cephFirstTask is the one after the installation of packages.
+// cephFirstTask is the first task after the installation of packages.
 const cephFirstTask = "G1.33 set Ceph's networks"
 
-// settleLimit bounds what Ceph does by itself, on a slow machine too.
+// settleLimit limits how long Ceph may take to settle, even on a slow machine.
 const settleLimit = time.Hour
 
-// cluster is three real nodes that are to carry Ceph.
+// cluster is three real nodes on which Ceph is set up.
 type cluster struct {
 	*runner
 	nodes    *nspawn.Nodes
-	first    *nspawn.Node // which ceph commands run on
-	networks []string     // what ceph.hcl has to be told
+	first    *nspawn.Node // where ceph commands run
+	networks []string     // variables of ceph.hcl
 }
 
 // newCluster boots the nodes.
@@ -55,7 +55,7 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-// furnish gives the nodes what Proxmox VE would: its programs, and the files of a cluster.
+// furnish provides what Proxmox VE would provide on the nodes: its programs, and the files of a cluster.
 func (c *cluster) furnish(t *testing.T) {
 	t.Helper()
 	var group, hosts, members, corosync strings.Builder
@@ -84,7 +84,7 @@ func (c *cluster) furnish(t *testing.T) {
 		}
 	}
 	shell(t, c.first, "mkdir -p /etc/pve/nodes /etc/pve/priv && ln -s nodes /etc/pve/local")
-	// A directory of inventory files is read as one.
+	// A directory of inventory files is one inventory.
 	dir := filepath.Dir(c.inventory)
 	more := "group \"pve\" {\n  hosts = [" + strings.TrimSuffix(group.String(), ", ") + "]\n}\n" + hosts.String()
 	if err := os.WriteFile(filepath.Join(dir, "ceph.hcl"), []byte(more), 0o600); err != nil {
@@ -93,16 +93,16 @@ func (c *cluster) furnish(t *testing.T) {
 	c.inventory = dir
 }
 
-// ceph runs a command of ceph.
+// ceph runs a command with ceph.
 func (c *cluster) ceph(t *testing.T, args ...string) string {
 	t.Helper()
 	return on(t, c.first, append([]string{"timeout", "60", "ceph"}, args...)...)
 }
 
-// session gives commands to one ceph, whose start costs more than what it does, and returns what it printed.
+// session runs commands in a single ceph, because starting it costs more than the commands do, and returns its output.
 func (c *cluster) session(t *testing.T, format string, commands ...string) string {
 	t.Helper()
-	// It ends with 0 whatever became of the commands.
+	// It exits with 0 even if commands fail.
 	const script = `ceph --format "$1" 2>/tmp/e2e-ceph && ! grep -q ^Error /tmp/e2e-ceph || { cat /tmp/e2e-ceph >&2; exit 1; }`
 	out, err := c.first.ExecInput(t.Context(), strings.Join(commands, "\n")+"\n", "timeout", "60", "sh", "-c", script, "sh", format)
 	if err != nil {
@@ -129,7 +129,7 @@ func (c *cluster) read(t *testing.T, commands []string, into ...any) {
 	}
 }
 
-// await waits until a condition is there, and says what stands in its way.
+// await waits until a condition is met, and reports what is in the way otherwise.
 func (c *cluster) await(t *testing.T, what string, met func() (obstacle string)) {
 	t.Helper()
 	deadline := time.Now().Add(settleLimit)
@@ -145,8 +145,8 @@ func (c *cluster) await(t *testing.T, what string, met func() (obstacle string))
 	}
 }
 
-// awaitQuiet waits until Ceph has nothing left to do by itself: all placement groups are clean and as many
-// as shall be, the autoscaler wants no others, and health is as it says.
+// awaitQuiet waits until Ceph has nothing left to do by itself: all placement groups are clean and have their final
+// number, the autoscaler does not want to change that, and the health status is health.
 func (c *cluster) awaitQuiet(t *testing.T, health string) {
 	t.Helper()
 	c.await(t, "quiet with "+health, func() string {
@@ -193,7 +193,7 @@ func (c *cluster) awaitQuiet(t *testing.T, health string) {
 	})
 }
 
-// converge runs ceph.hcl from the networks on.
+// converge runs ceph.hcl, starting with the networks.
 func (c *cluster) converge(t *testing.T, flags ...string) outcome {
 	t.Helper()
 	for _, v := range c.networks {
@@ -202,10 +202,10 @@ func (c *cluster) converge(t *testing.T, flags ...string) outcome {
 	return c.run(t, "ceph.hcl", append(flags, "--start-at-task", cephFirstTask)...)
 }
 
-// gates are the tasks that wait for Ceph: whether there is something to wait for, check mode cannot know.
+// gates are the tasks that wait for Ceph. Check mode cannot know whether there is something to wait for.
 var gates = []string{"G1.37 all placement groups are active and clean", "all is clean"}
 
-// changes are the changed tasks of a run, gates aside, sorted.
+// changes returns the changed tasks of a run without gates, sorted.
 func changes(o outcome) []string {
 	tasks := slices.DeleteFunc(o.with("changed"), func(task string) bool {
 		return slices.ContainsFunc(gates, func(gate string) bool { return strings.HasSuffix(task, gate) })
@@ -214,7 +214,7 @@ func changes(o outcome) []string {
 	return slices.Compact(tasks)
 }
 
-// repair runs check mode and then the run: both are to change these tasks and no others.
+// repair runs check mode and then the run. Both must change exactly these tasks.
 func (c *cluster) repair(t *testing.T, want ...string) {
 	t.Helper()
 	check := c.converge(t, "--check")
@@ -230,7 +230,7 @@ func (c *cluster) repair(t *testing.T, want ...string) {
 	t.Logf("run: %s", run.summary())
 }
 
-// message is what a run says of a task on a host: its message, hint and steps.
+// message returns what a run reports about a task on a host: its message, hint and steps.
 func (o outcome) message(host, task string) string {
 	var all []string
 	for _, line := range o.tasks {

@@ -16,21 +16,21 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// fault is one that is injected into a run.
+// fault is a fault to inject into a run.
 type fault struct {
 	*testing.T
 	campaign   *campaign
 	random     *rand.Rand
 	node       *nspawn.Node
 	generation string
-	process    *os.Process   // the program's
+	process    *os.Process   // the program's process
 	over       chan struct{} // closed when the run has ended
-	healed     chan struct{} // closed when nothing is broken any more
-	struck     bool          // the run had not ended when it came
-	mayFail    bool          // a long command may have failed of it
+	healed     chan struct{} // closed when everything works again
+	struck     bool          // the run was still in progress when the fault was injected
+	mayFail    bool          // the fault may have made a long command fail
 }
 
-// faultKind is a kind of fault: strike injects it and mends what it has broken, before or after the end of the run.
+// faultKind is a kind of fault. strike injects it and repairs the damage, before or after the end of the run.
 type faultKind struct {
 	name   string
 	strike func(*fault)
@@ -59,7 +59,7 @@ var faultKinds = []faultKind{
 		f.shell(`for p in $(pgrep -x sh); do
 	case $(ps -o comm= -p "$(ps -o ppid= -p "$p")") in sshd*|sudo|bash) kill -KILL "$p" ;; esac
 done
-true`) // one may have ended meanwhile
+true`) // one of them may have ended meanwhile
 	}},
 	{"disk full", func(f *fault) {
 		f.mayFail = true
@@ -107,7 +107,7 @@ true`) // one may have ended meanwhile
 	}},
 }
 
-// wait waits for the moment of the fault; false means that the run has ended before.
+// wait waits until the time of the fault. It returns false if the run has ended before.
 func (f *fault) wait(moment time.Duration) bool {
 	select {
 	case <-time.After(moment):
@@ -117,7 +117,7 @@ func (f *fault) wait(moment time.Duration) bool {
 	}
 }
 
-// pause is how long what is broken stays so, at most: a run may wait longer than that for its end.
+// pause waits for the duration of the fault, at most until the run has ended.
 func (f *fault) pause() {
 	select {
 	case <-time.After(time.Duration(f.random.IntN(3000)) * time.Millisecond):
@@ -127,7 +127,7 @@ func (f *fault) pause() {
 
 func (f *fault) signal(s os.Signal) { _ = f.process.Signal(s) } // it may have ended
 
-// shell runs a script on the node. A fault that cannot be injected, or mended, fails the campaign.
+// shell runs a script on the node. A fault that cannot be injected or repaired fails the campaign.
 func (f *fault) shell(script string) {
 	if _, err := f.node.Exec(context.Background(), "sh", "-c", script); err != nil {
 		f.Errorf("%s: %s: %v", f.node.Name, script, err)
@@ -140,7 +140,7 @@ func (f *fault) must(err error) {
 	}
 }
 
-// searched are the files below a directory with a text in them.
+// searched returns the files below a directory that contain a text.
 func searched(dir, text string) (found []string, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

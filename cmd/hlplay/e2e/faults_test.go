@@ -22,7 +22,7 @@ var (
 	faultSeed  = flag.Uint64("seed", 1, "what the order and the moments of the faults follow from")
 )
 
-// tally is what became of the faults of one kind.
+// tally counts the effects of the faults of one kind.
 type tally struct{ faults, struck, reruns, handlers, twice, updates, leftovers, secrets, other int }
 
 // campaign injects faults into runs of faults.hcl, each of which changes everything to another generation.
@@ -30,13 +30,13 @@ type campaign struct {
 	*runner
 	nodes       []*nspawn.Node
 	secret      string
-	undisturbed string // how a node is after an undisturbed run
+	undisturbed string // the state of a node after an undisturbed run
 	duration    time.Duration
-	known       map[*nspawn.Node]string // lines that an administrator has written, and that must stay
+	known       map[*nspawn.Node]string // lines written by an administrator, which must be kept
 }
 
-// TestFaults injects faults of every kind at random moments of a run, and compares how the nodes are after a rerun with how an
-// undisturbed run leaves them. The table that it prints is that of docs/reliability.md.
+// TestFaults injects faults of every kind at random times during a run, and compares the nodes after a rerun with their
+// state after an undisturbed run. It prints the table in docs/reliability.md.
 func TestFaults(t *testing.T) {
 	n := startNodesWith(t, nspawn.Options{Names: []string{"node1", "node2"}, Packages: []string{"libfaketime"}, Disks: []int64{64 << 20}})
 	c := &campaign{
@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 	for _, node := range c.nodes {
 		c.furnish(t, node)
 	}
-	for _, generation := range []string{"first", "undisturbed"} { // the first writes what later ones change
+	for _, generation := range []string{"first", "undisturbed"} { // the first one creates what later ones change
 		c.reset(t)
 		began := time.Now()
 		c.converge(t, generation).wantCode(t, "an undisturbed run", exitOK)
@@ -68,14 +68,15 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// Random numbers of a campaign have several sources, so that each fault can be repeated without those in front of it.
+// The random numbers of a campaign come from several sources, so that each fault can be reproduced without the ones
+// before it.
 const (
 	roundsOrder  = iota // the order of the kinds in a round
-	faultsMoment        // when and where a fault comes
-	faultsPause         // how long it lasts, what is answered
+	faultsMoment        // when and where a fault is injected
+	faultsPause         // how long it lasts, and how questions are answered
 )
 
-// chance is a source of random numbers: that of a round or a fault, for a purpose.
+// chance returns the source of random numbers of a round or fault, for a purpose.
 func chance(number, purpose uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(*faultSeed, number<<8|purpose))
 }
@@ -84,7 +85,7 @@ func chance(number, purpose uint64) *rand.Rand {
 func (c *campaign) furnish(t *testing.T, node *nspawn.Node) {
 	t.Helper()
 	disk := node.Disks()[0]
-	// In a container, systemd does not mount what fstab says of devices.
+	// In a container, systemd does not mount devices listed in fstab.
 	shell(t, node, "mkfs.ext4 -q "+disk+`
 printf '%s\n' '[Mount]' What=`+disk+` Where=/srv/faults Type=ext4 '[Install]' WantedBy=local-fs.target >/etc/systemd/system/srv-faults.mount
 systemctl daemon-reload
@@ -100,7 +101,7 @@ systemctl enable --quiet --now srv-faults.mount`)
 	}
 }
 
-// reset makes the nodes ready for another generation.
+// reset prepares the nodes for the next generation.
 func (c *campaign) reset(t *testing.T) {
 	t.Helper()
 	for _, node := range c.nodes {
@@ -113,7 +114,7 @@ func (c *campaign) converge(t *testing.T, generation string, flags ...string) ou
 	return c.run(t, "faults.hcl", append([]string{"-e", "generation=" + generation, "-e", "secret=" + c.secret, "--wait=10m"}, flags...)...)
 }
 
-// state is what a node has of a generation: the contents of the files, and how often everything was done.
+// state returns a node's state for a generation: the contents of the files, and how often everything was done.
 func (c *campaign) state(t *testing.T, node *nspawn.Node, generation string) string {
 	t.Helper()
 	said := on(t, node, "sh", "-euc", `mountpoint -q /srv/faults
@@ -126,8 +127,9 @@ dpkg-query -W -f 'e2e-faults: ${Status}\n' e2e-faults 2>/dev/null || :`, "sh", g
 	return strings.NewReplacer(generation, "GENERATION", c.secret, "SECRET").Replace(said)
 }
 
-// inject injects one fault into a run, ends what it has broken, runs again until a run succeeds, and counts what is not as an undisturbed
-// run leaves it. A run that ended before the fault came tells how long a run takes now, and the fault is tried again with another one.
+// inject injects one fault into a run, repairs the damage, repeats the run until it succeeds, and counts the
+// differences from an undisturbed run. If the run ended before the fault, its duration is used to choose an earlier
+// time in another run.
 func (c *campaign) inject(t *testing.T, number int, kind faultKind, tally *tally) {
 	t.Helper()
 	random := chance(uint64(number), faultsMoment)
@@ -192,7 +194,7 @@ func (c *campaign) judge(t *testing.T, what string, node *nspawn.Node, f *fault,
 		w, g := line(want, i), line(got, i)
 		switch name, _, _ := strings.Cut(g, " "); {
 		case w == g:
-		case f.mayFail && strings.HasPrefix(g, "begun:"): // one that failed is begun again
+		case f.mayFail && strings.HasPrefix(g, "begun:"): // a failed one is started again
 		case name == "running.conf" || name == "read" || name == "kept":
 			blame(&tally.handlers, "a handler was lost: %q, want %q", g, w)
 		case slices.Contains([]string{"short:", "begun:", "long:", "package:"}, name):
@@ -210,7 +212,7 @@ func (c *campaign) judge(t *testing.T, what string, node *nspawn.Node, f *fault,
 		blame(&tally.leftovers, "left behind: %s", left)
 	}
 	found := strings.Fields(shell(t, node, "sync; grep -rlF "+c.secret+" /etc /tmp /var /dev/shm /run /root /home /srv 2>/dev/null || :"))
-	known := []string{"/srv/faults/secret", "/srv/faults/kept"} // a search that does not find these finds nothing
+	known := []string{"/srv/faults/secret", "/srv/faults/kept"} // to prove that the search works
 	for _, file := range known {
 		if !slices.Contains(found, file) {
 			blame(&tally.other, "the search for the secret has not found %s", file)
@@ -224,7 +226,7 @@ func (c *campaign) judge(t *testing.T, what string, node *nspawn.Node, f *fault,
 	}
 }
 
-// leftovers lists what runs have left on a node. The shells of the last one may still be about to end.
+// leftovers lists what runs have left on a node. The last run's shells may still be about to end.
 const leftovers = `for try in $(seq 50); do
 	left=$(find /srv /etc -name '.*hlplay*'
 		find /dev/shm /tmp /var/tmp -maxdepth 1 -name 'hlplay*'
@@ -243,7 +245,7 @@ func line(all []string, i int) string {
 	return ""
 }
 
-// table is what became of all faults.
+// table formats the effects of all faults.
 func table(tallies map[string]*tally) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)

@@ -9,8 +9,8 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// TestFirewall has the kernel of a node drop packets: what the rules do not admit is refused, and where that cannot be seen before,
-// the node puts its old rules back.
+// TestFirewall makes a node's kernel drop packets. A change that the rules do not admit is refused; if that cannot be
+// known beforehand, the node restores its old rules.
 func TestFirewall(t *testing.T) {
 	n := startNodesWith(t, nspawn.Options{Names: []string{"node1"}, Packages: []string{"nftables"}})
 	node := n.List[0]
@@ -35,7 +35,7 @@ func TestFirewall(t *testing.T) {
 	}
 	holds(own)
 
-	// Root's shell claims that the session comes from elsewhere.
+	// Root's shell claims that the session comes from another address.
 	shell(t, node, `sed -i '1i export SSH_CONNECTION="203.0.113.9 50000 203.0.113.1 22"' /root/.bashrc`)
 	o = newRunner(t, n, nspawn.Root).run(t, "firewall.hcl", "-e", "from=203.0.113.0/24")
 	o.wantCode(t, "a rule that cuts hlplay off", exitFailed)
@@ -44,7 +44,7 @@ func TestFirewall(t *testing.T) {
 	}
 	holds(own)
 
-	// What a boot loads is what was proven.
+	// The rules that a boot loads are those that were tested.
 	shell(t, node, "systemctl restart nftables")
 	holds(own)
 	admin.run(t, "firewall.hcl", "-e", "from="+nspawn.Controller).wantUnchanged(t, "the run after that")

@@ -12,8 +12,8 @@ import (
 	"hlplay/engine/nodestate"
 )
 
-// TestGuard locks everybody out of real sshd: the node lets them in again by itself, by systemd's timer, and when it is restarted
-// before that.
+// TestGuard makes a change that locks everybody out of a real sshd. The node undoes it by itself, through systemd's
+// timer, and also if it is restarted before that.
 func TestGuard(t *testing.T) {
 	n := startNodes(t, "node1")
 	node := n.List[0]
@@ -36,7 +36,8 @@ func TestGuard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Its own command restarts the node; the old sshd lets the proof in while the node is shutting down. Its time would be over long after.
+	// The task's command restarts the node, and the old sshd still accepts the test login while the node is shutting
+	// down. The time limit is much longer than the restart.
 	o = guarded("a change during which the node is restarted", exitFailed, "-e", "users=nobody", "-e", "within=20m", "-e", `apply=["systemctl", "reboot"]`)
 	if failures := o.failures(); !strings.Contains(failures, "the host has undone the change") {
 		t.Errorf("the error does not say that the change was undone:\n%s", failures)
@@ -47,8 +48,8 @@ func TestGuard(t *testing.T) {
 	r.run(t, "guard.hcl", "-e", "users=root").wantUnchanged(t, "the run after that")
 }
 
-// TestGuardOutlivesRestart restarts a node that is to undo what outlives that, such as a change of what a cluster shares. The node does
-// so by a timer that begins anew, once what it needs is there.
+// TestGuardOutlivesRestart restarts a node that has to undo a change which outlives that, such as a change to what a
+// cluster shares. After the restart, a timer starts again and undoes it once what it needs is available.
 func TestGuardOutlivesRestart(t *testing.T) {
 	n := startNodes(t, "node1")
 	node := n.List[0]
@@ -64,8 +65,8 @@ func TestGuardOutlivesRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = node.Exec(t.Context(), "systemctl", "reboot") // it may end what asks for it
-	for id := before; id == before || id == ""; {        // bounded by the test's own deadline
+	_, _ = node.Exec(t.Context(), "systemctl", "reboot") // it may end the process that asks for it
+	for id := before; id == before || id == ""; {        // limited by the test's deadline
 		time.Sleep(time.Second)
 		id, _ = node.BootID(t.Context())
 	}

@@ -18,12 +18,12 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// peaks prints the largest resident size of each program that runs on a node in kB, until the run is over.
+// peaks prints the peak resident size in kB of each program that runs on a node, until the run has ended.
 const peaks = `until [ -e /srv/copied ]; do cat /proc/[0-9]*/status 2>/dev/null; sleep 0.2; done |
 awk '/^Name:/ { name = $2 } /^VmHWM:/ && $2 > most[name] { most[name] = $2 } END { for (name in most) print most[name], name }' | sort -rn | head -n 3`
 
-// TestLargeFile copies 500 MB to a node. Neither hlplay nor a program on the node takes 64 MiB for it, and little more than the
-// file is sent. How long scp takes for the same file over the same link is in the log.
+// TestLargeFile copies 500 MB to a node. Neither hlplay nor any program on the node uses 64 MiB for that, and little
+// more than the file is sent. The log says how long scp takes for the same file over the same link.
 func TestLargeFile(t *testing.T) {
 	const size, most = 500_000_000, 64 << 10 // bytes, kB
 	n := startNodes(t, "node1")

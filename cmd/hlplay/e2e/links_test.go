@@ -13,21 +13,24 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// TestLinks changes the links of a living cluster of real corosync (3.1 of Debian): a second link comes, its address changes, a change
-// that does not work is undone, and it goes. The membership stays the same all the time.
+// TestLinks changes the links of a running cluster with real corosync (3.1 from Debian): a second link is added, its
+// address changes, a change that does not work is undone, and the link is removed. The membership does not change
+// meanwhile.
 //
-// What is not real is pmxcfs: /etc/pve is a directory that the nodes share, and testdata/e2e/corosync/pmxcfs hands its corosync.conf out.
+// What is not real is pmxcfs: /etc/pve is a directory that the nodes share, and testdata/e2e/corosync/pmxcfs
+// distributes its corosync.conf.
 func TestLinks(t *testing.T) {
 	n := startNodesWith(t, nspawn.Options{Names: []string{"pve1", "pve2", "pve3"}, Packages: []string{"corosync"}, Shared: "/etc/pve"})
 	corosyncCluster(t, n)
 	r := newRunner(t, n, nspawn.Root)
-	// ring is the identity of a membership: it is another one after each that was lost or found.
+	// ring returns the identity of the membership, which changes whenever a membership is lost or formed.
 	ring := func() string { return shell(t, n.List[1], "corosync-quorumtool -s | grep -E '^(Ring ID|Quorate):'") }
 	first := ring()
 	if !strings.Contains(first, "Yes") {
 		t.Fatalf("the cluster has no quorum: %s", first)
 	}
-	// wantLink requires that all nodes use a version, and that they reach each other over link1 if there are to be addresses on it.
+	// wantLink requires that all nodes use a version, and that they reach each other over link1 if it is to have
+	// addresses.
 	wantLink := func(what string, version int, addresses ...string) {
 		t.Helper()
 		for i, node := range n.List {
@@ -55,13 +58,13 @@ corosync-cfgtool -s | awk '$1 == "LINK" { on = $3 == 1 } on && $1 == "addr" { pr
 	moved.wantCode(t, "another address", exitOK)
 	wantLink("another address", 4, "10.88.0.11", "10.88.0.12", "10.88.0.33")
 
-	// pve3 has the address, and the others do not reach it: two versions there, and two back.
+	// pve3 has the address, but the others do not reach it: two versions to apply the change, and two to undo it.
 	apart := r.run(t, "links.hcl", "-e", "third=10.99.0.13")
 	apart.wantCode(t, "an address that is not reached", exitFailed)
 	if failures := apart.failures(); !strings.Contains(failures, "the host has undone the change") || !strings.Contains(failures, "link1 reaches") {
 		t.Errorf("the failure does not say what was missing, and that the change was undone:\n%s", failures)
 	}
-	for _, node := range n.List { // knet finds a link connected some seconds after it has come back
+	for _, node := range n.List { // knet reports a link as connected some seconds after it has recovered
 		awaitOn(t, node, "the old link to connect the nodes", "test $(corosync-cfgtool -s | sed -n '/^LINK ID 1/,$p' | grep -cw connected) = 2")
 	}
 	wantLink("after the undo", 8, "10.88.0.11", "10.88.0.12", "10.88.0.33")
@@ -72,7 +75,7 @@ corosync-cfgtool -s | awk '$1 == "LINK" { on = $3 == 1 } on && $1 == "addr" { pr
 	r.run(t, "links.hcl", "-e", "state=absent").wantUnchanged(t, "the run after that")
 }
 
-// corosyncCluster makes a cluster of one link of the nodes.
+// corosyncCluster makes the nodes a cluster with one link.
 func corosyncCluster(t *testing.T, n *nspawn.Nodes) {
 	t.Helper()
 	var nodes, members []string
@@ -97,7 +100,7 @@ func corosyncCluster(t *testing.T, n *nspawn.Nodes) {
 		if _, err := node.ExecInput(t.Context(), string(program), "sh", "-euc", "cat >/usr/local/bin/pmxcfs; chmod 755 /usr/local/bin/pmxcfs"); err != nil {
 			t.Fatal(err)
 		}
-		// corosync.conf.example is not the cluster's; the network of link1 is on the same cable.
+		// corosync.conf.example is not the cluster's. The network of link1 uses the same cable.
 		addresses := fmt.Sprintf("ip address add 10.88.0.%d/24 dev host0\n", 11+i)
 		if i == 2 {
 			addresses += "ip address add 10.88.0.33/24 dev host0\nip address add 10.99.0.13/24 dev host0\n"
@@ -112,7 +115,7 @@ systemctl --quiet restart corosync || { journalctl --no-pager --unit corosync | 
 	}
 }
 
-// awaitOn waits, as long as the test may take, until a line of shell succeeds.
+// awaitOn waits, up to the test's deadline, until a shell command succeeds.
 func awaitOn(t *testing.T, node *nspawn.Node, what, script string) {
 	t.Helper()
 	for {

@@ -10,11 +10,11 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// begun waits on a node until the long command has begun.
+// begun waits on a node until the long command has started.
 const begun = "timeout 60 sh -c 'until [ -s /srv/long ]; do sleep 0.1; done'; "
 
-// TestLongCommand takes the connection, and then the controller, away from a command that runs as a transient unit: it goes on,
-// is waited for, and is begun once.
+// TestLongCommand cuts the connection, and then kills the controller, while a command runs as a transient unit. The
+// command continues, is waited for, and is started only once.
 func TestLongCommand(t *testing.T) {
 	n := startNodes(t, "node1")
 	node := n.List[0]
@@ -28,7 +28,7 @@ func TestLongCommand(t *testing.T) {
 	for _, account := range []string{nspawn.Root, nspawn.Admin} {
 		r := newRunner(t, n, account)
 
-		// sshd and all its sessions are killed. The command ends when the run has come back and waits.
+		// sshd and all its sessions are killed. The command is ended when the run has reconnected and waits.
 		ended := make(chan error, 1)
 		go func() {
 			_, err := node.Exec(t.Context(), "sh", "-euc", begun+`test "$(systemctl show --property ActiveState --value 'hlplay-*')" = activating
@@ -53,7 +53,7 @@ touch /srv/go`)
 		r.started = func(p *os.Process) {
 			_, err := node.Exec(t.Context(), "sh", "-euc", begun)
 			ended <- err
-			_ = p.Kill() // what it does not do shows
+			_ = p.Kill() // if it fails, the test notices
 		}
 		r.run(t, "long.hcl")
 		if err := <-ended; err != nil {
@@ -74,7 +74,7 @@ touch /srv/go`)
 		}
 		wantEnd("its controller was killed")
 
-		// systemctl stop ends the command, which counts as its failure.
+		// systemctl stop ends the command, which counts as a failure.
 		go func() {
 			_, err := node.Exec(t.Context(), "sh", "-euc", begun+"systemctl stop 'hlplay-*'")
 			ended <- err

@@ -9,8 +9,8 @@ import (
 	"hlplay/engine/lab/qemu"
 )
 
-// TestMachineNetwork brings up a bridge on an 802.3ad bond between two machines with ifupdown2 (G1.13 to G1.17), and has changes
-// that would cut a machine off, or that the network does not carry, taken back by the machine itself.
+// TestMachineNetwork sets up a bridge on an 802.3ad bond between two machines with ifupdown2 (G1.13 to G1.17). It also
+// makes changes that would cut a machine off, or that the network does not support; the machine itself undoes them.
 func TestMachineNetwork(t *testing.T) {
 	ms := startMachines(t, qemu.Options{Names: []string{"m1", "m2"}, Cables: []qemu.Cable{{From: "m1", To: "m2"}, {From: "m1", To: "m2"}}})
 	m1, m2 := ms.List[0], ms.List[1]
@@ -28,7 +28,7 @@ func TestMachineNetwork(t *testing.T) {
 	second := r.run(t, "bond.hcl")
 	second.wantUnchanged(t, "the second run")
 
-	// One cable is cut: the bond goes on.
+	// One cable is cut: the bond keeps working.
 	if err := ms.Cut(0); err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +37,8 @@ func TestMachineNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Jumbo frames are proven between the machines, and taken back where a hop does not carry them: the test's own bridge. The
-	// first machine is held against what the second can answer by then, the second against both.
+	// Jumbo frames are tested between the machines, and undone if a hop does not support them: the test's own bridge.
+	// The first machine is tested against what the second supports at that time, the second against both.
 	jumbo := r.run(t, "bond.hcl", "-e", "mtu=9000")
 	jumbo.wantCode(t, "jumbo frames", exitOK)
 	wantOn(t, m1, "cat /sys/class/net/vmbr0/mtu; ping -c 1 -w 60 -M do -s 8972 192.0.2.2 >/dev/null && echo heard", "9000\nheard")
@@ -50,7 +50,7 @@ func TestMachineNetwork(t *testing.T) {
 	}
 	wantOn(t, m2, "sha256sum /etc/network/interfaces; cat /sys/class/net/eth0/mtu", before+"\n1500")
 
-	// A change that cuts the way to the controller is taken back by the machine.
+	// The machine undoes a change that cuts the connection to the controller.
 	cut := r.run(t, "cut.hcl", "--limit", "m2")
 	if cut.code != exitFailed && cut.code != exitUnreachable {
 		t.Errorf("a change that cuts the machine off ended with %d:\n%s", cut.code, cut.text)
@@ -64,7 +64,7 @@ func TestMachineNetwork(t *testing.T) {
 	last := r.run(t, "bond.hcl", "-e", "mtu=9000")
 	last.wantUnchanged(t, "the run after all that")
 
-	// Bridge, VLAN and bond are removed again, and the cards are left.
+	// The bridge, VLAN and bond are removed again, and the cards remain.
 	gone := r.run(t, "gone.hcl")
 	gone.wantCode(t, "removing the bond", exitOK)
 	for _, m := range ms.List {

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/lab/qemu"
 )
 
-// playbook returns the path of one of the playbooks that users run, from the directory of the tests' own.
+// playbook returns the path of one of the playbooks for users, relative to the directory of the tests' playbooks.
 func playbook(name string) string { return filepath.Join("..", "..", "playbooks", name) }
 
 // startMachines boots machines for one test.
@@ -30,7 +30,8 @@ func startMachines(t *testing.T, o qemu.Options) *qemu.Machines {
 	return ms
 }
 
-// machineRunner runs hlplay on machines, all of which are in group "pve" as well. vars are those of each host, as in HCL.
+// machineRunner runs hlplay on machines, all of which are also in group "pve". vars are the variables of each host, in
+// HCL.
 func machineRunner(t *testing.T, ms *qemu.Machines, vars map[string]string) *runner {
 	t.Helper()
 	path, err := ms.Inventory()
@@ -42,7 +43,7 @@ func machineRunner(t *testing.T, ms *qemu.Machines, vars map[string]string) *run
 	return r
 }
 
-// setVars writes an inventory beside the machines' own with other variables of the hosts.
+// setVars writes an inventory with other host variables next to the machines' own.
 func (r *runner) setVars(t *testing.T, ms *qemu.Machines, vars map[string]string) {
 	t.Helper()
 	path, err := ms.Inventory()

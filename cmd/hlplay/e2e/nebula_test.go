@@ -16,8 +16,8 @@ import (
 	"hlplay/engine/secret"
 )
 
-// TestNebula runs playbooks/overlay.hcl with Debian's own Nebula, and an authority made by its nebula-cert: hosts are added and
-// certificates renewed without a restart, and the network is up again after a boot.
+// TestNebula runs playbooks/overlay.hcl with Debian's own Nebula and an authority created with its nebula-cert: hosts
+// are added and certificates renewed without a restart, and the network is up again after a boot.
 func TestNebula(t *testing.T) {
 	t.Run("Debian 12", func(t *testing.T) { testNebula(t, "bookworm") })
 	t.Run("Debian 13", func(t *testing.T) { testNebula(t, "trixie") })
@@ -51,11 +51,11 @@ func testNebula(t *testing.T, suite string) {
 		wantOn(t, node, "stat -c '%a %U' /etc/nebula/nebula1.key /etc/nebula/nebula1.yml", "600 root\n600 root")
 		wantOn(t, node, "systemctl show -P Before nebula@nebula1 | tr ' ' '\\n' | grep -cE '^(corosync.service|pve-cluster.service|ceph.target)$'", "3")
 		wantOn(t, node, "systemctl is-enabled nebula@nebula1; cat /sys/class/net/nebula1/mtu", "enabled\n1300")
-		wantOn(t, node, "grep -rlF 'NEBULA ED25519 PRIVATE KEY' /etc /root /run /var/lib /tmp 2>/dev/null", "") // the authority's key
+		wantOn(t, node, "grep -rlF 'NEBULA ED25519 PRIVATE KEY' /etc /root /run /var/lib /tmp 2>/dev/null", "") // the authority's private key
 	}
 	pings(first, "10.42.0.2")
 
-	// A third host comes to know the others, and they it, while their tunnels stay.
+	// A third host is added. It and the others know each other, and existing tunnels stay up.
 	before := process(first)
 	run("node1,node2,node3", short...).wantCode(t, "a third host", exitOK)
 	pings(first, "10.42.0.3")
@@ -64,7 +64,7 @@ func testNebula(t *testing.T, suite string) {
 		t.Errorf("Nebula was restarted for another host: process %s, then %s", before, after)
 	}
 
-	// Certificates are renewed, and loaded without a restart.
+	// Certificates are renewed and loaded without a restart.
 	old := shell(t, first, "cat /etc/nebula/nebula1.crt")
 	o := run("node1,node2,node3")
 	o.wantCode(t, "a renewal", exitOK)
@@ -77,7 +77,7 @@ func testNebula(t *testing.T, suite string) {
 	}
 	run("node1,node2,node3").wantUnchanged(t, "the run after the renewal")
 
-	// What needs a restart gets one, and what Nebula rejects is not written.
+	// Changes that need a restart cause one, and a configuration that Nebula rejects is not written.
 	run("node1,node2,node3", "-e", "overlay_mtu=1280").wantCode(t, "another MTU", exitOK)
 	wantOn(t, second, "cat /sys/class/net/nebula1/mtu", "1280")
 	run("node1,node2,node3").wantCode(t, "the MTU as it was", exitOK)
@@ -86,7 +86,7 @@ func testNebula(t *testing.T, suite string) {
 	pings(second, "10.42.0.3")
 	run("node1,node2,node3").wantCode(t, "all lighthouses", exitOK)
 
-	// Rules are enforced by Nebula, and a certificate on the blocklist is worth nothing.
+	// Nebula enforces the rules and rejects a certificate on the blocklist.
 	before = process(first)
 	reaches := func(from *nspawn.Node, want string) {
 		t.Helper()
@@ -108,7 +108,7 @@ func testNebula(t *testing.T, suite string) {
 		t.Errorf("Nebula was restarted for rules: process %s, then %s", before, after)
 	}
 
-	// A boot brings the network back, before the units that need it.
+	// After a boot, the network is up before the units that need it.
 	boot, err := third.BootID(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -127,11 +127,11 @@ func testNebula(t *testing.T, suite string) {
 		case <-time.After(time.Second):
 		}
 	}
-	wantOn(t, third, "ip -br addr show dev nebula1 | grep -o '10.42.0.3/24'", "10.42.0.3/24") // active means that it is there
+	wantOn(t, third, "ip -br addr show dev nebula1 | grep -o '10.42.0.3/24'", "10.42.0.3/24") // active means that the interface exists
 	pings(third, "10.42.0.1")
 	run("node1,node2,node3").wantUnchanged(t, "the run after a boot")
 
-	// Guide 2 spans continents: a cluster does not stand that.
+	// Guide 2 spans continents, which a cluster does not tolerate.
 	if err := third.LengthenCable(t.Context(), 150*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
@@ -142,8 +142,8 @@ func testNebula(t *testing.T, suite string) {
 	}
 }
 
-// overlayFiles adds the nodes' addresses in the network to the inventory, and makes an authority with nebula-cert on the first node.
-// The key is taken away from there, and encrypted. It returns the path of a file of variables.
+// overlayFiles adds the nodes' addresses in the network to the inventory, and creates an authority with nebula-cert on
+// the first node. Its private key is removed from there and encrypted. It returns the path of a file of variables.
 func overlayFiles(t *testing.T, r *runner, n *nspawn.Nodes) string {
 	t.Helper()
 	inventory, err := os.ReadFile(r.inventory)

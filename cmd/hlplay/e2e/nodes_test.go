@@ -15,7 +15,7 @@ func startNodes(t *testing.T, names ...string) *nspawn.Nodes {
 	return startNodesWith(t, nspawn.Options{Names: names})
 }
 
-// startNodesWith is startNodes with more than names.
+// startNodesWith is like startNodes, with all options.
 func startNodesWith(t *testing.T, o nspawn.Options) *nspawn.Nodes {
 	t.Helper()
 	o.Log = t.Logf

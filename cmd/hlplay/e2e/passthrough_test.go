@@ -9,8 +9,8 @@ import (
 	"hlplay/engine/lab/qemu"
 )
 
-// TestPassthrough reserves a PCI device for guests with a kernel, GRUB and initramfs of its own (G1.19 to G1.24): the command line
-// and vfio-pci are there after real reboots, and a second run finds nothing to do.
+// TestPassthrough reserves a PCI device for guests on a machine with its own kernel, GRUB and initramfs (G1.19 to
+// G1.24): the kernel command line and vfio-pci take effect after real reboots, and a second run finds nothing to do.
 func TestPassthrough(t *testing.T) {
 	ms := startMachines(t, qemu.Options{PCI: []string{"qemu-xhci"}})
 	m := ms.List[0]
@@ -36,7 +36,7 @@ func TestPassthrough(t *testing.T) {
 	second := r.run(t, playbook)
 	second.wantUnchanged(t, "the second run")
 
-	// What the kernel lacks is said, and nothing is changed.
+	// If the kernel lacks something, the task fails with a message and changes nothing.
 	r.setVars(t, ms, map[string]string{m.Name: `{ passthrough_devices = ["10de:*"] }`})
 	none := r.run(t, playbook)
 	none.wantCode(t, "a device that is not there", exitFailed)

@@ -18,10 +18,10 @@ import (
 	"hlplay/engine/lab/proxmox"
 )
 
-// labProgram is where the packages have the program that all of Proxmox VE and Ceph is here.
+// labProgram is the path at which the packages install the program that simulates all of Proxmox VE and Ceph.
 const labProgram = "/usr/lib/proxmox-lab/proxmox-lab"
 
-// buildLabProgram builds that program, for any Debian: static.
+// buildLabProgram builds that program statically, for any Debian release.
 func buildLabProgram(t *testing.T, dir string) string {
 	t.Helper()
 	file := filepath.Join(dir, "proxmox-lab")
@@ -33,10 +33,9 @@ func buildLabProgram(t *testing.T, dir string) string {
 	return file
 }
 
-// proxmoxPackages are the packages of the rehearsal's archive, as they are for a real machine: the programs and the
-// daemons are links to one program, the units are systemd's. By component: "pve-no-subscription",
-// "ceph-squid/no-subscription". What their maintainer scripts do beside starting units (the guard of proxmox-ve, the
-// filter in lvm.conf) is left out.
+// proxmoxPackages returns the packages of the rehearsal's archive for a real machine, by component
+// ("pve-no-subscription", "ceph-squid/no-subscription"). Programs and daemons are links to one program, and units are
+// systemd's. Maintainer scripts only start units: the guard of proxmox-ve and the filter in lvm.conf are omitted.
 func proxmoxPackages(t *testing.T, program string) map[string][]debianPackage {
 	t.Helper()
 	binary, err := os.ReadFile(program)
@@ -58,10 +57,10 @@ func proxmoxPackages(t *testing.T, program string) map[string][]debianPackage {
 	return found
 }
 
-// daemons are programs whose processes are services.
+// daemons are the programs that run as services.
 var daemons = []string{"pmxcfs", "ceph-mon", "ceph-mgr", "ceph-osd", "ceph-mds"}
 
-// debianOf is a package of the rehearsal's archive as a real one.
+// debianOf converts a package of the rehearsal's archive to a real one.
 func debianOf(p machine.Package) debianPackage {
 	depends := slices.Clone(p.Depends)
 	d := debianPackage{name: p.Name, version: p.Version, files: map[string]string{}, links: map[string]string{}}
@@ -74,7 +73,7 @@ func debianOf(p machine.Package) debianPackage {
 		case slices.Contains(daemons, path.Base(name)):
 			link(name)
 		case strings.HasSuffix(name, "@.service"):
-			// A daemon is there when its command returns, as far as the lab is concerned.
+			// In the lab, a daemon is ready when its command returns.
 			d.files[name[1:]] = strings.Replace(content, "[Service]\n", "[Service]\nType=notify\n", 1)
 		default:
 			d.files[name[1:]] = content
@@ -95,7 +94,7 @@ func debianOf(p machine.Package) debianPackage {
 		}
 	}
 	if len(enabled) > 0 {
-		// Enabling reads the new units, too.
+		// systemctl enable also makes systemd read the new units.
 		d.files["DEBIAN/postinst"] = "#!/bin/sh\nset -e\nsystemctl --quiet enable " + strings.Join(enabled, " ") + "\n"
 		if len(active) > 0 {
 			d.files["DEBIAN/postinst"] += "systemctl start " + strings.Join(active, " ") + "\n"
@@ -112,17 +111,17 @@ func debianOf(p machine.Package) debianPackage {
 	return d
 }
 
-// simulated says whether the lab wants to know when a unit runs.
+// simulated reports whether the lab needs to know when a unit runs.
 func simulated(u machine.Unit) bool { return u.Start != nil }
 
-// unitFile is a unit of systemd for one of the rehearsal's.
+// unitFile returns a systemd unit file for one of the rehearsal's units.
 func unitFile(u machine.Unit) string {
 	head := "[Unit]\nDescription=" + u.Name + " of the tests\n"
 	install := "[Install]\nWantedBy=multi-user.target\n"
 	if strings.HasSuffix(u.Name, ".target") {
 		return head + install
 	}
-	if strings.HasSuffix(u.Name, ".timer") { // what it is for is not simulated
+	if strings.HasSuffix(u.Name, ".timer") { // what it triggers is not simulated
 		return head + "[Timer]\nOnCalendar=daily\nUnit=network.target\n[Install]\nWantedBy=timers.target\n"
 	}
 	run := "/bin/true\nRemainAfterExit=yes"
@@ -143,7 +142,7 @@ func unitFile(u machine.Unit) string {
 	return fmt.Sprintf("%s[Service]\nType=%s\nExecStart=%s\n%s", head, kind, run, install)
 }
 
-// foreignDependencies are what packages need of Debian's.
+// foreignDependencies returns the Debian packages on which packages depend.
 func foreignDependencies(packages []debianPackage) []string {
 	own, needed := map[string]bool{}, map[string]bool{}
 	for _, p := range packages {

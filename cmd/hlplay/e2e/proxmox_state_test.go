@@ -13,10 +13,10 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// expected is a line of shell, and what it prints.
+// expected is a shell command and its expected output.
 type expected struct{ script, output string }
 
-// wantAllOn is wantOn of many lines in one shell.
+// wantAllOn is like wantOn, for many commands in one shell.
 func wantAllOn(t *testing.T, node *nspawn.Node, all []expected) {
 	t.Helper()
 	const mark = "\n=== end of a line ===\n"
@@ -39,10 +39,10 @@ func wantAllOn(t *testing.T, node *nspawn.Node, all []expected) {
 	}
 }
 
-// digests are of what all machines of a cluster share.
+// digests prints checksums of what all machines of a cluster share.
 const digests = "for f in /etc/pve/corosync.conf /etc/pve/storage.cfg /root/.ssh/authorized_keys; do sha256sum <$f; done; ceph fsid"
 
-// wantCluster asserts what cluster.hcl says: on each machine, and of the cluster.
+// wantCluster asserts what cluster.hcl describes: on each machine, and about the cluster.
 func wantCluster(t *testing.T, n *nspawn.Nodes) {
 	t.Helper()
 	for i, node := range n.List {
@@ -90,7 +90,7 @@ func wantCluster(t *testing.T, n *nspawn.Nodes) {
 			{"ceph mon dump 2>/dev/null | grep -c " + cephAddress(i), "1"},
 		})
 	}
-	// Of the cluster, every machine says the same.
+	// All machines see the same cluster.
 	same := shell(t, n.List[0], digests)
 	for _, node := range n.List {
 		wantAllOn(t, node, []expected{
@@ -124,8 +124,8 @@ func wantCluster(t *testing.T, n *nspawn.Nodes) {
 	}
 }
 
-// wantReadOnlyWithoutQuorum takes corosync away from two of three nodes: what one of them writes, the others see,
-// until there is no quorum; then nobody writes.
+// wantReadOnlyWithoutQuorum stops corosync on two of three nodes, one after the other. While there is a quorum, the
+// others see what one node writes; without it, nothing can be written.
 func wantReadOnlyWithoutQuorum(t *testing.T, n *nspawn.Nodes) {
 	t.Helper()
 	wantOn(t, n.List[1], "echo written >/etc/pve/e2e && chmod 0777 /etc/pve/e2e 2>&1", "chmod: changing permissions of '/etc/pve/e2e': Operation not permitted")

@@ -21,11 +21,11 @@ import (
 	"hlplay/engine/lab/proxmox/onnode"
 )
 
-// TestCluster runs playbooks/cluster.hcl on three bare Debian machines, from the first task to the last:
-// check mode foretells the run, the run brings the cluster up, and a second one changes nothing.
+// TestCluster runs playbooks/cluster.hcl on three bare Debian machines, from the first task to the last: check mode
+// predicts the run, the run sets up the cluster, and a second one changes nothing.
 //
-// Real are systemd, OpenSSH, apt and dpkg with Debian's own packages, debconf, files, addresses, the reboot, and
-// /etc/pve as a FUSE file system that has no write access without quorum. Not real are
+// What is real: systemd, OpenSSH, apt and dpkg with Debian's own packages, debconf, files, addresses, the reboot, and
+// /etc/pve as a FUSE file system that is read-only without quorum. What is not:
 //   - Proxmox VE and Ceph: the rehearsal's programs, as packages with Proxmox's names (engine/lab/proxmox/onnode),
 //     on a clock that runs eight times as fast;
 //   - the kernel, its modules, its settings outside of net.*, and the disks (onnode.Hardware); the boot loader, and
@@ -83,7 +83,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// wantForetold compares what check mode said with what the run did, task by task.
+// wantForetold compares the prediction of check mode with the run, task by task.
 func wantForetold(t *testing.T, check, first outcome) {
 	t.Helper()
 	uncertain, changed := check.with("uncertain"), first.with("changed")
@@ -102,7 +102,7 @@ func wantForetold(t *testing.T, check, first outcome) {
 	t.Logf("%d results, %d changes foretold and made, %d uncertain", len(first.tasks), len(known(changed)), len(uncertain))
 }
 
-// byTask has a line for each task: how its hosts fared, and how long the slowest took.
+// byTask returns a line for each task: the status of its hosts, and how long the slowest took.
 func (o outcome) byTask() string {
 	var names []string
 	counts, slowest := map[string]map[string]int{}, map[string]time.Duration{}
@@ -125,8 +125,8 @@ func (o outcome) byTask() string {
 	return b.String()
 }
 
-// serveArchives serves what the machines install: Debian's packages, as its mirror has them, and Proxmox's. One key
-// signs all of them; its SHA-256 sum is returned.
+// serveArchives serves the packages that the machines install: Debian's, as on its mirror, and Proxmox's. One key signs
+// all of them; serveArchives returns its SHA-256 sum.
 func serveArchives(t *testing.T, n *nspawn.Nodes, program string) (sum string) {
 	t.Helper()
 	a := newArchive(t, n)
@@ -170,7 +170,7 @@ func serveArchives(t *testing.T, n *nspawn.Nodes, program string) (sum string) {
 	return fmt.Sprintf("%x", sha256.Sum256(key))
 }
 
-// installerPackages are what Debian's installer leaves on a machine and the image of a container has not.
+// installerPackages are the packages that Debian's installer installs and the image of a container lacks.
 var installerPackages = []debianPackage{
 	{name: "linux-image-6.1.0-40-amd64", version: "6.1.153-1", files: map[string]string{
 		"boot/vmlinuz-6.1.0-40-amd64": "kernel\n", "boot/initrd.img-6.1.0-40-amd64": "initrd\n", "lib/modules/6.1.0-40-amd64/modules.dep": "kernel/drivers/vfio/vfio.ko:\n",
@@ -180,10 +180,10 @@ var installerPackages = []debianPackage{
 		"usr/sbin/update-grub": "#!/bin/sh\nset -e\nmkdir -p /boot/grub\nls /boot/vmlinuz-* >/boot/grub/grub.cfg\n",
 	}},
 	{name: "os-prober", version: "1.81", files: map[string]string{"usr/bin/os-prober": "#!/bin/sh\n"}},
-	installed[0], // an old version, for the upgrade
+	installed[0], // an old version, to be upgraded
 }
 
-// cephNetwork is the second network of the machines, with the addresses of the guides.
+// cephAddress returns a machine's address in the second network, as in the guides.
 func cephAddress(i int) string { return fmt.Sprintf("10.10.10.%d", 11+i) }
 
 var disks = []machine.Disk{
@@ -191,8 +191,8 @@ var disks = []machine.Disk{
 	{Name: "sdc", Serial: "lab2", Model: "WDC_WD40EFZX", Size: 4e12, Rotational: true},
 }
 
-// bareMachine makes of a node what Debian's installer leaves on a machine with two blank disks and two networks, and
-// with a mirror in its network that has the names of Debian's and Proxmox's.
+// bareMachine turns a node into what Debian's installer leaves on a machine with two blank disks and two networks, and
+// with a mirror in its network under the names of Debian's and Proxmox's mirrors.
 func bareMachine(t *testing.T, n *nspawn.Nodes, node *nspawn.Node, program string, i int) {
 	t.Helper()
 	content, err := os.ReadFile(program)
@@ -215,7 +215,7 @@ for name in bin/lsblk bin/uname sbin/modprobe; do ln -s ../lib/hardware "/usr/lo
 	install(t, node, installerPackages)
 	for name, text := range map[string]string{
 		"/etc/apt/keyrings/mirror.gpg": string(key),
-		// The container's network is systemd-networkd's; this is only what the installer would have written.
+		// systemd-networkd configures the container's network; this is only what the installer would have written.
 		"/etc/network/interfaces":                           "auto lo\niface lo inet loopback\n\nallow-hotplug host0\niface host0 inet static\n  address " + node.Address.String() + "/24\n",
 		"/etc/apt/sources.list":                             "deb [signed-by=/etc/apt/keyrings/mirror.gpg] http://mirror.example.org/debian bookworm main\n",
 		"/etc/systemd/network/10-host0.network.d/ceph.conf": "[Network]\nAddress=" + cephAddress(i) + "/24\n",
@@ -232,7 +232,8 @@ systemctl restart systemd-networkd
 timeout 1200 sh -c 'until ip -4 address show dev host0 | grep -q "`+cephAddress(i)+`/24"; do sleep 0.1; done'`)
 }
 
-// writePVEInventory makes the nodes the guides' hosts: group pve, with their addresses for Ceph and their disks.
+// writePVEInventory writes an inventory in which the nodes are the guides' hosts: in group pve, with their Ceph
+// addresses and disks.
 func writePVEInventory(t *testing.T, n *nspawn.Nodes, dir string) {
 	t.Helper()
 	file := filepath.Join(dir, "hosts.hcl")
@@ -258,7 +259,7 @@ func writePVEInventory(t *testing.T, n *nspawn.Nodes, dir string) {
 	}
 }
 
-// logMachines says what the nodes are.
+// logMachines logs the state of the nodes.
 func logMachines(t *testing.T, n *nspawn.Nodes, when string) {
 	t.Helper()
 	for _, node := range n.List {

@@ -14,7 +14,7 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// TestReboot reboots all nodes at once in mid-run.
+// TestReboot reboots all nodes at once in the middle of a run.
 func TestReboot(t *testing.T) {
 	n := startNodes(t)
 	r := newRunner(t, n, nspawn.Admin)
@@ -35,8 +35,7 @@ func TestReboot(t *testing.T) {
 	}
 }
 
-// TestHardships runs life.hcl on nodes on which something is unlike a fresh installation: it must
-// not matter.
+// TestHardships runs life.hcl on nodes that differ from a fresh installation in some way, which must not matter.
 func TestHardships(t *testing.T) {
 	const sshd = `systemctl restart ssh`
 	for _, c := range []struct{ name, account, script string }{
@@ -84,7 +83,7 @@ func newLife(t *testing.T, n *nspawn.Nodes, account string, vars ...string) *run
 	return r
 }
 
-// wantLife asserts what life.hcl says.
+// wantLife asserts the state that life.hcl describes.
 func wantLife(t *testing.T, node *nspawn.Node, dir string) {
 	t.Helper()
 	wantOn(t, node, "cd "+dir+" && ls -A | LC_ALL=C sort | xargs", "0 1 10 11 2 3 4 5 6 7 8 9 large last slow")
@@ -92,12 +91,12 @@ func wantLife(t *testing.T, node *nspawn.Node, dir string) {
 	wantOn(t, node, "dpkg-query -W e2e-unwanted 2>/dev/null", "")
 }
 
-// slowUpgrade is an upgrade that lasts until the test says so, or a minute.
+// slowUpgrade is an upgrade that takes until the test ends it, or a minute.
 var slowUpgrade = debianPackage{name: "e2e-slow", version: "2.0", files: map[string]string{
 	"DEBIAN/postinst": "#!/bin/sh\n: >/run/e2e-upgrading\ntimeout 1200 sh -c 'until [ -e /run/e2e-go-on ]; do sleep 0.1; done'\n",
 }}
 
-// unattended makes apt-daily-upgrade.service upgrade from the test's repository, whatever its stamps say.
+// unattended makes apt-daily-upgrade.service upgrade from the test's repository, whatever its timestamps.
 const unattended = `
 printf 'deb [signed-by=/etc/apt/e2e.gpg] %s bookworm main\n' "$1" >/etc/apt/sources.list.d/e2e.list
 printf '%s\n' 'APT::Periodic::Unattended-Upgrade "always";' '#clear Unattended-Upgrade::Origins-Pattern;' \
@@ -106,8 +105,8 @@ apt-get -q update
 systemctl start --no-block apt-daily-upgrade.service
 timeout 1200 sh -c 'until [ -e /run/e2e-upgrading ]; do sleep 0.1; done' || { systemctl status apt-daily-upgrade.service; cat /var/log/unattended-upgrades/*; exit 1; } >&2`
 
-// TestAptLock runs while Debian's unattended-upgrades upgrades a package and holds the lock of the package
-// manager: hlplay waits, says for whom if that takes too long, and goes on when it has ended.
+// TestAptLock runs while Debian's unattended-upgrades upgrades a package and holds the package manager's lock. hlplay
+// waits, names the holder if that takes too long, and continues when it has ended.
 func TestAptLock(t *testing.T) {
 	n := startNodesWith(t, nspawn.Options{Names: []string{"node1"}, Packages: []string{"unattended-upgrades"}})
 	node := n.List[0]
@@ -132,7 +131,7 @@ func TestAptLock(t *testing.T) {
 	wantOn(t, node, "systemctl show --property ActiveState --value apt-daily-upgrade.service; dpkg-query -W -f '${Status} ${Version}' e2e-slow",
 		"activating\ninstall ok half-configured 2.0")
 
-	// It ends when the next run has come to wait for it.
+	// The upgrade ends when the next run is waiting for it.
 	ended := make(chan error, 1)
 	go func() {
 		_, err := node.Exec(t.Context(), "sh", "-euc", "timeout 1200 sh -c 'until pgrep -x apt-get >/dev/null; do sleep 0.1; done'; touch /run/e2e-go-on")
@@ -148,8 +147,8 @@ func TestAptLock(t *testing.T) {
 	r.run(t, "life.hcl").wantUnchanged(t, "the run after that")
 }
 
-// TestFullDisk runs against a target directory on a file system that is too small: one clear error, no
-// half-written file, and the next run goes on where room has been made.
+// TestFullDisk uses a target directory on a file system that is too small: there is one clear error and no half-written
+// file, and the next run continues after space has been freed.
 func TestFullDisk(t *testing.T) {
 	n := startNodes(t, "node1")
 	node := n.List[0]
@@ -168,8 +167,8 @@ func TestFullDisk(t *testing.T) {
 	r.run(t, "life.hcl").wantUnchanged(t, "the run after that")
 }
 
-// TestCutLink pulls a node's cable in mid-run: that node is unreachable, soon and clearly, the others
-// go on, and the next run converges.
+// TestCutLink unplugs a node's cable in the middle of a run: that node is soon reported as unreachable, the others
+// continue, and the next run converges.
 func TestCutLink(t *testing.T) {
 	n := startNodes(t, "node1", "node2")
 	for _, node := range n.List {
@@ -206,7 +205,7 @@ func TestCutLink(t *testing.T) {
 	r.run(t, "life.hcl").wantUnchanged(t, "the run after that")
 }
 
-// TestChangedHostKey meets another host key than the known one: refused, whatever the flags.
+// TestChangedHostKey changes a host key: the connection is refused, whatever the flags.
 func TestChangedHostKey(t *testing.T) {
 	n := startNodes(t, "node1")
 	node := n.List[0]

@@ -19,11 +19,11 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// debianPackage is what a package of the tests consists of.
+// debianPackage is the content of a test package.
 type debianPackage struct {
 	name, version string
-	fields        string            // further fields of control
-	files         map[string]string // by path; those of DEBIAN/ are maintainer scripts and the like
+	fields        string            // additional control fields
+	files         map[string]string // by path; DEBIAN/ contains maintainer scripts and the like
 	links         map[string]string // targets of symbolic links by path
 }
 
@@ -32,7 +32,7 @@ var testPackages = []debianPackage{
 	{name: "e2e-tool", version: "2.0", files: map[string]string{"usr/bin/e2e-tool": "#!/bin/sh\necho 2.0\n"}},
 	{name: "e2e-daemon", version: "1.0", files: map[string]string{
 		"lib/systemd/system/e2e-daemon.service": "[Unit]\nDescription=Daemon of the tests\n[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n",
-		// As a kernel's package does (update-notifier-common, unattended-upgrades).
+		// As kernel packages do (update-notifier-common, unattended-upgrades).
 		"DEBIAN/postinst": "#!/bin/sh\nset -e\ntouch /run/reboot-required\necho e2e-daemon >>/run/reboot-required.pkgs\n",
 	}},
 	{name: "e2e-question", version: "1.0", fields: "Depends: debconf\n", files: map[string]string{
@@ -43,7 +43,7 @@ var testPackages = []debianPackage{
 	slowUpgrade,
 }
 
-// installed are packages that are on a node before hlplay sees it.
+// installed are packages that are installed on a node before hlplay runs.
 var installed = []debianPackage{
 	{name: "e2e-tool", version: "1.0", files: map[string]string{"usr/bin/e2e-tool": "#!/bin/sh\necho 1.0\n"}},
 	{name: "e2e-unwanted", version: "1.0", files: map[string]string{
@@ -51,7 +51,7 @@ var installed = []debianPackage{
 	}},
 }
 
-// build makes the package's file in a directory.
+// build builds the package's file in a directory.
 func (p debianPackage) build(t *testing.T, dir string) (path string) {
 	t.Helper()
 	tree := filepath.Join(dir, p.name)
@@ -90,7 +90,7 @@ func (p debianPackage) build(t *testing.T, dir string) (path string) {
 	return path
 }
 
-// command runs a program of the host's.
+// command runs a program on the host.
 func command(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -108,7 +108,7 @@ type archive struct {
 	dir     string
 	keyring string   // the file with the key that signs them
 	home    string   // gpg's directory
-	gpg     []string // arguments of gpg that lead to that key
+	gpg     []string // gpg arguments that select the key
 }
 
 func newArchive(t *testing.T, n *nspawn.Nodes) *archive {
@@ -132,8 +132,8 @@ func (a *archive) forgetAgent(t *testing.T) {
 	command(t, a.dir, "gpgconf", "--homedir", a.home, "--kill", "gpg-agent")
 }
 
-// publish makes a repository below a path: for Debian 12, with the packages (files in the archive's directory) of each
-// component.
+// publish creates a repository below a path, for Debian 12, with the packages (files in the archive's directory) of
+// each component.
 func (a *archive) publish(t *testing.T, under string, components map[string][]string) {
 	t.Helper()
 	dist := filepath.Join(a.dir, under, "dists/bookworm")
@@ -146,7 +146,7 @@ func (a *archive) publish(t *testing.T, under string, components map[string][]st
 			if err != nil {
 				t.Fatal(err)
 			}
-			name, err := filepath.Rel(under, file) // apt asks for it below the repository's address
+			name, err := filepath.Rel(under, file) // apt requests it relative to the repository's address
 			if under == "" {
 				name, err = file, nil
 			}
@@ -172,7 +172,7 @@ func (a *archive) publish(t *testing.T, under string, components map[string][]st
 	a.forgetAgent(t)
 }
 
-// build makes packages below a path of the archive and returns their files.
+// build builds packages below a path in the archive and returns their files.
 func (a *archive) build(t *testing.T, under string, packages []debianPackage) (files []string) {
 	t.Helper()
 	dir := filepath.Join(a.dir, under)
@@ -185,7 +185,7 @@ func (a *archive) build(t *testing.T, under string, packages []debianPackage) (f
 	return files
 }
 
-// serve serves the archive on the nodes' network; port 0 means any. It returns its address.
+// serve serves the archive on the nodes' network and returns its address. Port 0 means any.
 func (a *archive) serve(t *testing.T, n *nspawn.Nodes, port int) string {
 	t.Helper()
 	listener, err := n.Listen(port)
@@ -193,13 +193,13 @@ func (a *archive) serve(t *testing.T, n *nspawn.Nodes, port int) string {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: http.FileServer(http.Dir(a.dir))}
-	go server.Serve(listener) // ends with Close
+	go server.Serve(listener) // ended by Close
 	t.Cleanup(func() { server.Close() })
 	return "http://" + listener.Addr().String()
 }
 
-// serveRepository serves a signed repository of testPackages on the nodes' network. It returns its
-// address and the file with the key that signs it.
+// serveRepository serves a signed repository of testPackages on the nodes' network. It returns its address and the file
+// with the signing key.
 func serveRepository(t *testing.T, n *nspawn.Nodes) (address, keyring string) {
 	t.Helper()
 	a := newArchive(t, n)
@@ -207,7 +207,7 @@ func serveRepository(t *testing.T, n *nspawn.Nodes) (address, keyring string) {
 	return a.serve(t, n, 0), a.keyring
 }
 
-// install puts packages on a node by dpkg.
+// install installs packages on a node with dpkg.
 func install(t *testing.T, node *nspawn.Node, packages []debianPackage) {
 	t.Helper()
 	for _, p := range packages {

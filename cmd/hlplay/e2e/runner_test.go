@@ -24,8 +24,8 @@ import (
 
 var program = flag.String("hlplay", "../../../bin/hlplay", "the program to be tested, as `make build` makes it")
 
-// runLimit bounds one run of the program, so that a node that hangs does not hang the test. A busy machine may be twenty times
-// slower than a quiet one.
+// runLimit limits one run of the program, so that a node that hangs does not hang the test. A busy machine may be
+// twenty times slower than an idle one.
 const runLimit = time.Hour
 
 // Exit codes of hlplay.
@@ -35,15 +35,15 @@ const (
 	exitUnreachable = 3
 )
 
-// node is a machine that tests look at by other means than hlplay.
+// node is a machine that tests access independently of hlplay.
 type node interface {
-	// Exec runs a program as root and returns its standard output; its error has what the program said.
+	// Exec runs a program as root and returns its standard output. If the program fails, the error has its message.
 	Exec(ctx context.Context, argv ...string) (string, error)
-	// String returns the name.
+	// String returns the node's name.
 	String() string
 }
 
-// on runs a program on a node by other means than hlplay.
+// on runs a program on a node independently of hlplay.
 func on(t *testing.T, node node, argv ...string) string {
 	t.Helper()
 	out, err := node.Exec(t.Context(), argv...)
@@ -53,13 +53,13 @@ func on(t *testing.T, node node, argv ...string) string {
 	return strings.TrimRight(out, "\n")
 }
 
-// shell runs a line of shell on a node.
+// shell runs a shell command on a node.
 func shell(t *testing.T, node node, script string) string {
 	t.Helper()
 	return on(t, node, "sh", "-euc", script)
 }
 
-// wantOn compares what a line of shell prints on a node.
+// wantOn compares the output of a shell command on a node.
 func wantOn(t *testing.T, node node, script, want string) {
 	t.Helper()
 	got, err := node.Exec(t.Context(), "sh", "-c", script)
@@ -71,28 +71,28 @@ func wantOn(t *testing.T, node node, script, want string) {
 
 // runner runs hlplay as one account of the nodes.
 type runner struct {
-	network   interface{ Start(cmd *exec.Cmd) error } // the program runs in it
+	network   interface{ Start(cmd *exec.Cmd) error } // the network in which the program runs
 	inventory string
-	dir       string // home
+	dir       string // the home directory
 	vars      []string
-	// password is what the program is told where it asks on its terminal.
+	// password is the answer to the program's password prompts.
 	password string
-	// choice is what the program is told where it asks what becomes of long commands.
+	// choice is the answer to the question what to do with long commands.
 	choice string
-	// started, if it is not nil, is told of the program's process.
+	// started, if not nil, is called with the program's process.
 	started func(*os.Process)
 }
 
-// outcome is what a run said.
+// outcome is the result of a run.
 type outcome struct {
 	code   int
-	status map[string]string // by "host: task", with the worst of a task's runs
+	status map[string]string // by "host: task", the worst of a task's runs
 	text   string            // standard output and error, for messages
 	tasks  []taskLine
 	costs  map[string]cost
 	took   time.Duration
-	busy   time.Duration // how long the program kept a processor busy
-	peak   int64         // largest resident size of the program in kB
+	busy   time.Duration // processor time that the program used
+	peak   int64         // peak resident size of the program in kB
 }
 
 type taskLine struct {
@@ -108,7 +108,7 @@ type cost struct {
 	Sent       int `json:"sent"` // bytes
 }
 
-// run runs a playbook of testdata/e2e.
+// run runs a playbook in testdata/e2e.
 func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	t.Helper()
 	args := []string{"run", playbook, "-i", r.inventory, "--output", "json", "--allow", "all", "--journal", filepath.Join(r.dir, "journal")}
@@ -149,7 +149,7 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 		code: ended.ExitCode(), status: map[string]string{}, text: stdout.String() + stderr.String(), took: time.Since(began),
 		busy: ended.UserTime() + ended.SystemTime(), peak: ended.SysUsage().(*syscall.Rusage).Maxrss,
 	}
-	if err := o.parse(stdout.Bytes()); err != nil && o.code >= 0 { // one that was killed may have written half a line
+	if err := o.parse(stdout.Bytes()); err != nil && o.code >= 0 { // a killed program may leave half a line
 		t.Fatalf("%v in the output:\n%s", err, o.text)
 	}
 	return o
@@ -180,7 +180,7 @@ func (o *outcome) parse(text []byte) error {
 	return scan.Err()
 }
 
-// summary is the cost of a run, for the log.
+// summary returns the cost of a run, for the log.
 func (o outcome) summary() string {
 	s := fmt.Sprintf("%d results in %s", len(o.tasks), o.took.Round(time.Millisecond))
 	for host, c := range o.costs {
@@ -189,7 +189,7 @@ func (o outcome) summary() string {
 	return s
 }
 
-// wantCode fails the test where a run ended otherwise.
+// wantCode fails the test if a run ended with another exit code.
 func (o outcome) wantCode(t *testing.T, what string, code int) {
 	t.Helper()
 	if o.code != code {
@@ -197,7 +197,7 @@ func (o outcome) wantCode(t *testing.T, what string, code int) {
 	}
 }
 
-// failures are the failed tasks with their messages, or the whole output where no task failed.
+// failures returns the failed tasks with their messages, or the whole output if no task failed.
 func (o outcome) failures() string {
 	var out strings.Builder
 	for _, task := range o.tasks {
@@ -211,7 +211,7 @@ func (o outcome) failures() string {
 	return out.String()
 }
 
-// wantUnchanged fails the test where a run found something to do.
+// wantUnchanged fails the test if a run found something to do.
 func (o outcome) wantUnchanged(t *testing.T, what string) {
 	t.Helper()
 	o.wantCode(t, what, exitOK)
@@ -222,7 +222,7 @@ func (o outcome) wantUnchanged(t *testing.T, what string) {
 	}
 }
 
-// terminal is a pseudo terminal that a program has as its controlling one: passwords are asked there.
+// terminal is a pseudo-terminal that is a program's controlling terminal, on which it asks for passwords.
 type terminal struct{ master, slave *os.File }
 
 func openTerminal(cmd *exec.Cmd) (*terminal, error) {
@@ -246,7 +246,7 @@ func openTerminal(cmd *exec.Cmd) (*terminal, error) {
 	return &terminal{master, slave}, nil
 }
 
-// answer types an answer wherever the program asks a question that ends so. An empty answer is none.
+// answer types an answer whenever the program's output ends with a question. An empty answer is not typed.
 func (x *terminal) answer(answers map[string]string) {
 	x.slave.Close()
 	go func() {

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// byScript is the lower bound of a first run: one connection a host, and one script that makes the playbook's changes.
+// byScript is the lower bound of a first run: one connection per host, and one script that makes the playbook's
+// changes.
 var byScript = tool{name: oneScript, command: func(s *site, _ string) (string, []string, []string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -32,7 +33,7 @@ var byScript = tool{name: oneScript, command: func(s *site, _ string) (string, [
 	return s.home, []string{"PATH=" + os.Getenv("PATH")}, append(argv, s.endpoints...), nil
 }}
 
-// script is first.sh for a node.
+// script returns first.sh for a node.
 func (s *site) script(i int) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(ansibleFolder, "first.sh"))
 	if err != nil {
@@ -59,8 +60,8 @@ func (s *site) script(i int) ([]byte, error) {
 	return script.Bytes(), nil
 }
 
-// changes is a program that does nothing but run each node's script on it, on all nodes at the same time. Its
-// arguments are those of floor. The scripts, pve1.sh to pve3.sh, are in its working directory.
+// changes is a program that only runs each node's script, on all nodes concurrently. Its arguments are those of floor.
+// The scripts, pve1.sh to pve3.sh, are in its working directory.
 func changes(args []string) error {
 	return onEach(args, func(i int, host string, p *phases, key ssh.Signer, known *knownhosts.HostKeyDB) error {
 		script, err := os.ReadFile(fmt.Sprintf("pve%d.sh", i+1))

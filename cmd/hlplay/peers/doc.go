@@ -1,3 +1,3 @@
-// Package peers measures hlplay against Ansible and Mitogen on real Debian nodes: `make bench-peers`, as
-// root. All of it is tests with build tag peers; docs/performance.md has the results.
+// Package peers compares hlplay with Ansible and Mitogen on real Debian nodes: `make bench-peers`, as root. It consists
+// of tests with build tag peers; docs/performance.md has the results.
 package peers

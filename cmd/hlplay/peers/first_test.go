@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// mostPerChange bounds the round trips of a first run, all of them: for each changed task one that carries
-// out its steps together with what is read behind them, and one to spare for what could not be foreseen.
+// mostPerChange limits all round trips of a first run: for each changed task one that carries out its steps and reads
+// what is needed next, and a spare one for what could not be foreseen.
 const mostPerChange = 2
 
-// TestRoundTripsOfAFirstRun counts the round trips in which the playbook prepares fresh nodes.
+// TestRoundTripsOfAFirstRun counts the round trips that the playbook takes to prepare fresh nodes.
 func TestRoundTripsOfAFirstRun(t *testing.T) {
 	s := openHere(t, 20*time.Millisecond)
 	before, began := s.counts(), time.Now()

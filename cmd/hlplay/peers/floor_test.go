@@ -16,8 +16,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// reads are what a converged run of the playbook has to learn of a node, in one script and with the
-// cheapest programs for it: files, settings, packages, units, and the playbook's own commands.
+// reads is a script that reads everything that a converged run of the playbook needs to know about a node, with the
+// cheapest programs: files, settings, packages, units, and the playbook's own commands.
 const reads = `f="hosts network/interfaces.d/bond0 network/interfaces.d/vmbr0 network/interfaces.d/ring apt/keyrings apt/keyrings/release.asc
 apt/sources.list.d/hypervisor.list apt/sources.list.d/storage.list apt/sources.list.d/enterprise.list apt/preferences.d/node apt/apt.conf.d/99node
 ssh/sshd_config.d/50-node.conf ssh/sshd_config sudoers.d/10-operators security/limits.d/90-storage.conf udev/rules.d/60-scheduler.rules
@@ -37,9 +37,8 @@ cat /etc/os-release; uname -rvm
 hostname --ip-address; stat -c %a /etc/ssh/ssh_host_ed25519_key; uname -r; sysctl -n net.ipv4.ip_forward; ip -o link show host0
 /usr/sbin/sshd -t; /usr/sbin/visudo -c; systemctl is-system-running; stat -c %a /etc/node-local/node.yaml; df -P /; stat -c %a /etc/default/grub; true`
 
-// floor is a program that does nothing but these reads, on all hosts at the same time, each over one
-// connection of golang.org/x/crypto/ssh as it comes. Its arguments are a key, a file of host keys, and
-// addresses.
+// floor is a program that only performs these reads, on all hosts concurrently, each over a connection of
+// golang.org/x/crypto/ssh with its defaults. Its arguments are a key, a file of host keys, and addresses.
 func floor(args []string) error {
 	return onEach(args, func(i int, host string, p *phases, key ssh.Signer, known *knownhosts.HostKeyDB) error {
 		err := p.read(host, key, known)
@@ -50,7 +49,7 @@ func floor(args []string) error {
 	})
 }
 
-// onEach does something on all hosts at the same time.
+// onEach calls do for all hosts concurrently.
 func onEach(args []string, do func(i int, host string, p *phases, key ssh.Signer, known *knownhosts.HostKeyDB) error) error {
 	text, err := os.ReadFile(args[0])
 	if err != nil {
@@ -74,7 +73,7 @@ func onEach(args []string, do func(i int, host string, p *phases, key ssh.Signer
 	return errors.Join(failed...)
 }
 
-// phases say what a connection spends its time on.
+// phases are the times that the parts of a connection take.
 type phases struct {
 	since time.Time
 	took  []string
@@ -86,7 +85,7 @@ func (p *phases) end(of string) {
 	p.since = now
 }
 
-// open logs in to one host and opens a session, which close ends.
+// open logs in to one host and opens a session. close ends both.
 func (p *phases) open(host string, key ssh.Signer, known *knownhosts.HostKeyDB) (session *ssh.Session, closeAll func() error, err error) {
 	tcp, err := net.DialTimeout("tcp", host, 10*time.Second)
 	if err != nil {
@@ -115,7 +114,7 @@ func (p *phases) open(host string, key ssh.Signer, known *knownhosts.HostKeyDB) 
 	return session, client.Close, nil
 }
 
-// read does the reads on one host.
+// read performs the reads on one host.
 func (p *phases) read(host string, key ssh.Signer, known *knownhosts.HostKeyDB) error {
 	session, closeAll, err := p.open(host, key, known)
 	if err != nil {

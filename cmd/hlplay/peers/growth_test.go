@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// mostRoundTrips bounds a converged run over one connection, with the eight that SSH's own handshake and
-// authentication take.
+// mostRoundTrips limits a converged run over one connection, including the eight round trips of SSH's own handshake and
+// authentication.
 const mostRoundTrips = 14
 
-// TestRoundTripsDoNotGrow counts the round trips of converged runs of 20, 100 and 1,000 tasks, on the
-// connections to real nodes: half files, the rest settings, packages, units and commands, every one with
-// a key of its own as far as a node has so many.
+// TestRoundTripsDoNotGrow counts the round trips of converged runs of 20, 100 and 1,000 tasks, on connections to real
+// nodes. Half of the tasks are about files, the others about settings, packages, units and commands. Each has its own
+// object, as far as a node has enough of them.
 func TestRoundTripsDoNotGrow(t *testing.T) {
-	// With some delay, what belongs together arrives together, so that the count is the same each time.
+	// With some delay, what belongs together arrives together, so that the count does not vary.
 	s := openHere(t, 20*time.Millisecond)
 	keys := s.list(t, `grep -rs . /proc/sys/net/ipv4/conf /proc/sys/net/ipv4/neigh | sed 's:^/proc/sys/::' | head -150`)
 	packages := s.list(t, `dpkg-query -W -f '${Package}\n' | head -100`)
@@ -32,7 +32,7 @@ func TestRoundTripsDoNotGrow(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, node := range s.List {
-			// What the playbook wants, in one go: a first run of a thousand tasks would take its time.
+			// Create what the playbook expects, all at once: a first run of a thousand tasks would take too long.
 			var files strings.Builder
 			for i := range tasks / 2 {
 				fmt.Fprintf(&files, "printf 'content of %d\\n' >/etc/growth/%d\n", i, i)
@@ -70,7 +70,7 @@ func TestRoundTripsDoNotGrow(t *testing.T) {
 	}
 }
 
-// list is lines that a script prints on a node.
+// list returns the lines that a script prints on a node.
 func (s *site) list(t *testing.T, script string) []string {
 	t.Helper()
 	out, err := s.List[0].Exec(t.Context(), "sh", "-c", script)
@@ -80,7 +80,7 @@ func (s *site) list(t *testing.T, script string) []string {
 	return strings.Split(strings.TrimSpace(out), "\n")
 }
 
-// growth is a playbook of so many tasks.
+// growth returns a playbook with that many tasks.
 func growth(tasks int, keys, packages, units []string) string {
 	var out strings.Builder
 	out.WriteString("play \"growth\" {\n  hosts = \"pve\"\n")

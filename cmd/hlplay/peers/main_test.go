@@ -15,13 +15,14 @@ var (
 	page    = flag.String("page", "", "Markdown `file` to write the table into, between its markers")
 )
 
-// Files that the tools work from.
+// Files that the tools use.
 const (
 	playbook      = "../../../playbooks/bench/node.hcl"
 	ansibleFolder = "../../../testdata/peers"
 )
 
-// role names the part that this program plays when it starts itself: it is then no test.
+// role is the environment variable with the part that this program plays when it starts itself, in which case it runs
+// no tests.
 const role = "HLPLAY_PEERS_ROLE"
 
 func TestMain(m *testing.M) {
@@ -43,6 +44,6 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// chosen are the cases to be measured, "TOOL RUN DISTANCE" such as "tuned converged 50ms"; all if
-// PEERS_CASES does not say otherwise.
+// chosen matches the cases to measure, "TOOL RUN DISTANCE" such as "tuned converged 50ms". All match if PEERS_CASES is
+// not set.
 var chosen = regexp.MustCompile(os.Getenv("PEERS_CASES"))

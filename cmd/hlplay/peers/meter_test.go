@@ -20,19 +20,19 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// usage is what a command and all that it started took.
+// usage is what a command and all of its descendants used.
 type usage struct {
 	Wall, User, System time.Duration
-	// Largest is the greatest resident size of one process, Together that of all at the same time with what
-	// they share counted once (proportional set size, looked at now and then, twice a second at last). Both in bytes.
+	// Largest is the peak resident size of a single process. Together is the peak of all processes, counting shared
+	// memory once (proportional set size, sampled at increasing intervals up to half a second). Both are in bytes.
 	Largest, Together int64
 	Exit              int
 }
 
 func (u usage) CPU() time.Duration { return u.User + u.System }
 
-// measured runs a command in the nodes' network under a process that sees all that becomes of it: ssh's
-// masters, which leave it and go on, count too, until they are ended with it.
+// measured runs a command in the nodes' network under a process that measures all of its descendants. These include
+// ssh's masters, which outlive the command until they are ended along with it.
 func measured(n *nspawn.Nodes, dir string, env []string, argv ...string) (usage, string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -61,7 +61,7 @@ func measured(n *nspawn.Nodes, dir string, env []string, argv ...string) (usage,
 	return u, output.String(), nil
 }
 
-// report is the file descriptor on which the meter says what it saw.
+// report is the file descriptor to which the meter writes its results.
 const report = 3
 
 // meter runs a command and writes its usage to report.
@@ -91,7 +91,7 @@ func meter(argv []string) error {
 		if err == syscall.EINTR {
 			continue
 		}
-		if err != nil { // ECHILD: nobody is left
+		if err != nil { // ECHILD: there are no children left
 			break
 		}
 		u.Largest = max(u.Largest, r.Maxrss*1024)
@@ -114,7 +114,7 @@ func meter(argv []string) error {
 	return json.NewEncoder(os.NewFile(report, "report")).Encode(u)
 }
 
-// sample looks at the memory of all descendants until done, and then says the most that it saw.
+// sample samples the memory of all descendants until done, and then sends the peak.
 func sample(done <-chan struct{}, most chan<- int64) {
 	var peak int64
 	pause := 50 * time.Millisecond
@@ -133,7 +133,7 @@ func sample(done <-chan struct{}, most chan<- int64) {
 func together(pid int) (sum int64) {
 	for _, child := range children(pid) {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", child))
-		if err == nil { // else it has just ended
+		if err == nil { // otherwise it has just ended
 			for line := range strings.Lines(string(text)) {
 				if f := strings.Fields(line); len(f) > 1 && f[0] == "Pss:" {
 					kilobytes, _ := strconv.ParseInt(f[1], 10, 64)

@@ -17,12 +17,12 @@ import (
 	"hlplay/engine/lab/nspawn"
 )
 
-// added are what the nodes need beside what every node has: Python for Ansible's modules, and the
-// packages and files that the playbook speaks of.
+// added are the packages that the nodes need in addition to the usual ones: Python for Ansible's modules, and the
+// packages whose files and settings the playbook manages.
 var added = []string{"initramfs-tools", "iperf3", "logrotate", "python3", "python3-apt", "rsyslog", "smartmontools", "udev"}
 
-// bare is what is done to a fresh node: settings start from the kernel's own values, not from those of
-// the machine that the nodes run on.
+// bare prepares a fresh node: settings start from the kernel's own values, not from those of the machine that the nodes
+// run on.
 const bare = `mkdir -p /etc/network/interfaces.d
 systemctl --quiet enable --now iperf3
 cd /proc/sys/net/ipv4
@@ -33,17 +33,17 @@ for s in ip_forward:0 conf/all/rp_filter:0 conf/default/rp_filter:0 conf/all/acc
 done
 echo 32768 60999 >ip_local_port_range`
 
-// site is three fresh nodes and how to reach them from some distance.
+// site is three fresh nodes, with addresses at which they can be reached from some distance.
 type site struct {
 	*nspawn.Nodes
 	rtt     time.Duration
 	proxies []*delay.Proxy
-	// endpoints are where the nodes' sshd are reached, in their order.
+	// endpoints are the addresses of the nodes' sshd, in order.
 	endpoints []string
-	home      string // of the tools: inventories, host keys, control sockets
+	home      string // for the tools: inventories, host keys, control sockets
 }
 
-// open boots three nodes; without a round trip time they are reached directly.
+// open boots three nodes. Without a round-trip time they are reached directly.
 func open(t testing.TB, rtt time.Duration) *site {
 	t.Helper()
 	if rtt == 0 {
@@ -52,15 +52,14 @@ func open(t testing.TB, rtt time.Duration) *site {
 	return prepare(t, rtt, func(n *nspawn.Nodes) (net.Listener, error) { return n.Listen(0) })
 }
 
-// openHere boots three nodes that this process itself can reach, through proxies also where there is no
-// delay.
+// openHere boots three nodes that this process itself can reach, always through proxies.
 func openHere(t testing.TB, rtt time.Duration) *site {
 	t.Helper()
 	return prepare(t, rtt, func(*nspawn.Nodes) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
 }
 
-// prepare boots three nodes and a proxy for each of them, which listens where listen says; without it there
-// are none.
+// prepare boots three nodes and a proxy for each of them with a listener from listen. If listen is nil, there are no
+// proxies.
 func prepare(t testing.TB, rtt time.Duration, listen func(*nspawn.Nodes) (net.Listener, error)) *site {
 	t.Helper()
 	n, err := nspawn.Start(t.Context(), nspawn.Options{Names: []string{"pve1", "pve2", "pve3"}, Packages: added, Log: t.Logf})
@@ -107,7 +106,7 @@ func (s *site) close(t testing.TB) func() {
 	}
 }
 
-// inventories writes what the tools need to know of the nodes.
+// inventories writes the files that tell the tools about the nodes.
 func (s *site) inventories() error {
 	own, err := s.Nodes.Inventory(nspawn.Root)
 	if err != nil {
@@ -144,7 +143,7 @@ func (s *site) inventories() error {
 	return nil
 }
 
-// ring is the address of a node on the storage's network.
+// ring returns the address of a node in the storage network.
 func ring(i int) string { return "10.77.1.1" + strconv.Itoa(i+1) }
 
 func (s *site) host(i int) string {
@@ -159,10 +158,10 @@ func (s *site) port(i int) string {
 
 func (s *site) file(name string) string { return filepath.Join(s.home, name) }
 
-// key is the private key that logs in.
+// key returns the path of the private key for logging in.
 func (s *site) key() string { return filepath.Join(s.Dir, "key") }
 
-// counts are what passed through the proxies.
+// counts returns the totals of the proxies.
 func (s *site) counts() (all delay.Counts) {
 	for _, p := range s.proxies {
 		c := p.Counts()
@@ -174,7 +173,7 @@ func (s *site) counts() (all delay.Counts) {
 	return all
 }
 
-// lastProcesses returns, for each node, the number of the last process or thread that it started. Asking starts one.
+// lastProcesses returns, for each node, the ID of the last process or thread that it started. Asking starts one.
 func (s *site) lastProcesses(ctx context.Context) (all []int, err error) {
 	for _, node := range s.List {
 		text, err := node.Exec(ctx, "cat", "/proc/sys/kernel/ns_last_pid")
@@ -203,7 +202,7 @@ func (s *site) started(ctx context.Context, before, after []int) (int, error) {
 	all := 0
 	for i := range after {
 		n := after[i] - before[i] - 1
-		if n < 0 { // behind the last number comes 300 (RESERVED_PIDS of the kernel)
+		if n < 0 { // when IDs wrap around, they continue at 300 (RESERVED_PIDS in the kernel)
 			n += most - 300
 		}
 		all += n
@@ -211,7 +210,7 @@ func (s *site) started(ctx context.Context, before, after []int) (int, error) {
 	return all / len(after), nil
 }
 
-// cpu is the processor time of the nodes, together.
+// cpu returns the processor time of all nodes.
 func (s *site) cpu() (all time.Duration, err error) {
 	for _, node := range s.List {
 		cpu, err := node.CPU()

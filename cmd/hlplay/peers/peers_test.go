@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// distances are the round trip times to the nodes.
+// distances are the round-trip times to the nodes.
 var distances = []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond}
 
 // row is what is measured together.
@@ -22,14 +22,14 @@ type row struct {
 
 func (r row) String() string { return r.tool + " " + r.what + " " + distance(r.rtt) }
 
-// findings are what was measured of each row, and beside what hlplay took right before and after it, on the same
-// nodes: a machine that others use is slower at one time than at another.
+// findings are the results for each row. beside has what hlplay took right before and after it on the same nodes,
+// because a machine that others use too varies in speed.
 type findings struct{ of, beside map[row][]result }
 
 func newFindings() *findings { return &findings{map[row][]result{}, map[row][]result{}} }
 
 // TestPeers measures every tool at every distance and writes a table for each. A tool has fresh nodes at every
-// distance; where its own first run is not to be measured, hlplay prepares them.
+// distance; if its own first run is not measured, hlplay prepares them.
 func TestPeers(t *testing.T) {
 	for _, rtt := range distances {
 		t.Run(distance(rtt), func(t *testing.T) {
@@ -55,8 +55,8 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-// TestRealPackets measures converged runs of hlplay, and the lower bounds, over long cables in place of
-// the proxies, which end TCP next to the nodes and so hide what it costs.
+// TestRealPackets measures converged runs of hlplay, and the lower bounds, over long cables instead of proxies. Proxies
+// terminate TCP next to the nodes and so hide its costs.
 func TestRealPackets(t *testing.T) {
 	results, about := newFindings(), heading(t)
 	defer func() { publish(t, "packets", about, results) }()
@@ -134,7 +134,7 @@ func compare(t *testing.T, by tool, rtt time.Duration, results *findings) {
 	}
 }
 
-// besideScript measures the lower bound of a first run, and hlplay right behind it, each on fresh nodes.
+// besideScript measures the lower bound of a first run and then hlplay, each on fresh nodes.
 func besideScript(t *testing.T, rtt time.Duration, results *findings) {
 	key := row{first, oneScript, rtt}
 	if !chosen.MatchString(key.String()) {
@@ -148,7 +148,7 @@ func besideScript(t *testing.T, rtt time.Duration, results *findings) {
 	})
 }
 
-// runs is how often something is measured.
+// runs returns how often something is measured.
 func runs(variable string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil && n > 0 {
 		return n
@@ -156,7 +156,7 @@ func runs(variable string, otherwise int) int {
 	return otherwise
 }
 
-// median is the middle of what results say; of an even number of them, the mean of the two in the middle.
+// median returns the median of the results, or the mean of the two in the middle if their number is even.
 func median[T ~int | ~int64 | ~float64](of []result, what func(result) T) T {
 	var all []T
 	for _, r := range of {
@@ -166,7 +166,7 @@ func median[T ~int | ~int64 | ~float64](of []result, what func(result) T) T {
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
-// ratio is how many times more something is.
+// ratio returns how many times more something is.
 func ratio(of, than float64) string {
 	if than == 0 || of == 0 {
 		return "–"

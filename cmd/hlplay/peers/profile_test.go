@@ -24,8 +24,7 @@ import (
 	"hlplay/modules/registry"
 )
 
-// here runs a playbook on a site in this process, where it can be profiled; wrap may look at the
-// connections.
+// here runs a playbook on a site in this process, where it can be profiled. wrap may wrap the connections.
 func here(ctx context.Context, s *site, playbook string, wrap func(remote.Conn) remote.Conn) (engine.Recap, error) {
 	inv, diags := inventory.Load(s.file("hosts.hcl"))
 	if diags.HasErrors() {
@@ -64,8 +63,8 @@ func here(ctx context.Context, s *site, playbook string, wrap func(remote.Conn) 
 	return recap, nil
 }
 
-// BenchmarkConverged is a converged run of three hosts in this process, from reading the playbook to the
-// last line of the report. With -cpuprofile it says where the controller's time goes.
+// BenchmarkConverged is a converged run on three hosts in this process, from reading the playbook to the last line of
+// the report. With -cpuprofile it shows where the controller spends its time.
 func BenchmarkConverged(b *testing.B) {
 	s := openHere(b, 0)
 	if _, err := here(b.Context(), s, playbook, nil); err != nil {
@@ -88,7 +87,7 @@ func BenchmarkConverged(b *testing.B) {
 	b.ReportMetric((after-before).Seconds()*1000/float64(b.N)/float64(len(s.List)), "node-ms/op")
 }
 
-// listener keeps what a connection was asked.
+// listener records the queries on a connection.
 type listener struct {
 	remote.Conn
 	mu    *sync.Mutex
@@ -109,15 +108,15 @@ func (l listener) As(user string) remote.Session {
 	return l.Conn.As(user)
 }
 
-// TestQueries says what each query of a converged run costs a node: processor time of the node, over
-// many repetitions on one connection, less that of a query that does nothing.
+// TestQueries measures the processor time that each query of a converged run takes on a node, averaged over many
+// repetitions on one connection and less that of an empty query.
 func TestQueries(t *testing.T) {
 	s := openHere(t, 0)
 	if _, err := here(t.Context(), s, playbook, nil); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
-	var asked []*[]remote.Query // of each connection
+	var asked []*[]remote.Query // by connection
 	if _, err := here(t.Context(), s, playbook, func(c remote.Conn) remote.Conn {
 		mu.Lock()
 		defer mu.Unlock()

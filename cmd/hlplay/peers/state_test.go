@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// state prints all that the playbook manages, and all else that lies in /etc. The file of settings is
-// compared by what it says, because the tools put blanks and comments differently; sshd's keys, the machine's id
-// and the password of a test's account are each node's own.
+// state prints everything that the playbook manages, and the rest of /etc. The file of settings is compared by content,
+// because the tools place spaces and comments differently. sshd's keys, the machine ID and a test account's password
+// differ between nodes.
 const state = `cd /etc
 list() { find . -xdev ! -name 'ssh_host_*' ! -name machine-id ! -name 'shadow*' ! -path ./sysctl.d/90-node.conf "$@"; }
 list -printf '%p %y %m %u %g %l\n' | sort
@@ -25,8 +25,8 @@ systemctl show --property=Id,ActiveState,UnitFileState,NeedDaemonReload,TasksMax
 	systemd-journald.service iperf3.service systemd-networkd.service logrotate.timer systemd-tmpfiles-clean.timer
 sshd -T`
 
-// TestSameWork has the tools prepare fresh nodes and compares what has become of them: node by node,
-// every file in /etc and its mode and owner, the kernel's settings, packages, units, and what sshd says. -run chooses among them.
+// TestSameWork has the tools prepare fresh nodes and compares the results node by node: every file in /etc with its
+// mode and owner, the kernel's settings, packages, units, and what sshd reports. -run selects the tools.
 func TestSameWork(t *testing.T) {
 	names := []string{"mitogen", "hlplay", oneScript}
 	states := map[string]map[string][]string{}

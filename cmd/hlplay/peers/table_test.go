@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// result is what one run took.
+// result is what one run used.
 type result struct {
 	usage
 	// nodes is the processor time of the nodes, others that of everything else on the machine.
 	nodes, others time.Duration
-	up, down      int64 // bytes, all hosts
-	roundTrips    int   // a host
-	changes       int   // a host
+	up, down      int64 // bytes, over all hosts
+	roundTrips    int   // per host
+	changes       int   // per host
 	// processes is how many processes and threads a node has started.
 	processes int
 }
 
 func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-// distance is a round trip time as people say it.
+// distance formats a round-trip time.
 func distance(rtt time.Duration) string {
 	if rtt == 0 {
 		return "direct"
@@ -33,7 +33,7 @@ func distance(rtt time.Duration) string {
 	return rtt.String()
 }
 
-// busy is the time that the machine's processors have been at work, for anybody (proc(5), /proc/stat).
+// busy returns the time that the machine's processors have been busy, for whatever purpose (proc(5), /proc/stat).
 func busy(t *testing.T) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile("/proc/stat")
@@ -43,7 +43,7 @@ func busy(t *testing.T) time.Duration {
 	line, _, _ := strings.Cut(string(text), "\n")
 	var ticks int64
 	for i, field := range strings.Fields(line)[1:] {
-		if i == 3 || i == 4 || i > 6 { // idle, waiting for disks; stolen, and guests, which user has already
+		if i == 3 || i == 4 || i > 6 { // idle, waiting for disks; stolen, and guests, which user includes
 			continue
 		}
 		n, err := strconv.ParseInt(field, 10, 64)
@@ -64,8 +64,8 @@ func seconds(d time.Duration) string {
 	}
 }
 
-// publish prints a table with what is to be said about it, and writes both into the page, if one is given,
-// between the markers of that name.
+// publish prints a table and the text about it. If a page is given, it also writes both into it, between the markers of
+// that name.
 func publish(t *testing.T, name, about string, results *findings) {
 	if len(results.of) == 0 {
 		return
@@ -131,7 +131,7 @@ func table(results *findings) string {
 	return out.String()
 }
 
-// spread is the median of the wall times, with the least and the greatest.
+// spread formats the median of the wall times with the minimum and maximum.
 func spread(of []result) string {
 	wall := func(r result) time.Duration { return r.Wall }
 	text := seconds(median(of, wall))
@@ -157,7 +157,7 @@ func traffic(of []result, name string) string {
 	return fmt.Sprintf("%.1f / %.1f", float64(up)/1e3/hosts, float64(down)/1e3/hosts)
 }
 
-// number is empty for what was not measured.
+// number formats n. It is empty for what was not measured.
 func number(n int64) string {
 	if n == 0 {
 		return ""

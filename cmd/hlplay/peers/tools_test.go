@@ -15,17 +15,18 @@ import (
 	"testing"
 )
 
-// tool is one of those that are compared.
+// tool is one of the tools to compare.
 type tool struct {
 	name string
-	// command is the command line of a run on a site and its environment. The working directory is the
-	// playbook's.
+	// command returns the command line and environment of a run on a site. The working directory is the playbook's.
 	command func(s *site, what string) (dir string, env, argv []string, err error)
-	// changed reads the changes of all hosts from what the run printed, or says what went wrong. Nil: the tool does not count.
+	// changed returns the number of changes on all hosts from a run's output, or what went wrong. Nil means that the
+	// tool does not count.
 	changed func(output string) (int, error)
 }
 
-// What is measured: a run on fresh nodes, one that finds nothing to do, and such a one that only looks.
+// What is measured: a run on fresh nodes, a run that finds nothing to do, and one in check mode that finds nothing to
+// do.
 const (
 	first     = "first"
 	converged = "converged"
@@ -67,7 +68,7 @@ func ansible(config string) func(*site, string) (string, []string, []string, err
 		if err != nil {
 			return "", nil, nil, err
 		}
-		sockets, err := os.MkdirTemp(s.home, "cp") // no run finds the connections of another
+		sockets, err := os.MkdirTemp(s.home, "cp") // no run reuses the connections of another
 		if err != nil {
 			return "", nil, nil, err
 		}
@@ -94,7 +95,7 @@ func ansible(config string) func(*site, string) (string, []string, []string, err
 
 var recapField = regexp.MustCompile(`(\w+)=(\d+)`)
 
-// recap reads the end of what ansible-playbook prints.
+// recap parses the end of ansible-playbook's output.
 func recap(output string) (changed int, err error) {
 	_, lines, found := strings.Cut(output, "PLAY RECAP")
 	if !found {
@@ -124,7 +125,7 @@ func recap(output string) (changed int, err error) {
 	return changed, nil
 }
 
-// summary reads the last line of hlplay's JSON.
+// summary parses the last line of hlplay's JSON.
 func summary(output string) (changed int, err error) {
 	scan := bufio.NewScanner(strings.NewReader(output))
 	scan.Buffer(nil, 1<<24)
@@ -157,7 +158,7 @@ func summary(output string) (changed int, err error) {
 	return 0, fmt.Errorf("there is no recap in:\n%s", output)
 }
 
-// run has a tool do something on a site and says what it took.
+// run runs a tool on a site and returns what it used.
 func (s *site) run(t *testing.T, by tool, what string) result {
 	t.Helper()
 	dir, env, argv, err := by.command(s, what)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// heading says what is measured, where and how, as it is at the start: the tree may change meanwhile.
+// heading says what is measured, where and how. It is determined at the start, because the tree may change meanwhile.
 func heading(t *testing.T) string {
 	t.Helper()
 	said := func(argv ...string) string {

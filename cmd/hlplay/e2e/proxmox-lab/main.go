@@ -1,11 +1,11 @@
 //go:build linux
 
-// Proxmox-lab is the simulated Proxmox VE and Ceph as one program of a real machine: it is what it is called
-// by. The end-to-end tests make packages of it; it is no part of hlplay.
+// Proxmox-lab is the simulated Proxmox VE and Ceph as one program for real machines. The name by which it is called
+// says what it does. The end-to-end tests build packages from it; it is not part of hlplay.
 //
 //	pvecm, pveceph, ceph, …       the commands
 //	pmxcfs, ceph-mon --id NAME …  the daemons
-//	lsblk, uname, modprobe        stand-ins for what a container has not
+//	lsblk, uname, modprobe        stand-ins for what a container lacks
 //	proxmox-lab agent|service UNIT|hardware
 package main
 
@@ -44,7 +44,7 @@ func run(name string, args []string) int {
 	return 0
 }
 
-// serve is what systemd starts.
+// serve runs one of the services that systemd starts.
 func serve(name string, args []string) error {
 	switch name {
 	case "pmxcfs":
