@@ -1,5 +1,5 @@
-// Package ansible reads Ansible inventories the way Ansible does: INI and YAML files, ranges of names, group_vars and
-// host_vars, and the answers of programs.
+// Package ansible reads Ansible inventories as Ansible does: INI and YAML files, ranges of names, group_vars and
+// host_vars, and the output of inventory programs.
 package ansible
 
 import (
@@ -32,7 +32,7 @@ type Host struct {
 	// Vars holds all variables of the host, including those of its groups, resolved by Ansible's precedence.
 	Vars map[string]cty.Value
 	own  map[string]cty.Value
-	// File and Line are the place where the host is first named.
+	// File and Line are the position at which the host is first named.
 	File string
 	Line int
 }
@@ -74,8 +74,8 @@ func Ignored(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.ContainsFunc(ignored, func(end string) bool { return strings.HasSuffix(name, end) })
 }
 
-// Load reads inventory files, and the group_vars and host_vars next to each. All files are read by calling read, except those
-// that run says are programs.
+// Load reads inventory files, and the group_vars and host_vars next to each of them. Files are read with read, except
+// those that run reports to be programs.
 func Load(files []string, read func(string) ([]byte, error), run Runner, open Opener) (*Inventory, error) {
 	inv := &Inventory{all: map[string]cty.Value{}}
 	var dirs []string
@@ -110,7 +110,7 @@ func (inv *Inventory) load(file string, read func(string) ([]byte, error), run R
 	return inv.ini(file, string(text))
 }
 
-// isYAML reports whether a file is YAML, by its name or by its beginning.
+// isYAML reports whether a file is YAML, judging by its name or its beginning.
 func isYAML(file string, text []byte) bool {
 	switch filepath.Ext(file) {
 	case ".yml", ".yaml", ".json":

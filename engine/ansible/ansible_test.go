@@ -72,7 +72,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// runFile runs a file without an extension, and noProgram says that there are no programs.
+// runFile treats a file without an extension as a program; noProgram treats no file as one.
 func runFile(file string, args ...string) ([]byte, bool, error) {
 	if filepath.Ext(file) != "" {
 		return nil, false, nil
@@ -83,7 +83,7 @@ func runFile(file string, args ...string) ([]byte, bool, error) {
 
 func noProgram(string, ...string) ([]byte, bool, error) { return nil, false, nil }
 
-// answers returns a Runner that has one answer for every question.
+// answers returns a Runner that gives the same answer to every call.
 func answers(text string) Runner {
 	return func(string, ...string) ([]byte, bool, error) { return []byte(text), true, nil }
 }

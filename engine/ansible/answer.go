@@ -14,11 +14,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Runner runs an inventory file that is a program and returns what it prints. program is false if the file is none.
+// Runner runs an inventory file that is a program and returns its output. program is false if the file is not a
+// program.
 type Runner func(file string, args ...string) (answer []byte, program bool, err error)
 
-// answer reads what a program prints for --list: a JSON object with a group in each entry, and with the variables of hosts in
-// _meta.hostvars. If there is no _meta.hostvars, hostvars is called for the answer to --host of each host.
+// answer parses a program's output for --list: a JSON object with one entry per group, and the variables of hosts in
+// _meta.hostvars. Without _meta.hostvars, hostvars is called for the output of --host for each host.
 func (inv *Inventory) answer(file string, text []byte, hostvars func(name string) ([]byte, error), open Opener) error {
 	d := &document{file: file + " --list", open: open, json: true}
 	root, err := d.parseJSON(text)
@@ -43,7 +44,7 @@ func (inv *Inventory) answer(file string, text []byte, hostvars func(name string
 	}
 	if meta != nil {
 		return d.each(meta, "_meta.hostvars", func(name string, _, value *yaml.Node) error {
-			if !slices.Contains(hosts, name) { // a host is one that a group has
+			if !slices.Contains(hosts, name) { // only members of groups are hosts
 				return nil
 			}
 			vars, err := d.vars(value)
@@ -70,8 +71,8 @@ func (inv *Inventory) answer(file string, text []byte, hostvars func(name string
 	return nil
 }
 
-// answered reads one group of an answer. It may also be a list of hosts or, with none of hosts, vars and children, the variables
-// of a host with the group's name.
+// answered parses one group in an answer. A group may also be a list of hosts or, if it has none of the keys hosts,
+// vars and children, the variables of a host with the group's name.
 func (d *document) answered(inv *Inventory, name string, body *yaml.Node, line int, hosts *[]string) error {
 	if !implicit(name) {
 		inv.group(name, d.file, line)
@@ -143,7 +144,7 @@ func (d *document) names(node *yaml.Node, what string, visit func(name string, l
 	return nil
 }
 
-// parseJSON returns an object as a node of YAML. JSON is not read as YAML, which has other escapes and forbids tabs.
+// parseJSON parses an object into a YAML node. JSON cannot be parsed as YAML, which has other escapes and forbids tabs.
 func (d *document) parseJSON(text []byte) (*yaml.Node, error) {
 	p := &jsonParser{document: d, text: text, decoder: json.NewDecoder(bytes.NewReader(text)), line: 1}
 	p.decoder.UseNumber()
@@ -172,7 +173,7 @@ type jsonParser struct {
 	nodes   int
 }
 
-// at returns the line of the token that was read last.
+// at returns the line of the last token.
 func (p *jsonParser) at() int {
 	offset := min(int(p.decoder.InputOffset()), len(p.text))
 	p.line += bytes.Count(p.text[p.read:offset], []byte("\n"))
@@ -230,7 +231,8 @@ func (p *jsonParser) next(depth int) (*yaml.Node, error) {
 	return node, nil
 }
 
-// wrapped returns what an object stands for that Ansible writes for an encrypted or an unsafe value; ok is false for others.
+// wrapped returns the content of an object with which Ansible represents an encrypted or unsafe value. ok is false for
+// other objects.
 func wrapped(node *yaml.Node) (name string, value *yaml.Node, ok bool) {
 	if len(node.Content) != 2 || node.Content[1].Kind != yaml.ScalarNode {
 		return "", nil, false

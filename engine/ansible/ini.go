@@ -87,7 +87,7 @@ func (inv *Inventory) ini(file, text string) error {
 	return nil
 }
 
-// split splits a line into words like a shell: quotes join, and "#" begins a comment, even within a word.
+// split splits a line into words like a shell: quotes join, and "#" starts a comment, even within a word.
 func split(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder

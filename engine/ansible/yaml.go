@@ -33,7 +33,7 @@ func varsFile(file string, text []byte, open Opener) (map[string]cty.Value, erro
 			return nil, err
 		}
 		plain, _ := opened.Unmark()
-		if !plain.IsKnown() { // it could not be decrypted, and the caller has already reported that
+		if !plain.IsKnown() { // it could not be decrypted, which the caller has already reported
 			return nil, nil
 		}
 		text, d.marks = []byte(plain.AsString()), opened
@@ -49,14 +49,14 @@ func varsFile(file string, text []byte, open Opener) (map[string]cty.Value, erro
 type document struct {
 	file string
 	open Opener
-	// marks, if set, carries the marks to be applied to all values.
+	// marks, if set, carries the marks to apply to all values.
 	marks cty.Value
 	nodes int
-	// json is set for the answer of a program.
+	// json is set for the output of a program.
 	json bool
 }
 
-// mostNodes bounds the size to which aliases can expand a file.
+// mostNodes limits the size to which aliases can expand a file.
 const mostNodes = 1_000_000
 
 func (d *document) fail(line int, format string, args ...any) error {
@@ -196,7 +196,7 @@ func (d *document) value(node *yaml.Node, depth int) (cty.Value, error) {
 				all[node.Content[i].Value] = v
 				continue
 			}
-			if v.Type().IsObjectType() { // "<<" supplies only what is not given next to it
+			if v.Type().IsObjectType() { // "<<" provides only keys that are not given next to it
 				for name, inherited := range v.AsValueMap() {
 					if _, own := all[name]; !own {
 						all[name] = inherited

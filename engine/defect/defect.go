@@ -1,5 +1,5 @@
-// Package defect describes faults of hlplay itself: panics that are caught so that one of them does not leave other
-// hosts in the middle of a step.
+// Package defect describes defects of hlplay itself: panics that are caught so that they do not leave other hosts in
+// the middle of a step.
 package defect
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// shownFrames bounds the number of frames in a message: enough to see which module called what.
+// shownFrames is the maximum number of frames in a message: enough to see which module called what.
 const shownFrames = 12
 
 // Error is a caught panic. It does not unwrap, even if the panic's value is an error: a defect must never be mistaken

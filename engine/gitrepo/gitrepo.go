@@ -1,5 +1,5 @@
-// Package gitrepo checks addresses and revisions of git repositories before git sees them, and reads what git says about a
-// repository.
+// Package gitrepo checks addresses and revisions of git repositories before they are passed to git, and parses what git
+// reports about a repository.
 package gitrepo
 
 import (
@@ -16,11 +16,11 @@ import (
 var (
 	scpForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:]`)
 	hash    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	// name is what git-check-ref-format(1) permits for a branch or a tag, as far as a character alone decides it.
+	// name matches what git-check-ref-format(1) permits for a branch or tag, as far as single characters decide it.
 	name = regexp.MustCompile(`^[^-/.@~^:?*\[\\\x00-\x20\x7f][^~^:?*\[\\\x00-\x20\x7f]*$`)
 )
 
-// Fault is what is wrong with an address or a revision.
+// Fault is a problem with an address or a revision.
 type Fault struct {
 	// Problem says what is wrong, and Want what to write or do instead.
 	Problem, Want string
@@ -29,13 +29,13 @@ type Fault struct {
 // Error implements error.
 func (f *Fault) Error() string { return f.Problem + ": " + f.Want }
 
-// CheckAddress returns a *Fault unless an address is one that git can fetch from and that nobody is harmed by: https://, ssh://,
-// http://, git://, user@host:path or an absolute path. An address that has git run a command, that begins with a dash, or that
-// may hold a credential is none.
+// CheckAddress returns a *Fault unless git can safely fetch from an address: https://, ssh://, http://, git://,
+// user@host:path or an absolute path. It rejects addresses that make git run a command, begin with a dash, or may
+// contain credentials.
 func CheckAddress(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		u = &url.URL{} // a path, user@host:path, or nothing that git should see
+		u = &url.URL{} // a path, user@host:path, or something that must not be passed to git
 	}
 	user := u.User.Username()
 	_, password := u.User.Password()
@@ -52,8 +52,8 @@ func CheckAddress(address string) error {
 	return nil
 }
 
-// Unencrypted returns the scheme of an address over which anybody on the way can put one commit in the place of another. It is
-// empty for other addresses.
+// Unencrypted returns the scheme of an address if it is unencrypted, so that a commit can be replaced with another one
+// in transit. It is empty for other addresses.
 func Unencrypted(address string) string {
 	if u, err := url.Parse(address); err == nil && (u.Scheme == "http" || u.Scheme == "git") {
 		return u.Scheme
@@ -61,8 +61,9 @@ func Unencrypted(address string) string {
 	return ""
 }
 
-// CheckRevision returns a *Fault unless a revision of the repository at an address is a branch, a tag, a commit in full or HEAD. An
-// unencrypted address needs a commit, because only that shows that nobody modified it on the way.
+// CheckRevision returns a *Fault unless a revision of the repository at an address is a branch, a tag, a full commit ID
+// or HEAD. An unencrypted address requires a commit ID, because only that proves that the content was not modified in
+// transit.
 func CheckRevision(address, revision string) error {
 	scheme := Unencrypted(address)
 	switch {
@@ -79,11 +80,12 @@ func validName(s string) bool {
 		!strings.HasSuffix(s, "/") && !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, ".lock")
 }
 
-// IsCommit reports whether a revision is a commit in full.
+// IsCommit reports whether a revision is a full commit ID.
 func IsCommit(revision string) bool { return hash.MatchString(revision) }
 
-// Environment returns variables for each git: it must not ask, nor have ssh ask on the terminal of whoever runs hlplay, nor use a
-// transport that runs a program named by the address. The caller may modify the map.
+// Environment returns environment variables for git. With them, git does not ask for anything, does not let ssh ask on
+// the user's terminal, and does not use a transport that runs a program named by the address. The caller may modify the
+// map.
 func Environment() map[string]string { return maps.Clone(environment) }
 
 var environment = map[string]string{
@@ -91,7 +93,7 @@ var environment = map[string]string{
 	"GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
 }
 
-// Refs returns the names to ask `git ls-remote` for, to find the commit of a revision that is none itself.
+// Refs returns the names to pass to `git ls-remote` to find the commit of a revision that is not a commit ID.
 func Refs(revision string) []string {
 	if revision == "HEAD" {
 		return []string{"HEAD"}
@@ -100,7 +102,7 @@ func Refs(revision string) []string {
 	return []string{"refs/heads/" + revision, tag, tag + "^{}"}
 }
 
-// Commit returns the commit of a revision, given what `git ls-remote` has printed about its Refs.
+// Commit returns the commit of a revision, given the output of `git ls-remote` for its Refs.
 func Commit(address, revision, listing string) (string, error) {
 	found := map[string]string{}
 	for line := range strings.Lines(listing) {
@@ -109,7 +111,7 @@ func Commit(address, revision, listing string) (string, error) {
 		}
 	}
 	branch, tag := found["refs/heads/"+revision], found["refs/tags/"+revision]
-	tag = cmp.Or(found["refs/tags/"+revision+"^{}"], tag) // an annotated tag is an object of its own, and tag^{} the commit
+	tag = cmp.Or(found["refs/tags/"+revision+"^{}"], tag) // an annotated tag is a separate object; tag^{} is its commit
 	switch {
 	case branch != "" && tag != "":
 		return "", fmt.Errorf("%s has both a branch and a tag %s: rename one, or give the commit id, %s or %s", address, revision, branch, tag)

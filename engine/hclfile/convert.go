@@ -5,10 +5,10 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// Convert is convert.Convert in linear time. For the elements of a collection, convert.Convert looks for a common type by comparing each
-// of them with all others: a list of 20,000 strings takes seconds. Here each element is converted on its own, which is the same wherever
-// the type that is wanted, or that all elements have, says what each of them becomes. What that does not settle is left to
-// convert.Convert, and so are errors, whose messages stay as they are.
+// Convert is like convert.Convert but takes linear time. To find a common type for the elements of a collection,
+// convert.Convert compares each of them with all others: a list of 20,000 strings takes seconds. Convert converts each
+// element on its own, which yields the same if the wanted type, or the type that all elements have, determines the type
+// of each element. Other cases, and errors, whose messages should not change, are left to convert.Convert.
 func Convert(v cty.Value, want cty.Type) (cty.Value, error) {
 	if converted, ok := each(v, want); ok {
 		return converted, nil
@@ -16,7 +16,7 @@ func Convert(v cty.Value, want cty.Type) (cty.Value, error) {
 	return convert.Convert(v, want)
 }
 
-// each converts a collection element by element. ok is false if that does not settle it.
+// each converts a collection element by element. ok is false if the type does not determine the result.
 func each(v cty.Value, want cty.Type) (converted cty.Value, ok bool) {
 	if !want.IsCollectionType() || v.IsMarked() || !v.IsKnown() || v.IsNull() || v.Type().Equals(want) {
 		return cty.NilVal, false

@@ -8,7 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// TestConvert compares Convert with the function of the library that it replaces.
+// TestConvert compares Convert with the library's function that it replaces.
 func TestConvert(t *testing.T) {
 	text, number, truth := cty.StringVal("a"), cty.NumberIntVal(3), cty.True
 	secret := cty.StringVal("s").Mark("secret")
@@ -38,7 +38,7 @@ func TestConvert(t *testing.T) {
 			t.Run(fmt.Sprintf("%#v to %#v", v, want), func(t *testing.T) {
 				expected, expectedErr := convert.Convert(v, want)
 				got, err := Convert(v, want)
-				if (err == nil) != (expectedErr == nil) { // of several wrong attributes, the library names any
+				if (err == nil) != (expectedErr == nil) { // if several attributes are wrong, the library reports any of them
 					t.Fatalf("error %v, want %v", err, expectedErr)
 				}
 				if err == nil && !got.RawEquals(expected) {

@@ -21,8 +21,8 @@ func Format(src []byte, name string) ([]byte, *hcl.File, hcl.Diagnostics) {
 	return hclwrite.Format(bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))), file, diags
 }
 
-// Find returns the sorted files denoted by paths. A file denotes itself; a directory denotes the files below it whose
-// names end in .hcl. Below a directory, names that begin with a dot are skipped except .hlplay.hcl, and links to
+// Find returns the sorted files that paths refer to. A file refers to itself, and a directory to all files below it
+// whose names end in .hcl. Below a directory, names that begin with a dot are skipped, except .hlplay.hcl, and links to
 // directories are not followed.
 func Find(paths []string) ([]string, error) {
 	var files []string

@@ -25,7 +25,7 @@ var (
 	singleForm = regexp.MustCompile(`'([^'"]*)'`)
 )
 
-// explain replaces syntax errors caused by such a habit with a diagnostic that shows the right form.
+// explain replaces syntax errors caused by such a habit with a diagnostic that shows the correct form.
 func explain(diags hcl.Diagnostics, src []byte) hcl.Diagnostics {
 	for _, d := range diags {
 		if d.Severity != hcl.DiagError || d.Subject == nil {
@@ -38,7 +38,7 @@ func explain(diags hcl.Diagnostics, src []byte) hcl.Diagnostics {
 	return diags
 }
 
-// habit returns the diagnostic for a syntax error, or empty strings if it is caused by no known habit.
+// habit returns the diagnostic for a syntax error, or empty strings if no known habit causes it.
 func habit(d *hcl.Diagnostic, src []byte) (summary, detail string) {
 	at := d.Subject.Start
 	begin := bytes.LastIndexByte(src[:min(at.Byte, len(src))], '\n') + 1

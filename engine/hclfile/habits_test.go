@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each habit from other tools yields a single diagnostic, at the right line and with the right form.
+// Each habit from other tools causes a single diagnostic, on the right line and with the correct form.
 func TestHabits(t *testing.T) {
 	for name, test := range map[string]struct {
 		src, summary, detail string

@@ -1,5 +1,5 @@
-// Package hclfile reads HCL files. Binary, oversized and too deeply nested input is rejected before it is parsed, and numbers too
-// large to be written out as text after it.
+// Package hclfile reads HCL files. Binary, oversized and too deeply nested input is rejected before it is parsed, and
+// numbers that are too large to be formatted are rejected afterwards.
 package hclfile
 
 import (
@@ -18,9 +18,9 @@ const Largest = 64 << 20
 // Read returns the content of a file of at most Largest bytes. It never blocks; see package localfile.
 func Read(path string) ([]byte, error) { return localfile.Read(path, Largest) }
 
-// Parse parses a file. It reports only the first of several syntax errors, because the others usually follow from it. The file
-// is never nil, so that diagnostics can quote its lines. CRLF is read as LF; otherwise carriage returns would end up in heredocs,
-// and so in files on hosts.
+// Parse parses a file. If there are several syntax errors, it reports only the first, because the others are usually
+// consequences. The file is never nil, so that diagnostics can quote its lines. CRLF is read as LF; otherwise carriage
+// returns would end up in heredocs, and so in files on hosts.
 func Parse(src []byte, name string) (*hcl.File, hcl.Diagnostics) {
 	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
 	if d := Check(src, name); d != nil {
@@ -99,7 +99,7 @@ func checkTokens(src []byte, name string, lex lexer) *hcl.Diagnostic {
 	if !mayBeDeep(src) {
 		return nil
 	}
-	// The parser reports errors of the lexer.
+	// The parser will report the lexer's errors.
 	tokens, _ := lex(src, name, hcl.InitialPos)
 	if at := tooDeep(tokens); at != nil {
 		return refusal(*at, "nested too deeply", "Simplify it: give its parts names in locals.")
@@ -134,16 +134,16 @@ func position(src []byte, at int, name string) hcl.Range {
 	return hcl.Range{Filename: name, Start: pos, End: hcl.Pos{Line: pos.Line, Column: pos.Column + 1, Byte: at + 1}}
 }
 
-// Limits on nesting. The parser, and everything that walks its result, recurses as deeply as brackets are nested, and once for
-// each operator that follows another without a comma or the end of a line in between.
+// Limits on nesting. The parser, and everything that walks its result, recurses once for each level of brackets, and
+// once for each operator that follows another without a comma or newline in between.
 const (
 	deepestBrackets = 1000
 	longestChain    = 20_000
 )
 
-// mayBeDeep reports whether a source has enough brackets or operators, anywhere, to exceed the limits. Most sources do not, and
-// need not be tokenized twice. Every token that tooDeep counts has a byte that is counted here, except the end of a heredoc,
-// whose start has two, and a newline in a quoted string, which is an error anyway.
+// mayBeDeep reports whether a source has enough brackets or operators, anywhere, to exceed the limits. Most sources do
+// not, and need not be tokenized twice. Every token that tooDeep counts contains a byte that is counted here, with two
+// exceptions: the end of a heredoc, whose start has two, and a newline in a quoted string, which is an error anyway.
 func mayBeDeep(src []byte) bool {
 	brackets, signs := 0, 0
 	for _, c := range src {
@@ -162,7 +162,7 @@ func mayBeDeep(src []byte) bool {
 // tooDeep returns the range of the first token that exceeds the limits, or nil.
 func tooDeep(tokens hclsyntax.Tokens) *hcl.Range {
 	type level struct {
-		lines bool // the end of a line ends the expression
+		lines bool // whether the end of a line ends the expression
 		chain int
 	}
 	levels := []level{{lines: true}}

@@ -8,8 +8,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// largestExponent bounds the numbers that are written out in digits: "1e100000000" takes eleven characters in a
-// source, but a hundred million digits, and many minutes, as text.
+// largestExponent limits the numbers that are formatted with all their digits: "1e100000000" takes eleven characters in
+// a source, but a hundred million digits, and many minutes, as text.
 const largestExponent = 4096
 
 // TooLargeDetail describes the problem with a number for which TooLarge is true.

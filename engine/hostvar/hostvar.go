@@ -18,14 +18,15 @@ const Sensitive = mark("sensitive")
 
 type mark string
 
-// Variable is a declared host variable. A declaration validates and converts the values of hosts; undeclared variables
-// are left as they are.
+// Variable is a declared host variable. Its declaration converts and validates the values of hosts; undeclared
+// variables are left unchanged.
 type Variable struct {
 	Name, Description string
 	Type              cty.Type
 	Default           cty.Value // cty.NilVal if there is none: each host concerned needs a value
 	Sensitive         bool
-	// Hosts is the pattern of the hosts that have the variable, in a playbook; nil stands for the hosts of all plays.
+	// Hosts is the pattern of the hosts that have the variable, in a playbook. If it is nil, these are the hosts of all
+	// plays.
 	Hosts *hclsyntax.Attribute
 	Range hcl.Range
 

@@ -26,7 +26,7 @@ var hclBlock = regexp.MustCompile(`(?m)^\s*(defaults|group|host|host_variable)\b
 func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, nil // reported by read
+		return nil, nil // read reports the error
 	}
 	if !info.IsDir() {
 		if !ofAnsible(path) {
@@ -47,7 +47,7 @@ func ansibleFiles(path string) ([]string, hcl.Diagnostics) {
 		case err == nil && !info.IsDir() && filepath.Ext(name) == ".hcl" && !strings.HasPrefix(name, "."):
 			return nil, nil
 		case ansible.Ignored(name):
-		case err != nil: // reading it says why
+		case err != nil: // reading it reports the reason
 			files = append(files, file)
 		case info.IsDir() && (name == "group_vars" || name == "host_vars"):
 		case info.IsDir():
@@ -157,7 +157,8 @@ func lineRange(file string, line int) hcl.Range {
 	return hcl.Range{Filename: file, Start: pos, End: pos}
 }
 
-// ansibleError reports the error that stopped the reading. It does not show lines of variable files, which may contain passwords.
+// ansibleError reports the error that made reading fail. It does not show lines of variable files, which may contain
+// passwords.
 func (d *declarations) ansibleError(err error, files []string) {
 	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "The Ansible inventory cannot be read", Detail: err.Error()}
 	var at *ansible.Error
@@ -167,10 +168,10 @@ func (d *declarations) ansibleError(err error, files []string) {
 	d.diags = append(d.diags, diag)
 }
 
-// quiet are Ansible's variables that hlplay ignores without a warning, because nobody would miss them.
+// quiet are the Ansible variables that hlplay ignores without a warning, because they do not matter here.
 var quiet = []string{"ansible_python_interpreter", "ansible_become_method", "ansible_shell_type"}
 
-// connection translates how Ansible reaches a host.
+// connection translates Ansible's connection settings of a host.
 func (d *declarations) connection(decl *hostDecl, h *ansible.Host, unused map[string]bool) {
 	text := func(name string, value cty.Value) *string {
 		if value.IsMarked() || !value.IsKnown() || value.IsNull() {

@@ -19,7 +19,7 @@ const (
 // declarations are the decoded blocks of an inventory, before hosts inherit from groups.
 type declarations struct {
 	decoder
-	still      bool // runs no programs
+	still      bool // do not run programs
 	unsaved    map[string][]byte
 	defaults   settings
 	defaultsAt *hcl.Range
@@ -41,7 +41,7 @@ type groupDecl struct {
 	at              hcl.Range
 }
 
-// member is a name in a group's list and its place in the source.
+// member is a name in a group's list and its position in the source.
 type member struct {
 	name string
 	at   hcl.Range

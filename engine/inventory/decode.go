@@ -17,8 +17,8 @@ import (
 	"hlplay/engine/secret"
 )
 
-// decoder decodes attributes and collects diagnostics. Its methods return nil for an attribute that is null, which counts as not
-// set, and for one that is wrong, which they report.
+// decoder decodes attributes and collects diagnostics. Its methods return nil for an attribute that is null, which
+// counts as not set, and for one that is wrong, which they report.
 type decoder struct {
 	diags   hcl.Diagnostics
 	secrets *secret.Keyring
@@ -56,7 +56,7 @@ func typeName(t cty.Type) string {
 	return t.FriendlyName()
 }
 
-// attributes returns a body's attributes in the order of the source.
+// attributes returns a body's attributes in source order.
 func attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	attrs := make([]*hclsyntax.Attribute, 0, len(body.Attributes))
 	for _, attr := range body.Attributes {
@@ -160,7 +160,7 @@ func (d *decoder) strings(attr *hclsyntax.Attribute) *[]string {
 	return &list
 }
 
-// elementRange returns the place of a list's element, as precisely as the source allows.
+// elementRange returns the range of an element of a list, as precisely as the source allows.
 func elementRange(expr hclsyntax.Expression, i int) hcl.Range {
 	if tuple, ok := expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
 		return tuple.Exprs[i].Range()
@@ -199,7 +199,7 @@ func (d *decoder) port(attr *hclsyntax.Attribute) *int {
 	return &port
 }
 
-// loginName matches user names, including those of other systems and directory services that useradd(8) would refuse.
+// loginName matches user names, including those that other systems and directory services allow but useradd(8) refuses.
 var loginName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$`)
 
 func (d *decoder) login(attr *hclsyntax.Attribute) *string {

@@ -14,7 +14,7 @@ import (
 
 var downloadNames = []string{"sha256", "content", "files"}
 
-// download decodes what simulated nodes find at a URL. before are the downloads of the block that precede it.
+// download decodes what simulated nodes get from a URL. before are the downloads that precede it in its block.
 func (d *decoder) download(block *hclsyntax.Block, before []Download) (Download, bool) {
 	url, ok := d.label(block, "download")
 	if !ok {

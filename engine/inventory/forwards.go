@@ -57,8 +57,9 @@ func forwardsValue(forwards map[int]string) cty.Value {
 	return cty.ObjectVal(all)
 }
 
-// Dialer returns how the controller connects to a TCP address: to a port of a host that is forwarded, where Forwards leads.
-// With simulated it connects to nothing else: what a rehearsal does is not to be seen on real machines.
+// Dialer returns a function with which the controller connects to a TCP address. For a forwarded port of a host, it
+// connects to the address in Forwards. If simulated is set, it connects to nothing else: a rehearsal must not reach
+// real machines.
 func Dialer(hosts []*Host, simulated bool) func(ctx context.Context, network, address string) (net.Conn, error) {
 	forwarded := map[string]string{}
 	for _, h := range hosts {
@@ -74,7 +75,7 @@ func Dialer(hosts []*Host, simulated bool) func(ctx context.Context, network, ad
 		if err != nil {
 			return nil, err
 		}
-		number, _ := tcpPort(port) // another port is forwarded nowhere
+		number, _ := tcpPort(port) // no forwarded port
 		to, ok := forwarded[endpointOf(name, number)]
 		switch {
 		case ok:

@@ -43,10 +43,10 @@ func (d *declarations) addVariable(block *hclsyntax.Block, group string) {
 	d.vars = append(d.vars, &declared{v, group})
 }
 
-// give sets the variable of hosts: their own value converted to its type, or the default.
+// give sets the variable on hosts: to their own value converted to its type, or to the default.
 func (v *declared) give(hosts []*Host) hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	reported := map[hcl.Range]bool{} // a value of a group is wrong once
+	reported := map[hcl.Range]bool{} // a group's value is reported only once
 	for _, h := range hosts {
 		if v.Sensitive {
 			if h.sensitive == nil {
@@ -67,7 +67,7 @@ func (v *declared) give(hosts []*Host) hcl.Diagnostics {
 			h.varsAt[v.Name] = v.Range
 		case !ok || value.IsNull():
 			diags = append(diags, missing(v, h))
-			h.Vars[v.Name] = cty.UnknownVal(v.Type) // what depends on it is not reported too
+			h.Vars[v.Name] = cty.UnknownVal(v.Type) // do not report expressions that depend on it as well
 		default:
 			at := h.varsAt[v.Name]
 			converted, d := v.Convert(value, at, fmt.Sprintf("the value of host %q", h.Name))
@@ -153,7 +153,7 @@ func (inv *Inventory) secret(name string) bool {
 	return false
 }
 
-// shown returns variables in the form in which they are printed.
+// shown returns variables as they are printed.
 func (inv *Inventory) shown(vars map[string]cty.Value) map[string]cty.Value {
 	shown := merged(vars, nil)
 	for name := range shown {

@@ -1,5 +1,5 @@
-// Package inventory reads inventories: hosts, groups and variables. It resolves what groups give to their hosts, and matches
-// patterns of names.
+// Package inventory reads inventories: hosts, groups and variables. It resolves what hosts inherit from groups, and
+// matches patterns of names.
 package inventory
 
 import (
@@ -9,7 +9,8 @@ import (
 
 // Inventory holds the hosts and groups of one or more files.
 type Inventory struct {
-	// Path is the path on the command line: a file, or a directory whose .hcl files are read. Several are joined by ", ".
+	// Path is the path from the command line: a file, or a directory whose .hcl files are read. Several paths are
+	// joined by ", ".
 	Path string
 	// Hosts are in the order of the source.
 	Hosts []*Host
@@ -17,7 +18,7 @@ type Inventory struct {
 	Groups []*Group
 	// Files are the parsed files by name, for hcl.NewDiagnosticTextWriter.
 	Files map[string]*hcl.File
-	// Answers are what programs have printed, by their names and arguments. They may contain passwords.
+	// Answers is the output of inventory programs, by their names and arguments. It may contain passwords.
 	Answers map[string][]byte
 	// Partial is set if hosts are missing because LoadStill did not run a program.
 	Partial bool
@@ -25,25 +26,25 @@ type Inventory struct {
 	declared []*declared
 }
 
-// Host is a host with the settings that it inherits. Load documents the precedence.
+// Host is a host with the settings that it inherits. See Load for the precedence.
 type Host struct {
 	Name string
-	// Address is the host's own address on the LAN, a name or an IP address; the host's name if the
-	// inventory gives none. Expressions see it as host.address.
+	// Address is the host's own address on the LAN, a name or an IP address. If the inventory sets none, it is the
+	// host's name. Expressions see it as host.address.
 	Address string
-	// SSHAddress is the address that SSH connects to if it is not Address, as behind NAT or in a rehearsal.
+	// SSHAddress is the address for SSH connections if it differs from Address, as behind NAT or in a rehearsal.
 	SSHAddress string
-	// MovedTo is the host's new address if the run has changed it. The host is still known by its old address, which its key
-	// is checked against.
+	// MovedTo is the host's new address if the run has changed it. The host keeps its old address as its identity,
+	// under which its host key is known.
 	MovedTo string
-	// Forwards are the ADDRESS:PORT at which the controller reaches TCP ports of the host that it cannot reach directly, as behind
-	// NAT or in a rehearsal. SSH does not use them.
+	// Forwards maps TCP ports of the host that the controller cannot reach directly, as behind NAT or in a rehearsal,
+	// to the ADDRESS:PORT at which it reaches them. SSH does not use them.
 	Forwards map[int]string
-	// Port is 0 to use the one in ~/.ssh/config, or else 22.
+	// Port is 0 to use the port in ~/.ssh/config or else 22.
 	Port int
-	// User is empty to use the one in ~/.ssh/config, or else the user on the controller.
+	// User is empty to use the user in ~/.ssh/config or else the user on the controller.
 	User string
-	// Keys are the absolute paths of private keys to try before those of the agent and the default ones.
+	// Keys are the absolute paths of private keys to try before the agent's and the default ones.
 	Keys []string
 	// KnownHosts is the path of a known_hosts file to use instead of the user's.
 	KnownHosts string
@@ -54,10 +55,10 @@ type Host struct {
 	BecomeUser string
 	// Vars are the variables of the host and its groups. Expressions see them as host.vars.
 	Vars map[string]cty.Value
-	// Groups are the names of the host's groups, parents of its groups included: "all", then the others in the order of
+	// Groups are the names of the host's groups, including parent groups: "all", then the others in order of
 	// precedence, or "ungrouped" if there are none.
 	Groups []string
-	// Rehearsal describes the simulated node that stands in for this host.
+	// Rehearsal describes the simulated node that represents this host.
 	Rehearsal Rehearsal
 	Range     hcl.Range
 
@@ -76,7 +77,7 @@ type Group struct {
 	// unless a setting of higher precedence overrides them.
 	Vars  map[string]cty.Value
 	Range hcl.Range
-	// varsAt is where each of Vars is set.
+	// varsAt is the position at which each of Vars is set.
 	varsAt map[string]hcl.Range
 }
 
@@ -87,29 +88,30 @@ func (g *Group) implicit() bool { return g.Name == groupAll || g.Name == groupUn
 type Rehearsal struct {
 	// Debian is the release's code name; empty means trixie.
 	Debian string
-	// Disks are the disks beside the system disk. The default is two blank disks of 1 TB, sdb and sdc.
+	// Disks are the disks in addition to the system disk. The default is two blank disks of 1 TB, sdb and sdc.
 	Disks []Disk
 	// Packages are available to all simulated nodes, in addition to those that hlplay knows.
 	Packages []Package
-	// Downloads are what all simulated nodes can download.
+	// Downloads are the files that all simulated nodes can download.
 	Downloads []Download
 	// Addresses are additional interface addresses in CIDR notation.
 	Addresses []string
-	// Renames are what kernels name network cards.
+	// Renames are the names that kernels give to network cards.
 	Renames []Rename
-	// Guests are the virtual machines ("vm") and containers ("ct") that exist on the node already, by their ids.
+	// Guests are the virtual machines ("vm") and containers ("ct") that exist on the node from the start, by ID.
 	Guests map[string]string
-	// BootLoader is "systemd-boot" or "boot-tool-grub" if a tool keeps it on each boot partition, "kernel-install" for the
-	// systemd-boot of Debian's package. The default is Debian's GRUB.
+	// BootLoader is "systemd-boot" or "boot-tool-grub" if a tool manages it on each boot partition, and
+	// "kernel-install" for systemd-boot from Debian's package. The default is Debian's GRUB.
 	BootLoader string
-	// IOMMU means that the firmware has the IOMMU enabled.
+	// IOMMU reports whether the firmware enables the IOMMU.
 	IOMMU bool
 	PCI   []PCIDevice
-	// USB are the USB devices by port ("1-2.3"): vendor and product, "0781:5567".
+	// USB maps ports ("1-2.3") to vendor and product of USB devices, "0781:5567".
 	USB map[string]string
 }
 
-// Rename is another name that a network card of a simulated node gets when a kernel boots, unless a .link file gives it one.
+// Rename is another name that a network card of a simulated node gets under certain kernels, unless a .link file names
+// the card.
 type Rename struct {
 	Card   string // its name as installed: "ens18"
 	Kernel string // a pattern of releases: "6.14.*", "*-amd64"
@@ -121,16 +123,16 @@ type PCIDevice struct {
 	Address string // "0000:01:00.0"
 	ID      string // vendor and device: "10de:2204"
 	Class   string // "0300"
-	// Drivers are the kernel modules that can drive the device. The first one is in use.
+	// Drivers are the kernel modules that can drive the device. The first one is used.
 	Drivers []string
 	Group   int // IOMMU group
 }
 
-// Download is what simulated nodes find at a URL.
+// Download is what simulated nodes get from a URL.
 type Download struct {
 	URL string
-	// SHA256 is the checksum that it has on simulated nodes, where it stands in for the real file; empty means that of
-	// Content.
+	// SHA256 is the checksum that simulated nodes report for it, so that it can stand in for the real file. If empty,
+	// it is that of Content.
 	SHA256  string
 	Content string
 	// Files are the contents of the files of an archive, by their paths in it; nil if it is not an archive.

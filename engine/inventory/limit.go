@@ -11,8 +11,8 @@ import (
 // largestLimitFile is the size limit of a file of patterns, in bytes.
 const largestLimitFile = 16 << 20
 
-// Limit returns the patterns of an argument of --limit: the argument itself, or the lines of the file for @FILE. Empty lines are
-// skipped, and so are comments, which begin with a "#" at the beginning of a line or after a space.
+// Limit returns the patterns in an argument of --limit: the argument itself, or the lines of the file for @FILE. Empty
+// lines and comments are skipped; a comment begins with a "#" at the beginning of a line or after a space.
 func Limit(argument string) ([]string, error) {
 	name, ok := strings.CutPrefix(argument, "@")
 	if !ok {

@@ -20,10 +20,11 @@ type source struct {
 	text []byte
 }
 
-// Load reads an inventory: an HCL file, the .hcl files of a directory in the order of their names, or an inventory of Ansible in INI
-// or YAML, or as a program, which is run. Several paths are parts of one inventory, as the files of a directory are: each host, each group and the defaults are
-// declared in one part only. Load reports all errors at once. The inventory that it returns is never nil and always has Files, so
-// that diagnostics can show the source, but it is complete only if there are no errors.
+// Load reads an inventory: an HCL file, the .hcl files of a directory in the order of their names, or an Ansible
+// inventory in INI or YAML, or a program, which is run. Several paths are parts of one inventory, like the files of a
+// directory: each host, each group and the defaults are declared in one part only. Load reports all errors at once. The
+// returned inventory is never nil and always has Files, so that diagnostics can show the source, but it is complete
+// only if there are no errors.
 //
 // A host inherits settings with this precedence, from lowest to highest:
 //
@@ -33,21 +34,22 @@ type source struct {
 //     without parents), groups of the same depth in the order of the source
 //  4. the host's own block
 //
-// The precedence applies to each attribute, to each variable, and to each part of `rehearsal`; the disks of a block are one part.
-// A null attribute counts as not set.
+// The precedence applies to each attribute, to each variable, and to each part of `rehearsal`; the disks of a block are
+// one part. A null attribute counts as not set.
 func Load(paths ...string) (*Inventory, hcl.Diagnostics) { return LoadWith(nil, paths...) }
 
-// LoadWith is Load with the keys that decrypt secrets in variables. Without keys, secrets are unknown values.
+// LoadWith is like Load, with the keys that decrypt secrets in variables. Without keys, secrets are unknown values.
 func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
 	return (&declarations{decoder: decoder{secrets: keys}}).load(paths)
 }
 
-// LoadStill is LoadWith without running programs, whose hosts are then missing.
+// LoadStill is like LoadWith but does not run programs, whose hosts are then missing.
 func LoadStill(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
 	return (&declarations{decoder: decoder{secrets: keys}, still: true}).load(paths)
 }
 
-// LoadUnsaved is LoadStill with texts to read instead of files of HCL, by path, as when an editor has changed them.
+// LoadUnsaved is like LoadStill, with texts to use instead of the content of HCL files, by path: those that an editor
+// has changed and not saved.
 func LoadUnsaved(keys *secret.Keyring, unsaved map[string][]byte, paths ...string) (*Inventory, hcl.Diagnostics) {
 	return (&declarations{decoder: decoder{secrets: keys}, still: true, unsaved: unsaved}).load(paths)
 }
@@ -77,7 +79,7 @@ func (d *declarations) load(paths []string) (*Inventory, hcl.Diagnostics) {
 	return inv, append(diags, more...)
 }
 
-// readTwice reports a file that is named more than once, which would declare everything twice.
+// readTwice reports a file that is named more than once and would declare everything twice.
 func readTwice(sources []source) *hcl.Diagnostic {
 	seen := make(map[string]string, len(sources))
 	for _, s := range sources {
@@ -85,7 +87,7 @@ func readTwice(sources []source) *hcl.Diagnostic {
 		if err == nil {
 			file, err = filepath.Abs(file)
 		}
-		if err != nil { // the file was read, so this tells nothing
+		if err != nil { // the file has been read, so the error does not matter
 			continue
 		}
 		if earlier, ok := seen[file]; ok {
@@ -158,7 +160,7 @@ func (d *declarations) text(path string) ([]byte, error) {
 	return hclfile.Read(path)
 }
 
-// ignored warns of the entries of a directory that are not read, except those that are obviously no inventory.
+// ignored warns about the entries of a directory that are not read, except those that are obviously not inventories.
 func ignored(path string, others []fs.DirEntry) hcl.Diagnostics {
 	var names []string
 	for _, entry := range others {

@@ -36,7 +36,7 @@ func golden(t *testing.T, name, got string) {
 
 var values = cmp.Comparer(func(a, b cty.Value) bool { return a.RawEquals(b) })
 
-// load reads an inventory from a text that must be right.
+// load loads an inventory that must be valid.
 func load(t *testing.T, text string) *Inventory {
 	t.Helper()
 	inv, diags := new(declarations).parse("inventory.hcl", []source{{"/lab/inventory.hcl", []byte(text)}}, nil)
@@ -104,19 +104,20 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// TestPrecedence gives one variable and one attribute in every place, and takes the places away from the end.
+// TestPrecedence sets a variable and an attribute in every place, and then removes them one by one, beginning with the
+// highest precedence.
 func TestPrecedence(t *testing.T) {
 	places := []struct{ name, block string }{
 		{"defaults", `defaults { %s }`},
 		{"all", `group "all" { %s }`},
 		{"parent", "group \"parent\" {\n children = [\"child\"]\n %s\n}"},
-		{"sibling", "group \"sibling\" {\n hosts = [\"h\"]\n children = [\"child\"]\n %s\n}"}, // as deep as parent, and later
+		{"sibling", "group \"sibling\" {\n hosts = [\"h\"]\n children = [\"child\"]\n %s\n}"}, // as deep as parent, and later in the source
 		{"child", "group \"child\" {\n hosts = [\"h\"]\n %s\n}"},
 		{"host", `host "h" { %s }`},
 	}
 	for last := range places {
 		var text strings.Builder
-		// The child stands first in the source: depth counts before order.
+		// The child comes first in the source: depth takes precedence over order.
 		for _, i := range []int{4, 5, 0, 1, 2, 3} {
 			given := ""
 			if i <= last {
@@ -212,7 +213,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestErrors compares what is said about every file of testdata/bad with the text beside it.
+// TestErrors compares the diagnostics for every file in testdata/bad with the text next to it.
 func TestErrors(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "bad", "*.hcl"))
 	if err != nil || len(files) == 0 {
@@ -303,7 +304,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// roundTrip proves that an inventory is read back as it was written.
+// roundTrip checks that an inventory is read back as it was written, and returns the text.
 func roundTrip(t *testing.T, inv *Inventory) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -329,7 +330,7 @@ func TestWrite(t *testing.T) {
 	golden(t, "written.txt", strings.ReplaceAll(text, here, "HERE"))
 }
 
-// TestWriteLab does what a lab does: the same hosts, reached elsewhere.
+// TestWriteLab does what a lab does: it writes the same hosts with other addresses.
 func TestWriteLab(t *testing.T) {
 	inv := cluster(t)
 	for i, host := range inv.Hosts {

@@ -42,7 +42,7 @@ func terms(pattern string) []string {
 	return all
 }
 
-// Host returns the host of that name, or nil.
+// Host returns the host with that name, or nil.
 func (inv *Inventory) Host(name string) *Host {
 	for _, host := range inv.Hosts {
 		if host.Name == name {
@@ -52,7 +52,7 @@ func (inv *Inventory) Host(name string) *Host {
 	return nil
 }
 
-// Group returns the group of that name, or nil.
+// Group returns the group with that name, or nil.
 func (inv *Inventory) Group(name string) *Group {
 	for _, group := range inv.Groups {
 		if group.Name == name {
@@ -64,16 +64,18 @@ func (inv *Inventory) Group(name string) *Group {
 
 // Match returns the hosts that match a pattern, in the inventory's order.
 //
-// A pattern is a list of terms separated by ":" or ",". A term is the name of a group or host, or a glob for either ("pve*",
-// "pve[12]"; see path.Match). Globs do not match "all" and "ungrouped", which are not declared: "al*" is not every host. The
-// pattern matches the union of its plain terms, restricted to the hosts of each term that begins with "&", without the hosts of
-// each term that begins with "!", in any position. A pattern without plain terms starts from all hosts.
+// A pattern is a list of terms separated by ":" or ",". A term is the name of a group or host, or a glob for either
+// ("pve*", "pve[12]"; see path.Match). Globs do not match "all" and "ungrouped", which are not declared: "al*" does not
+// match every host. The pattern matches the union of its plain terms, restricted to the hosts of each term that begins
+// with "&", without the hosts of each term that begins with "!", in any position. A pattern without plain terms starts
+// from all hosts.
 //
-// A term that begins with "~" is a regular expression (RE2), anchored at the beginning of a name: "~pve[0-9]+$". NAME[a:b] is the
-// range from the a-th to the b-th host of a name or glob. Positions count from 0, or from -1 at the end, and may be omitted.
+// A term that begins with "~" is a regular expression (RE2), anchored at the beginning of a name: "~pve[0-9]+$".
+// NAME[a:b] is the range from the a-th to the b-th host of a name or glob. Positions count from 0, or from -1 at the
+// end, and may be omitted.
 //
-// A name that does not exist is an error, which suggests the nearest one; so is a plain glob that matches nothing. An empty group
-// is not an error.
+// A name that does not exist is an error, which suggests the most similar name; so is a plain glob that matches
+// nothing. An empty group is not an error.
 func (inv *Inventory) Match(pattern string) ([]*Host, error) {
 	if strings.TrimSpace(pattern) == "" {
 		return nil, errors.New("the host pattern is empty; \"all\" means all hosts")

@@ -80,7 +80,7 @@ func FuzzMatch(f *testing.F) {
 		if err != nil && hosts != nil {
 			t.Errorf("%q: hosts beside the error %v", pattern, err)
 		}
-		place := 0 // matched hosts are each once, in the inventory's order
+		place := 0 // each matched host once, in the inventory's order
 		for _, host := range hosts {
 			for place < len(inv.Hosts) && inv.Hosts[place] != host {
 				place++

@@ -7,7 +7,7 @@ import (
 	"hlplay/engine/suggest"
 )
 
-// suggestion completes a sentence about an unknown name with the nearest known name, or with all of them.
+// suggestion completes a sentence about an unknown name with the most similar known name, or with all of them.
 func suggestion(name string, candidates []string) string {
 	if best := suggest.Nearest(name, candidates); best != "" {
 		return fmt.Sprintf("; did you mean %q?", best)

@@ -21,7 +21,7 @@ var (
 
 var packageNames = []string{"version", "depends", "units", "files"}
 
-// declaredPackage decodes a package of the simulated archive. before are the packages of the block that precede it.
+// declaredPackage decodes a package in the simulated archive. before are the packages that precede it in its block.
 func (d *decoder) declaredPackage(block *hclsyntax.Block, before []Package) (Package, bool) {
 	name, ok := d.label(block, "package")
 	if !ok {
@@ -86,7 +86,7 @@ func absolutePath(name string) string {
 	return ""
 }
 
-// files decodes the contents of files by path. wrong returns what is wrong with a path, if anything.
+// files decodes the contents of files by path. wrong returns what is wrong with a path, or "".
 func (d *decoder) files(attr *hclsyntax.Attribute, summary string, wrong func(string) string) map[string]string {
 	value, ok := d.value(attr)
 	if !ok {

@@ -17,7 +17,7 @@ var (
 	pciClass   = regexp.MustCompile(`^[0-9a-f]{4}$`)
 )
 
-// pci decodes a block that describes a PCI device. before are the devices of the block that precede it.
+// pci decodes a block that describes a PCI device. before are the devices that precede it in its block.
 func (d *decoder) pci(block *hclsyntax.Block, before []PCIDevice) (PCIDevice, bool) {
 	address, ok := d.label(block, "PCI device")
 	if !ok {
@@ -58,7 +58,7 @@ func (d *decoder) pci(block *hclsyntax.Block, before []PCIDevice) (PCIDevice, bo
 	return device, true
 }
 
-// digits decodes a string that must match a form.
+// digits decodes a string that must match form.
 func (d *decoder) digits(attr *hclsyntax.Attribute, form *regexp.Regexp, what string) *string {
 	text := d.string(attr)
 	if text != nil && !form.MatchString(*text) {

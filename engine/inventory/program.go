@@ -16,13 +16,13 @@ import (
 	"hlplay/engine/localfile"
 )
 
-// programTime bounds the time that an inventory program may take for all of its answers. A variable, for tests.
+// programTime limits the time that an inventory program may take for all of its answers. It is a variable for tests.
 var programTime = 2 * time.Minute
 
-// mostSaid bounds what is kept of what a program prints on standard error, in bytes.
+// mostSaid is how much of a program's standard error is kept, in bytes.
 const mostSaid = 4 << 10
 
-// isProgram reports whether Ansible would run an inventory file: one that is executable and says by what, or is a binary.
+// isProgram reports whether Ansible would run an inventory file: it is executable, and is a binary or begins with #!.
 func isProgram(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
@@ -41,21 +41,21 @@ func isProgram(path string) bool {
 // programs runs inventory programs.
 type programs struct {
 	inv *Inventory
-	// until is when the time of each program is over.
+	// until is the deadline of each program.
 	until map[string]time.Time
-	// said are warnings about what programs print on standard error.
+	// said are warnings from the programs' standard error.
 	said []string
 }
 
 // run implements ansible.Runner.
 func (p *programs) run(path string, args ...string) (answer []byte, program bool, err error) {
 	full := path
-	if !filepath.IsAbs(path) { // without a slash, it would be looked for in PATH
+	if !filepath.IsAbs(path) { // without a slash, it would be searched for in PATH
 		dir, err := os.Getwd()
 		if err != nil {
 			return nil, false, err
 		}
-		full = dir + "/" + path // what is checked is what is run: links are followed before ".." is
+		full = dir + "/" + path // run exactly what was checked: the kernel follows links before it resolves ".."
 	}
 	if !isProgram(full) {
 		return nil, false, nil
@@ -86,7 +86,7 @@ func (p *programs) run(path string, args ...string) (answer []byte, program bool
 		return nil, true, fmt.Errorf("%s: it has ended, but a process that it started keeps its output open", name)
 	case err != nil && words != "":
 		return nil, true, fmt.Errorf("%s: %w; its output: %s", name, err, words)
-	case errors.Is(err, os.ErrNotExist): // the interpreter in its first line
+	case errors.Is(err, os.ErrNotExist): // the interpreter in its first line is missing
 		return nil, true, fmt.Errorf("%s: %w (is the program in its first line installed?)", name, err)
 	case err != nil:
 		return nil, true, fmt.Errorf("%s: %w", name, err)
@@ -97,11 +97,11 @@ func (p *programs) run(path string, args ...string) (answer []byte, program bool
 	return out.kept, true, nil
 }
 
-// bounded is a writer that keeps as much as fits.
+// bounded is a writer that keeps what fits.
 type bounded struct {
 	kept []byte
 	most int
-	full func() // called when something did not fit; may be nil
+	full func() // called if something did not fit; may be nil
 	over bool
 }
 

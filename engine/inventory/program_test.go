@@ -14,7 +14,7 @@ func program(t *testing.T, text string, mode os.FileMode) string {
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, mode); err != nil { // whatever the umask is
+	if err := os.Chmod(path, mode); err != nil { // whatever the umask
 		t.Fatal(err)
 	}
 	return path
@@ -27,7 +27,7 @@ echo heard >&2
 echo '{"_meta": {"hostvars": {"web1": {"ansible_port": 2222}}}, "web": {"hosts": ["web1"]}}'
 `
 	path := program(t, answer, 0o755)
-	t.Chdir(filepath.Dir(path)) // a name without a slash is not looked for in PATH
+	t.Chdir(filepath.Dir(path)) // a name without a slash is not searched for in PATH
 	inv, diags := Load("hosts")
 	if diags.HasErrors() || len(diags) != 1 || diags[0].Detail != "hosts --list says: heard" {
 		t.Fatalf("the diagnostics are %v, want a warning with what it says", diags)
@@ -71,7 +71,7 @@ func TestProgramsThatGiveNoInventory(t *testing.T) {
 	}
 }
 
-// The program that is run is the one that was looked at: a ".." behind a link leads to where the link does.
+// The program that is run is the one that was checked: ".." after a link leads to the parent of the link's target.
 func TestProgramBehindALink(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{"near/deep", "far/deep"} {

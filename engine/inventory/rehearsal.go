@@ -27,7 +27,8 @@ type rehearsalSettings struct {
 	downloads []Download
 }
 
-// apply overrides a rehearsal: attribute by attribute, but disks, PCI devices, renames, packages and downloads as a whole.
+// apply overrides the settings of a rehearsal: attribute by attribute, but disks, PCI devices, renames, packages and
+// downloads as a whole.
 func (s *rehearsalSettings) apply(r *Rehearsal) {
 	set(&r.Debian, s.debian)
 	if s.addresses != nil {
@@ -77,7 +78,7 @@ var rehearsalNames = []string{"debian", "addresses", "guests", "boot_loader", "i
 // bootLoaders are the boot loaders of simulated nodes, the default first.
 var bootLoaders = []string{"grub", "systemd-boot", "boot-tool-grub", "kernel-install"}
 
-// debianReleases are the code names that are accepted.
+// debianReleases are the accepted code names.
 var debianReleases = []string{"bullseye", "bookworm", "trixie", "forky", "sid"}
 
 func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
@@ -270,7 +271,7 @@ func (d *decoder) size(attr *hclsyntax.Attribute) int64 {
 	return size
 }
 
-// units are powers of 1000, as disks are sold, and powers of 1024.
+// units are powers of 1000, in which disks are sold, and powers of 1024.
 var units = []struct {
 	name  string
 	bytes int64

@@ -12,13 +12,14 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// installedCard reports whether a simulated node has a network card of that name before any kernel changes it: ens18 to ens99.
+// installedCard reports whether a simulated node may have a network card of that name before any kernel renames it:
+// ens18 to ens99.
 func installedCard(name string) bool {
 	n, err := strconv.Atoi(strings.TrimPrefix(name, "ens"))
 	return err == nil && n >= 18 && n <= 99 && name == "ens"+strconv.Itoa(n)
 }
 
-// rename decodes a block that says what a kernel names a network card. before are those of the block that precede it.
+// rename decodes a block with a kernel's name for a network card. before are the renames that precede it in its block.
 func (d *decoder) rename(block *hclsyntax.Block, before []Rename) (Rename, bool) {
 	card, ok := d.label(block, "network card")
 	if !ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// resolve fills the inventory: it assigns hosts to groups and applies what they inherit.
+// resolve completes the inventory: it assigns hosts to groups and applies inherited settings.
 func (d *declarations) resolve(inv *Inventory) {
 	all, declared := d.splitGroups()
 	d.checkNames(declared)
@@ -22,7 +22,7 @@ func (d *declarations) resolve(inv *Inventory) {
 	}
 	members := memberships(declared)
 
-	// Parents come before children; the stable sort keeps the order of the source among groups of the same depth.
+	// Parents come before children. The stable sort keeps the source order of groups with the same depth.
 	ordered := slices.Clone(declared)
 	slices.SortStableFunc(ordered, func(a, b *groupDecl) int { return cmp.Compare(depth[a.name], depth[b.name]) })
 
@@ -160,13 +160,13 @@ func (d *declarations) depths(groups []*groupDecl) map[string]int {
 		}
 		if path, at := cycle(group, children); path != nil {
 			d.errorf(at, "Group within itself", "The group %q is a child of itself: %s.", group.name, strings.Join(path, " → "))
-			break // the other groups of the cycle would say the same
+			break // the other groups in the cycle would only repeat it
 		}
 	}
 	return depth
 }
 
-// cycle returns the path from a group back to itself, if there is one, and the place of its first step.
+// cycle returns the path from a group back to itself, if there is one, and the position of its first step.
 func cycle(start *groupDecl, children map[string][]member) ([]string, hcl.Range) {
 	seen := map[string]bool{}
 	var search func(name string) []string
@@ -223,7 +223,7 @@ func memberships(groups []*groupDecl) map[string]map[string]bool {
 	return members
 }
 
-// checkEndpoints reports hosts that are the same machine, where tasks that run on both at once would interfere.
+// checkEndpoints reports hosts that are the same machine, where concurrent tasks would interfere.
 func (d *declarations) checkEndpoints(hosts []*Host) {
 	type endpoint struct {
 		address string

@@ -88,7 +88,7 @@ func anchored(src []byte, dir string) []byte {
 	return append(out, src[done:]...)
 }
 
-// setVars writes variables. One that contains a secret is copied from the source, where it is encrypted.
+// setVars writes variables. One with a secret is copied from the source, in encrypted form.
 func (inv *Inventory) setVars(body *hclwrite.Body, vars map[string]cty.Value, at map[string]hcl.Range) error {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(vars)), cty.Value.ContainsMarked) {
 		body.SetAttributeValue("vars", cty.ObjectVal(vars))

@@ -12,8 +12,8 @@ import (
 	"hlplay/engine/secret"
 )
 
-// TestSecrets loads an inventory with encrypted variables, with their key and without, shows it, and writes it to another directory, where
-// it is read again.
+// TestSecrets loads an inventory with encrypted variables, with and without their key, prints it, and writes it to
+// another directory, where it is read again.
 func TestSecrets(t *testing.T) {
 	dir := t.TempDir()
 	key, err := age.GenerateX25519Identity()

@@ -23,7 +23,7 @@ type settings struct {
 	become              *bool
 	becomeUser          *string
 	vars                map[string]cty.Value
-	varsAt              map[string]hcl.Range // where each is set
+	varsAt              map[string]hcl.Range // the position of each
 	rehearsal           rehearsalSettings
 }
 
@@ -35,8 +35,8 @@ var settingNames = []string{
 // groupNames are the attributes of a group.
 var groupNames = append([]string{"hosts", "children"}, settingNames...)
 
-// Allowed returns the names of the attributes and blocks that may stand in a block of an inventory, given the types of the blocks
-// around it, outermost first, and its own; none is the file itself.
+// Allowed returns the names of the attributes and blocks that a block of an inventory may contain, given its type and
+// those of the blocks around it, outermost first. Without any, it is about the file itself.
 func Allowed(within ...string) (attributes, blocks []string) {
 	if len(within) == 0 {
 		return nil, blockNames
@@ -119,8 +119,8 @@ func set[T any](target *T, value *T) {
 	}
 }
 
-// expandPath returns an absolute path. It replaces "~/" by the home directory, and resolves a relative path against the directory of
-// the inventory file, so that the working directory does not matter.
+// expandPath returns an absolute path. It replaces "~/" with the home directory, and resolves a relative path against
+// the directory of the inventory file, so that the working directory does not matter.
 func expandPath(path, inventoryFile string) string {
 	if path == "~" || strings.HasPrefix(path, "~/") {
 		home, err := os.UserHomeDir()
@@ -163,7 +163,7 @@ func (d *decoder) vars(attr *hclsyntax.Attribute) map[string]cty.Value {
 	return vars
 }
 
-// varRanges returns the places of the variables of an object.
+// varRanges returns the positions of the variables in an object.
 func varRanges(attr *hclsyntax.Attribute) map[string]hcl.Range {
 	ranges := map[string]hcl.Range{}
 	object, ok := attr.Expr.(*hclsyntax.ObjectConsExpr)
@@ -178,7 +178,7 @@ func varRanges(attr *hclsyntax.Attribute) map[string]hcl.Range {
 	return ranges
 }
 
-// unprintable describes a number in a value that has no decimal form of bounded length.
+// unprintable describes a number in a value that has too many digits to be written out.
 func unprintable(value cty.Value) string {
 	var problem string
 	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) {

@@ -14,8 +14,8 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// Tree prints groups and hosts as a tree, with addresses and variables. A host is listed under its innermost groups, with the
-// variables that its groups do not show with the same value.
+// Tree prints groups and hosts as a tree, with addresses and variables. A host is listed under its innermost groups,
+// without the variables that its groups already show with the same value.
 func (inv *Inventory) Tree(w io.Writer) error {
 	all := inv.Group(groupAll)
 	if all == nil {
@@ -55,7 +55,7 @@ func (inv *Inventory) branch(group *Group) *tree.Tree {
 	return branch
 }
 
-// where returns the host's address, and how the host is reached if that differs.
+// where returns the host's address, and how to connect to the host if that differs.
 func (h *Host) where() string {
 	if h.Connection == "local" {
 		return "(this machine)"
@@ -71,7 +71,7 @@ func (h *Host) where() string {
 	return s
 }
 
-// label returns the text of a node: a heading, then the variables on lines of their own.
+// label returns the text of a node: a heading, then one line per variable.
 func label(heading string, vars map[string]cty.Value) string {
 	var b strings.Builder
 	b.WriteString(heading)

@@ -8,8 +8,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Write renders an inventory as HCL that Load reads back as the same hosts and groups. The connection settings are written with each
-// host, the variables with the groups that set them. Deleting an inherited variable from Host.Vars has no effect.
+// Write formats an inventory as HCL that Load reads back as the same hosts and groups. The connection settings are
+// written with each host, the variables with the groups that set them. Deleting an inherited variable from Host.Vars
+// has no effect.
 func Write(w io.Writer, inv *Inventory) error {
 	file := hclwrite.NewEmptyFile()
 	body := file.Body()
@@ -148,7 +149,7 @@ func (inv *Inventory) own(host *Host) map[string]cty.Value {
 	return own
 }
 
-// direct returns the names of a group's hosts that are in none of its child groups.
+// direct returns the names of those hosts of a group that are not in any of its child groups.
 func (inv *Inventory) direct(group *Group) []string {
 	below := map[*Host]bool{}
 	for _, name := range group.Children {

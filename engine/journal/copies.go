@@ -25,7 +25,7 @@ type Copy struct {
 	// File is the path of the content, relative to the run's directory.
 	File   string `json:"file,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
-	// Mode is written in octal.
+	// Mode is in octal.
 	Mode  string `json:"mode,omitempty"`
 	Owner string `json:"owner,omitempty"`
 	Group string `json:"group,omitempty"`
@@ -59,7 +59,7 @@ func (w *Writer) Before(host, name string, f observe.File) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.file == nil {
-		return nil // the user has been told already that the run is not recorded
+		return nil // the user has already been told that the run is not recorded
 	}
 	c := &Copy{Host: host, Path: name, Absent: !f.Exists(), Link: f.Target}
 	switch {
@@ -102,13 +102,13 @@ func (w *Writer) After(host, name string, f observe.File) {
 	_ = w.write(Entry{Left: &left})
 }
 
-// Kept is a copy and what the run has left in its place; Left is nil if that is not known.
+// Kept is a copy and what the run left in its place; Left is nil if that is not known.
 type Kept struct {
 	Copy
 	Left *Left
 }
 
-// Changed reports whether the run has left something else at the path than it found. It is true if that is not known.
+// Changed reports whether the run left something other at the path than it found. It is true if that is not known.
 func (k Kept) Changed() bool {
 	return k.Left == nil || !k.Left.Same(Left{Absent: k.Absent, Link: k.Link, SHA256: k.SHA256})
 }

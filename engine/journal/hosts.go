@@ -11,7 +11,7 @@ type Host struct {
 	Name    string
 	Counts  report.Counts
 	Results []Done
-	// Step is the last step begun, if it is not known how it ended.
+	// Step is the last step that was started, if it is not known how it ended.
 	Step *report.Progress
 	// Ahead holds the tasks of the plan that the host did not reach.
 	Ahead []Point
@@ -56,7 +56,7 @@ func (r *Record) Hosts() []Host {
 	for _, play := range r.Run.Plan {
 		for _, name := range play.Hosts {
 			for _, t := range play.Tasks {
-				// A task that one host did for all has begun, but has no result on the others.
+				// A task that one host did for all was started, but has no result on the others.
 				elsewhere := begun[[2]string{play.Name, t.Name}] && !left[name]
 				if t.Rescues == "" && !elsewhere && !did[[3]string{play.Name, t.Name, name}] {
 					of[name].Ahead = append(of[name].Ahead, Point{play.Name, t})
@@ -101,7 +101,7 @@ func (h *Host) count(r *Result) {
 	}
 }
 
-// Worth reports whether a result says more than that everything was as desired.
+// Worth reports whether a result says more than that nothing had to be done.
 func (d Done) Worth() bool {
 	return d.Status != report.OK && d.Status != report.Skipped || len(d.Notes) > 0
 }

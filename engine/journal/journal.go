@@ -1,8 +1,9 @@
-// Package journal records on the controller what a run does while it is going on, and reads the record back.
+// Package journal records on the controller what a run does while it is in progress, and reads the record back.
 //
-// The journal of a run is a directory named by the run's ID, in the runs directory of a Store. Its file journal.jsonl
-// holds one Entry per line. An entry is written when the event happens, so that a program that is killed loses at most
-// the line that it was writing; an incomplete line is not read. Entries have passed through the run's report.Redactor.
+// The journal of a run is a directory named after the run's ID, in the runs directory of a Store. Its file
+// journal.jsonl holds one Entry per line. An entry is written when the event happens, so that a program that is killed
+// loses at most the line that it was writing; an incomplete line is ignored. Entries have passed through the run's
+// report.Redactor.
 package journal
 
 import (
@@ -14,7 +15,7 @@ import (
 // Entry is one line of a journal: what happened, and when. Exactly one of the other fields is set.
 type Entry struct {
 	Time time.Time `json:"time"`
-	// Run is the first entry. End is the last entry of a run that was completed.
+	// Run is the first entry. End is the last entry of a run that ran to its end.
 	Run *Run `json:"run,omitempty"`
 	End *End `json:"end,omitempty"`
 
@@ -33,7 +34,7 @@ type Entry struct {
 type Run struct {
 	// Version is the version of hlplay.
 	Version string `json:"version"`
-	// By names the person and the controller, as in "ada@desk".
+	// By names the user and the controller, as in "ada@desk".
 	By        string    `json:"by"`
 	Playbook  string    `json:"playbook"`
 	Arguments Arguments `json:"arguments"`
@@ -159,7 +160,7 @@ func endOf(recap report.Recap) *End {
 	return e
 }
 
-// quiet reports whether a run changed nothing and had no trouble.
+// quiet reports whether a run changed nothing and had no problems.
 func (e *End) quiet() bool {
 	if e == nil || e.State != OK {
 		return false

@@ -128,7 +128,7 @@ func TestHosts(t *testing.T) {
 		}
 		got = append(got, h.Name+" "+strings.Join(ahead, ","))
 	}
-	// Task 3 was begun: one host may have done it for all.
+	// Task 3 was started: one host may have done it for all.
 	if diff := cmp.Diff([]string{"a 4", "b 2,3,4"}, got); diff != "" {
 		t.Errorf("hosts and what they did not come to (-want +got):\n%s", diff)
 	}
@@ -287,7 +287,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestKept begins more runs than are kept and checks that runs that did nothing displace none that did something.
+// TestKept records more runs than are kept and checks that runs that did nothing do not displace runs that did
+// something.
 func TestKept(t *testing.T) {
 	store := At(filepath.Join(t.TempDir(), "j"))
 	now := time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
@@ -323,7 +324,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// The answer of an inventory program is a source, so that a plan is refused once it has changed.
+// The output of an inventory program is a source, so that a plan is refused if it has changed.
 func TestAnswersAreSources(t *testing.T) {
 	sources := func(answer string) []Source {
 		return Sources(&lang.Playbook{}, &inventory.Inventory{Answers: map[string][]byte{"./hosts --list": []byte(answer)}})

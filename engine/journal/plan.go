@@ -70,7 +70,8 @@ func eachGroup(nodes []lang.Node, visit func(*lang.Group)) {
 	}
 }
 
-// Sources returns the files from which the playbook and the inventory were read, and the programs, sorted by path.
+// Sources returns the files from which the playbook and the inventory were read, and inventory programs, sorted by
+// path.
 func Sources(pb *lang.Playbook, inv *inventory.Inventory) []Source {
 	sums := map[string]string{}
 	for path, f := range inv.Files {
@@ -84,7 +85,7 @@ func Sources(pb *lang.Playbook, inv *inventory.Inventory) []Source {
 	}
 	all := []Source{}
 	for path, s := range sums {
-		if strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/") { // a pipe, which has another name next time
+		if strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/") { // a pipe, which will have another name next time
 			continue
 		}
 		all = append(all, Source{filepath.ToSlash(path), s})

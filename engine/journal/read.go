@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longestLine bounds the size of an entry: a task may have many items with output.
+// longestLine is the maximum size of an entry: a task may have many items with output.
 const longestLine = 64 << 20
 
-// Glance holds what the first and last entries of a journal say.
+// Glance is the information in the first and last entries of a journal.
 type Glance struct {
 	ID    string
 	Began time.Time

@@ -18,11 +18,11 @@ type Point struct {
 // String returns the task and its position in the source.
 func (p Point) String() string { return fmt.Sprintf("%q (%s:%d)", p.Name, p.File, p.Line) }
 
-// Unfinished returns the first task of the run's plan that is not known to be done on every host it is for, or false
+// Unfinished returns the first task of the run's plan that is not known to be done on every host of its play, or false
 // if there is none.
 //
-// Tasks run one after another. If a run was cut off at a task, the tasks before it are done on the hosts that were
-// still in the run. A host that dropped out did so at a task that failed or could not reach it.
+// Tasks run one after another. If a run was interrupted during a task, the tasks before it are done on the hosts that
+// were still in the run. A host that dropped out did so at a task that failed or during which it became unreachable.
 func (r *Record) Unfinished() (Point, bool) {
 	if r.State == OK || r.Run.Restores != "" {
 		return Point{}, false
@@ -39,7 +39,7 @@ func (r *Record) Unfinished() (Point, bool) {
 	at := func(play, task string) int {
 		return slices.IndexFunc(plan, func(p Point) bool { return p.Play == play && p.Name == task })
 	}
-	// A handler that did not finish is due on its host. It runs after the last task of its play.
+	// A handler that did not finish is still due on its host. It runs after the last task of its play.
 	turn := func(play, task string, handler bool) int {
 		if !handler {
 			return at(play, task)
@@ -90,7 +90,7 @@ func broken(r *Result) bool {
 	return r.Status == report.Unreachable || r.Status == report.Failed && !r.Ignored && !r.Rescued
 }
 
-// cut returns the plays that still have batches of hosts that were not begun.
+// cut returns the plays with batches of hosts that were not started.
 func (r *Record) cut() []string {
 	begun := map[string]*report.PlayStarted{}
 	var order []string
@@ -107,8 +107,7 @@ func (r *Record) cut() []string {
 }
 
 // Start returns the task at which to start a playbook so that it continues at a point: that task, or an earlier one if
-// its result is needed by a task that will run and is not recorded. results names the results that required the
-// earlier start.
+// a later task needs its result and that is not recorded. results names the results that required the earlier start.
 func Start(pb *lang.Playbook, at Point, a Arguments, recorded *Results) (task string, results []string, err error) {
 	task = at.Name
 	for {
@@ -121,7 +120,7 @@ func Start(pb *lang.Playbook, at Point, a Arguments, recorded *Results) (task st
 	}
 }
 
-// Forgotten returns the tasks before start whose results are not recorded although later tasks refer to them in a way
+// Forgotten returns the tasks before start whose results are not recorded, although later tasks refer to them in a way
 // that works without them: Start does not begin earlier because of them.
 func Forgotten(pb *lang.Playbook, start string, a Arguments, recorded *Results) (all []*lang.Task) {
 	front := map[string]*lang.Task{}
@@ -149,8 +148,8 @@ func Forgotten(pb *lang.Playbook, start string, a Arguments, recorded *Results) 
 	return all
 }
 
-// Differences describes, one per line, how the sources of a run differ from the current ones; there are none if they
-// are the same.
+// Differences describes, one per line, how the sources of a run differ from the current ones. It is empty if they do
+// not.
 func Differences(then, now []Source) []string {
 	sums := map[string]string{}
 	for _, s := range now {

@@ -24,7 +24,7 @@ const (
 	journalFile = "journal.jsonl"
 )
 
-// Store is where the runs of a project are recorded: a directory that belongs to the user.
+// Store records the runs of a project, in a directory that belongs to the user.
 type Store struct{ dir string }
 
 // At returns the store in a directory, which need not exist yet.
@@ -46,8 +46,8 @@ func newID(began time.Time, n int) string {
 	return id
 }
 
-// prepare creates and opens the directory of runs. Existing directories must belong to the user, and nobody else may
-// be able to write to them: they could lead elsewhere, or contain runs that never happened.
+// prepare creates and opens the directory of runs. Existing directories must belong to the user and must not be
+// writable by others, who could redirect them or add runs that never happened.
 func (s Store) prepare() (*os.Root, error) {
 	made := false
 	for _, dir := range []string{s.dir, filepath.Join(s.dir, runsDir)} {
@@ -139,8 +139,8 @@ func (s Store) Find(word string) (string, error) {
 	return "", fmt.Errorf("%q is the beginning of %d runs, %s to %s: give more of the ID", word, len(found), found[len(found)-1], found[0])
 }
 
-// prune removes the oldest runs beyond the number to keep. Runs that changed nothing and had no trouble are counted
-// separately, so that they never displace runs that somebody may want to look at.
+// prune removes the oldest runs beyond the number to keep. Runs that changed nothing and had no problems are counted
+// separately, so that they never displace runs of interest.
 func (s Store) prune(root *os.Root, keep int) error {
 	all, err := s.IDs()
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"hlplay/engine/report"
 )
 
-// Writer is a report.Reporter that records a run. The events it receives must not contain secrets: see report.Redact.
-// It does not record what happens before Begin. Its methods are safe for concurrent use.
+// Writer is a report.Reporter that records a run. The events that it receives must not contain secrets: see
+// report.Redact. Events before Begin are not recorded. Its methods are safe for concurrent use.
 type Writer struct {
 	// Redactor detects files that contain a secret, which are not copied. Nil detects none.
 	Redactor *report.Redactor
@@ -31,7 +31,7 @@ type Writer struct {
 	err    error
 	now    func() time.Time
 
-	// unsynced has an element while something that matters is waiting to be synced to disk.
+	// unsynced has an element while something important is waiting to be synced to disk.
 	unsynced chan struct{}
 	synced   sync.WaitGroup
 }
@@ -63,7 +63,7 @@ func (w *Writer) Begin(s Store, run Run, keep int) error {
 	}
 	w.file, err = w.dir.OpenFile(journalFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err == nil {
-		_ = unix.Flock(int(w.file.Fd()), unix.LOCK_EX) // without file locking nobody can tell that the run is alive
+		_ = unix.Flock(int(w.file.Fd()), unix.LOCK_EX) // without file locking, nobody can tell that the run is in progress
 		w.unsynced = make(chan struct{}, 1)
 		w.synced.Add(1)
 		go w.sync(w.file)
@@ -73,7 +73,7 @@ func (w *Writer) Begin(s Store, run Run, keep int) error {
 		_ = root.RemoveAll(w.id)
 		return err
 	}
-	_ = s.prune(root, keep) // the next run will try again to remove what is left
+	_ = s.prune(root, keep) // the next run will try again
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (w *Writer) write(e Entry) error {
 	return nil
 }
 
-// sync syncs what matters to disk, as fast as the disk allows. The run does not wait for it.
+// sync syncs important entries to disk, as fast as the disk allows. The run does not wait for it.
 func (w *Writer) sync(f *os.File) {
 	defer w.synced.Done()
 	for range w.unsynced {
@@ -181,7 +181,7 @@ func (w *Writer) end() error {
 	return errors.Join(f.Sync(), f.Close(), w.dir.Close())
 }
 
-// Close ends the journal. A run that was not completed then counts as killed.
+// Close ends the journal. A run that has not ended then counts as killed.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// Foreign returns a reason if another user may have written the file, such as a file in /tmp. It is empty if only this
-// user and root could have. Under sudo, a file of the calling user counts as this user's.
+// Foreign returns a reason if another user may have written the file, for example because it is in /tmp. It is empty if
+// only this user and root could have. Under sudo, a file of the calling user counts as this user's.
 func Foreign(info fs.FileInfo) string {
 	if info.Mode().Perm()&0o002 != 0 {
 		return "every user can write to it (run chmod o-w)"

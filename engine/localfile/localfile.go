@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// patience bounds the time spent reading a kernel file that has no data at the moment (/proc/kmsg).
+// patience limits the time for reading a kernel file that currently has no data (/proc/kmsg).
 const patience = 5 * time.Second
 
 // Open opens a regular file, /dev/null, or a pipe that this process inherited, such as the /dev/fd/63 of a shell's
@@ -43,7 +43,7 @@ func Open(path string) (*os.File, error) {
 		return nil, err
 	}
 	if info.Mode().IsRegular() {
-		_ = f.SetReadDeadline(time.Now().Add(patience)) // most files do not support deadlines, and do not need one
+		_ = f.SetReadDeadline(time.Now().Add(patience)) // most files do not support deadlines and do not need one
 	}
 	return f, nil
 }
@@ -94,7 +94,8 @@ func refuse(path string, info fs.FileInfo) error {
 	return refusal(path, "it is "+what+", and reading it could block forever; name a regular file")
 }
 
-// inherited reports whether path is a file descriptor that this process was started with, other than the three standard ones.
+// inherited reports whether path is a file descriptor with which this process was started, other than the three
+// standard ones.
 func inherited(path string) bool {
 	for _, dir := range []string{"/dev/fd", "/proc/self/fd"} {
 		if rest, ok := strings.CutPrefix(filepath.Clean(path), dir+"/"); ok {

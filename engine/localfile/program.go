@@ -21,8 +21,8 @@ func MayRun(path, name string) error {
 	return err
 }
 
-// Entrusted returns a reason not to run a program: another user may have written it, or may replace it because of a link or a
-// directory on the way to it. It is empty if only this user and root could. path is absolute.
+// Entrusted returns a reason not to run a program: another user may have written it, or can replace it through a link
+// or a directory in its path. It is empty if only this user and root could. path is absolute.
 func Entrusted(path string) (why string, err error) {
 	at, rest, links := "/", strings.Split(path, "/"), 0
 	for len(rest) > 0 {
@@ -64,7 +64,7 @@ func exchangeable(info fs.FileInfo) string {
 	switch mode := info.Mode(); {
 	case why != "", mode&fs.ModeSymlink != 0:
 		return why
-	case mode.IsDir() && mode&fs.ModeSticky != 0: // as in /tmp: only owners replace their files
+	case mode.IsDir() && mode&fs.ModeSticky != 0: // as in /tmp: only owners can replace their files
 		return ""
 	case mode.Perm()&0o002 != 0:
 		return Foreign(info)

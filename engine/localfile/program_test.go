@@ -33,7 +33,7 @@ func TestEntrusted(t *testing.T) {
 			if err := os.WriteFile(file, nil, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Chmod(file, c.file); err != nil { // whatever the umask is
+			if err := os.Chmod(file, c.file); err != nil { // whatever the umask
 				t.Fatal(err)
 			}
 			if err := os.Chmod(filepath.Dir(dir), c.dir); err != nil {
@@ -55,7 +55,7 @@ func TestEntrusted(t *testing.T) {
 	}
 }
 
-// Whoever can exchange a link, or belongs to a directory on the way, chooses the program.
+// Whoever can replace a link, or owns a directory in the path, decides which program runs.
 func TestEntrustedOnTheWay(t *testing.T) {
 	dir := t.TempDir()
 	place := func(name string, mode os.FileMode) string {
@@ -83,7 +83,7 @@ func TestEntrustedOnTheWay(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	link("../own/program", "open/there") // others can exchange it
+	link("../own/program", "open/there") // others can replace it
 	below := "the directory " + open + " above it is not safe: every user can write to it (run chmod o-w)"
 	for path, want := range map[string]string{
 		link("own/program", "relative"):           "",

@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 )
 
-// ErrChanged is returned for a file whose content is no longer what was read before.
+// ErrChanged is returned if the content of a file is no longer what was read before.
 var ErrChanged = errors.New("somebody else has changed it meanwhile")
 
-// Replace atomically replaces the content of a regular file, keeping its mode. It changes nothing and returns
-// ErrChanged if the current content is not equal to seen. If path is a symbolic link, the link is kept and its target
+// Replace atomically replaces the content of a regular file, keeping its mode. If the current content is not equal to
+// seen, it changes nothing and returns ErrChanged. If path is a symbolic link, the link is kept and its target is
 // replaced.
 func Replace(path string, seen, content []byte) (err error) {
 	if path, err = filepath.EvalSymlinks(path); err != nil {

@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/project"
 )
 
-// check publishes diagnostics whenever something has changed. What changes meanwhile is checked once, afterwards.
+// check publishes diagnostics whenever something has changed. Changes during a check are covered by one further check.
 func (s *server) check(client *jsonrpc2.Conn) {
 	for {
 		select {
@@ -33,7 +33,7 @@ func (s *server) check(client *jsonrpc2.Conn) {
 // findings collects the diagnostics of files.
 type findings struct {
 	of      map[string][]diagnostic
-	nowhere []*hcl.Diagnostic // without a place in a file
+	nowhere []*hcl.Diagnostic // those without a position in a file
 }
 
 func (f *findings) add(files map[string]*hcl.File, diags hcl.Diagnostics) {
@@ -59,7 +59,7 @@ func (f *findings) add(files map[string]*hcl.File, diags hcl.Diagnostics) {
 	}
 }
 
-// diagnose checks all that is open, as `hlplay validate` does.
+// diagnose checks everything that is open, as `hlplay validate` does.
 func (s snapshot) diagnose() (*findings, error) {
 	f := &findings{of: map[string][]diagnostic{}}
 	_, file, diags := project.Load(".")
@@ -78,11 +78,11 @@ func (s snapshot) diagnose() (*findings, error) {
 		switch {
 		case name == project.File, ofInventory(name, paths):
 			continue
-		case files[name].kind == hosts: // another inventory
+		case files[name].kind == hosts: // belongs to another inventory
 			inv, diags := s.readInventory(o, []string{name})
 			f.add(inv.Files, diags)
 			continue
-		case files[name].kind == role && len(by[name]) == 0: // nobody gives it its variables
+		case files[name].kind == role && len(by[name]) == 0: // no playbook gives values to its variables
 			file, diags := hclfile.Parse(s.unsaved[name], name)
 			f.add(map[string]*hcl.File{name: file}, diags)
 			continue
@@ -106,7 +106,7 @@ func (s snapshot) diagnose() (*findings, error) {
 	return f, nil
 }
 
-// publish sends the diagnostics of all files that have some, that had some, or that are open.
+// publish sends the diagnostics of all files that have some, had some, or are open.
 func (s *server) publish(client *jsonrpc2.Conn, of snapshot) {
 	found, err := of.diagnose()
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *server) publish(client *jsonrpc2.Conn, of snapshot) {
 		if d, open := of.documents[name]; open {
 			p.Version = &d.Version
 		}
-		_ = client.Notify(s.ctx, "textDocument/publishDiagnostics", p) // an editor that is gone needs none
+		_ = client.Notify(s.ctx, "textDocument/publishDiagnostics", p) // the editor may be gone
 		if s.published[name] = len(p.Diagnostics) > 0; !s.published[name] {
 			delete(s.published, name)
 		}

@@ -12,26 +12,27 @@ import (
 type block struct {
 	kind   string
 	labels []string
-	// has holds the names of the arguments before the cursor.
+	// has holds the names of the block's arguments before the cursor.
 	has map[string]bool
 }
 
-// cursor is what stands around and right before a place in a text. It is found from the tokens before the place, so that errors
+// cursor is the context of a position in a text. It is derived from the tokens before the position, so that errors
 // elsewhere do not matter.
 type cursor struct {
 	blocks []block // outermost first
-	// argument is the argument whose value the place is in; empty at the beginning of a line.
+	// argument is the argument whose value contains the position; it is empty at the beginning of a line.
 	argument string
-	// path is the name before the place, split at its dots; the last part is incomplete and may be empty. Nil in text.
+	// path is the name before the position, split at its dots. The last part is incomplete and may be empty. It is nil
+	// within text.
 	path []string
-	// header is set behind the first word of a line that is not an argument (yet).
+	// header is set after the first word of a line that is not an argument (yet).
 	header []string
-	// quoted is set in text in quotes, or in a heredoc; word is then that text.
+	// quoted is set within quoted text or a heredoc; word is then that text.
 	quoted bool
-	// word is what completion replaces, and start its first byte.
+	// word is what completion replaces, and start the offset of its first byte.
 	word  string
 	start int
-	// comment is set in a comment.
+	// comment is set within a comment.
 	comment bool
 }
 
@@ -52,27 +53,27 @@ func (c cursor) play() string {
 	return ""
 }
 
-// frame is something open before the cursor.
+// frame is a block, bracket or text that is still open before the cursor.
 type frame struct {
-	open  hclsyntax.TokenType // what opened it; TokenNil for the file
+	open  hclsyntax.TokenType // the token that opened it; TokenNil for the file
 	block bool
-	path  []string // before an index
+	path  []string // the name before an index
 }
 
-// scanner follows tokens.
+// scanner tracks the context while it scans tokens.
 type scanner struct {
 	cursor
 	frames []frame
-	begin  []string // names and labels since the line began, in a body
-	label  bool     // in the quotes of a label
-	text   int      // where the innermost text begins
-	name   []string // the dotted name that ends with the last token; its last part is empty behind a dot
+	begin  []string // names and labels since the beginning of the line, in a body
+	label  bool     // within the quotes of a label
+	text   int      // offset at which the innermost text begins
+	name   []string // the dotted name that ends with the last token; its last part is empty after a dot
 }
 
-// mostBroken bounds the unclosed quotes that are stepped over.
+// mostBroken is how many unclosed quotes are skipped.
 const mostBroken = 64
 
-// locate returns the cursor at a byte of a text.
+// locate returns the cursor at a byte offset in a text.
 func locate(text string, place int) cursor {
 	s := &scanner{frames: []frame{{}}}
 	src := []byte(text[:place])
@@ -108,8 +109,8 @@ func (s *scanner) pop() {
 	s.frames = s.frames[:len(s.frames)-1]
 }
 
-// closeTo pops up to and including the innermost frame that one of the tokens opened; it does nothing if there is none below the
-// innermost block.
+// closeTo pops frames up to and including the innermost one that one of the tokens opened. It does nothing if there is
+// no such frame in the innermost block.
 func (s *scanner) closeTo(open ...hclsyntax.TokenType) {
 	for i := len(s.frames) - 1; i > 0; i-- {
 		if slices.Contains(open, s.frames[i].open) {
@@ -223,8 +224,8 @@ func (s *scanner) token(t hclsyntax.Token, adjacent bool) {
 	}
 }
 
-// brace opens a block or an object. A name, or names in quotes, with a brace behind is a block even where a bracket before it was
-// not closed.
+// brace opens a block or an object. After a name, or after names in quotes, a brace opens a block, even if an earlier
+// bracket is unclosed.
 func (s *scanner) brace(begin []string) {
 	if open := s.top().open; len(begin) > 0 && open != hclsyntax.TokenOQuote && open != hclsyntax.TokenTemplateInterp {
 		for !s.inBody() {
@@ -253,7 +254,7 @@ func (s *scanner) closeBrace() {
 	}
 }
 
-// at returns the cursor behind the last token of a text.
+// at returns the cursor after the last token of a text.
 func (s *scanner) at(src []byte) cursor {
 	c := s.cursor
 	switch s.top().open {

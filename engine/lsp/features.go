@@ -21,7 +21,7 @@ import (
 	"hlplay/modules"
 )
 
-// place is a cursor in a document, and what the document sees there.
+// place is a cursor in a document, with what the document can refer to there.
 type place struct {
 	cursor
 	seen
@@ -44,7 +44,7 @@ func (s *server) place(uri string, p position, wholeWord bool) (place, error) {
 	return place{cursor: c, seen: saw, name: name, text: text}, err
 }
 
-// module returns the module around the cursor, and the schema of the block of it that the cursor is in.
+// module returns the module around the cursor, and the schema of the module's block that contains the cursor.
 func (p place) module() (spec modules.Spec, body lang.BodySchema, ok bool) {
 	kinds := p.kinds()
 	i := slices.IndexFunc(kinds, func(k string) bool { return k == "task" || k == "handler" }) + 1
@@ -74,7 +74,7 @@ func (p place) spec(name string) (modules.Spec, bool) {
 	return p.options.Modules[i], true
 }
 
-// argumentOf returns the argument of a module whose value the cursor is in.
+// argumentOf returns the module's argument whose value contains the cursor.
 func (p place) argumentOf() (lang.Argument, bool) {
 	_, body, ok := p.module()
 	if !ok || p.argument == "" {
@@ -91,7 +91,7 @@ func argument(body lang.BodySchema, name string) (lang.Argument, bool) {
 	return body.Arguments[i], true
 }
 
-// completion lists what can stand at a place.
+// completion lists the completions at a position.
 func (s *server) completion(params positionParams) (any, error) {
 	p, err := s.place(params.Document.URI, params.Position, false)
 	if err != nil {
@@ -130,7 +130,7 @@ func (p place) candidates() []completionItem {
 	return p.values()
 }
 
-// names are the arguments and blocks of the block that the cursor is in.
+// names returns the arguments and blocks of the block that contains the cursor.
 func (p place) names() []completionItem {
 	var items []completionItem
 	has := map[string]bool{}
@@ -173,7 +173,7 @@ func (p place) allowed() (arguments, blocks []string, module bool) {
 	return lang.Allowed(p.kind == role, p.kinds()...)
 }
 
-// detail is the type and the default of an argument.
+// detail returns the type and the default of an argument.
 func detail(a lang.Argument) string {
 	switch {
 	case a.Required:
@@ -184,7 +184,7 @@ func detail(a lang.Argument) string {
 	return a.Type
 }
 
-// texts are what text in the value of an argument can be.
+// texts returns the completions for text in the value of an argument.
 func (p place) texts() []completionItem {
 	if a, ok := p.argumentOf(); ok {
 		return named(a.Choices, kindEnumMember)
@@ -226,7 +226,7 @@ func named(names []string, kind int) []completionItem {
 	return items
 }
 
-// values are what the value of an argument can begin with.
+// values returns the completions at the beginning of an argument's value.
 func (p place) values() []completionItem {
 	if p.kind == hosts {
 		return nil
@@ -249,7 +249,7 @@ func (p place) values() []completionItem {
 	return items
 }
 
-// typeOf returns the type of what a dotted name denotes; "*" stands for an index.
+// typeOf returns the type of what a dotted name refers to. "*" stands for an index.
 func (p place) typeOf(path []string) (cty.Type, bool) {
 	root, ok := p.Roots[path[0]]
 	if !ok {
@@ -259,7 +259,7 @@ func (p place) typeOf(path []string) (cty.Type, bool) {
 	for _, name := range path[1:] {
 		switch {
 		case ty.IsObjectType() && name == "*":
-			for _, member := range ty.AttributeTypes() { // of `hosts` and the like, whose members are alike
+			for _, member := range ty.AttributeTypes() { // members of `hosts` and the like have the same type
 				ty = member
 				break
 			}
@@ -274,7 +274,7 @@ func (p place) typeOf(path []string) (cty.Type, bool) {
 	return ty, true
 }
 
-// fields are the names that can stand behind the last dot.
+// fields returns the completions after the last dot.
 func (p place) fields() []completionItem {
 	of := p.path[:len(p.path)-1]
 	ty, ok := p.typeOf(of)
@@ -293,7 +293,7 @@ func (p place) fields() []completionItem {
 	return items
 }
 
-// explain documents what a dotted name denotes, as Markdown; it returns "" if there is nothing to say.
+// explain documents what a dotted name refers to, as Markdown. It returns "" if there is nothing to say.
 func (p place) explain(path []string) string {
 	ty, ok := p.typeOf(path)
 	if !ok || len(path) < 2 {
@@ -327,7 +327,7 @@ func (p place) explain(path []string) string {
 	return head
 }
 
-// hover documents what stands at a place.
+// hover documents what is at a position.
 func (s *server) hover(params positionParams) (any, error) {
 	p, err := s.place(params.Document.URI, params.Position, true)
 	if err != nil {
@@ -380,7 +380,7 @@ func (p place) documentation() string {
 	return ""
 }
 
-// definition finds where what stands at a place is declared.
+// definition returns the declaration of what is at a position.
 func (s *server) definition(params positionParams) (any, error) {
 	p, err := s.place(params.Document.URI, params.Position, true)
 	if err != nil {
@@ -409,7 +409,7 @@ func (s *server) definition(params positionParams) (any, error) {
 	return nil, nil
 }
 
-// quotedDefinition finds what text in quotes names: a handler, a host or a group, a file.
+// quotedDefinition returns what quoted text refers to: a handler, a host or a group, a file.
 func (p place) quotedDefinition(s *server) (any, error) {
 	end := strings.IndexAny(p.text[p.start:], "\"\n")
 	if end < 0 || p.comment {
@@ -446,7 +446,7 @@ func (p place) quotedDefinition(s *server) (any, error) {
 	return location{URI: s.uri(path)}, nil
 }
 
-// location returns the place of a declaration.
+// location returns the location of a declaration.
 func (s *server) location(files map[string]*hcl.File, r hcl.Range) any {
 	file := files[r.Filename]
 	if file == nil {
@@ -455,8 +455,8 @@ func (s *server) location(files map[string]*hcl.File, r hcl.Range) any {
 	return location{s.uri(r.Filename), spanOf(string(file.Bytes), r)}
 }
 
-// formatting returns the edits that bring a document into canonical form: the lines that differ, in one piece. A document that does
-// not parse has none: its diagnostics say why.
+// formatting returns the edits that format a document: one that replaces the lines that differ. There are none if the
+// document does not parse: its diagnostics say why.
 func (s *server) formatting(params positionParams) (any, error) {
 	name, text, err := s.text(params.Document.URI)
 	if err != nil {

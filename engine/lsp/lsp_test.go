@@ -14,7 +14,7 @@ import (
 	"github.com/sourcegraph/jsonrpc2"
 )
 
-// A panic is an error of its request, with its stack in the log; the next request is answered.
+// A panic is an error of its request, with its stack in the log. The next request is answered.
 func TestPanicIsAnErrorOfItsRequest(t *testing.T) {
 	methods["test/panic"] = func(*server, json.RawMessage) (any, error) { panic("out of tune") }
 	defer delete(methods, "test/panic")
@@ -64,7 +64,7 @@ func TestMend(t *testing.T) {
 	}
 }
 
-// No text is too strange to be looked at, at any place.
+// Any text can be examined at any position.
 func FuzzLocate(f *testing.F) {
 	playbooks, _ := filepath.Glob("../../playbooks/*.hcl")
 	for _, name := range playbooks[:3] {

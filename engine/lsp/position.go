@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// at returns the position of a byte of a text.
+// at returns the position of a byte offset in a text.
 func at(text string, offset int) position {
 	offset = min(max(offset, 0), len(text))
 	line := strings.Count(text[:offset], "\n")
@@ -15,7 +15,7 @@ func at(text string, offset int) position {
 	return position{line, units(text[begin:offset])}
 }
 
-// units returns the length of a text in UTF-16.
+// units returns the length of a text in UTF-16 code units.
 func units(text string) int {
 	n := 0
 	for _, r := range text {
@@ -26,7 +26,8 @@ func units(text string) int {
 	return n
 }
 
-// offset returns the byte of a text at a position. A position past the end of its line, or of the text, is that end.
+// offset returns the byte offset of a position in a text. A position past the end of its line, or of the text, means
+// that end.
 func offset(text string, p position) int {
 	begin := 0
 	for range p.Line {
@@ -48,8 +49,7 @@ func offset(text string, p position) int {
 	return len(text)
 }
 
-// spanOf returns a range of HCL in a text. What it covers of the text counts: an empty range is extended to a character, so that
-// an editor shows it.
+// spanOf converts an HCL range in a text. An empty range is extended to one character, so that editors show it.
 func spanOf(text string, r hcl.Range) span {
 	start, end := min(r.Start.Byte, len(text)), min(r.End.Byte, len(text))
 	if end <= start {
@@ -62,5 +62,6 @@ func spanOf(text string, r hcl.Range) span {
 	return span{at(text, start), at(text, end)}
 }
 
-// lines makes the text of an editor one with LF, as hclfile.Parse reads it: offsets then agree, and lines and columns do anyway.
+// lines converts an editor's text to LF line endings, as hclfile.Parse reads it, so that offsets agree. Lines and
+// columns agree anyway.
 func lines(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }

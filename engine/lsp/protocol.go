@@ -4,7 +4,7 @@ import "encoding/json"
 
 // The parts of the Language Server Protocol 3.17 that the server uses.
 
-// position is a place in a text: a line and a column in units of UTF-16, both from zero.
+// position is a position in a text: a line and a column in UTF-16 code units, both starting at zero.
 type position struct {
 	Line      int `json:"line"`
 	Character int `json:"character"`
@@ -32,7 +32,7 @@ type document struct {
 	Text    string `json:"text"`
 }
 
-// initializeParams are those of initialize. Editors send null for what they do not have.
+// initializeParams are the parameters of initialize. Editors send null for what they do not have.
 type initializeParams struct {
 	RootURI          string `json:"rootUri"`
 	WorkspaceFolders []struct {
@@ -43,9 +43,9 @@ type initializeParams struct {
 
 // settings are the initialization options.
 type settings struct {
-	// Inventory replaces the inventory of the command line and of the project.
+	// Inventory replaces the inventory from the command line and the project.
 	Inventory texts `json:"inventory"`
-	// ExtraVars are further arguments of -e.
+	// ExtraVars are additional arguments of -e.
 	ExtraVars texts `json:"extraVars"`
 }
 
@@ -121,7 +121,7 @@ type markup struct {
 	Value string `json:"value"`
 }
 
-// markdown returns documentation, or nil if there is none.
+// markdown returns documentation as Markdown, or nil if there is none.
 func markdown(text string) *markup {
 	if text == "" {
 		return nil

@@ -1,6 +1,6 @@
-// Package lsp is a language server for playbooks and inventories. It speaks the Language Server Protocol 3.17 and reuses what the
-// commands know: diagnostics are those of `hlplay validate`, documentation is that of `hlplay doc`, and formatting is that of
-// `hlplay fmt`.
+// Package lsp is a language server for playbooks and inventories. It implements the Language Server Protocol 3.17 and
+// reuses the commands' knowledge: diagnostics are those of `hlplay validate`, documentation is that of `hlplay doc`,
+// and formatting is that of `hlplay fmt`.
 package lsp
 
 import (
@@ -23,24 +23,24 @@ import (
 	"hlplay/engine/lang"
 )
 
-// Options say what the server knows.
+// Options configure the server.
 type Options struct {
-	// Language returns the options that a playbook is checked with. inv is nil if there is no inventory, extra are further
+	// Language returns the options for checking a playbook. inv is nil if there is no inventory; extra are additional
 	// arguments of -e.
 	Language func(ctx context.Context, inv *inventory.Inventory, extra []string) (lang.Options, error)
-	// Inventories are the paths of the inventory; empty means that of the project.
+	// Inventories are the paths of the inventory; empty means the project's.
 	Inventories []string
-	// Log is where defects of the server are reported.
+	// Log receives reports of defects of the server.
 	Log io.Writer
-	// Version is that of the program.
+	// Version is the version of the program.
 	Version string
 }
 
-// errEarly is returned by Serve if the editor ended without shutting the server down.
+// errEarly is returned by Serve if the connection ended before the editor shut the server down.
 var errEarly = errors.New("the editor ended the language server without shutdown")
 
-// Serve answers an editor until it sends exit, the connection ends, or the context does. It changes the working directory to the
-// root that the editor names, because that is what the paths of a project are relative to.
+// Serve serves an editor until it sends exit, the connection ends, or ctx ends. It changes the working directory to the
+// editor's root directory, because a project's paths are relative to that.
 func Serve(ctx context.Context, conn io.ReadWriteCloser, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -72,14 +72,14 @@ type server struct {
 	options Options
 	ctx     context.Context
 	exit    func()
-	// dirty tells that the diagnostics are out of date.
+	// dirty signals that the diagnostics are out of date.
 	dirty chan struct{}
 
 	mu           sync.Mutex
 	shut, exited bool
 	root         string // absolute
 	settings     settings
-	documents    map[string]*document // that are open, by name
+	documents    map[string]*document // the open ones, by name
 
 	// Of the checker alone.
 	published map[string]bool // names of files whose diagnostics the editor shows
@@ -106,7 +106,7 @@ var methods = map[string]func(*server, json.RawMessage) (any, error){
 	"workspace/didChangeWatchedFiles": func(s *server, _ json.RawMessage) (any, error) { return nil, s.reread() },
 }
 
-// with makes a handler of parameters from one of their JSON.
+// with adapts a handler of typed parameters to one of JSON.
 func with[P any](f func(*server, P) (any, error)) func(*server, json.RawMessage) (any, error) {
 	return func(s *server, src json.RawMessage) (any, error) {
 		var params P
@@ -117,7 +117,7 @@ func with[P any](f func(*server, P) (any, error)) func(*server, json.RawMessage)
 	}
 }
 
-// handle answers one message. A panic is an error of its request; the server goes on.
+// handle handles one message. A panic is an error of its request; the server continues.
 func (s *server) handle(r *jsonrpc2.Request) (result any, err error) {
 	defer s.recovered(r.Method, &err)
 	method := methods[r.Method]
@@ -164,7 +164,7 @@ func (s *server) initialize(p initializeParams) (any, error) {
 	s.root, s.settings = dir, p.Settings
 	return map[string]any{
 		"capabilities": map[string]any{
-			"textDocumentSync":           map[string]any{"openClose": true, "change": 1, "save": true}, // 1: whole texts
+			"textDocumentSync":           map[string]any{"openClose": true, "change": 1, "save": true}, // 1: the editor sends whole texts
 			"completionProvider":         map[string]any{"triggerCharacters": []string{".", "\"", "="}},
 			"hoverProvider":              true,
 			"definitionProvider":         true,
@@ -189,7 +189,7 @@ func (s *server) end() error {
 	return nil
 }
 
-// soil has the diagnostics made anew.
+// soil makes the diagnostics be computed again.
 func (s *server) soil() error {
 	select {
 	case s.dirty <- struct{}{}:
@@ -198,7 +198,7 @@ func (s *server) soil() error {
 	return nil
 }
 
-// reread is soil after files have changed on disk.
+// reread is soil for files that have changed on disk.
 func (s *server) reread() error {
 	s.files.Lock()
 	s.last = nil
@@ -244,10 +244,10 @@ func (s *server) text(uri string) (name, text string, err error) {
 	return name, d.Text, nil
 }
 
-// name returns the name of the file of a document: relative to the root if it lies below it, as on a command line there.
+// name returns the file name of a document: relative to the root if the file is below it, as on a command line there.
 func (s *server) name(uri string) string {
 	path, ok := filePath(uri)
-	if !ok { // a text that was never saved
+	if !ok { // a text that has never been saved
 		return filepath.Base(strings.ReplaceAll(uri, ":", "/")) + ".hcl"
 	}
 	if rel, err := filepath.Rel(s.root, path); err == nil && filepath.IsLocal(rel) {
@@ -256,7 +256,7 @@ func (s *server) name(uri string) string {
 	return path
 }
 
-// uri returns the URI of a file: the one that the editor uses if it is open.
+// uri returns the URI of a file: the one that the editor uses if the file is open.
 func (s *server) uri(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,7 +269,7 @@ func (s *server) uri(name string) string {
 	return (&url.URL{Scheme: "file", Path: name}).String()
 }
 
-// filePath returns the path that a URI of a file denotes.
+// filePath returns the path in a file URI.
 func filePath(uri string) (string, bool) {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "file" || u.Path == "" {

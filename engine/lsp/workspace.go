@@ -19,18 +19,18 @@ import (
 	"hlplay/engine/project"
 )
 
-// Bounds of the search for files that import others: an editor may be started in any directory.
+// Limits of the search for files that import others: an editor may be started in any directory.
 const (
-	mostEntries = 20000   // of directories
-	mostFiles   = 2000    // that are read
-	mostBytes   = 1 << 20 // of such a file
-	mostRoots   = 20      // playbooks that one file is checked in
+	mostEntries = 20000   // directory entries
+	mostFiles   = 2000    // files to read
+	mostBytes   = 1 << 20 // size of such a file
+	mostRoots   = 20      // playbooks in which one file is checked
 )
 
 // snapshot is the state of the editor at one moment.
 type snapshot struct {
 	*server
-	documents map[string]document // that are open, by name
+	documents map[string]document // the open ones, by name
 	unsaved   map[string][]byte   // their texts
 	settings  settings
 }
@@ -45,7 +45,7 @@ func (s *server) snapshot() snapshot {
 	return of
 }
 
-// mended returns the snapshot with texts that parse; see mend.
+// mended returns the snapshot with texts that parse: see mend.
 func (s snapshot) mended() snapshot {
 	whole := make(map[string][]byte, len(s.unsaved))
 	for name, text := range s.unsaved {
@@ -55,7 +55,7 @@ func (s snapshot) mended() snapshot {
 	return s
 }
 
-// inventories returns the paths of the inventory: as the editor is set up, or as on a command line.
+// inventories returns the paths of the inventory: from the editor's settings, or as on a command line.
 func (s snapshot) inventories() []string {
 	switch {
 	case len(s.settings.Inventory) > 0:
@@ -92,13 +92,14 @@ func (s snapshot) readInventory(o lang.Options, paths []string) (*inventory.Inve
 	return inv, diags
 }
 
-// load reads a playbook. A faulty or partial inventory is left out, because what it lacks would be reported as errors.
+// load reads a playbook. A faulty or partial inventory is not used, because whatever it lacks would be reported as
+// errors.
 func (s snapshot) load(name string) (*lang.Playbook, *inventory.Inventory, lang.Options, hcl.Diagnostics, error) {
 	o, err := s.options.Language(s.ctx, nil, s.settings.ExtraVars)
 	if err != nil {
 		return nil, nil, o, nil, err
 	}
-	inv, diags := s.readInventory(o, s.inventories()) // anew for each playbook, whose declarations change it
+	inv, diags := s.readInventory(o, s.inventories()) // read it for each playbook, because the playbook's declarations change it
 	if inv != nil && !diags.HasErrors() && !inv.Partial {
 		o.Inventory = inv
 	}
@@ -116,7 +117,7 @@ const (
 	hosts // an inventory
 )
 
-// parsedFile is what is kept of a file to tell who imports whom.
+// parsedFile is the information about a file that is needed to find importers.
 type parsedFile struct {
 	changed time.Time
 	size    int64
@@ -124,7 +125,7 @@ type parsedFile struct {
 	kind    kind
 }
 
-// importers returns the files that import each file of the project, and what is known of all.
+// importers returns the files that import each file of the project, and what is known of all files.
 func (s snapshot) importers() (by map[string][]string, files map[string]parsedFile) {
 	files = make(map[string]parsedFile)
 	entries := 0
@@ -136,7 +137,7 @@ func (s snapshot) importers() (by map[string][]string, files map[string]parsedFi
 		case entries > mostEntries || len(files) >= mostFiles || s.ctx.Err() != nil:
 			return fs.SkipAll
 		case err != nil:
-			return nil // it is not read, then
+			return nil // in that case, skip it
 		case entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), "."):
 			return fs.SkipDir
 		case entry.IsDir() || filepath.Ext(name) != ".hcl":
@@ -187,8 +188,8 @@ func parseFile(src []byte, name string) parsedFile {
 	return f
 }
 
-// isInventory reports whether a file has blocks of an inventory and none of a playbook. Both have groups: those of tasks have
-// blocks.
+// isInventory reports whether a file has blocks of an inventory and none of a playbook. Both have group blocks; only a
+// playbook's contain other blocks.
 func isInventory(body *hclsyntax.Body) bool {
 	_, own := inventory.Allowed()
 	found := false
@@ -207,8 +208,8 @@ func isInventory(body *hclsyntax.Body) bool {
 	return found
 }
 
-// roots returns the playbooks that a file belongs to, sorted: those that import it, directly or not, and that nothing imports; or
-// else itself.
+// roots returns the playbooks that a file belongs to, sorted: those that import it, directly or indirectly, and are not
+// imported themselves, or else the file itself.
 func roots(name string, by map[string][]string) []string {
 	var found []string
 	seen := map[string]bool{name: true}
@@ -231,7 +232,8 @@ func roots(name string, by map[string][]string) []string {
 	return found[:min(len(found), mostRoots)]
 }
 
-// mend returns a text that parses: what does not is blanked, line by line, and what is not closed is closed. Offsets stay.
+// mend returns a text that parses: lines that do not parse are blanked, and open brackets are closed. Offsets do not
+// change.
 func mend(src []byte) []byte {
 	text := bytes.Clone(src)
 	closed := 0
@@ -247,7 +249,7 @@ func mend(src []byte) []byte {
 			text = append(text, "\n}\n"...)
 			continue
 		}
-		for !blank(text, at) { // the error is often told at the line after the one that causes it
+		for !blank(text, at) { // errors are often reported on the line after the one that causes them
 			if at = bytes.LastIndexByte(text[:at], '\n'); at < 0 {
 				return text
 			}
@@ -256,7 +258,7 @@ func mend(src []byte) []byte {
 	return text
 }
 
-// blank overwrites the line at a byte with spaces, and reports whether there was anything to overwrite.
+// blank overwrites the line at an offset with spaces, and reports whether there was anything to overwrite.
 func blank(text []byte, at int) bool {
 	begin := bytes.LastIndexByte(text[:at], '\n') + 1
 	end := len(text)
@@ -272,7 +274,7 @@ func blank(text []byte, at int) bool {
 	return true
 }
 
-// seen is what a file sees of its project.
+// seen is what a file can refer to in its project.
 type seen struct {
 	lang.View
 	inventory *inventory.Inventory
@@ -281,7 +283,8 @@ type seen struct {
 	kind      kind
 }
 
-// look returns what a file sees, even if it does not parse. play is the name of the play around the place that counts.
+// look returns what a file can refer to, even if it does not parse. play is the name of the play around the position of
+// interest.
 func (s snapshot) look(name, play string) (seen, error) {
 	whole := s.mended()
 	by, files := whole.importers()
@@ -300,7 +303,7 @@ func (s snapshot) look(name, play string) (seen, error) {
 	return seen{View: pb.View(name, play, o), inventory: inv, playbook: pb, options: o, kind: files[name].kind}, nil
 }
 
-// recalled is the playbook that was read last to answer a request.
+// recalled is the playbook that was last read to answer a request.
 type recalled struct {
 	key      [sha256.Size]byte
 	playbook *lang.Playbook
@@ -308,8 +311,8 @@ type recalled struct {
 	options  lang.Options
 }
 
-// recall loads a playbook, unless nothing has changed since the last time: what is typed within a line that does not parse changes
-// nothing.
+// recall loads a playbook, unless nothing has changed since the last time: typing within a line that does not parse
+// changes nothing.
 func (s snapshot) recall(name string) (*lang.Playbook, *inventory.Inventory, lang.Options, error) {
 	h := sha256.New()
 	for _, open := range append(sortedNames(s.unsaved), name) {

@@ -63,8 +63,8 @@ func (d Due) Why() string {
 // moment formats a time for people.
 func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
 
-// making is the shell code for writing records: it makes the directories and rejects them if they are symbolic links. Their
-// owner and mode are checked before anything in them is trusted (see States).
+// making is the shell code for writing records: it creates the directories and rejects them if they are symbolic links.
+// Their owner and mode are checked before anything in them is trusted (see States).
 const making = `_hl_v=` + Dir + `
 _hl_own() {
 	[ -d "$_hl_v/due" ] || mkdir -m 700 "$_hl_v" "$_hl_v/due" || [ -d "$_hl_v/due" ]
@@ -76,7 +76,7 @@ _hl_own() {
 func (d Due) text() string {
 	b, err := json.Marshal(d)
 	if err != nil {
-		panic(err) // only strings, a number and a time
+		panic(err) // strings, a number and a time can always be marshaled
 	}
 	return ascii(b)
 }

@@ -233,7 +233,7 @@ _hl_note "$@"`
 func (h Holder) Act(broken *Holder, all ...Due) remote.Query {
 	b, err := json.Marshal(h)
 	if err != nil {
-		panic(err) // only strings, a number and a time
+		panic(err) // strings, a number and a time can always be marshaled
 	}
 	q := remote.Query{Script: taking, Args: []string{h.Run, ascii(b), ""}}
 	if broken != nil {

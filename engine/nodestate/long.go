@@ -30,7 +30,7 @@ type Long struct {
 	// Limit is the command's time limit in seconds.
 	Limit int `json:"limit"`
 
-	// Fate says what became of the command. Exit is its exit code if it has ended.
+	// Fate says what happened to the command. Exit is its exit code if it has ended.
 	Fate Fate `json:"-"`
 	Exit int  `json:"-"`
 	// Process is the process on the node that runs the command, and Unit its transient unit, empty if systemd is not the
@@ -39,7 +39,7 @@ type Long struct {
 	Unit    string `json:"-"`
 }
 
-// Fate says what became of a Long.
+// Fate says what happened to a Long.
 type Fate string
 
 // The values of Fate.
@@ -225,7 +225,7 @@ _hl_tell`
 func (l Long) Start() remote.Query {
 	b, err := json.Marshal(l)
 	if err != nil {
-		panic(err) // only strings, numbers and a time
+		panic(err) // strings, numbers and a time can always be marshaled
 	}
 	return remote.Query{Script: starting, Args: []string{l.ID, ascii(b), strconv.Itoa(l.Limit + 60)}}
 }

@@ -78,7 +78,7 @@ func TestLongIsACommand(t *testing.T) {
 	}
 	n.Conn.Close()
 	for _, err := os.Stat(filepath.Join(n.dir, "running", upgrade.ID)); err == nil; _, err = os.Stat(filepath.Join(n.dir, "running", upgrade.ID)) {
-		time.Sleep(time.Millisecond) // bounded by the test's own deadline
+		time.Sleep(time.Millisecond) // limited by the test's deadline
 	}
 	for _, args := range []string{"no such program", "sleep"} {
 		n.Conn = remote.Local("node")
@@ -120,7 +120,7 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	if diff := cmp.Diff([]Long{kept}, running, cmpopts.IgnoreFields(Long{}, "Process")); diff != "" || running[0].Process < 2 {
 		t.Fatalf("while it runs (-want +got):\n%s", diff)
 	}
-	n.ask(Discard(upgrade)) // of a run that looked before the command was started
+	n.ask(Discard(upgrade)) // of a run that read the state before the command was started
 	n.ask(upgrade.Await(time.Second))
 	if running := n.state().Running; running[0].Fate != Alive {
 		t.Errorf("after a wait that was too short it is %s", running[0].Fate)
@@ -161,7 +161,7 @@ func TestLongIsPrivate(t *testing.T) {
 	}
 }
 
-// holdsNothing checks that a text is in none of the command's files but its output.
+// holdsNothing checks that none of the command's files except its output contains a text.
 func (n *node) holdsNothing(text string) {
 	n.t.Helper()
 	dir := filepath.Join(n.dir, "running", upgrade.ID)
@@ -209,7 +209,7 @@ func bootID(t *testing.T) string {
 	return strings.TrimSpace(string(b))
 }
 
-// A command whose process cannot be recorded is not started, as another run would start it again.
+// A command whose process cannot be recorded is not started, because another run would start it again.
 func TestLongWithoutRoom(t *testing.T) {
 	mv, err := exec.LookPath("mv")
 	if err != nil {
@@ -259,7 +259,7 @@ func TestLongThatIsEnded(t *testing.T) {
 		}
 		if signal == syscall.SIGKILL {
 			var b []byte
-			for len(b) == 0 { // it is there a moment before its content is
+			for len(b) == 0 { // the file exists a moment before its content
 				var err error
 				if b, err = os.ReadFile(pid); err != nil {
 					t.Fatal(err)
@@ -271,7 +271,7 @@ func TestLongThatIsEnded(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Until its parent has seen that it has ended, the watch still counts.
-			for syscall.Kill(process, 0) == nil { // bounded by the test's own deadline
+			for syscall.Kill(process, 0) == nil { // limited by the test's deadline
 				time.Sleep(time.Millisecond)
 			}
 			n.ask(Discard(upgrade))

@@ -47,7 +47,7 @@ func (n *node) again() {
 	n.t.Helper()
 	n.Conn.Close()
 	n.Conn = remote.Local("node")
-	for { // bounded by the test's own deadline
+	for { // limited by the test's deadline
 		if lock := n.state().Lock; lock == nil || !lock.Alive {
 			return
 		}
@@ -70,13 +70,13 @@ func (n *node) ask(q remote.Query) remote.Answer {
 func (n *node) state() State {
 	n.t.Helper()
 	text := string(n.ask(States.Ask([]string{""})[0]).Stdout)
-	if os.Getuid() != 0 { // the test's user stands for root
+	if os.Getuid() != 0 { // the test's user stands in for root
 		text = strings.ReplaceAll(text, "of "+strconv.Itoa(os.Getuid()), "of 0")
 	}
 	return parse(text)
 }
 
-// act is the query before a step of some run.
+// act returns the query before a step of some run.
 func act(all ...Due) remote.Query { return Holder{Run: "r1"}.Act(nil, all...) }
 
 func (n *node) run(before remote.Query, argv ...string) remote.Result {
@@ -183,7 +183,7 @@ func TestContentThatIsLost(t *testing.T) {
 	}
 }
 
-// Records that others than root could have made are not trusted, and a directory that cannot be written to is reported.
+// Records that users other than root could have made are not trusted, and a directory that is not writable is reported.
 func TestWhatIsNotBelieved(t *testing.T) {
 	for name, spoil := range map[string]func(n *node) error{
 		"its mode is 755":           func(n *node) error { return os.Chmod(n.dir, 0o755) },

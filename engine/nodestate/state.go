@@ -79,7 +79,7 @@ fi`
 var States = &observe.Kind[State]{
 	Name: "nodestate",
 	What: "hlplay's records in " + Dir,
-	// The run knows of its own records without asking again.
+	// The run knows its own records without asking again.
 	Lasting: true,
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: reading, Inline: true}}
@@ -98,7 +98,7 @@ var States = &observe.Kind[State]{
 // undoID matches the ID of an Undo.
 var undoID = regexp.MustCompile(`^[0-9A-Z]{26}$`)
 
-// id matches what Name returns.
+// id matches the results of Name.
 var id = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // Read reads the answer to a query that prints a State.
@@ -147,8 +147,8 @@ func parse(text string) State {
 	return s
 }
 
-// loose says why others than root could have written to a directory, judging by its owner's ID, its mode and its type. It
-// returns "" if they could not.
+// loose says why users other than root could have written to a directory, judging by its owner's ID, its mode and its
+// type. It returns "" if they could not.
 func loose(record string) string {
 	fields := strings.SplitN(record, " ", 3)
 	switch {

@@ -60,7 +60,7 @@ func (c *change) arm() {
 
 // waits returns the process that waits for the time to elapse.
 func (c *change) waits() string {
-	for { // bounded by the test's own deadline
+	for { // limited by the test's deadline
 		if b, err := os.ReadFile(filepath.Join(c.node.dir, "undo", c.ID, "pid")); err == nil && len(b) > 0 {
 			return strings.TrimSpace(string(b))
 		}
@@ -70,7 +70,7 @@ func (c *change) waits() string {
 
 // gone returns once a process has ended.
 func (c *change) gone(pid string) {
-	for { // bounded by the test's own deadline
+	for { // limited by the test's deadline
 		if _, err := os.Stat("/proc/" + pid); err != nil {
 			return
 		}
@@ -78,7 +78,7 @@ func (c *change) gone(pid string) {
 	}
 }
 
-// asker asks about the node's own directory.
+// asker sends queries about the node's own directory.
 func (c *change) asker() observe.Asker { return here{c.node} }
 
 type here struct{ *node }
@@ -144,7 +144,7 @@ func TestUndoneByItself(t *testing.T) {
 	want := c.Undo
 	c.make()
 	c.again()                                                  // the controller is gone
-	for len(c.state().Undo) != 1 || !c.state().Undo[0].Ended { // bounded by the test's own deadline
+	for len(c.state().Undo) != 1 || !c.state().Undo[0].Ended { // limited by the test's deadline
 		time.Sleep(10 * time.Millisecond)
 	}
 	if diff := cmp.Diff(asBefore, c.files()); diff != "" {
@@ -199,7 +199,7 @@ func TestDisarmedWhileTheNodeStays(t *testing.T) {
 		c := newChange(t, time.Hour)
 		c.arm()
 		waits := c.waits()
-		systemd := filepath.Join(c.node.dir, "no-systemd") // is there until it has been asked; nothing was started by it
+		systemd := filepath.Join(c.node.dir, "no-systemd") // it exists until it has been asked; nothing was started by it
 		if err := os.Mkdir(systemd, 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,5 @@
-// Package pattern has regular expressions that are compiled when they are first used. Most runs use few of the patterns that
-// the program knows, and what is compiled before main delays every command.
+// Package pattern provides regular expressions that are compiled when they are first used. Most runs use few of the
+// program's patterns, and compiling them before main would delay every command.
 package pattern
 
 import (
@@ -13,8 +13,8 @@ type Regexp struct {
 	compiled func() *regexp.Regexp
 }
 
-// New returns a regular expression. If it does not parse, its first use panics; the tests of this package find all patterns that the
-// program's code has.
+// New returns a regular expression. If it does not parse, its first use panics; this package's tests find all patterns
+// in the program's code and parse them.
 func New(text string) *Regexp {
 	return &Regexp{text, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })}
 }
@@ -28,10 +28,10 @@ func (r *Regexp) MatchString(text string) bool { return r.compiled().MatchString
 // FindString returns the leftmost match, or "".
 func (r *Regexp) FindString(text string) string { return r.compiled().FindString(text) }
 
-// FindStringIndex returns where the leftmost match is, or nil.
+// FindStringIndex returns the location of the leftmost match, or nil.
 func (r *Regexp) FindStringIndex(text string) []int { return r.compiled().FindStringIndex(text) }
 
-// FindStringSubmatch returns the leftmost match and those of its groups, or nil.
+// FindStringSubmatch returns the leftmost match and the matches of its groups, or nil.
 func (r *Regexp) FindStringSubmatch(text string) []string {
 	return r.compiled().FindStringSubmatch(text)
 }
@@ -41,7 +41,7 @@ func (r *Regexp) FindAllString(text string, n int) []string {
 	return r.compiled().FindAllString(text, n)
 }
 
-// FindAllStringSubmatch returns up to n matches and those of their groups, all if n is negative.
+// FindAllStringSubmatch returns up to n matches and the matches of their groups, all if n is negative.
 func (r *Regexp) FindAllStringSubmatch(text string, n int) [][]string {
 	return r.compiled().FindAllStringSubmatch(text, n)
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// A pattern that does not parse would panic only when it is first used.
+// A pattern that does not parse would panic only on its first use.
 func TestPatternsParse(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
@@ -59,7 +59,7 @@ func isPattern(e ast.Expr) bool {
 	return ok && name.Name == "pattern"
 }
 
-// literal returns the text of an expression of literals and constants of the same file.
+// literal returns the text of an expression that consists of literals and constants of the same file.
 func literal(e ast.Expr, constants map[string]string) (string, bool) {
 	switch e := e.(type) {
 	case *ast.Ident:

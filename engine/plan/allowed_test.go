@@ -8,7 +8,7 @@ import (
 	"hlplay/modules"
 )
 
-// A refusal names the value of --allow that would permit it, in addition to what was allowed already.
+// A refusal names the value of --allow that would permit the step, in addition to what is allowed already.
 func TestARefusalNamesTheFlagThatPermitsIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		allow string // empty means the default

@@ -95,7 +95,7 @@ func (e *NotAllowedError) Hint() string {
 	return "nothing is destroyed unless you allow it: --allow=all allows every class, --allow=destroy that class alone"
 }
 
-// Approval holds a run to a plan. Its methods are safe for concurrent use.
+// Approval keeps a run from going beyond a plan. Its methods are safe for concurrent use.
 type Approval struct {
 	redactor *report.Redactor
 	allowed  Allowed
@@ -103,8 +103,8 @@ type Approval struct {
 
 	mu    sync.Mutex
 	tasks map[place]*approved
-	// first is the first difference. Nothing begins after it, but tasks under way, in which a package manager may be
-	// at work, are completed.
+	// first is the first difference. Nothing starts after it, but tasks in progress, which may be running a package
+	// manager, are completed.
 	first *DifferenceError
 	under map[place]bool
 }
@@ -118,9 +118,9 @@ type approved struct {
 	done map[string]bool // by the summaries of steps
 }
 
-// Approve returns an Approval that holds a run to the plan. A task that was uncertain in the plan may take steps of
-// the allowed classes. stop is called with the first difference as soon as nothing of the plan is under way, and must
-// end the run.
+// Approve returns an Approval that keeps a run to the plan. A task that was uncertain in the plan may take steps of the
+// allowed classes. stop is called with the first difference as soon as nothing of the plan is in progress, and must end
+// the run.
 func (p *Plan) Approve(r *report.Redactor, allowed Allowed, stop func(error)) *Approval {
 	a := &Approval{redactor: r, allowed: allowed, stop: stop, tasks: map[place]*approved{}, under: map[place]bool{}}
 	for _, t := range p.Tasks {
@@ -184,7 +184,7 @@ func (a *Approval) since(t *approved, now Diff) string {
 	return report.Unified(modules.Diff(now))
 }
 
-// Ended checks the result of a task: what was planned for it must have been done.
+// Ended checks the result of a task: everything that was planned for it must have been done.
 func (a *Approval) Ended(r report.TaskResult) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -241,7 +241,7 @@ func (a *Approval) differs(format string, args ...any) error {
 	return err
 }
 
-// end ends a run that is to stop, as soon as nothing of the plan is under way.
+// end ends a run that is to stop, as soon as nothing of the plan is in progress.
 func (a *Approval) end() {
 	if a.first != nil && len(a.under) == 0 {
 		a.stop(a.first)

@@ -8,8 +8,8 @@ import (
 	"hlplay/engine/run"
 )
 
-// A difference on one host does not end what is under way on another, where packages may be half installed; nothing
-// more begins there.
+// A difference on one host does not interrupt tasks in progress on another, where packages may be half installed; no
+// further task starts there.
 func TestWhatIsUnderWayEndsBeforeTheRunIsStopped(t *testing.T) {
 	task := func(name, host string) Task {
 		return Task{Play: "p", Task: name, Host: host, Status: report.Changed, Steps: []Step{{Summary: "install x"}}}

@@ -11,8 +11,8 @@ import (
 	"hlplay/modules"
 )
 
-// WriteHTML writes the plan as one self-contained page, readable without scripts: the summary, and each task with the
-// hosts on which it would do the same, its steps with their classes, and what changes. Tasks that are harmless are closed.
+// WriteHTML writes the plan as a self-contained page, readable without scripts: the summary, and each task with the
+// hosts on which it would do the same, its steps with their classes, and what changes. Harmless tasks are collapsed.
 func (p *Plan) WriteHTML(w io.Writer) error {
 	total, _, _ := strings.Cut(p.Summary(), "\n")
 	groups := p.groups()
@@ -32,7 +32,7 @@ func (p *Plan) WriteHTML(w io.Writer) error {
 	}{p, total, severest, classes, groups})
 }
 
-// class is a class of risk with the number of steps of it.
+// class is a risk class with its number of steps.
 type class struct {
 	Risk  modules.Risk
 	Steps int

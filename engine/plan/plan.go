@@ -1,4 +1,4 @@
-// Package plan stores what check mode found in a file that can be shown, approved and carried out.
+// Package plan stores the results of check mode in a file that can be shown, approved and carried out.
 package plan
 
 import (
@@ -22,14 +22,14 @@ const version = 1
 // largest bounds the size of a plan file, in bytes.
 const largest = 256 << 20
 
-// Plan is what a run would do. It contains no secrets: what is hidden in reports is hidden in plans too.
+// Plan is what a run would do. It contains no secrets: what reports hide, plans hide too.
 type Plan struct {
 	Version int       `json:"version"`
 	Made    time.Time `json:"made"`
 	// Run describes the run in check mode: the playbook, the arguments, and the sources of both.
 	Run journal.Run `json:"run"`
-	// Tasks holds the tasks that would change something, or for which that is not known, each on one host, in the
-	// order of the run.
+	// Tasks are the tasks that would change something, or for which that is not known, each on one host, in the order
+	// of the run.
 	Tasks []Task `json:"tasks"`
 }
 
@@ -87,7 +87,7 @@ func New(made time.Time, run journal.Run, results []report.TaskResult) *Plan {
 	return p
 }
 
-// sort puts the hosts of each task in the order of its play, whichever of them finished first.
+// sort sorts the hosts of each task in the order of its play, independently of which finished first.
 func (p *Plan) sort() {
 	order := map[string]int{}
 	for _, play := range p.Run.Plan {

@@ -8,8 +8,8 @@ import (
 	"hlplay/engine/run"
 )
 
-// Question returns what a task is about to do on some hosts, for a person who decides on it: like Plan.Text, with the
-// meaning of every class above harmless. Diffs are shown if diffs is set.
+// Question describes what a task is about to do on some hosts, for the person who decides about it: like Plan.Text,
+// with the meaning of every class above harmless. Diffs are shown if diffs is set.
 func Question(r *report.Redactor, proposals []run.Proposal, diffs bool) string {
 	var p Plan
 	for _, proposal := range proposals {

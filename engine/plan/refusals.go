@@ -40,7 +40,7 @@ func (r *Refusals) Approve(p run.Proposal) error {
 	return nil
 }
 
-// Text lists what was recorded, one line per task and host, however often it was proposed; it is empty if there is nothing.
+// Text lists what was recorded, one line per task and host, however often it was proposed. It is empty if nothing was.
 func (r *Refusals) Text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,8 +51,8 @@ func (r *Refusals) Text() string {
 	return "a run would refuse to start\n  " + strings.Join(slices.Compact(slices.Clone(r.refused)), "\n  ") + "\n" + r.hint
 }
 
-// Refused returns an error if the plan contains steps that destroy and the allowed classes do not include that.
-// Whoever has read a plan has approved every other class in it.
+// Refused returns an error if the plan contains steps that destroy and the allowed classes do not include that. Reading
+// the plan approves all other classes in it.
 func (p *Plan) Refused(allowed Allowed) error {
 	if slices.Contains(allowed, modules.Destroys) {
 		return nil

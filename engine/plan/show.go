@@ -28,7 +28,7 @@ type group struct {
 	text  string
 }
 
-// name returns the name of the task, and says if it is a handler.
+// name returns the name of the task, with a mark if it is a handler.
 func (g *group) name() string {
 	name := report.OneLine(g.Task.Task)
 	if g.Handler {

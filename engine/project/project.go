@@ -54,9 +54,9 @@ var attributes = []struct {
 	{"forks", "forks", number},
 }
 
-// Load returns the defaults in the file of a directory, and the file for diagnostics to quote. There are no defaults
-// if there is no such file. Load rejects a file that another user may have written: its content decides which hosts
-// are trusted and how they are reached.
+// Load returns the defaults in a directory's file, and the file for quoting lines in diagnostics. There are no defaults
+// if there is no such file. Load rejects a file that another user may have written: its content decides which hosts are
+// trusted and how they are reached.
 func Load(dir string) ([]Default, *hcl.File, hcl.Diagnostics) {
 	name := filepath.Join(dir, File)
 	info, err := os.Stat(name)

@@ -1,7 +1,7 @@
-// Package roles keeps the roles that a project imports from git repositories: their addresses, the lock file that pins them to
-// commits, and the directory that they are fetched into.
+// Package roles manages the roles that a project imports from git repositories: their addresses, the lock file that
+// pins them to commits, and the directory into which they are fetched.
 //
-// Only Fetcher uses the network. Everything else reads the lock file and what was fetched, and compares their hashes.
+// Only Fetcher uses the network. Everything else reads the lock file and the fetched files, and compares their hashes.
 package roles
 
 import (
@@ -16,10 +16,10 @@ import (
 	"hlplay/engine/gitrepo"
 )
 
-// Address is the address of a role in a git repository, in the form of Terraform's module sources:
+// Address is the address of a role in a git repository, in the format of Terraform's module sources:
 // git::https://example.org/ops/roles.git//docker?ref=v1.4.
 type Address struct {
-	// Repository is what git fetches from, Revision a branch, a tag, a commit in full or HEAD.
+	// Repository is the address from which git fetches, Revision a branch, a tag, a full commit ID or HEAD.
 	Repository, Revision string
 	// Path is the slash-separated path of the role in the repository, "." for its top directory.
 	Path string
@@ -34,7 +34,7 @@ func (a Address) String() string {
 	return s + "?" + url.Values{"ref": {a.Revision}}.Encode()
 }
 
-// Name is what a role at the address is called: the last element of its path, without ".git" or ".hcl".
+// Name returns the name of the role at the address: the last element of its path, without ".git" or ".hcl".
 func (a Address) Name() string {
 	if a.Path == "." {
 		return repositoryName(a.Repository)
@@ -54,7 +54,7 @@ const (
 
 var remote = regexp.MustCompile(`::|://|^[^/]*@[^/]*:|\?ref=`)
 
-// IsAddress reports whether the label of an import is meant as an address, right or wrong, and not as a path.
+// IsAddress reports whether the label of an import is meant as an address, valid or not, rather than as a path.
 func IsAddress(label string) bool { return remote.MatchString(label) }
 
 // Parse reads an address. Its error is a *gitrepo.Fault.
@@ -109,7 +109,7 @@ func of(part string, err error) error {
 	return err
 }
 
-// validPath reports whether a path names something in the tree of a repository, and has no surprises for a terminal.
+// validPath reports whether a path can name something in a repository's tree, and is safe to print on a terminal.
 func validPath(name string) bool {
 	if !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, `\`) {
 		return false

@@ -65,7 +65,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that whatever is taken for an address is one that git can be given, and is read from its written form as it was.
+// FuzzParse checks that every accepted address can be passed to git, and that its written form parses as the same
+// address.
 func FuzzParse(f *testing.F) {
 	for _, label := range []string{
 		"git::https://example.org/ops/roles.git//docker?ref=v1.4", "git::git@example.org:a/b.git//c/d.hcl?ref=x%2Fy", "git::/srv/a//b?ref=HEAD", "git::file:///srv/a?ref=v1",

@@ -12,26 +12,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostRepositories bounds how many revisions of repositories are fetched, because a role may import roles without end.
+// mostRepositories is how many revisions of repositories are fetched, because roles may import further roles without
+// end.
 const mostRepositories = 200
 
-// Fetcher fetches repositories, and pins what is not pinned yet. It is the only one that uses the network.
+// Fetcher fetches repositories, and pins those that are not pinned yet. Nothing else uses the network.
 type Fetcher struct {
-	// Store is where repositories are fetched into.
+	// Store is where repositories are fetched to.
 	Store
-	// Anew is set to ask each repository again for the commit of a revision, although the lock file names one.
+	// Anew makes Fetcher ask each repository again for the commit of a revision, even if the lock file has one.
 	Anew bool
-	// Tell, if not nil, is called for each revision of a repository. was is the zero Pin if it was not pinned before; fetched is
-	// false if its files were there.
+	// Tell, if not nil, is called for each revision of a repository. was is the zero Pin if it was not pinned before;
+	// fetched is false if its files already existed.
 	Tell func(now, was Pin, fetched bool)
 
 	ctx  context.Context
 	lock *os.File
-	// before are the entries of the lock file, settled those of the addresses asked for so far.
+	// before are the entries of the lock file, settled those of the addresses that have been asked for.
 	before, settled []Pin
 }
 
-// Fetch returns a Fetcher for a project. While it is open there is no other.
+// Fetch returns a Fetcher for a project. Only one can be open at a time.
 func Fetch(ctx context.Context, project string) (*Fetcher, error) {
 	f := &Fetcher{Store: At(project), ctx: ctx}
 	var err error
@@ -54,7 +55,7 @@ func Fetch(ctx context.Context, project string) (*Fetcher, error) {
 		f.lock.Close()
 		return nil, fmt.Errorf("another hlplay is fetching roles into %s: wait until it has finished", dir)
 	}
-	// What one that was killed has left behind.
+	// Remove what a killed process has left behind.
 	left, err := filepath.Glob(filepath.Join(dir, unfinished+"*"))
 	for _, path := range left {
 		err = errors.Join(err, os.RemoveAll(path))
@@ -66,13 +67,13 @@ func Fetch(ctx context.Context, project string) (*Fetcher, error) {
 	return f, nil
 }
 
-// unfinished begins the names of directories that are being fetched into.
+// unfinished is the prefix of the names of directories into which a repository is being fetched.
 const unfinished = ".fetching-"
 
-// Close lets others fetch.
+// Close allows another Fetcher to be opened.
 func (f *Fetcher) Close() error { return f.lock.Close() }
 
-// Locate returns the directory of the repository of an address, which is fetched if need be. Its error is a *Problem.
+// Locate returns the directory of a repository, fetching it if necessary. Its error is a *Problem.
 func (f *Fetcher) Locate(a Address) (string, error) {
 	if at := slices.IndexFunc(f.settled, func(p Pin) bool { return p.Is(a) }); at >= 0 {
 		return f.place(f.settled[at]), nil
@@ -95,7 +96,7 @@ func (f *Fetcher) Locate(a Address) (string, error) {
 	return f.place(now), nil
 }
 
-// settle finds the commit of an address, and puts its files in place unless they are.
+// settle finds the commit of an address, and fetches its files unless they exist.
 func (f *Fetcher) settle(a Address, was Pin) (now Pin, fetched bool, err error) {
 	if was.Commit != "" && !f.Anew {
 		if _, err := f.Check(was); err == nil {
@@ -155,7 +156,8 @@ func (f *Fetcher) settle(a Address, was Pin) (now Pin, fetched bool, err error) 
 	return now, true, os.Rename(tree, place)
 }
 
-// Save writes the lock file, with the entries of what was asked for and those that were there, and reports whether that changed it.
+// Save writes the lock file, with the entries of the addresses that were asked for and the existing ones. It reports
+// whether the file changed.
 func (f *Fetcher) Save() (changed bool, err error) {
 	pins := slices.Clone(f.settled)
 	for _, pin := range f.before {
@@ -166,7 +168,7 @@ func (f *Fetcher) Save() (changed bool, err error) {
 	return writeLock(f.lockFile(), pins)
 }
 
-// Prune removes all entries of the lock file that were not asked for, and what was fetched for them. It returns the entries.
+// Prune removes the entries of the lock file that were not asked for, along with their files, and returns them.
 func (f *Fetcher) Prune() ([]Pin, error) {
 	var gone []Pin
 	keep := map[string]bool{}

@@ -66,7 +66,7 @@ func (o *origin) commit(name, content string) string {
 	return o.git("rev-parse", "HEAD")
 }
 
-// at is the address of a revision of the repository.
+// at returns the address of a revision of the repository.
 func (o *origin) at(revision string) Address { return Address{"file://" + o.dir, revision, "."} }
 
 // locate fetches an address and saves the lock file.
@@ -90,7 +90,8 @@ func (o *origin) locate(a Address) (string, error) {
 	return dir, err
 }
 
-// A fetched file is the one in the repository: no attribute, filter or hook changes it, and nothing but files is fetched.
+// A fetched file is exactly the one in the repository: no attribute, filter or hook changes it, and nothing but files
+// is fetched.
 func TestFetchedAsItIs(t *testing.T) {
 	o := newOrigin(t)
 	o.git("config", "--global", "filter.ran.smudge", "touch '"+filepath.Join(o.project, "ran")+"'; cat")
@@ -148,7 +149,7 @@ func TestRevisions(t *testing.T) {
 		}
 		return string(content)
 	}
-	// A server of the first protocol gives away only what a branch or a tag has.
+	// With version 0 of the protocol, a server provides only the commits of branches and tags.
 	for _, protocol := range []string{"2", "0"} {
 		o.git("config", "--global", "protocol.version", protocol)
 		o.git("config", "--global", "--replace-all", "uploadpack.allowAnySHA1InWant", "false")
@@ -174,7 +175,7 @@ func TestRevisions(t *testing.T) {
 	}
 }
 
-// Links that lead out of the repository are refused, through others too.
+// Links that lead out of the repository, also through other links, are refused.
 func TestLinksThatLeadOut(t *testing.T) {
 	for name, links := range map[string]map[string]string{
 		"absolute": {"a": "/etc/passwd"}, "relative": {"d/a": "../../x"}, "through another": {"a": "d/up/x", "d/up": "../.."}, "absent": {"a": "../none"},
@@ -195,7 +196,7 @@ func TestLinksThatLeadOut(t *testing.T) {
 	}
 }
 
-// An interruption ends git and what it has started, and leaves nothing half fetched.
+// An interruption ends git and all processes that it has started, and leaves nothing half fetched.
 func TestInterruption(t *testing.T) {
 	o := newOrigin(t)
 	pipe, ssh := filepath.Join(o.project, "pipe"), filepath.Join(o.project, "ssh")
@@ -242,8 +243,7 @@ func TestInterruption(t *testing.T) {
 	}
 }
 
-// What a server says does not reach the terminal as it is.
-// However much a server sends, only so much of it is kept.
+// A server's messages are not printed on the terminal unfiltered, and only a limited amount of what it sends is kept.
 func TestGitPrintsTooMuch(t *testing.T) {
 	newOrigin(t)
 	g := &git{t.TempDir()}
@@ -264,7 +264,7 @@ func TestTold(t *testing.T) {
 	}
 }
 
-// What a killed hlplay has left behind goes.
+// What a killed hlplay has left behind is removed.
 func TestLeftBehind(t *testing.T) {
 	o := newOrigin(t)
 	o.commit("page", "one\n")
@@ -272,7 +272,7 @@ func TestLeftBehind(t *testing.T) {
 	if err := os.MkdirAll(left, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.locate(o.at("main")); err != nil { // locate looks for it
+	if _, err := o.locate(o.at("main")); err != nil { // locate removes it
 		t.Error(err)
 	}
 }

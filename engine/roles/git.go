@@ -22,25 +22,25 @@ import (
 	"hlplay/engine/gitrepo"
 )
 
-// patience bounds the time that fetching a repository may take.
+// patience limits the time for fetching a repository.
 const patience = 10 * time.Minute
 
-// Limits of a repository of roles, so that neither fetching one nor comparing its hash takes long.
+// Limits of a repository of roles, so that neither fetching it nor computing its hash takes long.
 const (
 	mostFiles = 20_000
 	mostBytes = 256 << 20
-	// mostListed bounds what git may print other than files, in bytes.
+	// mostListed limits git's output other than files, in bytes.
 	mostListed = 16 << 20
 )
 
-// git runs git in a directory of its own, on the repository repo.git in it.
+// git runs git in its own directory, on the repository repo.git there.
 type git struct{ dir string }
 
-// environment is this process's, without what leads git elsewhere: a hook of git that runs hlplay sets the names of its own
-// repository. What configures SSH and TLS stays, except what switches a check off.
+// environment returns this process's environment without the variables that redirect git: a git hook that runs hlplay
+// sets those of its own repository. SSH and TLS settings are kept, except those that disable checks.
 func (g *git) environment() []string {
 	own := gitrepo.Environment()
-	own["LC_ALL"] = "C" // messages are looked at
+	own["LC_ALL"] = "C" // messages are parsed
 	own["GIT_CEILING_DIRECTORIES"] = filepath.Dir(g.dir)
 	kept := map[string]bool{
 		"GIT_SSH": true, "GIT_SSH_COMMAND": true, "GIT_SSH_VARIANT": true, "GIT_SSL_CAINFO": true, "GIT_SSL_CAPATH": true, "GIT_SSL_CERT": true, "GIT_SSL_KEY": true,
@@ -59,8 +59,8 @@ func (g *git) environment() []string {
 	return all
 }
 
-// command returns a git without hooks and other programs that a configuration names for local repositories, in a session of its
-// own: it has no terminal to ask on, and ends with everything that it started.
+// command returns a git command without hooks and other programs configured for local repositories. It runs in its own
+// session: it has no terminal on which to ask, and ends with everything that it has started.
 func (g *git) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", append([]string{
 		"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.recurseSubmodules=false",
@@ -71,7 +71,7 @@ func (g *git) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run returns what git prints.
+// run returns git's output.
 func (g *git) run(ctx context.Context, args ...string) (string, error) {
 	var out, said capped
 	out.most, said.most, said.cut = mostListed, 4<<10, true
@@ -84,7 +84,7 @@ func (g *git) run(ctx context.Context, args ...string) (string, error) {
 	return out.kept.String(), explained(ctx, err, said.kept.String())
 }
 
-// explained returns why git did not do it, or nil.
+// explained returns why git failed, or nil.
 func explained(ctx context.Context, err error, said string) error {
 	said = told(said)
 	switch {
@@ -96,7 +96,7 @@ func explained(ctx context.Context, err error, said string) error {
 		return context.Cause(ctx)
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("git is not installed on this machine")
-	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied ("): // by a server of SSH
+	case strings.Contains(said, "could not read Username"), strings.Contains(said, "Permission denied ("): // from an SSH server
 		return fmt.Errorf("access was denied, and git cannot ask for a password here: set up an SSH key, with an agent if it has a passphrase, or a credential helper; git says: %s", said)
 	case strings.Contains(said, "Host key verification failed"):
 		return errors.New("ssh does not know the host key: connect with ssh once, and compare the key")
@@ -106,7 +106,7 @@ func explained(ctx context.Context, err error, said string) error {
 	return fmt.Errorf("git failed: %w", err)
 }
 
-// told returns what git or a server says as a part of a sentence, without what a terminal would take for a command.
+// told returns a message of git or a server as a part of a sentence, without terminal control sequences.
 func told(said string) string {
 	var lines []string
 	for line := range strings.Lines(said) {
@@ -123,9 +123,9 @@ func told(said string) string {
 	return strings.Join(lines, "; ")
 }
 
-// capped keeps what fits. What does not is an error, or with cut, left out.
+// capped keeps what fits. If something does not fit, that is an error or, if cut is set, it is dropped.
 type capped struct {
-	kept bytes.Buffer // not embedded: its ReadFrom would be used in place of Write
+	kept bytes.Buffer // not embedded: io.Copy would use its ReadFrom instead of our Write
 	most int
 	cut  bool
 	full bool
@@ -154,7 +154,7 @@ func (g *git) resolve(ctx context.Context, a Address) (string, error) {
 	return gitrepo.Commit(a.Repository, a.Revision, listing)
 }
 
-// fetch gets a commit, with its history only if there is no other way.
+// fetch fetches a commit, with its history only if there is no other way.
 func (g *git) fetch(ctx context.Context, repository, commit string) error {
 	format := "sha1"
 	if len(commit) == 64 {
@@ -165,7 +165,7 @@ func (g *git) fetch(ctx context.Context, repository, commit string) error {
 	}
 	fetch := []string{"--git-dir=repo.git", "fetch", "--quiet", "--no-tags", "--no-recurse-submodules"}
 	if _, err := g.run(ctx, append(fetch, "--depth=1", "--", repository, commit)...); err != nil {
-		// Some servers give away only what a branch or a tag has, and some know no depth.
+		// Some servers provide only the commits of branches and tags, and some do not support shallow fetches.
 		if ctx.Err() != nil {
 			return err
 		}
@@ -179,13 +179,13 @@ func (g *git) fetch(ctx context.Context, repository, commit string) error {
 	return nil
 }
 
-// blob is a file of a commit.
+// blob is a file in a commit.
 type blob struct {
 	name, mode, object string
 	size               int64
 }
 
-// tree lists the files of a commit. Submodules are left out.
+// tree lists the files in a commit. Submodules are omitted.
 func (g *git) tree(ctx context.Context, commit string) ([]blob, error) {
 	listing, err := g.run(ctx, "--git-dir=repo.git", "ls-tree", "-r", "-z", "-l", "--full-tree", commit)
 	if err != nil {
@@ -219,7 +219,8 @@ func (g *git) tree(ctx context.Context, commit string) ([]blob, error) {
 	return all, nil
 }
 
-// export writes the files of a commit to a new directory, as they are in the repository: no filter, attribute or hook applies.
+// export writes the files of a commit to a new directory, exactly as they are in the repository: no filter, attribute
+// or hook applies.
 func (g *git) export(ctx context.Context, commit, dir string) error {
 	files, err := g.tree(ctx, commit)
 	if err != nil {
@@ -257,7 +258,7 @@ func (g *git) export(ctx context.Context, commit, dir string) error {
 	return explained(ctx, cmd.Wait(), said.kept.String())
 }
 
-// write creates files with the contents that `git cat-file --batch` prints, in the same order.
+// write creates files with the contents printed by `git cat-file --batch`, in the same order.
 func write(root *os.Root, files []blob, contents *bufio.Reader) error {
 	links := map[string]string{}
 	for _, f := range files {
@@ -287,7 +288,7 @@ func write(root *os.Root, files []blob, contents *bufio.Reader) error {
 			return err
 		}
 	}
-	for name, target := range links { // one may lead through another
+	for name, target := range links { // a link may lead through another one
 		if _, err := root.Stat(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("its symbolic link %s leads to %q, outside the repository or in a loop: remove it from the repository", name, target)
 		}

@@ -22,7 +22,7 @@ import (
 // LockFile is the name of the lock file, in the directory of the project.
 const LockFile = ".hlplay.lock.hcl"
 
-// Pin is an entry of the lock file: the commit and the content that a revision of a repository stands for.
+// Pin is an entry in the lock file: the commit and the content of a revision of a repository.
 type Pin struct {
 	Repository string `hcl:"repository,label"`
 	Revision   string `hcl:"ref"`
@@ -31,13 +31,13 @@ type Pin struct {
 	SHA256 string `hcl:"sha256"`
 }
 
-// Is reports whether the pin is that of an address.
+// Is reports whether the pin is for an address.
 func (p Pin) Is(a Address) bool { return p.Repository == a.Repository && p.Revision == a.Revision }
 
-// LockError is a lock file that cannot be used.
+// LockError reports that a lock file cannot be used.
 type LockError struct {
 	Name string
-	// File is for diagnostics to quote. It may be nil.
+	// File is for quoting lines in diagnostics. It may be nil.
 	File  *hcl.File
 	Diags hcl.Diagnostics
 }
@@ -47,7 +47,7 @@ func (e *LockError) Error() string { return e.Diags.Error() }
 
 var digest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// readLock returns the entries of a lock file; none if there is no such file. Its error is a *LockError.
+// readLock returns the entries of a lock file. There are none if the file does not exist. Its error is a *LockError.
 func readLock(name string) ([]Pin, error) {
 	src, err := hclfile.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +95,7 @@ func readLock(name string) ([]Pin, error) {
 	return lock.Pins, nil
 }
 
-// writeLock replaces a lock file, and reports whether that changed it.
+// writeLock replaces a lock file, and reports whether that changed the file.
 func writeLock(name string, pins []Pin) (changed bool, err error) {
 	pins = slices.SortedFunc(slices.Values(pins), func(a, b Pin) int {
 		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Revision, b.Revision))

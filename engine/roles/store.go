@@ -18,21 +18,20 @@ import (
 // Dir is the directory of fetched repositories, relative to that of the project.
 const Dir = ".hlplay/roles"
 
-// Store finds the roles of a project that were fetched. The content of a repository is compared with the lock file each time it
-// is asked for.
+// Store finds a project's fetched roles. Whenever a repository is used, its content is checked against the lock file.
 //
-// The hash of a repository is the SHA-256 of a sorted list of its files, one on each line: the path in quotes, "file", "program" or
-// "link", and the SHA-256 of the content or of the link's target.
+// The hash of a repository is the SHA-256 of a sorted list of its files, one per line: the quoted path, "file",
+// "program" or "link", and the SHA-256 of the content or of the link's target.
 type Store struct{ dir string }
 
 // At returns the store of the project in a directory.
 func At(dir string) Store { return Store{dir} }
 
-// Problem is why a role cannot be used.
+// Problem says why a role cannot be used.
 type Problem struct {
-	// Summary and Detail are those of the diagnostic.
+	// Summary and Detail are the diagnostic's.
 	Summary, Detail string
-	// Install is set if `hlplay roles install` is what helps.
+	// Install is set if running `hlplay roles install` solves the problem.
 	Install bool
 }
 
@@ -44,7 +43,7 @@ func (s Store) Pins() ([]Pin, error) { return readLock(s.lockFile()) }
 
 func (s Store) lockFile() string { return filepath.Join(s.dir, LockFile) }
 
-// Locate returns the directory of the repository of an address. Its error is a *LockError or a *Problem.
+// Locate returns the directory of the repository at an address. Its error is a *LockError or a *Problem.
 func (s Store) Locate(a Address) (dir string, err error) {
 	pins, err := s.Pins()
 	if err != nil {
@@ -57,8 +56,8 @@ func (s Store) Locate(a Address) (dir string, err error) {
 	return s.Check(pins[at])
 }
 
-// Check returns the directory that a repository was fetched into, if it has the content that its entry in the lock file names.
-// Its error is a *Problem.
+// Check returns the directory to which a repository was fetched, if its content matches the entry in the lock file. Its
+// error is a *Problem.
 func (s Store) Check(pin Pin) (dir string, err error) {
 	dir = s.place(pin)
 	info, err := os.Lstat(dir)
@@ -86,10 +85,10 @@ func (s Store) Check(pin Pin) (dir string, err error) {
 	return dir, nil
 }
 
-// short is how many digits of a hash people are shown.
+// short is how many digits of a hash are shown.
 const short = 12
 
-// place returns the directory of a repository. Its name is for people: it shows in diagnostics.
+// place returns the directory of a repository. Its name is readable, because it appears in diagnostics.
 func (s Store) place(pin Pin) string {
 	name := strings.Map(func(r rune) rune {
 		if r == '-' || r == '_' || r == '.' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {

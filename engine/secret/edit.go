@@ -27,8 +27,8 @@ type Place struct {
 	sealed  Sealed
 }
 
-// Locate returns the place that a user names: FILE for a file that is encrypted as a whole or contains a single
-// encrypted value, FILE:LINE for the value on a line.
+// Locate finds what the user names: with FILE, a file that is encrypted as a whole or contains a single encrypted
+// value; with FILE:LINE, the value on a line.
 func Locate(name string) (*Place, error) {
 	path, line := name, 0
 	if file, number, ok := cutLast(name, ":"); ok {
@@ -140,9 +140,9 @@ func EncryptFile(path string) error {
 	return localfile.Replace(path, content, sealed)
 }
 
-// Edit lets the user change a text with an editor, which is a command line for the shell. The editor is given a
-// temporary file that only its owner can read. The file is stored in memory if the system has a file system there, and
-// is removed however the editor ends. tell is called with anything that the user should know.
+// Edit lets the user change a text with an editor, given as a command line for the shell. The editor gets a temporary
+// file that only its owner can read. If possible, the file is on an in-memory file system; it is removed however the
+// editor ends. tell is called with anything that the user should know.
 func Edit(ctx context.Context, editor string, text []byte, tell func(string)) (edited []byte, err error) {
 	dir, inMemory, err := privateDir()
 	if err != nil {
@@ -167,13 +167,13 @@ func Edit(ctx context.Context, editor string, text []byte, tell func(string)) (e
 	if err != nil {
 		return nil, fmt.Errorf("the editor %s left no file to read, and nothing was changed: %w", editor, err)
 	}
-	if !bytes.HasSuffix(text, []byte("\n")) { // editors append one
+	if !bytes.HasSuffix(text, []byte("\n")) { // editors append a newline
 		edited = bytes.TrimSuffix(edited, []byte("\n"))
 	}
 	return edited, nil
 }
 
-// privateDir creates a directory that only its owner may enter.
+// privateDir creates a directory that only its owner can enter.
 func privateDir() (dir string, inMemory bool, err error) {
 	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
 		if base == "" || !isMemory(base) {

@@ -44,8 +44,8 @@ func (k *Keyring) function(parameter string, sealed func(argument string) (what 
 	})
 }
 
-// Unopened returns a warning for each secret in a piece of HCL for which a lenient Keyring has no key; a nil Keyring
-// returns none. dir is the directory to which the paths of secret_file are relative.
+// Unopened returns a warning for each secret in a piece of HCL for which a lenient Keyring has no key. A nil Keyring
+// returns none. Paths passed to secret_file are relative to dir.
 func (k *Keyring) Unopened(node hclsyntax.Node, dir string, read func(path string) ([]byte, error)) hcl.Diagnostics {
 	if k == nil || !k.options.Lenient {
 		return nil

@@ -20,7 +20,7 @@ import (
 // largestIdentity is the size limit of a file with keys.
 const largestIdentity = 1 << 20
 
-// UsualIdentities returns the files in which keys are looked for if none are named.
+// UsualIdentities returns the key files that are used if none are given.
 func UsualIdentities() []string {
 	var files []string
 	if dir, err := os.UserConfigDir(); err == nil {
@@ -34,7 +34,7 @@ func UsualIdentities() []string {
 
 // keys holds the user's keys.
 type keys struct {
-	// plain need no passphrase; asking may need one.
+	// plain are the keys that need no passphrase, asking those that may need one.
 	plain, asking []age.Identity
 	files         []string
 

@@ -1,6 +1,6 @@
 // Package secret opens and seals secrets that are kept in a repository: values and files encrypted with age
-// (age-encryption.org/v1), either armored or as Base64 on one line. It also opens secrets encrypted with
-// ansible-vault. Opened secrets stay in memory.
+// (age-encryption.org/v1), either armored or as Base64 on one line. It also opens secrets encrypted with ansible-vault.
+// Opened secrets are kept in memory only.
 //
 // Secrets are sealed for the recipients listed in a file of the repository (see FindRecipients), and opened with the
 // age or SSH keys of the user (see Options.Identities).
@@ -30,7 +30,7 @@ type Options struct {
 	VaultPasswords []VaultPassword
 	// Ask asks the user for a passphrase or password, once for each. Nil means that nobody can be asked.
 	Ask func(ctx context.Context, prompt string) (string, error)
-	// Context bounds the time for questions. Nil means that nothing does.
+	// Context limits the time for questions. Nil means no limit.
 	Context context.Context
 	// Lenient makes Functions return unknown values for secrets that no key opens.
 	Lenient bool
@@ -69,7 +69,7 @@ type LockedError struct{ Reason string }
 
 func (e *LockedError) Error() string { return e.Reason }
 
-// Hear calls f with every secret opened so far, and later with each secret when it is opened.
+// Hear calls f with the secrets opened so far, and later with each further one when it is opened.
 func (k *Keyring) Hear(f func(texts ...string)) {
 	if k == nil {
 		return

@@ -2,5 +2,5 @@
 
 package secret
 
-// isMemory reports whether a directory is on a file system in memory.
+// isMemory reports whether a directory is on an in-memory file system.
 func isMemory(string) bool { return false }

@@ -18,7 +18,7 @@ import (
 // RecipientsFile is the name of the file that lists the recipients of secrets: public age or SSH keys, one per line.
 const RecipientsFile = ".age-recipients"
 
-// FindRecipients returns the file of recipients that applies to a directory: its own, or that of the nearest parent
+// FindRecipients returns the recipients file that applies to a directory: its own, or that of the nearest parent
 // directory. The search ends at the root of a Git repository.
 func FindRecipients(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)

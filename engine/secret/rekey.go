@@ -77,7 +77,7 @@ func Rekey(k *Keyring, paths []string, check bool) ([]Rekeyed, error) {
 	return all, nil
 }
 
-// rekeyed returns a file with its secrets encrypted anew, or nil if it has none.
+// rekeyed returns a file with its secrets encrypted again, or nil if it has none.
 func rekeyed(k *Keyring, path string) (*Rekeyed, error) {
 	content, err := localfile.Read(path, largestFile)
 	if err != nil {

@@ -21,7 +21,7 @@ const intro = "age-encryption.org/v1\n"
 // introBase64 is the beginning of every secret on one line: the Base64 of intro without the newline.
 const introBase64 = "YWdlLWVuY3J5cHRpb24ub3JnL3Yx"
 
-// decode returns the age file that a text contains: as it is, armored, or in Base64.
+// decode returns the age file in a text, which may be binary, armored or Base64.
 func decode(sealed []byte) ([]byte, error) {
 	if bytes.HasPrefix(sealed, []byte(intro)) {
 		return sealed, nil
@@ -46,7 +46,7 @@ func decode(sealed []byte) ([]byte, error) {
 	return nil, fmt.Errorf("it is not encrypted with age or ansible-vault; expected what `hlplay secret encrypt` prints: text that begins with %q or %q", introBase64, armor.Header)
 }
 
-// outdented returns a text without the space at both ends of its lines.
+// outdented returns a text without spaces at both ends of its lines.
 func outdented(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -124,8 +124,8 @@ func Find(content []byte) []Sealed {
 	return all
 }
 
-// again encrypts a text in the form that the secret s has in its file: the first line follows what precedes s, and the
-// other lines are indented like those of s.
+// again encrypts a text in the form that the secret s has in its file: the first line follows whatever precedes s, and
+// the other lines are indented like those of s.
 func (s Sealed) again(text []byte, to []age.Recipient) ([]byte, error) {
 	switch {
 	case bytes.HasPrefix(s.Text, []byte(intro)):

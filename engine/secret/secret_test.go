@@ -133,7 +133,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestLocked checks secrets that no key opens: the error says which keys were tried and why each is of no use.
+// TestLocked checks secrets that no key opens: the error says which keys were tried and why each of them failed.
 func TestLocked(t *testing.T) {
 	mine, _ := native(t)
 	other, to := native(t)
@@ -253,8 +253,7 @@ func TestReadRecipients(t *testing.T) {
 	}
 }
 
-// FuzzFind checks that everything found is within the file and in order, and that opening it never panics, whatever it
-// is.
+// FuzzFind checks that everything found is within the file and in order, and that opening it never panics.
 func FuzzFind(f *testing.F) {
 	for _, s := range []string{"", introBase64 + "AAAA==", "a = \"" + introBase64 + "\"\n" + introBase64, intro + "-> X25519 a\n", "  -----BEGIN AGE ENCRYPTED FILE-----\n  YQ==\n  -----END AGE ENCRYPTED FILE-----"} {
 		f.Add([]byte(s))

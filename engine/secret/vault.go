@@ -55,7 +55,7 @@ func vaultPasswords(o Options) []vaultPassword {
 	return all
 }
 
-// scriptTime bounds how long a script may take to print a password.
+// scriptTime limits how long a script may take to print a password.
 const scriptTime = time.Minute
 
 func (p VaultPassword) read(o Options) ([]byte, error) {
@@ -162,7 +162,7 @@ func (k *Keyring) openVault(sealed []byte) ([]byte, error) {
 }
 
 // OpenValues opens all strings in a value that are encrypted with Ansible Vault, and marks them as sensitive. If a
-// lenient Keyring cannot open one, it becomes unknown. The path of an error leads to the string concerned.
+// lenient Keyring cannot open one of them, it becomes unknown. The path in an error leads to the string concerned.
 func (k *Keyring) OpenValues(v cty.Value) (cty.Value, error) {
 	return cty.Transform(v, func(path cty.Path, v cty.Value) (cty.Value, error) {
 		if v.Type() != cty.String || v.IsNull() || !v.IsKnown() || v.IsMarked() || !vault.Is([]byte(v.AsString())) {
@@ -177,7 +177,7 @@ func (k *Keyring) OpenValues(v cty.Value) (cty.Value, error) {
 }
 
 // Value opens a secret and returns it as a value of the language, marked as sensitive. A lenient Keyring returns an
-// unknown value if no key opens the secret. Errors call the secret what.
+// unknown value if no key opens the secret. what names the secret in errors.
 func (k *Keyring) Value(what string, sealed []byte) (cty.Value, error) {
 	text, err := k.Open(sealed)
 	var locked *LockedError

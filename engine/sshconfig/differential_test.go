@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// oracle is what ssh -G says of a host: the values of each keyword.
+// oracle returns what ssh -G prints for a host: the values of each keyword.
 func oracle(t *testing.T, path string, q Query, args ...string) (map[string][]string, error) {
 	t.Helper()
 	if q.User != "" {
@@ -64,7 +64,7 @@ func write(t *testing.T, path, text string) string {
 	return path
 }
 
-// compare holds the evaluation of a configuration against ssh.
+// compare compares the evaluation of a configuration with ssh's.
 func compare(t *testing.T, path string, q Query, defaults map[string][]string) {
 	t.Helper()
 	q.LocalUser = me(t)
@@ -101,18 +101,18 @@ func compare(t *testing.T, path string, q Query, defaults map[string][]string) {
 				}
 			case "userknownhostsfile", "globalknownhostsfile":
 				got = strings.Join(set.Args, " ")
-				expected = strings.ReplaceAll(expected, home(t)+"/", "~/") // later versions fill it in
+				expected = strings.ReplaceAll(expected, home(t)+"/", "~/") // later versions expand it
 			}
 		}
 		switch {
 		case keyword == "user" && q.User != "":
 			got = q.User
-		case keyword == "canonicalizehostname" || keyword == "stricthostkeychecking": // ssh has other words for its values
+		case keyword == "canonicalizehostname" || keyword == "stricthostkeychecking": // ssh prints its values differently
 			yes := map[string]string{"yes": "true", "no": "false"}
 			if yes[got] != "" {
 				got = yes[got]
 			}
-		case keyword == "proxycommand" && s.Get("proxyjump").Set(): // ssh makes one of it
+		case keyword == "proxycommand" && s.Get("proxyjump").Set(): // ssh turns it into a ProxyCommand
 			continue
 		}
 		if got != expected {
@@ -138,7 +138,7 @@ func compare(t *testing.T, path string, q Query, defaults map[string][]string) {
 	}
 }
 
-// generator makes configurations.
+// generator generates configurations.
 type generator struct{ *rand.Rand }
 
 func (g generator) pick(from ...string) string { return from[g.IntN(len(from))] }
@@ -211,7 +211,7 @@ func (g generator) criteria() string {
 		case 4:
 			one += "localuser " + g.pick(me2, "other", "*")
 		case 5:
-			one = "final" // whether "!final" wants a second reading differs among versions of ssh
+			one = "final" // whether "!final" requires a second pass differs between versions of ssh
 		default:
 			one += "canonical"
 		}
@@ -239,7 +239,7 @@ func (g generator) config(include func(string) string, depth int) string {
 	return b.String()
 }
 
-// Whatever a configuration is made of, its settings are those that ssh finds.
+// For random configurations, the settings are those that ssh finds.
 func TestAsSSH(t *testing.T) {
 	needSSH(t)
 	me2 = me(t)
@@ -268,7 +268,7 @@ func TestAsSSH(t *testing.T) {
 	}
 }
 
-// What the generator does not come to.
+// Cases that the generator does not produce.
 func TestAsSSHOnPurpose(t *testing.T) {
 	needSSH(t)
 	dir := t.TempDir()
@@ -335,7 +335,7 @@ func TestAsSSHOnPurpose(t *testing.T) {
 	}
 }
 
-// TestKeywords: what the ssh of this machine prints of its options is known.
+// TestKeywords checks that all options printed by this machine's ssh are known.
 func TestKeywords(t *testing.T) {
 	needSSH(t)
 	all, err := oracle(t, os.DevNull, Query{Host: "n1"})

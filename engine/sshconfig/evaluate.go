@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Query names the host whose settings are wanted, and the users that criteria may ask about.
+// Query names the host whose settings are wanted, and the users that criteria may test.
 type Query struct {
 	// Host is the name that the user gave: an alias, a host name or an address.
 	Host string
@@ -46,7 +46,7 @@ func (n Note) String() string {
 // Settings are the settings of one host.
 type Settings struct {
 	first map[string]Setting
-	// keys and certificates collect every line that applies, not only the first.
+	// keys and certificates collect all lines that apply, not only the first.
 	keys, certificates []Setting
 	// Notes are the blocks that were skipped although they might apply to the host.
 	Notes []Note
@@ -87,7 +87,8 @@ func (c *Config) For(q Query) (*Settings, string, error) {
 	if _, err := netip.ParseAddr(name); err != nil {
 		name = strings.ToLower(name)
 	}
-	// Where ssh would make names canonical it reads the whole a second time, even for an address, which has no canonical name.
+	// If names are to be canonicalized, ssh reads the whole configuration a second time, even for an address, which has
+	// no canonical name.
 	canonicalize := strings.ToLower(s.first["canonicalizehostname"].Value())
 	if e.again || canonicalize == "yes" || canonicalize == "true" || canonicalize == "always" {
 		e.final = name
@@ -102,8 +103,8 @@ func (c *Config) For(q Query) (*Settings, string, error) {
 type evaluation struct {
 	Query
 	*Settings
-	again bool   // a `Match final` wants the whole to be read a second time
-	final string // the host's name when it is
+	again bool   // a `Match final` requires a second pass
+	final string // the host's name in the second pass
 }
 
 // lines applies lines to the host. If never is set, every block is skipped.
@@ -157,7 +158,7 @@ func (e *evaluation) host(patterns []string) bool {
 	return found
 }
 
-// apply takes a setting unless its keyword is set already.
+// apply applies a setting unless its keyword is already set.
 func (e *evaluation) apply(l line) {
 	s := Setting{l.Place, l.args, l.rest}
 	switch l.keyword {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Expand replaces the tokens in a value of the setting, such as %h, and %% by a percent sign.
+// Expand replaces the tokens in a value of the setting, such as %h, and replaces %% with a percent sign.
 func (s Setting) Expand(value string, tokens map[byte]string) (string, error) {
 	var out strings.Builder
 	for i := 0; i < len(value); i++ {
@@ -28,13 +28,13 @@ func (s Setting) Expand(value string, tokens map[byte]string) (string, error) {
 	return out.String(), nil
 }
 
-// Path returns a path that the setting names, with ~, tokens and ${NAME} of the environment replaced.
+// Path returns a path in the setting, with ~, tokens and ${NAME} from the environment expanded.
 func (s Setting) Path(value, home string, tokens map[byte]string) (string, error) {
 	value, err := Tilde(value, home)
 	if err != nil {
 		return "", s.Errorf("%s: %v", value, err)
 	}
-	// The environment comes first, so that the value of a token is never expanded again.
+	// The environment comes first, so that a token's value is never expanded again.
 	if value, err = s.environment(value); err != nil {
 		return "", err
 	}

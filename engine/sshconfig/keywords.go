@@ -8,8 +8,8 @@ import (
 	"hlplay/engine/suggest"
 )
 
-// keywords are those of OpenSSH 10, in lower case: ssh_config(5), with the former ones that it still skips, and those that
-// Debian (gss…) and Apple (usekeychain) add.
+// keywords are those of OpenSSH 10 in lower case: ssh_config(5), with obsolete ones that it still ignores, and those
+// that Debian (gss…) and Apple (usekeychain) add.
 var keywords = strings.Fields(`
 	addkeystoagent addressfamily afstokenpassing batchmode bindaddress bindinterface canonicaldomains canonicalizefallbacklocal
 	canonicalizehostname canonicalizemaxdots canonicalizepermittedcnames casignaturealgorithms certificatefile
@@ -31,8 +31,8 @@ var keywords = strings.Fields(`
 	tisauthentication tunnel tunneldevice updatehostkeys useblacklistedkeys usekeychain useprivilegedport user userknownhostsfile
 	userknownhostsfile2 useroaming usersh verifyhostkeydns versionaddendum visualhostkey warnweakcrypto xauthlocation`)
 
-// known returns an error if ssh would refuse the keyword of a line. It does so also in blocks that do not apply: a mistyped
-// HostName or ProxyJump must not lead elsewhere.
+// known returns an error if ssh would reject the keyword of a line, even in a block that does not apply: a mistyped
+// HostName or ProxyJump must not make hlplay connect elsewhere.
 func (e *evaluation) known(l line) error {
 	if slices.Contains(keywords, l.keyword) || list(strings.ToLower(e.first["ignoreunknown"].Value()), l.keyword) {
 		return nil

@@ -11,7 +11,7 @@ type criterion struct {
 	negated   bool
 }
 
-// The criteria that take no argument, those that are evaluated, and the others that ssh knows.
+// The criteria without an argument, those that are evaluated, and the others that ssh supports.
 var (
 	bare      = []string{"all", "canonical", "final"}
 	evaluated = []string{"host", "originalhost", "user", "localuser", "tagged"}
@@ -34,7 +34,7 @@ func criteria(l line) ([]criterion, error) {
 			continue
 		}
 		if !slices.Contains(evaluated, c.name) && !slices.Contains(foreign, c.name) {
-			// A criterion of a later ssh, whose arguments are not known.
+			// A criterion of a newer ssh, whose arguments are not known.
 			return append(all, c), nil
 		}
 		if !given || arg == "" {
@@ -56,14 +56,15 @@ func criteria(l line) ([]criterion, error) {
 		return nil, l.Errorf("Match needs a criterion: write Match host PATTERN, or Match all")
 	}
 	if at := slices.IndexFunc(all, func(c criterion) bool { return c.name == "all" }); at >= 0 {
-		if at != len(all)-1 || at > 1 { // ssh takes one before it, such as "final"
+		if at != len(all)-1 || at > 1 { // ssh accepts one criterion before it, such as "final"
 			return nil, l.Errorf("Match all cannot be combined with other criteria")
 		}
 	}
 	return all, nil
 }
 
-// holds reports whether all criteria of a Match line hold. One that does not hold is decisive, even if others cannot be evaluated.
+// holds reports whether all criteria of a Match line hold. If one of them does not, the result is false, even if others
+// cannot be evaluated.
 func (e *evaluation) holds(l line) (bool, error) {
 	host := e.final
 	if host == "" {
@@ -85,7 +86,7 @@ func (e *evaluation) holds(l line) (bool, error) {
 		case "all":
 			is = true
 		case "canonical", "final":
-			// Names are never made canonical, so the only second pass is the final one.
+			// Names are never canonicalized, so the only second pass is the final one.
 			e.again = e.again || c.name == "final" && !c.negated
 			is = e.final != ""
 		case "host":
@@ -119,8 +120,8 @@ func (e *evaluation) holds(l line) (bool, error) {
 	return false, nil
 }
 
-// list reports whether a comma-separated list of patterns matches a text: at least one pattern does, and none that is negated by
-// "!".
+// list reports whether a comma-separated list of patterns matches a text: at least one pattern matches, and none that
+// is negated with "!".
 func list(patterns, text string) bool {
 	found := false
 	for pattern := range strings.SplitSeq(patterns, ",") {
@@ -136,7 +137,7 @@ func list(patterns, text string) bool {
 	return found
 }
 
-// glob reports whether a pattern matches the whole text: * is any text, ? any character.
+// glob reports whether a pattern matches the whole text: * matches any text, and ? any character.
 func glob(pattern, text string) bool {
 	star, from := -1, 0
 	p, t := 0, 0

@@ -1,7 +1,8 @@
-// Package sshconfig reads ssh_config(5) files and evaluates them for a host as ssh(1) does: Host and Match blocks, Include,
-// and the first value that applies to each keyword.
+// Package sshconfig reads ssh_config(5) files and evaluates them for a host as ssh(1) does: Host and Match blocks,
+// Include, and the first value that applies to each keyword.
 //
-// No library evaluates the criteria of Match or tells where a value was set. The tests compare the results with those of ssh -G.
+// No library evaluates Match criteria or reports where a value was set. The tests compare the results with those of ssh
+// -G.
 package sshconfig
 
 import (
@@ -41,7 +42,7 @@ func (p Place) Errorf(format string, args ...any) error {
 const (
 	// largest is the size limit of a file.
 	largest = 4 << 20
-	// deepest is the limit to nested includes, the same as ssh's.
+	// deepest is the maximum depth of includes, the same as in ssh.
 	deepest = 16
 	// mostLines limits the lines of all included files together: two files that include each other twice double the
 	// number with each level.
@@ -64,8 +65,8 @@ type line struct {
 	included      []line      // of Include, each file's lines followed by one without a keyword
 }
 
-// Load reads a file and the files that it includes; ~ is home. If checked is set, files must belong to the user or root and must
-// not be writable by others, as ssh demands of ~/.ssh/config and everything that it includes.
+// Load reads a file and the files that it includes; ~ is home. If checked is set, files must belong to the user or root
+// and must not be writable by others, as ssh requires of ~/.ssh/config and everything that it includes.
 func Load(path, home string, checked bool) (*Config, error) {
 	r := &reader{home: home}
 	lines, err := r.file(path, checked, nil)
@@ -127,7 +128,7 @@ func (r *reader) file(path string, checked bool, trail []string) ([]line, error)
 	return lines, nil
 }
 
-// include reads the files that an Include names. Like ssh, it skips those that do not exist.
+// include reads the files that an Include line names. Like ssh, it skips those that do not exist.
 func (r *reader) include(l line, trail []string) ([]line, error) {
 	var all []line
 	for _, pattern := range l.args {
@@ -194,7 +195,7 @@ func split(src string, at Place) (line, error) {
 	return l, nil
 }
 
-// words splits a text at blanks outside quotes, up to a word that begins with #.
+// words splits a text at white space outside quotes, up to a word that begins with #.
 func words(text string) (all []string, ok bool) {
 	for i := 0; i < len(text); {
 		if text[i] == ' ' || text[i] == '\t' {
@@ -233,7 +234,7 @@ func words(text string) (all []string, ok bool) {
 	return all, true
 }
 
-// Tilde replaces a leading ~ in a path by home, and ~name by that user's home.
+// Tilde replaces a leading ~ in a path with home, and ~name with that user's home.
 func Tilde(path, home string) (string, error) {
 	if !strings.HasPrefix(path, "~") {
 		return path, nil

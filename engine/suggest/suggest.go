@@ -1,4 +1,4 @@
-// Package suggest finds the name that an unknown name was probably meant to be, for "did you mean".
+// Package suggest finds the name that was probably meant by an unknown name, for "did you mean".
 package suggest
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// Nearest returns the candidate that name is most likely a misspelling or an abbreviation of, or "" if there is none.
-// Case is ignored. Ties are broken alphabetically.
+// Nearest returns the candidate of which name is most likely a misspelling or an abbreviation, or "" if there is none.
+// Case is ignored. Ties are resolved alphabetically.
 func Nearest(name string, candidates []string) string {
 	limit := min(len(name)/3+1, len(name)-1) // a single letter is close to any other
 	best, least := "", limit+1
@@ -21,8 +21,8 @@ func Nearest(name string, candidates []string) string {
 	return best
 }
 
-// distance returns the Levenshtein distance, except that transposed letters count as one edit. An abbreviation counts as one
-// edit however much it leaves out ("dist" for "distribution"), and as two if its last letter is its own ("distro").
+// distance returns the Levenshtein distance, except that a transposition counts as one edit. An abbreviation counts as
+// one edit however much it omits ("dist" for "distribution"), and as two if its last letter differs ("distro").
 func distance(name, candidate string) int {
 	if name != candidate && spelled(name) == spelled(candidate) {
 		return 1

@@ -1,4 +1,4 @@
-// Package vault opens what ansible-vault has encrypted: files and values in formats 1.1 and 1.2 with AES256.
+// Package vault decrypts what ansible-vault has encrypted: files and values in formats 1.1 and 1.2 with AES256.
 package vault
 
 import (
@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// magic is the beginning of everything encrypted with ansible-vault.
+// magic is the prefix of everything encrypted with ansible-vault.
 const magic = "$ANSIBLE_VAULT;"
 
 // Is reports whether content is encrypted with ansible-vault.
@@ -105,8 +105,8 @@ func (s *Sealed) Open(password []byte) ([]byte, error) {
 
 var tagged = regexp.MustCompile(`!vault(-encrypted)?([ \t]*[|>][0-9+-]*[ \t]*\r?\n[ \t]*|[ \t]+["'])\$ANSIBLE_VAULT;`)
 
-// Untag blanks out the !vault tags of encrypted values in YAML, so that they are strings to a parser that does not
-// know the tag. Positions in the text do not change.
+// Untag replaces the !vault tags of encrypted values in YAML with spaces, so that a parser that does not know the tag
+// reads them as strings. Positions in the text do not change.
 func Untag(yaml []byte) []byte {
 	return tagged.ReplaceAllFunc(yaml, func(match []byte) []byte {
 		tag := bytes.IndexAny(match, " \t|>")

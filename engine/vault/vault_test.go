@@ -104,7 +104,8 @@ func TestUntag(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that any secret is parsed or rejected, and opened with a password or not, without a panic.
+// FuzzParse checks that any secret is either parsed or rejected, and then either opened with a password or not, without
+// a panic.
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"vars.vault", "prod.vault", "empty.vault", "values.yaml"} {
 		f.Add(recording(f, name))
