@@ -12,8 +12,8 @@ import (
 	"hlplay/modules"
 )
 
-// BenchmarkConverged is a rerun that finds nothing to do: 1,000 tasks on one host and on many. It is the
-// engine's own cost, for the hosts are maps. Beside time and memory it reports the flights a host.
+// BenchmarkConverged is a rerun that finds nothing to do: 1,000 tasks on one host and on many. It measures the engine's
+// own cost, because the hosts are maps. Besides time and memory it reports the flights per host.
 func BenchmarkConverged(b *testing.B) {
 	for _, size := range []struct{ hosts, tasks int }{{1, 100}, {1, 1000}, {10, 1000}, {100, 1000}} {
 		b.Run(fmt.Sprintf("hosts=%d/tasks=%d", size.hosts, size.tasks), func(b *testing.B) {
@@ -35,7 +35,7 @@ func BenchmarkConverged(b *testing.B) {
 	}
 }
 
-// BenchmarkRounds is a for_each of many rounds on one host: first each of them changes something, then none.
+// BenchmarkRounds is a for_each with many rounds on one host: first each of them changes something, then none.
 func BenchmarkRounds(b *testing.B) {
 	for _, rounds := range []int{1000, 5000, 20000} {
 		keys := make([]string, rounds)
@@ -83,7 +83,7 @@ func benchmarkRun(b *testing.B, pb *lang.Playbook, inv *inventory.Inventory, s *
 	}
 }
 
-// nowhere is a reporter that keeps nothing, so that only the engine is measured.
+// nowhere is a reporter that discards events, so that only the engine is measured.
 type nowhere struct{}
 
 func (nowhere) Report(report.Event) {}
@@ -103,8 +103,8 @@ func convergedStage(hosts, tasks int) *stage {
 	return s
 }
 
-// manyTasks is tasks as playbooks have them: most with a plain module block, some with conditions, some
-// with results that others read.
+// manyTasks returns tasks as playbooks have them: most with a plain module block, some with conditions, some with
+// results that others read.
 func manyTasks(n int) string {
 	var b strings.Builder
 	b.WriteString("play \"p\" {\n  hosts = \"all\"\n")
@@ -124,8 +124,7 @@ func manyTasks(n int) string {
 	return b.String()
 }
 
-// The flights of a converged rerun do not grow with the number of tasks, results that later tasks read
-// included.
+// The number of flights of a converged rerun does not grow with the number of tasks, even if later tasks read results.
 func TestFlightsDoNotGrowWithTasks(t *testing.T) {
 	for _, tasks := range []int{20, 100, 1000} {
 		s := convergedStage(3, tasks)
@@ -135,16 +134,16 @@ func TestFlightsDoNotGrowWithTasks(t *testing.T) {
 			}
 		}
 		for name, flights := range s.asks {
-			if flights > 2 { // what is read at once, and what depends on results
+			if flights > 2 { // one for what is read at once, and one for what depends on results
 				t.Errorf("%d tasks took %d flights to %s, want 2", tasks, flights, name)
 			}
 		}
 	}
 }
 
-// A first run takes one flight for each task that it changes, which brings what verifies the change and what
-// the tasks behind it read, and one in the beginning, however many tasks there are. Now and then a plan asks
-// for something in the moment in which it is dropped, which may be another flight.
+// A first run takes one flight at the beginning and one for each task that changes something, which carries the reads
+// that verify the change and those of the next tasks, however many tasks there are. Occasionally a plan asks for
+// something at the moment when it is dropped, which may cost another flight.
 func TestFlightsOfAFirstRun(t *testing.T) {
 	for _, tasks := range []int{20, 100, 500} {
 		var playbook strings.Builder

@@ -14,8 +14,8 @@ import (
 	"hlplay/modules"
 )
 
-// causes are the changes that the tasks so far would make, as far as check mode can tell. If planning fails on something
-// that one of them may change first, the failure does not predict one of the run.
+// causes are the changes that the previous tasks would make, as far as check mode can tell. If planning fails because
+// of something that one of them may change first, that does not predict a failure of the run.
 type causes struct {
 	mu    sync.Mutex
 	hosts map[*observe.Host]*changes
@@ -26,14 +26,15 @@ type causes struct {
 // changes are what tasks would change on one host.
 type changes struct {
 	keys    map[observe.Key]cause // what steps name
-	since   map[observe.Key]int   // number of opaque steps before the step that names a key, and whose effect on it is therefore settled
+	since   map[observe.Key]int   // number of opaque steps before the step that names a key and so settles the key's value
 	matches []match
-	// local are tasks with steps whose effects nobody can list: everything but lasting facts may differ afterwards. After
-	// those in boot even these may. elsewhere are such tasks on other hosts, which may change what the hosts share.
+	// local are tasks with steps whose effects cannot be listed: afterwards everything except lasting facts may be
+	// different, and after those in boot even these. elsewhere are such tasks on other hosts, which may change what the
+	// hosts share.
 	local, boot, elsewhere causeList
 }
 
-// match is a pattern by which a step names observations.
+// match is a pattern with which a step names observations.
 type match struct {
 	of    func(observe.Key) bool
 	since int
@@ -46,7 +47,7 @@ type cause struct {
 	host string
 }
 
-// causeList is a list of tasks in the order in which they were met, without duplicates.
+// causeList is a list of tasks in order, without duplicates.
 type causeList []cause
 
 func (l *causeList) add(c cause) {
@@ -65,8 +66,8 @@ func (c *causes) of(h *observe.Host) *changes {
 	return c.hosts[h]
 }
 
-// step adds a step that a task would carry out on a host. all are all hosts, and expect the step's expectations with their
-// hosts.
+// step adds a step that a task would carry out on a host. all are all hosts, and expect are the step's expectations
+// with their hosts.
 func (c *causes) step(t *task, on *observe.Host, all []*observe.Host, step modules.Step, expect []observe.Expectation) {
 	by := cause{t, on.Name()}
 	c.mu.Lock()
@@ -89,7 +90,7 @@ func (c *causes) step(t *task, on *observe.Host, all []*observe.Host, step modul
 	}
 }
 
-// anything adds a task whose effects on a host, and if wide also on other hosts, nobody can list.
+// anything adds a task whose effects on a host, and if wide is set also on other hosts, cannot be listed.
 func (c *causes) anything(by cause, on *observe.Host, all []*observe.Host, wide bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -112,8 +113,8 @@ func (c *causes) anythingShared(by cause) {
 	c.opaque = append(c.opaque, by)
 }
 
-// obscured returns the tasks whose effects only the author of the playbook knows, if something was read that hosts share and
-// that no later step has settled. The author's own commands that read are not counted: see observe.AfterChange.
+// obscured returns the tasks whose effects only the author of the playbook knows, if something was read that hosts
+// share and that no later step has settled. The author's own reading commands are not counted: see observe.AfterChange.
 func (c *causes) obscured(h *observe.Host, saw ...*observe.Tracker) (found causeList) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,8 +207,8 @@ func reads(m modules.Module) bool {
 	return ok && reader.OnlyReads()
 }
 
-// doubt returns, in check mode, why it is uncertain that an error will occur in the run, namely that earlier tasks may
-// change what it was found in. It returns nil if the error is certain.
+// doubt returns, in check mode, why it is uncertain that an error will occur in the run: earlier tasks may change its
+// cause. It returns nil if the error is certain.
 func (e *execution) doubt(d *decision, err error, saw ...*observe.Tracker) error {
 	if !e.check || !circumstantial(err) {
 		return nil
@@ -235,9 +236,9 @@ func (e *execution) behind(d *decision, saw ...*observe.Tracker) causeList {
 // errSatisfied reports that a host is already in the state that an item requires.
 var errSatisfied = errors.New("nothing to do")
 
-// obscured returns, in check mode, why it is uncertain that an item has nothing to do: an earlier command of the playbook's
-// author may change what hosts share, such as a cluster. It returns nil if it is certain, as it is for modules that only
-// read.
+// obscured returns, in check mode, why it is uncertain that an item has nothing to do: an earlier command of the
+// playbook's author may change what hosts share, such as a cluster. It returns nil if it is certain, as for modules
+// that only read.
 func (e *execution) obscured(it *itemPlan) error {
 	if !e.check || reads(it.module) {
 		return nil
@@ -260,8 +261,8 @@ func (e *execution) told(it *itemPlan) causeList {
 	return e.behind(it.from, it.saw)
 }
 
-// circumstantial reports whether an error may be caused by the state of a host. An unreadable file of the controller, a host
-// that does not answer, a defect, a timeout and what cannot be delegated are not.
+// circumstantial reports whether the state of a host may have caused an error. It cannot have caused an unreadable file
+// on the controller, a host that does not answer, a defect, a timeout, or a task that cannot be delegated.
 func circumstantial(err error) bool {
 	var file *fs.PathError
 	var lost *remote.UnreachableError

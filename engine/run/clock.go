@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Clock is the clock for all waiting. A rehearsal uses the clock of the lab, which sleeping advances, so that what takes
-// minutes on real hosts is rehearsed at once.
+// Clock is the clock for all waiting. A rehearsal uses the lab's clock, which sleeping advances, so that a wait of
+// minutes on real hosts takes no time.
 type Clock interface {
 	Now() time.Time
 	// Sleep returns the context's error as soon as the context ends.
 	Sleep(ctx context.Context, d time.Duration) error
-	// AfterFunc calls fn, which must not block, after d unless stop is called before.
+	// AfterFunc calls fn, which must not block, after d unless stop is called first.
 	AfterFunc(d time.Duration, fn func()) (stop func())
 }
 

@@ -13,19 +13,19 @@ import (
 	"hlplay/engine/remote"
 )
 
-// connection connects to one host when that is first needed, and again after a reboot or when the connection was lost during
-// a long command.
+// connection connects to a host when it is first needed, and again after a reboot or when the connection was lost
+// during a long command.
 type connection struct {
 	host    *inventory.Host
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)
-	// reader is the user that reads; empty means the login user.
+	// reader is the user who reads; empty means the login user.
 	reader string
 	// busy is called with a description of what the run waits for, and with an empty text afterwards. It may be nil.
 	busy func(what string)
 
 	mu     sync.Mutex
 	conn   remote.Conn
-	moved  string       // the current address; empty for the inventory's
+	moved  string       // the current address; empty means the inventory's
 	failed error        // why there is no connection; final
 	spent  remote.Stats // by closed connections
 }
@@ -34,8 +34,8 @@ func newConnection(h *inventory.Host, connect func(context.Context, *inventory.H
 	return &connection{host: h, connect: connect, reader: reader}
 }
 
-// open returns the connection. The first failure is final: the host has left the run, and later callers get the same error
-// at once.
+// open returns the connection. The first failure is final: the host has left the run, and later callers get the same
+// error at once.
 func (c *connection) open(ctx context.Context) (remote.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +94,7 @@ func (c *connection) targetLocked() *inventory.Host {
 	return &target
 }
 
-// where returns the address to show to people.
+// where returns the address to show to the user.
 func (c *connection) where() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,8 +148,8 @@ func (c *connection) drop() {
 // loginUser stands for the login user where an empty name means the reader.
 const loginUser = "(login user)"
 
-// readsAs returns the user that reads; empty means the login user. If root logs in, it is root, whatever users the playbook
-// becomes.
+// readsAs returns the user who reads; empty means the login user. If root logs in, it is root, whatever users the
+// playbook becomes.
 func (c *connection) readsAs() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,8 +183,8 @@ func (c *connection) dial(ctx context.Context) (observe.Asker, error) {
 	return c, nil
 }
 
-// asReader returns a function that tells which queries are the reader's, if user is the user that reads, so that these can
-// travel with what is done. Otherwise it returns nil.
+// asReader returns a function that reports which queries are the reader's, if user is the user who reads, so that these
+// can travel along with actions. Otherwise it returns nil.
 func (c *connection) asReader(user string) func(remote.Query) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,8 +230,8 @@ func (c *connection) isRoot(user string) bool {
 	return user == "root"
 }
 
-// Ask sends the queries in one flight for each user that they name; most name none. Identical queries are sent once. Failing
-// to become a user only affects queries that name the user.
+// Ask sends the queries in one flight for each user that they name; most name none. Identical queries are sent once. If
+// a user cannot be become, only the queries that name the user fail.
 func (c *connection) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	type flight struct {
 		queries []remote.Query

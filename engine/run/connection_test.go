@@ -11,7 +11,7 @@ import (
 	"hlplay/engine/remote"
 )
 
-// guarded is a connection whose user may not become nobody; it answers each query with who asks.
+// guarded is a connection whose user may not become nobody. Its answer to each query is the user who asks.
 type guarded struct {
 	remote.Conn
 	login, user string
@@ -41,7 +41,7 @@ func (c guarded) Ask(_ context.Context, queries []remote.Query) ([]remote.Answer
 	return answers, nil
 }
 
-// That a user cannot be become is told to those who ask as that user, and to nobody else.
+// If a user cannot be become, only queries as that user fail.
 func TestUserThatCannotBeBecome(t *testing.T) {
 	var flights []string
 	l := newConnection(&inventory.Host{Name: "node"}, func(context.Context, *inventory.Host) (remote.Conn, error) {
@@ -74,7 +74,7 @@ func TestUserThatCannotBeBecome(t *testing.T) {
 	<-ended
 }
 
-// Where root logs in, it reads, whomever the playbook becomes: another user sees less.
+// If root logs in, root reads, whatever users the playbook becomes: another user sees less.
 func TestRootReadsWhereItLogsIn(t *testing.T) {
 	for login, want := range map[string]string{"root": "root", "admin": "www-data"} {
 		var flights []string

@@ -12,27 +12,27 @@ import (
 type Answer int
 
 const (
-	// Leave leaves the task out on the hosts that were asked about.
+	// Leave leaves the task out on the hosts in question.
 	Leave Answer = iota
-	// Carry carries it out there, whatever more of it turns out to be necessary on the way.
+	// Carry carries the task out there, including anything else that turns out to be necessary on the way.
 	Carry
-	// CarryAll carries it out, and everything after it without asking.
+	// CarryAll carries out this task and everything after it without asking.
 	CarryAll
 )
 
-// errLeft is the error of a task that is left out because of an answer. It is skipped, as if its condition were false, except
-// that a handler stays due.
+// errLeft is the error of a task that is left out because of an answer. The task is skipped, as if its condition were
+// false, except that a handler stays due.
 var errLeft = errors.New("left out, as answered")
 
-// asking puts the questions of a run. A nil one agrees to everything.
+// asking asks the user about the tasks of a run. A nil value agrees to everything.
 type asking struct {
 	ask func(context.Context, []Proposal) (Answer, error)
 
-	mu  sync.Mutex // questions are put one after the other
-	all bool       // from now on without asking
+	mu  sync.Mutex // one question at a time
+	all bool       // agree without asking from now on
 }
 
-// put asks whether to carry out proposals. asked is set if it waited for an answer. The error is errLeft after a no.
+// put asks whether to carry out proposals. asked is set if it waited for an answer. After a no, the error is errLeft.
 func (a *asking) put(ctx context.Context, proposals []Proposal) (asked bool, err error) {
 	if a == nil {
 		return false, nil
@@ -56,7 +56,8 @@ func (a *asking) put(ctx context.Context, proposals []Proposal) (asked bool, err
 	return true, nil
 }
 
-// consent is the question of one task for all hosts where it has something to do. The zero value is one for a single host.
+// consent is the question about one task for all hosts where the task has something to do. The zero value is a question
+// for a single host.
 type consent struct {
 	coming sync.WaitGroup // hosts whose needs are not known yet
 	once   sync.Once
@@ -74,7 +75,7 @@ func newConsent(hosts []*host) *consent {
 	return c
 }
 
-// arrive returns the function to call once the host's needs are known.
+// arrive returns the function to call when the host's needs are known.
 func (c *consent) arrive() func() {
 	if c == nil {
 		return func() {}
@@ -82,8 +83,8 @@ func (c *consent) arrive() func() {
 	return sync.OnceFunc(c.coming.Done)
 }
 
-// put adds the host's proposal, waits for the other hosts, and asks. What was read while somebody thought about the answer is
-// out of date, so it is forgotten.
+// put adds the host's proposal, waits for the other hosts, and asks. What was read before the answer is out of date, so
+// it is forgotten.
 func (c *consent) put(ctx context.Context, a *asking, h *host, p Proposal, arrived func()) (asked bool, err error) {
 	c.mu.Lock()
 	c.hosts, c.proposals = append(c.hosts, h), append(c.proposals, p)
@@ -103,15 +104,15 @@ func (c *consent) put(ctx context.Context, a *asking, h *host, p Proposal, arriv
 	return c.asked, c.err
 }
 
-// consents asks whether a decision is to be carried out. It returns the decision after the answer, which may be another one,
-// and the error errLeft after a no. If the host then needs something that was not shown, it asks again. A nil consent asks for
-// this host alone.
+// consents asks whether to carry out a decision. It returns the decision after the answer, which may be a different
+// one; after a no, the error is errLeft. If the host then needs something that was not shown, it asks again. A nil
+// consent asks for this host alone.
 func (e *execution) consents(ctx context.Context, d *decision, c *consent, order int, arrived func()) (*decision, error) {
 	defer arrived()
 	var shown Proposal
 	for {
 		now := e.proposal(d.items, true)
-		if covers(shown, now) || e.approve != nil && e.approve(now) != nil { // what is not allowed fails without a question
+		if covers(shown, now) || e.approve != nil && e.approve(now) != nil { // steps that are not allowed fail without a question
 			return d, nil
 		}
 		if c == nil {
@@ -127,7 +128,7 @@ func (e *execution) consents(ctx context.Context, d *decision, c *consent, order
 	}
 }
 
-// covers reports whether everything that is proposed now was shown before.
+// covers reports whether everything in now was also in shown.
 func covers(shown, now Proposal) bool {
 	return !slices.ContainsFunc(now.Steps, func(s ProposedStep) bool {
 		return !slices.ContainsFunc(shown.Steps, func(other ProposedStep) bool { return other.same(s) })

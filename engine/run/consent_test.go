@@ -14,7 +14,7 @@ import (
 	"hlplay/engine/run"
 )
 
-// questions answers as listed, and then yes. What was asked is recorded as "task: host step, host step".
+// questions gives the listed answers, and yes after these. It records what was asked as "task: host step, host step".
 type questions struct {
 	answers []run.Answer
 	asked   []string
@@ -115,7 +115,7 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// A handler that is left out stays due, and the next run asks for it.
+// A handler that is left out stays due, and the next run asks about it.
 func TestAHandlerThatIsLeftOutStaysDue(t *testing.T) {
 	playbook := lines(`play "p" { hosts = "all"; become = true; task "t" { ` + set("x", "1") + ` notify = ["h"] } handler "h" { ` + set("h", "1") + ` } }`)
 	s := newStage("a")
@@ -131,7 +131,7 @@ func TestAHandlerThatIsLeftOutStaysDue(t *testing.T) {
 	}
 }
 
-// What somebody else has done before the answer is not done again, and what became necessary meanwhile is asked for.
+// What somebody else did before the answer is not done again, and what became necessary meanwhile is asked about.
 func TestTheHostIsReadAgainAfterAnAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
 		now   string
@@ -155,7 +155,7 @@ func TestTheHostIsReadAgainAfterAnAnswer(t *testing.T) {
 	}
 }
 
-// So it is on a host that needs something only because of what was done on the one before.
+// The same applies to a host that needs something only because of a change on the host before it.
 func TestTheHostIsReadAgainAfterALaterAnswer(t *testing.T) {
 	const tasks = `task "t" { setting { name = "x"; value = host.name == "a" ? "1" : ""; scope = "one_by_one"; also_from = host.name == "a" ? null : "a" } }`
 	for name, c := range map[string]struct {
@@ -188,7 +188,7 @@ func TestTheHostIsReadAgainAfterALaterAnswer(t *testing.T) {
 	}
 }
 
-// Whoever thinks about an answer may take longer than the task.
+// The time for answering a question does not count towards the task's timeout.
 func TestAQuestionIsOutsideOfTheTimeout(t *testing.T) {
 	s := newStage("a")
 	q := &questions{onAsk: func() { s.mu.Lock(); s.passLocked(time.Hour); s.mu.Unlock() }}

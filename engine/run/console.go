@@ -11,8 +11,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Ask evaluates expressions as a task on a host would, until next returns none. It connects when a fact is first read, and
-// reads facts again for each expression.
+// Ask evaluates expressions as a task on a host would, until next returns none. It connects when a fact is first read,
+// and reads facts again for each expression.
 func Ask(ctx context.Context, inv *inventory.Inventory, on *inventory.Host, connect func(context.Context, *inventory.Host) (remote.Conn, error),
 	next func() *lang.Question, answer func(*lang.Question, lang.Scope, error)) error {
 	known := lang.Scope{"host": on.Value(), "hosts": inv.HostsValue(), "groups": inv.GroupsValue()}

@@ -13,17 +13,17 @@ import (
 	"hlplay/modules"
 )
 
-// Archive keeps copies of vital files (modules.Spec.Vital) and of what is as vital (modules.Spec.Objects), whose names take the
-// place of paths. Its methods may be called concurrently.
+// Archive keeps copies of vital files (modules.Spec.Vital) and of objects that are just as vital
+// (modules.Spec.Objects), whose names are used in place of paths. Its methods may be called concurrently.
 type Archive interface {
-	// Before is called, once per run, with what is at a path of a host before a step is carried out that may change it. The
-	// error says why no copy was kept.
+	// Before is called, once per run, with what is at a path on a host before a step that may change it is carried out.
+	// The error says why no copy was kept.
 	Before(host, path string, f observe.File) error
 	// After is called with what is at the path at the end of the run.
 	After(host, path string, f observe.File)
 }
 
-// copies passes to the archive which vital files steps may change.
+// copies tells the archive which vital files steps may change.
 type copies struct {
 	archive Archive // nil keeps nothing
 	vital   []string
@@ -71,8 +71,8 @@ func (c *copies) of(step modules.Step, module modules.Spec) []string {
 	return nil
 }
 
-// copy has the archive keep the vital files that the steps may change: on the host that carries them out and, for steps that
-// change what others observe, on all hosts. If that fails, the run says so and continues.
+// copy makes the archive keep the vital files that the steps may change: on the host that carries them out and, for
+// steps that change what others observe, on all hosts. If that fails, the run reports it and continues.
 func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 	c := e.copies
 	if c.archive == nil || e.check {
@@ -113,7 +113,7 @@ func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 	wg.Wait()
 }
 
-// take adds a name to those of which a copy is wanted, unless there is one already. c.mu is held.
+// take adds a name to those of which a copy is wanted, unless there is one already. The caller holds c.mu.
 func (c *copies) take(want map[*host][]string, h *host, name string) {
 	if c.taken[h] == nil {
 		c.taken[h] = map[string]bool{}
@@ -124,8 +124,8 @@ func (c *copies) take(want map[*host][]string, h *host, name string) {
 	}
 }
 
-// read passes on the files at some paths of a host, from the observations if they were read already. It returns which could
-// not be read, and why.
+// read passes the files at some paths of a host to the archive, using observations that were already made. It returns
+// which files could not be read, and why.
 func (c *copies) read(ctx context.Context, h *host, names []string) (failed []string) {
 	give := func(name string, f observe.File, err error) {
 		if err == nil {
@@ -179,7 +179,7 @@ func (c *copies) ask(ctx context.Context, h *host, names []string, tell func(str
 	return nil
 }
 
-// left tells the archive the final content of the files that it has copies of.
+// left tells the archive the final content of the files of which it has copies.
 func (c *conductor) left() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 10*time.Second)
 	defer cancel()

@@ -7,13 +7,13 @@ import (
 	"hlplay/modules"
 )
 
-// delegation says on which host a task of another host is carried out. Expressions, results and the standing in the run are
-// those of the task's own host. The module reads and changes the delegate.
+// delegation says on which host the task of another host is carried out. Expressions, results and the status in the run
+// are those of the task's own host. The module reads and changes the delegate.
 type delegation struct {
 	to *host
 	// user is the account that runs the author's reading commands there.
 	user string
-	// limited is set if --limit leaves the delegate out, so that it must not be changed.
+	// limited is set if --limit excludes the delegate, so that it must not be changed.
 	limited bool
 }
 
@@ -23,11 +23,11 @@ func (a *hosts) delegate(t *task, h *host) *host {
 	if name == "" || name == h.Name {
 		return nil
 	}
-	return a.get(a.inventory.Host(name)) // Run has checked that there is one
+	return a.get(a.inventory.Host(name)) // Run has checked that the host exists
 }
 
-// delegate makes a decision about a task with delegate_to one about the delegate. The task's hosts take turns, since some of
-// them may change the same host.
+// delegate makes the decision about a task with delegate_to apply to the delegate. The task's hosts take turns, since
+// several of them may change the same delegate.
 func (p *planner) delegate(t *task, d *decision) {
 	if !t.Delegated() {
 		return
@@ -49,7 +49,7 @@ func (p *planner) delegate(t *task, d *decision) {
 	}
 }
 
-// direct directs the steps of a plan that was made for the delegate to it.
+// direct makes the steps of a plan apply to the delegate.
 func (d *delegation) direct(plan *modules.Plan) error {
 	name := d.to.Name
 	switch {
@@ -80,7 +80,7 @@ func (e *execution) at() *host {
 	return e.host
 }
 
-// forgetAll forgets what the task may have been planned from.
+// forgetAll forgets everything on which the task's plan may be based.
 func (e *execution) forgetAll() {
 	e.host.forgetAll()
 	if at := e.at(); at != e.host {
@@ -93,7 +93,7 @@ type undelegableError struct{ why string }
 
 func (e *undelegableError) Error() string { return "delegate_to: " + e.why }
 
-// missingDelegate returns an error if a task names a host that the inventory does not have.
+// missingDelegate returns an error if a task names a delegate that is not in the inventory.
 func (c *conductor) missingDelegate(play *lang.Play) error {
 	for _, t := range play.AllTasks() {
 		for _, name := range t.Delegates() {

@@ -10,8 +10,8 @@ import (
 	"hlplay/engine/run"
 )
 
-// A task with delegate_to is planned from the delegate, carried out there in turn, and verified there, although the delegate
-// is in no play.
+// A task with delegate_to is planned for, carried out on and verified on the delegate, one host at a time, even if the
+// delegate is not in any play.
 func TestDelegation(t *testing.T) {
 	for _, test := range []struct {
 		name, task string
@@ -104,7 +104,7 @@ func TestDelegation(t *testing.T) {
 	}
 }
 
-// What one host's task does on a delegate is seen by another host's next task there, also if that was planned ahead.
+// What one host's task changes on a delegate is seen by another host's next task there, even if that was planned ahead.
 func TestDelegatesAreReadAgain(t *testing.T) {
 	for _, check := range []bool{true, false} {
 		s := newStage("a", "b", "z")
@@ -120,7 +120,7 @@ func TestDelegatesAreReadAgain(t *testing.T) {
 	}
 }
 
-// Check mode predicts on the delegate what later tasks read there, and a host that --limit leaves out is never changed.
+// Check mode predicts on the delegate what later tasks read there. A delegate that --limit excludes is never changed.
 func TestDelegationInCheckMode(t *testing.T) {
 	s := newStage("a", "z")
 	source := lines(`play "p" { hosts = "a"; task "t" { delegate_to = "z"; ` + set("x", "1") + ` }; task "u" { delegate_to = "z"; ` + set("y", "1", `needs = "x"`) + ` } }`)

@@ -22,7 +22,7 @@ type expressions struct {
 	plays map[*lang.Play]cty.Value // built from peers
 }
 
-// setPeers sets the hosts that `play` shows from now on.
+// setPeers sets the hosts that `play` contains from now on.
 func (x *expressions) setPeers(peers []*inventory.Host) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -38,12 +38,12 @@ func (x *expressions) scope(ctx context.Context, h *host, t *task, results map[s
 	return scope, err
 }
 
-// unread returns what a task's expressions see on a host before anything was read from it.
+// unread returns what a task's expressions see on a host before anything has been read from it.
 func (x *expressions) unread(h *host, t *task) lang.Scope {
 	return lang.Scope{"host": h.value, "hosts": x.hosts, "groups": x.groups, "play": x.play(t.play)}
 }
 
-// foreseen is unread with unknown facts and results.
+// foreseen is like unread, with unknown facts and results.
 func (x *expressions) foreseen(h *host, t *task) lang.Scope {
 	scope := x.unread(h, t)
 	scope["facts"], scope["result"] = cty.DynamicVal, cty.DynamicVal

@@ -20,12 +20,12 @@ import (
 type FactSheet struct {
 	// JSON is an indented object by host name.
 	JSON []byte
-	// Failures are the errors of hosts that could not be read, in the inventory's order.
+	// Failures are the errors of the hosts that could not be read, in the inventory's order.
 	Failures []error
 }
 
-// Facts reads facts of the hosts that match a pattern; no names means all facts. The error is about the request. Hosts that
-// cannot be reached are among the failures.
+// Facts reads facts of the hosts that match a pattern; no names means all facts. The error is about the request. Hosts
+// that cannot be reached are among the failures.
 func Facts(ctx context.Context, inv *inventory.Inventory, pattern string, names []string,
 	connect func(context.Context, *inventory.Host) (remote.Conn, error)) (FactSheet, error) {
 	hosts, err := inv.Match(pattern)

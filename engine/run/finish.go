@@ -13,7 +13,7 @@ import (
 
 // finish counts, registers and reports the outcome of a task on a host, and notifies its handlers.
 func (b *batch) finish(t *task, h *host, o outcome) {
-	// An interrupted task is neither: nothing follows it.
+	// An interrupted task is neither failed nor changed: nothing follows it.
 	failed := o.status == report.Failed && b.ctx.Err() == nil
 	ignored := failed && o.forgiven
 	rescued := failed && !ignored && b.rescuable > 0
@@ -56,7 +56,7 @@ func risks(o outcome) []modules.Risk {
 	return all
 }
 
-// share gives the result of a task to the hosts that another host ran it for.
+// share gives the result of a task to the hosts for which another host ran it.
 func share(t *task, leader *host, others []*host) {
 	if t.Register == "" {
 		return
@@ -81,8 +81,8 @@ func recordable(result cty.Value) json.RawMessage {
 	return text
 }
 
-// recall registers the result that an earlier run has of a task before the first one to run. Without one, the task counts as
-// not selected.
+// recall registers the result that an earlier run recorded for a task before the first one to run. Without one, the
+// task counts as not selected.
 func (b *batch) recall(t *task, hosts []*host) {
 	for _, h := range hosts {
 		value, ok := cty.NilVal, false

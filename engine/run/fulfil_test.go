@@ -10,8 +10,8 @@ import (
 	"hlplay/engine/run"
 )
 
-// What a step that was carried out has said would be observed, on the host that it named, is held against the host when its task
-// has settled, and a difference is told. Setting c of both hosts is "1".
+// When a task has settled, the expectations of its steps are compared with the hosts that they name, and differences
+// are reported. Setting c of both hosts is "1".
 func TestExpectationsAreHeldAgainstHosts(t *testing.T) {
 	const told = `a: task "t": module setting expected something else than was observed: setting:c on a: found "1", expected ""`
 	tests := map[string]struct {
@@ -55,7 +55,7 @@ func TestExpectationsAreHeldAgainstHosts(t *testing.T) {
 	}
 }
 
-// Without anybody to tell, nothing is asked.
+// If nobody wants to know, nothing is observed.
 func TestExpectationsCostNothing(t *testing.T) {
 	asks := func(change ...func(*run.Options)) int {
 		s := newStage("a")

@@ -12,22 +12,22 @@ import (
 	"hlplay/engine/report"
 )
 
-// gate holds the hosts of a task until all are ready to change something: if another run holds the lock of one of them, none
-// starts.
+// gate holds the hosts of a task until all are ready to change something: if another run holds the lock of one of them,
+// none starts.
 type gate struct {
 	batch *batch
 	hosts []*host
 	task  *task
-	// delegates are further hosts that the task changes: see delegation.
+	// delegates are additional hosts that the task changes: see delegation.
 	delegates []*host
 	arrived   sync.WaitGroup
 	once      sync.Once
-	// locked are the hosts that another run holds. waited says that a lock was waited for.
+	// locked are the hosts whose lock another run holds. waited reports whether a lock was waited for.
 	locked map[*host]error
 	waited bool
 }
 
-// gate returns the gate of a task, or nil if its hosts have passed one before or nothing is changed.
+// gate returns the gate of a task, or nil if its hosts have already passed one or nothing is changed.
 func (b *batch) gate(t *task, hosts []*host) *gate {
 	if b.check {
 		return nil
@@ -48,7 +48,7 @@ func (b *batch) gate(t *task, hosts []*host) *gate {
 // changed returns the hosts that the task may change.
 func (g *gate) changed() []*host { return slices.Concat(g.hosts, g.delegates) }
 
-// arrive returns the function to call once a host has done its first reads, or is lost.
+// arrive returns the function to call when a host has done its first reads, or is lost.
 func (g *gate) arrive() func() {
 	if g == nil {
 		return func() {}
@@ -56,7 +56,8 @@ func (g *gate) arrive() func() {
 	return sync.OnceFunc(g.arrived.Done)
 }
 
-// pass waits until all hosts have arrived. It returns nil if the host may start; again says that it has to decide again.
+// pass waits until all hosts have arrived. It returns nil if the host may start. If again is set, the host has to
+// decide again.
 func (g *gate) pass(ctx context.Context, h *host) (again bool, err error) {
 	if g == nil {
 		return false, nil
@@ -69,7 +70,7 @@ func (g *gate) pass(ctx context.Context, h *host) (again bool, err error) {
 	return g.waited, g.locked[h]
 }
 
-// open checks the locks of all hosts, and waits for those that others hold within the time allowed.
+// open checks the locks of all hosts, and waits up to the permitted time for those that other runs hold.
 func (g *gate) open(ctx context.Context) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -94,7 +95,8 @@ func (g *gate) open(ctx context.Context) {
 	}
 }
 
-// shut returns, after a task, why the run must end, or "". Locked hosts have then failed, even if they had nothing to do.
+// shut returns, after a task, why the run must end, or "". Locked hosts have then failed, even if they had nothing to
+// do.
 func (g *gate) shut() string {
 	if g == nil || len(g.locked) == 0 {
 		return ""
@@ -128,7 +130,7 @@ func (e *shutError) Error() string {
 // grace is how long a lock is retried without --wait: a run that has just ended takes a moment to release it.
 const grace = 3 * time.Second
 
-// await waits until no other run holds a host's lock. It then forgets what was read under the lock.
+// await waits until no other run holds a host's lock. It then forgets what was read before.
 func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 	if err := h.keeper.look(ctx); err != nil {
 		return false, nil // the host's own task reports it

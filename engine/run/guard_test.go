@@ -12,7 +12,7 @@ import (
 	"hlplay/engine/run"
 )
 
-// guarded is a playbook whose task can cut the connection; its hosts come one after another.
+// guarded returns a playbook whose task can cut the connection. Its hosts run one after another.
 func guarded(settings string) string {
 	return `play "network" {
   hosts = "all"
@@ -34,7 +34,7 @@ func guarded(settings string) string {
 }`
 }
 
-// onHosts is a stage whose gateway answers.
+// onHosts returns a stage whose gateway answers.
 func onHosts(names ...string) *stage {
 	s := newStage(names...)
 	for _, h := range s.hosts {
@@ -59,13 +59,13 @@ value = "9000"`))
 	}
 }
 
-// What cuts the connection, breaks what is to be proven or fails half way is undone, nothing counts as changed, and the hosts
-// behind do not begin.
+// A change that cuts the connection, breaks what the proof tests or fails half-way is undone. It does not count as a
+// change, and the remaining hosts do not start.
 func TestAGuardedChangeThatFailsIsUndone(t *testing.T) {
 	for name, test := range map[string]struct {
 		settings string
 		message  string
-		// within bounds the time that passes: a host that can be reached need not wait.
+		// within is the maximum time that passes: a host that can be reached undoes the change at once.
 		within time.Duration
 	}{
 		"the connection is cut": {`name = "link"
@@ -103,10 +103,10 @@ then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
 	}
 }
 
-// A host that shuts down lets in who could not log in after it has started again: that is no proof.
+// A host that is shutting down may still accept logins that it would refuse after a restart: that proves nothing.
 func TestAHostThatShutsDownProvesNothing(t *testing.T) {
 	s := onHosts("a")
-	s.hosts["a"].stopping = s.hosts["a"].undoNow // it starts again, which undoes the change
+	s.hosts["a"].stopping = s.hosts["a"].undoNow // it restarts, which undoes the change
 	before := s.state()
 	result := s.play(t, guarded(`name = "mtu"
 value = "9000"`)).Results()[0]
@@ -129,7 +129,7 @@ value = "9000"`)).Results()[0]
 	}
 }
 
-// What a member of a cluster changes is proven on another member, and undone where it was made.
+// A change made by one member of a cluster is proven on another member, and undone where it was made.
 func TestAGuardedChangeIsProvenElsewhere(t *testing.T) {
 	for gateway, want := range map[string]string{"up": "changed", "down": "failed"} {
 		s := onHosts("a", "b")
@@ -147,7 +147,8 @@ proven_on = "b"`), `hosts = "all"`, `hosts = "a"`, 1))
 	}
 }
 
-// A host whose clock is ahead undoes a change while it is still being proven. The proofs end then, and say why they failed before.
+// A host whose clock is ahead undoes a change while the proofs are still running. The proofs then end, and the error
+// says why they had failed before.
 func TestAGuardedChangeIsUndoneBeforeItsTime(t *testing.T) {
 	s := onHosts("a")
 	s.hosts["a"].settings["gateway"] = "down"
@@ -171,7 +172,7 @@ value = "9000"`))
 	}
 }
 
-// A run that ends in the middle leaves the undoing to the host; the next run waits for that, says what it was, and goes on.
+// A run that ends in the middle leaves the undoing to the host. The next run waits for that, reports it and continues.
 func TestAnArmedUndoOutlivesTheRun(t *testing.T) {
 	s := onHosts("a")
 	var cancel context.CancelFunc

@@ -5,8 +5,8 @@ import (
 	"hlplay/engine/report"
 )
 
-// handlers runs the notified handlers, once each, in the order in which the play declares them. A host that failed after
-// notifying runs them too: the next run would find its task done and not notify again.
+// handlers runs the notified handlers, once each, in the order in which the play declares them. A host that failed
+// after notifying a handler runs it too: the next run would find the task done and not notify again.
 func (b *batch) handlers() {
 	if b.shut {
 		return
@@ -26,7 +26,7 @@ func (b *batch) handlers() {
 				b.finish(t, h, outcome{status: report.Uncertain, message: "whether a task notifies it is unknown"})
 			}
 		}
-		if len(sure) > 0 { // failed hosts stay failed whatever it does
+		if len(sure) > 0 { // failed hosts stay failed whatever the handler does
 			despite(sure, func() { b.task(t, sure) })
 		}
 	}

@@ -47,14 +47,14 @@ play "p" {
 	if got := r.Results(); len(got) != 1 || got[0].Task != "t" || got[0].Message != "interrupted" {
 		t.Errorf("results: %+v, want that task t was interrupted", got)
 	}
-	// Its change is made, so that the next run will not notify the handler.
+	// Its change has been made, so the next run will not notify the handler.
 	if !slices.ContainsFunc(r.Notes(), func(n report.Note) bool { return strings.Contains(n.Text, `not run: "h" on a`) }) {
 		t.Errorf("no note names the handler that was lost: %v", r.Notes())
 	}
 }
 
-// Whatever the run is at when it is interrupted, it ends, leaves nothing running, starts nothing more and
-// says what was interrupted.
+// Whatever a run is doing when it is interrupted, it ends, leaves nothing running, starts nothing more and reports what
+// was interrupted.
 func TestInterruptAtAnyMoment(t *testing.T) {
 	playbook := "play \"p\" {\n hosts = \"all\"\n" + lines(`
 	  task "before" { `+set("w", "1")+` }
@@ -65,7 +65,7 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 	  }
 	  task "joins" { `+set("z", "1", `scope = "one_by_one"`)+` }
 	  task "after" { `+set("v", "1")+` }`) + "\n}"
-	// How many events of any sort there are, for the interruption to come at each.
+	// Count the events of each kind, to interrupt the run at each of them.
 	whole := newStage("a", "b", "c")
 	events := 0
 	whole.onEvent = func(context.Context) { events++ }
@@ -92,9 +92,9 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 			r := s.play(t, playbook)
 			synctest.Wait()
 			if n <= at {
-				return // this run took fewer
+				return // this run had fewer events
 			}
-			// What is under way on each host may end.
+			// Commands in progress on each host may end.
 			if more := len(s.acts) - acts; more > 3 {
 				t.Errorf("interrupted at event %d: %d more commands: %v", at, more, s.acts[acts:])
 			}

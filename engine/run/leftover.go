@@ -12,7 +12,7 @@ import (
 	"hlplay/engine/report"
 )
 
-// flushKept sends the nodes the records that did not travel with anything else.
+// flushKept sends the nodes the records that did not travel along with anything else.
 func (c *conductor) flushKept() {
 	if c.check {
 		return
@@ -33,8 +33,8 @@ func (c *conductor) flushKept() {
 	wg.Wait()
 }
 
-// reportLeftovers lists what hosts have undone, the notified handlers that did not run because their hosts were lost or the
-// run was interrupted, and what is still due on the hosts.
+// reportLeftovers lists what hosts have undone, the notified handlers that did not run because their hosts were lost or
+// the run was interrupted, and what is still due on the hosts.
 func (c *conductor) reportLeftovers() {
 	known := map[string]handlerKey{}
 	for _, play := range c.playbook.Plays {
@@ -97,7 +97,7 @@ func onHosts(byHandler map[string][]string) string {
 	return strings.Join(all, "; ")
 }
 
-// advice says what to do about a due handler that the playbook does not have.
+// advice says what to do about a due handler that is not in the playbook.
 func advice(d nodestate.Due, playbook, host string) string {
 	how := "run a playbook that has it"
 	if d.Playbook != "" && d.Playbook != playbook {

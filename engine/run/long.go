@@ -17,8 +17,8 @@ import (
 // reattachLimit is how long to try to reconnect after the connection was lost during a long command.
 const reattachLimit = 2 * time.Minute
 
-// detach turns a command that its module declares long into a nodestate.Long, if root runs it and the host can keep records.
-// Each try is a command of its own.
+// detach turns a command that its module declares long into a nodestate.Long, if root runs it and the host can keep
+// records. Each attempt is a separate command.
 func (e *execution) detach(on *host, c *command) {
 	a, ok := c.step.Action.(modules.Run)
 	if !ok || !a.Long && a.Limit <= remote.DefaultLimit || !on.connection.isRoot(e.task.user(on)) || on.keeper.cannot() != "" {
@@ -35,8 +35,8 @@ func (e *execution) detach(on *host, c *command) {
 	c.Via = c.long.Start()
 }
 
-// reattach reconnects to a long command, waits for its end and returns its result as if nothing had happened. If the host
-// does not come back, the error is final.
+// reattach reconnects to a long command, waits for its end and returns its result as if nothing had happened. If the
+// host does not come back, the error is final.
 func (e *execution) reattach(ctx context.Context, on *host, c command, lost error) (remote.Result, error) {
 	left := func() error {
 		return &remote.LeftError{Host: on.Name, Program: c.Argv[0], Err: context.Cause(ctx)}
@@ -104,11 +104,11 @@ func (e *execution) attach(ctx context.Context, on *host, c command, lock *nodes
 // lookEvery is how long a host waits for the end of a long command before it is asked again.
 const lookEvery = time.Minute
 
-// outlast waits for the end of a long command that an earlier run started, within its limit. Its result is only reported:
-// the task is planned from the state of the host afterwards.
+// outlast waits for the end of a long command that an earlier run started, within its limit. Its result is only
+// reported: the task is planned from the state of the host afterwards.
 func (b *batch) outlast(ctx context.Context, h *host, l nodestate.Long) error {
 	longest := time.Duration(l.Limit)*time.Second + time.Minute
-	limit := min(longest, max(time.Minute, l.Since.Add(longest).Sub(b.clock.Now()))) // another controller's clock
+	limit := min(longest, max(time.Minute, l.Since.Add(longest).Sub(b.clock.Now()))) // the start time is from another controller's clock
 	if l.Limit == 0 {
 		limit = remote.DefaultLimit
 	}

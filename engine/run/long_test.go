@@ -10,7 +10,7 @@ import (
 	"hlplay/engine/report"
 )
 
-// noted are the notes of a run, a line each.
+// noted returns the notes of a run, one per line.
 func noted(r *report.Recorder) string {
 	var all []string
 	for _, e := range r.Events() {
@@ -39,8 +39,8 @@ const longPlay = `play "p" {
 }
 `
 
-// A long command whose connection is lost goes on, however often that happens; the run comes back, takes its end for its
-// own and goes on. It is begun once.
+// A long command whose connection is lost continues, however often that happens. The run reconnects, gets the command's
+// result and continues. The command is started once.
 func TestLongCommandOutlivesTheConnection(t *testing.T) {
 	for _, cuts := range []int{0, 1, 3} {
 		s := newStage("a", "b")
@@ -64,7 +64,7 @@ func TestLongCommandOutlivesTheConnection(t *testing.T) {
 	}
 }
 
-// How a long command ended is judged as of any other, whoever has read it.
+// The result of a long command is judged like any other, whoever has read it.
 func TestLongCommandThatFails(t *testing.T) {
 	for _, cuts := range []int{0, 1} {
 		s := newStage("a")
@@ -82,7 +82,7 @@ func TestLongCommandThatFails(t *testing.T) {
 	}
 }
 
-// A host that does not come back is lost, and its user is told that the command goes on there.
+// A host that does not come back is lost, and the user is told that the command is still running there.
 func TestLongCommandOnALostHost(t *testing.T) {
 	s := newStage("a", "b")
 	s.hosts["a"].cuts = 1
@@ -107,7 +107,7 @@ func TestLongCommandOnALostHost(t *testing.T) {
 	if s.hosts["b"].settings["y"] != "2" {
 		t.Error("the other host did not go on")
 	}
-	// The next run finds it ended.
+	// The next run finds that it has ended.
 	s.onConnect = nil
 	r = s.play(t, longPlay)
 	if notes := noted(r); !strings.Contains(notes, `a: "set x to 1" has ended with exit code 0, started`) || !strings.Contains(notes, "no run has read its result") {
@@ -121,8 +121,8 @@ func TestLongCommandOnALostHost(t *testing.T) {
 	}
 }
 
-// A long command that an earlier run has begun is waited for, and what is to be done is planned from what is there then; who has
-// nothing to do, and check mode, do not wait.
+// A long command started by an earlier run is waited for, and the task is planned from the state afterwards. A host
+// with nothing to do, and check mode, do not wait.
 func TestLongCommandOfAnEarlierRun(t *testing.T) {
 	about := `{"what":"set x to 1","task":"takes its time","file":"test.hcl","line":3,"playbook":"test.hcl","run":"old","by":"ada@desk","since":"2026-01-01T00:00:00Z","limit":600}`
 	earlier := func(s *stage) {
@@ -154,11 +154,11 @@ func TestLongCommandOfAnEarlierRun(t *testing.T) {
 	}
 }
 
-// A command that may take longer than others is a long one, declared so or not.
+// A command that may take longer than others is a long command, whether declared so or not.
 func TestLongLimit(t *testing.T) {
 	for minutes, want := range map[string]bool{"10": false, "11": true} {
 		s := newStage("a")
-		s.hosts["a"].cuts = 1 // under a long command only
+		s.hosts["a"].cuts = 1 // only during a long command
 		s.play(t, strings.Replace(longPlay, "long  = true", "minutes = "+minutes, 1))
 		if long := s.hosts["a"].cuts == 0; long != want {
 			t.Errorf("a command that may take %s minutes is a long one: %t, want %t", minutes, long, want)
@@ -166,7 +166,7 @@ func TestLongLimit(t *testing.T) {
 	}
 }
 
-// What a module declares long costs no flight more.
+// Commands that a module declares long cost no additional flights.
 func TestLongCommandsCostNoFlight(t *testing.T) {
 	flights := func(source string) (n int) {
 		s := newStage("a")

@@ -13,12 +13,12 @@ import (
 	"hlplay/engine/run"
 )
 
-// notifying is a random playbook of which every task changes a setting of its own, some of them with a handler to notify.
+// notifying is a random playbook in which every task changes its own setting, and some notify a handler.
 type notifying struct {
 	strings.Builder
 	rng      *rand.Rand
 	tasks    int
-	handlers map[string]string // by the setting that a task changes, the setting that its handler changes
+	handlers map[string]string // maps the setting that a task changes to the one that its handler changes
 }
 
 func (n *notifying) linef(format string, args ...any) { fmt.Fprintf(n, format+"\n", args...) }
@@ -73,7 +73,7 @@ func (n *notifying) task(play int) {
 	n.linef("}")
 }
 
-// undone are the changes, "host: setting", whose handler has not run behind them.
+// undone returns the changes, "host: setting", whose handler has not run after them.
 func (n *notifying) undone(acts []string) (all []string) {
 	for i, act := range acts {
 		host, command, _ := strings.Cut(act, ": ")
@@ -89,11 +89,11 @@ func (n *notifying) undone(acts []string) (all []string) {
 	return all
 }
 
-// Whatever ends a run, and whenever, a handler that was notified runs: in that run, or in the next one.
+// Whatever ends a run, and whenever, a handler that was notified runs: in that run or in the next one.
 func TestNoHandlerIsLost(t *testing.T) {
 	endings := map[string]func(s *stage, cancel func()){
 		"interrupted": func(_ *stage, cancel func()) { cancel() },
-		"cut off": func(s *stage, _ func()) { // as a killed controller is, too: nothing more comes to a host
+		"cut off": func(s *stage, _ func()) { // like a killed controller: nothing more reaches a host
 			for _, h := range s.hosts {
 				h.dead = true
 			}
@@ -103,7 +103,7 @@ func TestNoHandlerIsLost(t *testing.T) {
 	for seed := range uint64(40) {
 		for name, end := range endings {
 			playbook := randomNotifying(rand.New(rand.NewPCG(seed, 3)))
-			// At every event of an undisturbed run, one after another with the seeds.
+			// At each event of an undisturbed run, in turn for the seeds.
 			events := 0
 			whole := newStage("a", "b")
 			whole.onEvent = func(context.Context) { events++ }
@@ -147,7 +147,7 @@ func TestNoHandlerIsLost(t *testing.T) {
 						t.Errorf("seed %d, %s at event %d: on %s there is still due: %v", seed, name, at, host, h.due)
 					}
 				}
-				// All is done: nothing runs any more.
+				// Everything is done, so nothing runs any more.
 				acts := len(s.acts)
 				s.play(t, playbook.String(), func(o *run.Options) { o.Reporter = &report.Recorder{} })
 				if len(s.acts) > acts {

@@ -13,8 +13,8 @@ type handlerKey struct{ play, handler, host string }
 type notice int
 
 const (
-	// missed: the task failed and yet may have made its change. The handler is not run, but the next run may find the task
-	// done and not notify, so the user is told. The same applies to a handler that a person has left out.
+	// missed: the task failed but may have made its change. The handler is not run, but the next run may find the task
+	// done and not notify, so the user is told. The same applies to a handler that the user has left out.
 	missed notice = 1 + iota
 	// doubtful: check mode cannot know whether the task changes anything.
 	doubtful
@@ -26,7 +26,7 @@ const (
 type notifications struct {
 	mu      sync.Mutex
 	pending map[handlerKey]notice
-	overdue map[handlerKey]bool // those left due by earlier runs
+	overdue map[handlerKey]bool // those that earlier runs have left due
 }
 
 func newNotifications() *notifications {

@@ -41,7 +41,7 @@ func (e *commandError) Hint() string {
 // output returns the end of the command's output.
 func (e *commandError) output() string { return printed(e.result, 10, 10) }
 
-// longestShown is how many lines of each stream are shown of a command that is run for its output.
+// longestShown is how many lines are shown of each stream of a command that is run for its output.
 const longestShown = 40
 
 // printed returns the last lines that a command printed, with standard error last.
@@ -49,7 +49,7 @@ func printed(r remote.Result, stdout, stderr int) string {
 	return strings.TrimSpace(tail(r.Stdout, stdout) + "\n" + tail(r.Stderr, stderr))
 }
 
-// mostShown is how many bytes of each stream are shown at most. report.shortened shortens long lines.
+// mostShown is how many bytes of each stream are shown. report.shortened shortens long lines.
 const mostShown = 64 << 10
 
 // tail returns the last lines of an output, using only as much memory as they need.

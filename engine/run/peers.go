@@ -13,8 +13,9 @@ import (
 	"hlplay/engine/observe"
 )
 
-// peers is what a task's expressions read of hosts by name: hosts["x"].facts and hosts["x"].result. Hosts that are named are
-// read at once. Hosts with a computed name are found by first evaluating the expressions with unknown facts.
+// peers is what a task's expressions read of other hosts by name: hosts["x"].facts and hosts["x"].result. Hosts with a
+// literal name are read at once. Hosts with a computed name are found by first evaluating the expressions with unknown
+// facts.
 type peers struct {
 	hosts *hosts
 	plain cty.Value // hosts as the inventory describes them
@@ -22,7 +23,7 @@ type peers struct {
 	asked lang.Asked
 
 	mu    sync.Mutex
-	facts map[string]cty.Value // by host, as far as they were read
+	facts map[string]cty.Value // by host, as far as they have been read
 }
 
 // peersOf returns what a task's expressions read of hosts by name, or nil if they read nothing of that kind.
@@ -50,7 +51,7 @@ func (p *peers) in(scope lang.Scope) lang.Scope {
 	return scope
 }
 
-// results returns the results of a host that are read. A host that the run has not met has none.
+// results returns the results of a host that are read. A host that the run has not used has none.
 func (p *peers) results(host string) map[string]cty.Value {
 	if h := p.hosts.known(host); h != nil {
 		return h.readNamed(p.read.Results, p.read.AllResults)
@@ -58,8 +59,8 @@ func (p *peers) results(host string) map[string]cty.Value {
 	return map[string]cty.Value{}
 }
 
-// more reads, concurrently, the facts of hosts that were named or asked for since the last call, and reports whether there
-// were any.
+// more reads, concurrently, the facts of hosts that were named or asked for since the last call, and reports whether
+// there were any.
 func (p *peers) more(ctx context.Context) (bool, error) {
 	if p == nil || !p.read.ReadsFacts() {
 		return false, nil

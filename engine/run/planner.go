@@ -10,11 +10,11 @@ import (
 	"hlplay/engine/report"
 )
 
-// widest is how many tasks are planned ahead at most while nothing changes.
+// widest is how many tasks are planned ahead while nothing changes.
 const widest = 1000
 
-// hostsAtOnce limits how many hosts are planned ahead at a time. Each of them connects, and meanwhile has a goroutine per
-// task; finished plans need little.
+// hostsAtOnce limits how many hosts are planned ahead at a time. Each of them connects, and has a goroutine per task
+// while it is planned; finished plans need little memory.
 const hostsAtOnce = 64
 
 // slowHost is how long a slow or silent host keeps its place among those.
@@ -27,17 +27,17 @@ type planning struct {
 	expressions *expressions
 	redactor    *report.Redactor
 	readAhead   bool
-	// room has a place for each host that is planned ahead at a time.
+	// room has a place for each host that may be planned ahead at a time.
 	room chan struct{}
 }
 
-// planner plans a host's tasks, the upcoming ones ahead of their turn, as a processor executes past a branch. While nothing
-// changes, all plans are ready when they are wanted, after two or three flights. When a step is applied, the plans after it
-// are dropped and the window shrinks, because a host that changes once will probably change again. Each task that turns out
-// unchanged doubles the window.
+// planner plans a host's tasks, the upcoming ones ahead of their turn, as a processor executes speculatively past a
+// branch. While nothing changes, all plans are ready when they are wanted, after two or three flights. When a step is
+// applied, the plans after it are dropped and the window shrinks, because a host that changes once will probably change
+// again. Each task that turns out unchanged doubles the window.
 //
-// A task that reads the result of an earlier one is planned ahead if the plan of the other says that there is nothing to do,
-// with the result that follows from that. Otherwise it waits for its turn.
+// A task that reads the result of an earlier one is planned ahead if the earlier task's plan has nothing to do, with
+// the result that follows from that. Otherwise it waits for its turn.
 type planner struct {
 	*planning
 	host *host
@@ -46,11 +46,11 @@ type planner struct {
 	upcoming *upcoming
 	at       int // index of the task whose turn it is
 	window   int
-	// next is the first task that was not considered yet. held are earlier ones that could not be started.
+	// next is the first task that has not been considered yet. held are earlier ones that could not be started.
 	next    int
 	held    []int
 	futures map[*task]*future
-	// reads are what each task was last planned from.
+	// reads are what each task's last plan was based on.
 	reads map[*task][]observe.Read
 }
 
@@ -71,8 +71,8 @@ func (p *planner) begin(ahead *upcoming) {
 	p.at = 0
 }
 
-// decision returns the decision for a task whose turn has come. Changes drop plans, so that a decision holds until the next
-// change; called again after one, it plans again.
+// decision returns the decision about a task whose turn has come. Changes drop plans, so a decision holds until the
+// next change; if called again after one, decision plans again.
 func (p *planner) decision(ctx context.Context, t *task) *decision {
 	for {
 		p.mu.Lock()
@@ -91,7 +91,7 @@ func (p *planner) decision(ctx context.Context, t *task) *decision {
 		p.mu.Lock()
 		if p.futures[t] == f {
 			if current {
-				// If it acts, what was planned after it now would be dropped; that is planned with its verification.
+				// If it acts, plans for later tasks would be dropped anyway; they are made along with its verification.
 				if !f.decision.acts() {
 					p.startLocked(nil, nil)
 				}
@@ -104,7 +104,7 @@ func (p *planner) decision(ctx context.Context, t *task) *decision {
 	}
 }
 
-// current reports whether nothing that a decision was based on has changed since.
+// current reports whether nothing on which a decision is based has changed since.
 func (p *planner) current(t *task, d *decision) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,7 +132,7 @@ func (p *planner) alongside(fn func(ctx context.Context)) {
 	p.mu.Unlock()
 }
 
-// invalidate drops all plans, because a step was applied or predicted that they have not seen.
+// invalidate drops all plans, because a step that they do not take into account was carried out or predicted.
 func (p *planner) invalidate() {
 	p.drop()
 	p.mu.Lock()
@@ -177,7 +177,7 @@ func (p *planner) drop() {
 	p.next, p.held = p.at+1, nil
 }
 
-// reach connects to the host if nothing was read from it yet, so that no task succeeds on an unreachable host.
+// reach connects to the host if nothing has been read from it yet, so that no task succeeds on an unreachable host.
 func (p *planner) reach(ctx context.Context) (err error) {
 	if p.host.observed.Connected() {
 		return nil
@@ -194,7 +194,7 @@ func (p *planner) reach(ctx context.Context) (err error) {
 	return err
 }
 
-// admit starts work on a host once there is room for it. It returns when the work has ended or the host is slow.
+// admit starts work on a host when there is room for it. It returns when the work has ended or the host is slow.
 func (p *planning) admit(start func() (ended <-chan struct{})) {
 	select {
 	case p.room <- struct{}{}:

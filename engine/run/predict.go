@@ -5,8 +5,8 @@ import (
 	"hlplay/modules"
 )
 
-// predict overlays the observations with the expectations of a step. The output that commands of the playbook's author would
-// then have is unknown.
+// predict overlays the observations with the expectations of a step. The output that commands of the playbook's author
+// would have afterwards is unknown.
 func (e *execution) predict(on *host, step modules.Step) {
 	expect := bind(step.Expect, e.host.observed)
 	e.host.observed.Predict(expect)

@@ -12,7 +12,7 @@ type Proposal struct {
 	Host, Play, Task string
 	// Line is the position of the task: "site.hcl:12".
 	Line string
-	// Steps are those of the task, or of one item of its for_each.
+	// Steps are the steps of the task, or of one item of its for_each.
 	Steps          []ProposedStep
 	Handler, Check bool
 	order          int // of the host
@@ -20,7 +20,7 @@ type Proposal struct {
 
 // ProposedStep is a step with its risk class.
 type ProposedStep struct {
-	// Summary is the summary in reports, prefixed with the key of a for_each.
+	// Summary is the summary in reports, prefixed with the item's key in a for_each.
 	Summary string
 	Risk    modules.Risk
 	Diff    *modules.Diff
@@ -31,7 +31,8 @@ func (s ProposedStep) same(other ProposedStep) bool {
 	return same && (s.Diff == nil || *s.Diff == *other.Diff)
 }
 
-// proposal returns what items are about to do. Fetching what only refreshes is left out unless asked for: it is no change.
+// proposal returns what items are about to do. Steps that only refresh are omitted unless refresh is set: they are no
+// changes.
 func (e *execution) proposal(items []*itemPlan, refresh bool) Proposal {
 	p := Proposal{
 		Host: e.host.Name, Play: e.task.play.Name, Task: e.task.Name, Handler: e.task.handler, Check: e.check,
@@ -55,9 +56,9 @@ func (e *execution) proposal(items []*itemPlan, refresh bool) Proposal {
 	return p
 }
 
-// propose records the risk classes of an item's steps, and asks whether they may be carried out. Whoever watches the run is
-// asked here only about what no host needed when the task began. asked is set after a yes that was waited for: what the item
-// was planned from is then out of date.
+// propose records the risk classes of an item's steps, and asks whether they may be carried out. The user is asked only
+// about steps that no host needed when the task began. asked is set after waiting for a yes: what the item's plan is
+// based on is then out of date.
 func (e *execution) propose(it *itemPlan, o *outcome) (asked bool, err error) {
 	for _, step := range it.plan.Steps {
 		if !step.Refresh {

@@ -7,7 +7,7 @@ import (
 	"hlplay/modules"
 )
 
-// remarks returns what the user should read about a plan: its notes, and the advice that the task's allow does not name.
+// remarks returns what the user should read about a plan: its notes, and the advice that is not in the task's allow.
 func remarks(t *task, p modules.Plan) []string {
 	all := p.Notes
 	for _, a := range p.Advice {

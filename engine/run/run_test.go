@@ -53,9 +53,8 @@ play "p" {
 	}
 }
 
-// Each case is a playbook on hosts a, b and c, and what it must come to.
-// A note about a change is reported although the plan that verifies the change does not have it any more, in a run as in check
-// mode.
+// Each case is a playbook on hosts a, b and c, with the expected results. A note about a change is reported even though
+// the plan that verifies the change no longer has it, in a run and in check mode.
 func TestNotesOfAChange(t *testing.T) {
 	for _, check := range []bool{true, false} {
 		s := newStage("a")
@@ -76,7 +75,7 @@ func TestNotesOfAChange(t *testing.T) {
 	}
 }
 
-// A file that somebody else writes to while it is read is read again, but not for ever.
+// A file that another process writes to while it is read is read again, but not forever.
 func TestWhatChangesWhileItIsReadIsReadAgain(t *testing.T) {
 	for _, test := range []struct {
 		restless int
@@ -101,15 +100,15 @@ func TestRun(t *testing.T) {
 	tests := []struct {
 		name     string
 		tasks    string
-		play     string // further attributes of the play
+		play     string // additional attributes of the play
 		options  func(*run.Options)
 		prepare  func(*stage)
 		want     []string // for host a, "task: status"
-		all      bool     // want is "host task: status" for all hosts
+		all      bool     // whether want is "host task: status" for all hosts
 		acts     []string // for host a; nil: not checked
 		message  string   // part of the message of a failure or skip on a
 		notes    string   // part of a note about the run
-		maxAtOne int      // the most commands under way at a time
+		maxAtOne int      // the maximum number of concurrent commands
 	}{
 		{
 			name:  "a condition that is false skips",
@@ -438,7 +437,7 @@ func TestRun(t *testing.T) {
 			name:     "a result says how many act at a time",
 			tasks:    `task "pre" { ` + set("w", "1") + ` register = "r" } task "t" { ` + set("x", "1") + ` throttle = result.r.changed ? 1 : null }`,
 			options:  func(o *run.Options) { o.Limit = "b,c" },
-			prepare:  func(s *stage) { s.hosts["b"].settings["w"] = "1" }, // c alone changes it
+			prepare:  func(s *stage) { s.hosts["b"].settings["w"] = "1" }, // only c changes it
 			all:      true,
 			want:     []string{"b pre: ok", "b t: changed", "c pre: changed", "c t: changed"},
 			maxAtOne: 2,
@@ -487,7 +486,7 @@ func TestRun(t *testing.T) {
 		},
 	}
 	for _, test := range tests {
-		// In a bubble, a goroutine that outlives its run fails the test.
+		// In a synctest bubble, a goroutine that outlives its run fails the test.
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage("a", "b", "c")
@@ -535,13 +534,13 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// set is a setting block, in the notation of lines.
+// set returns a setting block in the notation of lines.
 func set(name, value string, more ...string) string {
 	all := append([]string{`name = "` + name + `"`, `value = "` + value + `"`}, more...)
 	return "setting { " + strings.Join(all, "; ") + " }"
 }
 
-// lines turns a notation with blocks on one line into HCL: a semicolon ends an attribute.
+// lines converts a notation with blocks on one line to HCL: a semicolon ends an attribute.
 func lines(s string) string {
 	return strings.NewReplacer("{", "{\n", "}", "\n}\n", ";", "\n").Replace(s)
 }

@@ -24,14 +24,14 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 	if await == "" {
 		await = "the change to show"
 	}
-	// What was planned together with the first verification has not seen the change either.
+	// Plans that were made together with the first verification have not seen the change either.
 	defer func() {
 		for _, step := range done.Steps {
 			e.changed(step)
 		}
 	}()
 	begun := e.clock.Now()
-	looked := begun // what was seen before the time was over proves nothing, so there is always a look after it
+	looked := begun // a look before the deadline proves nothing, so there is always one after it
 	pause := 250 * time.Millisecond
 	watches := true
 	for {
@@ -42,7 +42,7 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 		if looked.Sub(begun) >= limit || errors.As(it.err, &final) {
 			return unsettled(it, done, limit, await)
 		}
-		if looked == begun { // what is being planned ahead is of no use, and would be read in vain
+		if looked == begun { // plans for later tasks are of no use yet, and their reads would be wasted
 			e.host.planner.invalidate()
 		}
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: await, Awaits: true, Limit: limit})
@@ -72,11 +72,11 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 	}
 }
 
-// watchFor is how long a host waits for a change before it is asked again. Not every change may show.
+// watchFor is how long a host waits for a change before it is asked again, because some changes cannot be watched.
 const watchFor = 20 * time.Second
 
-// watch has the host wait until something changes of what an item was planned from, and reads that. It reports whether the
-// host has done so; other hosts, for example, it cannot look at.
+// watch makes the host wait until something changes on which an item's plan is based, and reads that again. It reports
+// whether the host did so; it cannot watch other hosts, for example.
 func (e *execution) watch(ctx context.Context, it *itemPlan, pause, limit time.Duration) (bool, error) {
 	again, known, ok := e.host.observed.Watch(it.saw)
 	if !ok {
@@ -93,7 +93,7 @@ func (e *execution) watch(ctx context.Context, it *itemPlan, pause, limit time.D
 	return true, nil
 }
 
-// settles reports whether it may take a while until the effects of steps show.
+// settles reports whether the effects of steps may take a while to show.
 func settles(steps []modules.Step) bool {
 	return slices.ContainsFunc(steps, func(s modules.Step) bool { return s.Settle > 0 })
 }

@@ -15,8 +15,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Time that passes between a look and the look at the clock, as when the controller was suspended, is no
-// failure of the host: it is looked at once more.
+// If time passes between a look at the host and one at the clock, as when the controller was suspended, the host is not
+// to blame: it is looked at once more.
 func TestPatienceEndsWithALastLook(t *testing.T) {
 	for name, task := range map[string]string{
 		"what settles": set("x", "1", "settles = 20"),
@@ -41,7 +41,7 @@ func TestPatienceEndsWithALastLook(t *testing.T) {
 	}
 }
 
-// A state that waiting does not change ends the wait, however long the step may take to settle.
+// An error that waiting cannot resolve ends the wait, however long the step may take to settle.
 func TestAFinalErrorEndsTheWait(t *testing.T) {
 	s := newStage("a")
 	began := s.Now()
@@ -57,9 +57,8 @@ func TestAFinalErrorEndsTheWait(t *testing.T) {
 	}
 }
 
-// Hosts that do not answer for a long time keep nobody else waiting: more of them than are connected to at a
-// time stand before the others in the inventory, and those have been read long before the silent ones are
-// given up.
+// Hosts that do not answer for a long time do not delay others: more of them than are connected to at a time come first
+// in the inventory, and the others have been read long before the silent ones are given up.
 func TestSilentHostsHoldNobodyBack(t *testing.T) {
 	const silent, others, patience = 100, 30, 15 * time.Second
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +95,7 @@ func TestSilentHostsHoldNobodyBack(t *testing.T) {
 	})
 }
 
-// What is waited for is waited for on the host, and costs a round trip for each change that is seen rather than for each look.
+// Waiting takes place on the host, and costs a round trip for each detected change rather than for each check.
 func TestWaitingOnTheHost(t *testing.T) {
 	s := newStage("a")
 	begun := s.now
@@ -107,13 +106,13 @@ func TestWaitingOnTheHost(t *testing.T) {
 	if took := s.now.Sub(begun); took < 50*time.Second || took > 55*time.Second {
 		t.Errorf("waited %s for what took 50s", took)
 	}
-	// It is asked again every 20 seconds, for not every change shows.
+	// It is asked again every 20 seconds, because some changes cannot be watched.
 	if s.watches["a"] != 3 || s.asks["a"] > 4 {
 		t.Errorf("%d times waited there and %d flights, want 3 and 4 at most", s.watches["a"], s.asks["a"])
 	}
 }
 
-// A host that does not wait itself is asked over and over.
+// A host that cannot wait itself is asked repeatedly.
 func TestWaitingFromAfar(t *testing.T) {
 	for name, err := range map[string]error{"it cannot tell": remote.ErrUnwatchable, "no shell": errors.New("no session")} {
 		s := newStage("a")

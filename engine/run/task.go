@@ -4,7 +4,7 @@ import (
 	"hlplay/engine/lang"
 )
 
-// task is a task together with its place in the playbook.
+// task is a task with its position in the playbook.
 type task struct {
 	*lang.Task
 	play    *lang.Play
@@ -29,8 +29,8 @@ func (t *task) user(h *host) string {
 	return ""
 }
 
-// observer returns the account that runs the author's reading commands: the one that the task acts as, although everything
-// else is read as the host's reader.
+// observer returns the account that runs the author's reading commands: the one that the task acts as, although
+// everything else is read by the host's reader.
 func (t *task) observer(h *host) string {
 	if user := t.user(h); user != "" || h.connection.reader == "" {
 		return user

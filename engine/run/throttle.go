@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// throttle limits how many hosts a task changes at a time. Each host has a limit of its own: it starts once fewer hosts than
-// that have started.
+// throttle limits how many hosts a task changes at a time. Each host has its own limit: it starts when fewer hosts than
+// that are in progress.
 type throttle struct {
 	mu     sync.Mutex
 	inside int
 	left   chan struct{} // closed and replaced when a host leaves
 }
 
-// enter waits until fewer than most hosts are inside, and returns the function that lets the host leave. If most is zero,
-// there is no limit and the host does not count.
+// enter waits until fewer than most hosts are inside, and returns the function with which the host leaves. If most is
+// zero, there is no limit and the host does not count.
 func (t *throttle) enter(ctx context.Context, most int) (leave func()) {
 	if most == 0 {
 		return func() {}

@@ -6,12 +6,12 @@ import (
 	"testing/synctest"
 )
 
-// TestThrottle has hosts wait for one another, each by its own bound.
+// TestThrottle makes hosts wait for one another, each with its own limit.
 func TestThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := &throttle{}
 		leave := x.enter(t.Context(), 1)
-		x.enter(t.Context(), 0)() // unbounded hosts neither wait nor count
+		x.enter(t.Context(), 0)() // hosts without a limit neither wait nor count
 		x.enter(t.Context(), 2)()
 		entered := false
 		go func() {
@@ -31,7 +31,7 @@ func TestThrottle(t *testing.T) {
 		defer x.enter(t.Context(), 1)()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		x.enter(ctx, 1)() // returns
+		x.enter(ctx, 1)() // does not block
 		if x.inside != 1 {
 			t.Errorf("%d hosts are inside, expected 1: one whose time ran out was never in", x.inside)
 		}

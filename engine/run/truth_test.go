@@ -13,11 +13,12 @@ import (
 	"hlplay/engine/run"
 )
 
-// playOf is a play with some tasks on all hosts, in the notation of lines.
+// playOf returns a play with some tasks on all hosts, in the notation of lines.
 func playOf(tasks string) string { return "play \"p\" {\n hosts = \"all\"\n " + lines(tasks) + "\n}" }
 
-// In check mode a plan that fails on what an earlier task may change is uncertain, and the host stays; a failure that
-// nothing before it can have caused stays one. The cases are tasks on hosts a and b, and what they come to.
+// In check mode, a plan that fails because of something that an earlier task may change is uncertain, and the host
+// stays in the run. A failure that no earlier task can have caused is a failure. The cases are tasks on hosts a and b,
+// with the expected results.
 func TestAForetoldFailureIsOneOfTheRun(t *testing.T) {
 	first := func(more ...string) string { return `task "first" { ` + set("x", "1", more...) + ` } ` }
 	needs := func(name string, more ...string) string {
@@ -116,8 +117,8 @@ func resultOf(r *report.Recorder, host, task string) report.TaskResult {
 	return report.TaskResult{}
 }
 
-// A dead host is unreachable in a run and in check mode, at its first task, also where no task observes it, and
-// nothing is said to have been done there.
+// A dead host is unreachable in a run and in check mode, at its first task, even if no task observes it, and nothing is
+// reported as done there.
 func TestADeadHostIsUnreachableWhoeverLooks(t *testing.T) {
 	for name, tasks := range map[string]string{
 		"a task that reads nothing":   `task "t" { still {} }`,
@@ -142,16 +143,16 @@ func TestADeadHostIsUnreachableWhoeverLooks(t *testing.T) {
 	}
 }
 
-// What was changed counts, notifies and is reported, whatever came after it in the same task. Each case is a task on host
-// a that changes x and then comes to grief.
+// What was changed counts, notifies handlers and is reported, whatever happens later in the same task. Each case is a
+// task on host a that changes x and then fails in some way.
 func TestWhatWasChangedCounts(t *testing.T) {
 	rounds := `for_each = toset(["x", "y"]); setting { name = each.key; value = "1"; fails = each.key == "y" } `
 	tests := map[string]struct {
 		task    string
 		prepare func(*stage, context.CancelFunc)
 		want    report.Counts // of host a
-		handled bool          // the handler runs; else it is said to be lost
-		lost    bool          // the handler is named as one that was not run
+		handled bool          // whether the handler runs; otherwise it is reported as lost
+		lost    bool          // whether the handler is reported as not run
 		steps   []string
 		open    []string
 	}{
@@ -227,7 +228,7 @@ func TestWhatWasChangedCounts(t *testing.T) {
 					}
 				}
 			},
-			want: report.Counts{Changed: 1, Failed: 1}, lost: true, // the command has ended well
+			want: report.Counts{Changed: 1, Failed: 1}, lost: true, // the command has succeeded
 			steps: []string{"x: set x to 1", "y: set y to 1"},
 		},
 		"an interruption that cuts off the second round": {
@@ -282,7 +283,7 @@ func nonEmpty(list []string) []string {
 	return list
 }
 
-// A step that a later try finds done was done by the task, also if the try that made it did not see it end well.
+// A step that a later attempt finds done was done by the task, even if the attempt that did it did not see it succeed.
 func TestALaterTryFindsTheChangeDone(t *testing.T) {
 	s := newStage("a")
 	r := s.play(t, playOf(`task "t" { `+set("x", "1", "settles = 1", "impatient = true")+` retries = 2; register = "r" }
