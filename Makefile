@@ -16,7 +16,7 @@ build: ## build bin/hlplay, one static binary
 demo: build ## build, and show the guides' cluster coming up on simulated nodes: check, run, run again
 	./bin/hlplay rehearse playbooks/cluster.hcl -i inventory
 
-# The limit is for a test that hangs. A busy machine may be twenty times slower than a quiet one.
+# The timeout is for tests that hang. A busy machine may be twenty times slower than an idle one.
 test: setup ## install what the tests need, and pass every test, with the race detector
 	@echo "compiling, then testing; each package is named when it is compiled and when it has passed"
 	$(GO) build -race -v ./...

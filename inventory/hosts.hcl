@@ -12,7 +12,7 @@ group "pve" {
     domain = "example.org"
   }
 
-  # What stands in for these hosts with --rehearse. A real run does not look at it.
+  # Describes the simulated hosts for --rehearse. A real run ignores it.
   rehearsal {
     debian = "trixie"
 

@@ -70,7 +70,7 @@ func describe(version string, info *debug.BuildInfo) bom {
 	for _, s := range info.Settings {
 		program.Properties = append(program.Properties, property{"go:build:" + s.Key, s.Value})
 	}
-	// The standard library has no version of its own.
+	// The standard library has the compiler's version.
 	parts := []component{library("std", strings.TrimPrefix(info.GoVersion, "go"))}
 	for _, m := range info.Deps {
 		if m.Replace != nil {

@@ -210,7 +210,7 @@ play "restart" {
   hosts  = "nodes"
   serial = [1]
 
-  # A package of the repository asks for it, as a kernel does.
+  # A package in the repository requires it, as a kernel does.
   task "reboot" {
     reboot {
       when_required = true

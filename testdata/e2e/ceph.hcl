@@ -1,4 +1,4 @@
-# The guides' stages of Ceph against real Ceph, and between and after them what the guides do not use.
+# The guides' Ceph stages against real Ceph, with features in between and afterwards that the guides do not use.
 import "../../playbooks/variables.hcl" {}
 import "../../playbooks/stages/ceph.hcl" {}
 

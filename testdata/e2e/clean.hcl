@@ -1,4 +1,4 @@
-# The gate alone, and impatient.
+# Only the gate, with a short timeout.
 play "gate" {
   hosts = "pve"
 

@@ -1,4 +1,4 @@
-# The machine's address moves to a VLAN that nobody else is on: it is cut off until it takes the change back.
+# The machine's address moves to a VLAN with no other machine: it is cut off until it undoes the change.
 play "cut" {
   hosts = "nodes"
 

@@ -1,4 +1,4 @@
-# The bridge, the bond and the VLAN of bond.hcl go; the cards stay.
+# Removes the bridge, the bond and the VLAN of bond.hcl; the cards remain.
 play "gone" {
   hosts = "nodes"
 

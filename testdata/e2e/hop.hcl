@@ -1,4 +1,4 @@
-# Jumbo frames on the way to the controller, which carries 1500 bytes.
+# Jumbo frames on the path to the controller, whose MTU is 1500.
 play "hop" {
   hosts = "nodes"
 

@@ -1,4 +1,4 @@
-# A little of everything, for nodes on which something is in the way.
+# A little of everything, for nodes with various obstacles.
 variable "directory" {
   type    = string
   default = "/srv/life"

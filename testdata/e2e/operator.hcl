@@ -1,4 +1,4 @@
-# What another operator does meanwhile: a line of their own in a file that faults.hcl edits, too.
+# A concurrent change by another operator: an additional line in a file that faults.hcl edits as well.
 variable "mark" {
   type = string
 }

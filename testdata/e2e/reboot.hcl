@@ -1,4 +1,4 @@
-# A node that reboots in mid-run.
+# A node that reboots in the middle of the run.
 play "reboot" {
   hosts = "nodes"
 
