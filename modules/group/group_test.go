@@ -12,7 +12,10 @@ import (
 func id(n int) *int { return &n }
 
 func host(g observe.Group) modules.Host {
-	recorded := []observe.Expectation{observe.Groups.Expect("web", g)}
+	recorded := []observe.Expectation{
+		observe.Groups.Expect("web", g), observe.Groups.Expect("ada", observe.Group{Name: "ada", GID: 1000}),
+		observe.Users.Expect("ada", observe.User{Name: "ada", UID: 1000, GID: 1000, Group: "ada"}),
+	}
 	for name, text := range map[string]string{
 		"/etc/passwd": "root:x:0:0:root:/root:/bin/bash\nada:x:1000:1000::/home/ada:/bin/sh\n",
 		"/etc/group":  "root:x:0:\nada:x:1000:\n",
