@@ -10,6 +10,7 @@ import (
 
 	"hlplay/engine/observe"
 	"hlplay/modules"
+	"hlplay/modules/internal/conffile"
 )
 
 // Spec is the module's entry in the registry.
@@ -17,7 +18,9 @@ var Spec = modules.Spec{
 	Name:    "timezone",
 	Summary: "The host's time zone",
 	Doc: `Makes /etc/localtime a link to a zone of the tz database. Clocks of cluster nodes must agree; their zones
-should, so that their logs can be read side by side. Running services keep the old zone until they restart.`,
+should, so that their logs can be read side by side. Running services keep the old zone until they restart.
+
+If the host has the file /etc/timezone, as Debian 12 has, which some programs read instead, it names the same zone.`,
 	Example: `task "logs in local time" {
   timezone {
     name = "Europe/Berlin"
@@ -34,6 +37,7 @@ type timezone struct {
 const (
 	localtime = "/etc/localtime" // localtime(5): a symbolic link; its target names the zone
 	zones     = "/usr/share/zoneinfo/"
+	name      = "/etc/timezone" // Debian up to 12: the name of the zone
 )
 
 // Validate rejects names that are not below the tz database.
@@ -47,7 +51,7 @@ func (m *timezone) Validate() error {
 // Plan compares the link with the desired zone.
 func (m *timezone) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	zone := zones + m.Name
-	observe.Files.Want(h, localtime, zone)
+	observe.Files.Want(h, localtime, zone, name)
 	_, data, err := observe.Follow(ctx, h, zone)
 	if err != nil {
 		return modules.Plan{}, err
@@ -64,15 +68,23 @@ func (m *timezone) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 	if err != nil {
 		return modules.Plan{}, err
 	}
+	var steps []modules.Step
+	if text, there, err := observe.Text(ctx, h, name); err != nil {
+		return modules.Plan{}, err
+	} else if there && strings.TrimSpace(text) != m.Name {
+		if steps, err = conffile.Write(ctx, h, name, m.Name+"\n", "name "+m.Name+" in "+name); err != nil {
+			return modules.Plan{}, err
+		}
+	}
 	is := strings.TrimPrefix(now.Target, "..")
 	if is == zone {
-		return modules.Plan{}, nil
+		return modules.Plan{Steps: steps}, nil
 	}
 	link := observe.File{Type: observe.Symlink, Mode: 0o777, Owner: "root", Group: "root", Target: zone, Size: int64(len(zone))}
-	return modules.Plan{Steps: []modules.Step{{
+	return modules.Plan{Steps: append([]modules.Step{{
 		Summary: "set the time zone to " + m.Name,
 		Action:  modules.Link{Path: localtime, Target: zone},
 		Diff:    &modules.Diff{Subject: "time zone", Before: strings.TrimPrefix(is, zones), After: m.Name},
 		Expect:  observe.Placed(h, localtime, link),
-	}}}, nil
+	}}, steps...)}, nil
 }
