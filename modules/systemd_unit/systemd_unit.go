@@ -189,6 +189,11 @@ func (s *site) present(ctx context.Context) ([]modules.Step, error) {
 	case s.DropIn != "" && !s.template() && !s.now.Exists() && s.doubt == nil:
 		return nil, fmt.Errorf("%s has no unit %s that a drop-in could change: install the package that provides it first", s.host.Name(), s.Name)
 	}
+	if s.DropIn != "" && s.now.Masked() && s.doubt == nil {
+		if err := s.fragment(ctx); err != nil {
+			return nil, err
+		}
+	}
 	content := strings.TrimRight(s.Content, "\n") + "\n"
 	steps, err := conffile.Write(ctx, s.host, s.path(), content, "write "+s.path())
 	if err != nil {
@@ -216,6 +221,34 @@ func (s *site) present(ctx context.Context) ([]modules.Step, error) {
 		return nil, err
 	}
 	return append(steps, s.reload(expect)), nil
+}
+
+// fragments are the directories of unit files.
+var fragments = []string{units, "/run/systemd/system", "/run/systemd/generator", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+
+// fragment returns an error if a masked unit has no file of its own below the mask: systemctl masks units that do not exist.
+func (s *site) fragment(ctx context.Context) error {
+	name := s.Name
+	if base, instance, ok := strings.Cut(name, "@"); ok {
+		name = base + "@" + path.Ext(instance)
+	}
+	var files []string
+	for _, dir := range fragments {
+		files = append(files, path.Join(dir, name))
+	}
+	found, err := observe.Files.ObserveAll(ctx, s.host, files)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Exists() && f.Target != "/dev/null" {
+			return nil
+		}
+	}
+	if err := observe.Files.MayAppear(s.host, files[len(files)-2]); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s is masked on %s and has no file that a drop-in could change: install the package that provides it first", s.Name, s.host.Name())
 }
 
 // analyze is the program that verifies unit files.
