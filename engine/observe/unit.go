@@ -34,6 +34,11 @@ type Unit struct {
 	Stale bool
 }
 
+// NoUnit is what is observed of a unit that does not exist, given its name with its type.
+func NoUnit(name string) Unit {
+	return Unit{ID: name, LoadState: "not-found", LoadError: fmt.Sprintf("Unit %s not found.", name), ActiveState: "inactive", SubState: "dead"}
+}
+
 // Exists reports whether systemd knows the unit, masked or not.
 func (u Unit) Exists() bool { return u.LoadState != "" && u.LoadState != "not-found" }
 

@@ -107,6 +107,10 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err := m.Validate(); err != nil {
 		return modules.Plan{}, err
 	}
+	m, err := m.native(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
 	m.Want(h)
 	plan, err := m.plan(ctx, h)
 	if err == nil {

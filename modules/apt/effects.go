@@ -250,7 +250,7 @@ func (p *prediction) postfix() observe.Unit {
 func (p *prediction) departure(name string) {
 	e, listed := known[name]
 	for _, unit := range slices.Concat(e.Running, e.Static, e.Waiting) {
-		p.expect(observe.Units.Expect(unit, observe.Unit{ID: unit, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}))
+		p.expect(observe.Units.Expect(unit, observe.NoUnit(unit)))
 	}
 	if listed && p.purge {
 		for _, file := range e.Files {

@@ -2,7 +2,6 @@ package systemd_unit
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"strings"
 
@@ -119,9 +118,7 @@ func (s *site) gone(ctx context.Context) (observe.Expectation, error) {
 			return observe.Units.Unknown(s.Name, "systemd will use "+name+" instead"), nil
 		}
 	}
-	return observe.Units.Expect(s.Name, observe.Unit{
-		ID: s.Name, LoadState: "not-found", LoadError: fmt.Sprintf("Unit %s not found.", s.Name), ActiveState: "inactive", SubState: "dead",
-	}), nil
+	return observe.Units.Expect(s.Name, observe.NoUnit(s.Name)), nil
 }
 
 // instances returns the expectation that the instances of a template are unknown.

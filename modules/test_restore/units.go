@@ -157,5 +157,5 @@ func gone(name string, unit observe.Unit) observe.Expectation {
 	if unit.ActiveState != "" && unit.ActiveState != "inactive" && !strings.HasSuffix(name, ".timer") {
 		return observe.Units.Unknown(name, "its file is gone while it is "+unit.ActiveState)
 	}
-	return observe.Units.Expect(name, observe.Unit{ID: name, LoadState: "not-found", LoadError: fmt.Sprintf("Unit %s not found.", name), ActiveState: "inactive", SubState: "dead"})
+	return observe.Units.Expect(name, observe.NoUnit(name))
 }
