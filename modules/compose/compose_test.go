@@ -1,7 +1,9 @@
 package compose
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -332,4 +334,17 @@ func FuzzParseProject(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, text string) {
 		_, _ = parseProject(site{Name: "edge", Directory: "/srv/edge"}, text) // it must not panic
 	})
+}
+
+// What a health check says is not cut: redaction knows a secret as a whole only.
+func TestProblemsAreNotCut(t *testing.T) {
+	var c inspected
+	said := strings.Repeat("x", 190) + " token=hunter2-hunter2-hunter2"
+	state := fmt.Sprintf(`{"State": {"Status": "running", "Health": {"Status": "unhealthy", "Log": [{"Output": "before"}, {"Output": %q}]}}}`, said+"\nmore\n")
+	if err := json.Unmarshal([]byte(state), &c); err != nil {
+		t.Fatal(err)
+	}
+	if problem, stopped := c.problem(0); problem != "is unhealthy: "+said || stopped {
+		t.Errorf("%q, stopped %v", problem, stopped)
+	}
 }

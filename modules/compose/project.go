@@ -217,10 +217,8 @@ func (c inspected) problem(now int64) (problem string, stopped bool) {
 	case c.State.Health != nil && c.State.Health.Status == "healthy":
 		return "", false
 	case c.State.Health != nil && len(c.State.Health.Log) > 0 && c.State.Health.Status == "unhealthy":
-		said := strings.TrimSpace(c.State.Health.Log[len(c.State.Health.Log)-1].Output)
-		if len(said) > 200 {
-			said = said[:200] + "…"
-		}
+		// The whole line: of a secret that is cut, the rest would not be recognized.
+		said, _, _ := strings.Cut(strings.TrimSpace(c.State.Health.Log[len(c.State.Health.Log)-1].Output), "\n")
 		return strings.TrimSuffix("is unhealthy: "+said, ": "), false
 	case c.State.Health != nil:
 		return "is not healthy yet", false
