@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/required"
 )
@@ -51,6 +52,14 @@ func (f *File) guarded(ctx context.Context, h modules.Host, plan modules.Plan) (
 		return plan, nil
 	}
 	if err := required.Settled(ctx, h, f.Path, "and therefore the file that the guard would save and restore", "leave out the guard, or move the file to a directory that only root can write to"); err != nil {
+		plan.Steps = nil
+		return plan, err
+	}
+	// What is saved is the file that the link points to, and that would not be restored as a link.
+	if now, err := observe.Files.Observe(ctx, h, f.Path); err != nil || f.Replace && now.Type == observe.Symlink {
+		if err == nil {
+			err = fmt.Errorf("%s is a symbolic link on %s, which a host cannot undo to replace: replace it in a task without guard, or leave out replace to write to %s", f.Path, h.Name(), now.Target)
+		}
 		plan.Steps = nil
 		return plan, err
 	}
