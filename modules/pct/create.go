@@ -19,12 +19,8 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
-		if storage, _, ok := pve.NewDisk(m.Disks[slot]); ok {
-			if err := pve.CheckStorage(ctx, h, "disks."+slot, storage, node, "rootdir", "volumes of containers"); err != nil {
-				return modules.Plan{}, err
-			}
-		}
+	if err := pve.CheckNewDisks(ctx, h, m.Disks, node, "lxc"); err != nil {
+		return modules.Plan{}, err
 	}
 	if err := m.checkTemplate(ctx, h, target, node); err != nil {
 		return modules.Plan{}, err
@@ -43,12 +39,8 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 		}
 	}
 	if m.SSHKeys != "" {
-		found, err := observe.Exists(ctx, target, m.SSHKeys)
-		switch {
-		case err != nil:
+		if err := pve.CheckKeyFile(ctx, target, m.SSHKeys); err != nil {
 			return modules.Plan{}, err
-		case !found:
-			return modules.Plan{}, fmt.Errorf("ssh_keys: %s has no file %s: put the public keys there first", target.Name(), m.SSHKeys)
 		}
 		argv = append(argv, "--ssh-public-keys", m.SSHKeys)
 	}

@@ -28,6 +28,7 @@ type Module struct {
 	Onboot      *bool             `hcl:"onboot,optional" doc:"Start it with its node. High availability starts its resources itself."`
 	Tags        []string          `hcl:"tags,optional" doc:"Tags, all of them. Proxmox VE writes them in lower case."`
 	Disks       map[string]string `hcl:"disks,optional" doc:"Volumes, rootfs and mount points: rootfs = \"STORAGE:GIB\", mp0 = \"STORAGE:GIB,mp=/srv\". One that is smaller is grown."`
+	Move        map[string]string `hcl:"move,optional" doc:"Storages to move volumes of an existing container to, by slot: rootfs = \"ha-disks\". It must not run."`
 	Net         map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"name=eth0,bridge=vmbr0,ip=dhcp\"."`
 	SSHKeys     string            `hcl:"ssh_keys,optional" doc:"File of the node with the public keys that may log in to a new container as root."`
 	Options     map[string]string `hcl:"options,optional" doc:"Other options of pct(1), without leading dashes: features, nameserver, startup, …. An empty value deletes one."`
@@ -54,6 +55,10 @@ Differences in memory, swap, cores, description, onboot, tags and options are ch
 immediately; the others are pending until its next start, and every run notes that until then. The module never restarts the container for that.
 A volume that is smaller than the task says is grown, also while the container runs. Other differences are only noted, never changed: the network; volumes
 that are larger, on another storage or mounted elsewhere; arch, ostype and unprivileged.
+
+**move** moves volumes to other storages, on the container's node. Proxmox VE does that only while the container is stopped: with
+` + "`state = \"stopped\"`" + ` it is shut down first, and a later task with ` + "`state = \"started\"`" + ` starts it again. The source stays with the container as an unused volume;
+a note says how to remove it.
 
 **state** starts the container, or shuts it down cleanly. If it is highly available, the HA manager does so.
 
@@ -128,6 +133,14 @@ func (m *Module) Validate() error {
 	} else if m.SSHKeys != "" {
 		return fault("ssh_keys", "given without template", "only a new container gets keys")
 	}
+	for _, slot := range slices.Sorted(maps.Keys(m.Move)) {
+		if err := pve.CheckStorageID("move."+slot, m.Move[slot]); err != nil {
+			return err
+		}
+		if _, both := m.Disks[slot]; both {
+			return fault("move."+slot, "disks also gives the storage of this volume", "give only one of them")
+		}
+	}
 	return m.validateOptions(fault)
 }
 
@@ -166,6 +179,7 @@ func (m *Module) validateOptions(fault func(argument, problem, want string) erro
 		want     string
 	}{
 		{"disks", m.Disks, isDisk, "rootfs, or a mount point such as mp0"},
+		{"move", m.Move, isDisk, "rootfs, or a mount point such as mp0"},
 		{"net", m.Net, func(key string) bool { return numbered(key, "net") }, "a slot such as net0"},
 		{"options", m.Options, isOption, "an option of pct without leading dashes"},
 	} {
@@ -247,16 +261,48 @@ func (m *Module) existing(ctx context.Context, h modules.Host, have pve.GuestCon
 		return modules.Plan{}, fmt.Errorf("id %d belongs to container %q on %s, the task specifies %q: choose another id, or rename the container (pct set %d --hostname %s)",
 			m.ID, have.Title(), have.Node, m.Hostname, m.ID, m.Hostname)
 	}
-	plan := modules.Plan{Data: modules.Data(result{ID: m.ID, Node: have.Node})}
+	moves := pve.GuestMoves{ID: m.ID, To: m.Move, Host: h, Disk: isDisk}
+	moved, after, err := moves.Plan(ctx, have)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	plan := modules.Plan{Data: modules.Data(result{ID: m.ID, Node: have.Node}), Notes: moves.LeftBehind(have)}
 	set, grow, drift := m.differences(have)
 	if len(drift) > 0 {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("%s: %s; not changed", have.Label(m.ID), strings.Join(drift, "; ")))
 	}
-	change := pve.GuestChange{ID: m.ID, Form: &form, Want: m.wanted(), Hot: isHot, Host: h, After: have}
-	steps, notes, err := change.Switched(ctx, set, grow, m.State, m.Timeout)
+	change := pve.GuestChange{ID: m.ID, Form: &form, Want: m.wanted(), Hot: isHot, Host: h, After: after}
+	var stop, steps []modules.Step
+	var notes []string
+	if len(moved) > 0 {
+		if change.On, stop, err = m.stop(ctx, h, have); err != nil {
+			return modules.Plan{}, err
+		}
+	}
+	if change.Off = len(stop) > 0; change.Off {
+		steps, _, err = change.Plan(ctx, set, grow)
+	} else {
+		steps, notes, err = change.Switched(ctx, set, grow, m.State, m.Timeout)
+	}
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	plan.Steps, plan.Notes = steps, append(plan.Notes, notes...)
+	plan.Steps, plan.Notes = slices.Concat(stop, moved, steps), append(plan.Notes, notes...)
 	return plan, nil
+}
+
+// stop returns the host of the container, and the steps that shut it down before its volumes are moved, none if it does not run.
+func (m *Module) stop(ctx context.Context, h modules.Host, have pve.GuestConfig) (on modules.Host, steps []modules.Step, err error) {
+	if on, err = pve.HostOf(ctx, h, have.Node); err != nil {
+		return nil, nil, err
+	}
+	running, err := pve.Running.Observe(ctx, on, "")
+	switch {
+	case err != nil || !running[m.ID]:
+		return on, nil, err
+	case m.State != "stopped":
+		return nil, nil, fmt.Errorf("%s runs, and Proxmox VE moves volumes of a container only while it is stopped: set state = \"stopped\" in this task, and state = \"started\" in one after it", have.Label(m.ID))
+	}
+	steps, err = pve.Power{ID: m.ID, Timeout: m.Timeout}.Plan(ctx, h, on, have)
+	return on, steps, err
 }

@@ -148,6 +148,58 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// Volumes are moved while the container is stopped, which the task has to allow.
+func TestMove(t *testing.T) {
+	away := map[string]string{"rootfs": "local:101/vm-101-disk-0.raw,size=8G"}
+	for name, test := range map[string]struct {
+		m       Module
+		have    map[string]string
+		running bool
+		want    string
+		note    string
+		err     string
+	}{
+		"stopped":            {m: Module{Move: map[string]string{"rootfs": "vm-disks"}}, have: away, want: "pct move-volume 101 rootfs vm-disks --digest abc"},
+		"there already":      {m: Module{Move: map[string]string{"rootfs": "vm-disks"}}, running: true},
+		"shut down first":    {m: Module{Move: map[string]string{"rootfs": "vm-disks"}, State: "stopped"}, have: away, running: true, want: "pct shutdown 101 --timeout 180\npct move-volume 101 rootfs vm-disks --digest abc"},
+		"then started":       {m: Module{Move: map[string]string{"rootfs": "vm-disks"}, State: "started"}, have: away, want: "pct move-volume 101 rootfs vm-disks --digest abc\npct start 101"},
+		"and changed":        {m: Module{Move: map[string]string{"rootfs": "vm-disks"}, Memory: ptr(1024)}, have: away, want: "pct move-volume 101 rootfs vm-disks --digest abc\npct set 101 --memory 1024"},
+		"what is left":       {m: Module{Move: map[string]string{"rootfs": "vm-disks"}}, have: map[string]string{"unused0": "local:101/vm-101-disk-0.raw"}, note: "destroy it with: pct set 101 --delete unused0"},
+		"running":            {m: Module{Move: map[string]string{"rootfs": "vm-disks"}}, have: away, running: true, err: "container 101 (dns) runs, and Proxmox VE moves volumes of a container only while it is stopped"},
+		"running, to go on":  {m: Module{Move: map[string]string{"rootfs": "vm-disks"}, State: "started"}, have: away, running: true, err: "only while it is stopped"},
+		"no such volume":     {m: Module{Move: map[string]string{"mp3": "vm-disks"}}, err: "move.mp3: container 101 has no such disk; it has: mp0 vm-disks"},
+		"a folder":           {m: Module{Move: map[string]string{"mp0": "vm-disks"}}, have: map[string]string{"mp0": "/srv/data,mp=/data"}, err: "move.mp0: container 101 has a folder of pve2 there (/srv/data,mp=/data)"},
+		"no place for it":    {m: Module{Move: map[string]string{"rootfs": "local"}}, err: "move.rootfs: storage local does not accept volumes of containers"},
+		"no storage":         {m: Module{Move: map[string]string{"rootfs": "nosuch"}}, err: "move.rootfs: there is no storage nosuch"},
+		"while it is locked": {m: Module{Move: map[string]string{"rootfs": "vm-disks"}}, have: map[string]string{"rootfs": away["rootfs"], "lock": "backup"}, err: "is locked (backup)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := modulestest.Decoded(&test.m)
+			m.ID = 101
+			if err := m.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			from, _ := cluster(there(test.have), test.running)
+			if test.err != "" {
+				if _, err := m.Plan(t.Context(), from); err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("error %v, want %q", err, test.err)
+				}
+				return
+			}
+			plan := modulestest.Converges(t, m, from)
+			if got := commands(plan); got != test.want {
+				t.Errorf("commands:\n%s\nwant:\n%s", got, test.want)
+			}
+			if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, test.note) || test.note == "" && notes != "" {
+				t.Errorf("notes %q, want %q", notes, test.note)
+			}
+		})
+	}
+	if err := (&Module{ID: 101, Move: map[string]string{"rootfs": "vm-disks"}, Disks: map[string]string{"rootfs": "vm-disks:8"}}).Validate(); err == nil || !strings.Contains(err.Error(), "disks also gives the storage") {
+		t.Errorf("error %v, want that only one may be given", err)
+	}
+}
+
 // A container that is highly available is switched by the manager.
 func TestHighAvailability(t *testing.T) {
 	for name, test := range map[string]struct {

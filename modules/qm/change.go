@@ -9,10 +9,10 @@ import (
 )
 
 // changeable are the options that are changed in a machine that exists: what is in the machine does not depend on them.
-var changeable = []string{"memory", "cores", "sockets", "onboot", "startup", "protection", "description", "tags"}
+var changeable = append([]string{"memory", "cores", "sockets", "agent"}, hot...)
 
 // hot are those of them that a running machine takes over at once (PVE::QemuServer, vmconfig_hotplug_pending).
-var hot = []string{"onboot", "startup", "protection", "description", "tags"}
+var hot = []string{"cpulimit", "cpuunits", "description", "hookscript", "migrate_downtime", "migrate_speed", "onboot", "protection", "startup", "tags"}
 
 func isHot(key string, _ pve.GuestConfig) bool { return slices.Contains(hot, key) }
 

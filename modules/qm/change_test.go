@@ -25,6 +25,8 @@ func TestChanges(t *testing.T) {
 		"waiting already":       {m: Module{Memory: n(4096)}, pending: map[string]string{"memory": "4096"}, running: true, note: "memory takes effect at its next start"},
 		"taken back":            {m: Module{Memory: n(2048)}, pending: map[string]string{"memory": "4096"}, running: true, want: "qm set 100 --memory 2048 --digest abc"},
 		"at once":               {m: Module{Options: map[string]string{"onboot": "1", "description": "first", "protection": "true"}}, running: true, want: "qm set 100 --description first --onboot 1 --protection true --digest abc"},
+		"its share of the CPU":  {m: Module{Options: map[string]string{"cpulimit": "1.5", "cpuunits": "200"}}, running: true, want: "qm set 100 --cpulimit 1.5 --cpuunits 200 --digest abc"},
+		"the guest's agent":     {m: Module{Options: map[string]string{"agent": "1"}}, running: true, want: "qm set 100 --agent 1 --digest abc", note: "agent takes effect at its next start"},
 		"deleted":               {m: Module{Options: map[string]string{"tags": ""}}, have: map[string]string{"tags": "old"}, want: "qm set 100 --delete tags --digest abc"},
 		"plugged in":            {m: Module{Memory: n(4096), Options: map[string]string{"onboot": "1"}}, have: map[string]string{"hotplug": "disk,memory"}, running: true, want: "qm set 100 --onboot 1 --digest abc", note: `memory is "2048", the task specifies "4096"; not changed`},
 		"grown":                 {m: Module{Disks: map[string]string{"scsi0": "vm-disks:64"}}, running: true, want: "qm disk resize 100 scsi0 64G --digest abc"},

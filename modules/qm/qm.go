@@ -13,7 +13,6 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
-	"hlplay/engine/observe"
 	"hlplay/engine/pattern"
 	"hlplay/engine/plural"
 	"hlplay/modules"
@@ -51,8 +50,8 @@ var Spec = modules.Spec{
 	Doc: `The machine is created on the named host if no guest of the cluster has its id. An existing machine with that id is recognised by its
 name. A guest with the same id and another name is refused.
 
-Differences in memory, cores, sockets, onboot, startup, protection, description and tags are changed. A running machine gets memory, cores and
-sockets at its next start, and every run notes that until then; the module never restarts the machine for that. A disk that is smaller than the task
+Differences in memory, cores, sockets, agent, cpulimit, cpuunits, description, hookscript, migrate_downtime, migrate_speed, onboot, protection,
+startup and tags are changed. A running machine gets memory, cores, sockets and agent at its next start, and every run notes that until then; the module never restarts the machine for that. A disk that is smaller than the task
 says is grown, also while the machine runs; the file system in it is not. Other differences are only noted, because the machine depends on
 them: the network, other options, disks that are larger or on another storage, and memory and processors that are plugged in while it runs (hotplug).
 Exceptions follow.
@@ -226,11 +225,12 @@ func (m *Module) existing(ctx context.Context, h modules.Host, have pve.GuestCon
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	moved, after, err := m.moveDisks(ctx, h, after)
+	moves := pve.GuestMoves{ID: m.ID, To: m.Move, Host: h, Disk: diskSlot.MatchString}
+	moved, after, err := moves.Plan(ctx, after)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	plan := modules.Plan{Data: data(m.ID, have.Node), Notes: append(notes, m.leftBehind(have)...)}
+	plan := modules.Plan{Data: data(m.ID, have.Node), Notes: append(notes, moves.LeftBehind(have)...)}
 	set, grow, drift := m.differences(have)
 	if len(drift) > 0 {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("virtual machine %d: %s; not changed", m.ID, strings.Join(drift, "; ")))
@@ -254,7 +254,7 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if err := m.checkStorages(ctx, h, node); err != nil {
+	if err := pve.CheckNewDisks(ctx, h, m.Disks, node, "qemu"); err != nil {
 		return modules.Plan{}, err
 	}
 	want := m.wanted()
@@ -273,12 +273,8 @@ func (m *Module) create(ctx context.Context, h modules.Host, guests map[int]pve.
 		}
 	}
 	if m.SSHKeys != "" {
-		found, err := observe.Exists(ctx, target, m.SSHKeys)
-		switch {
-		case err != nil:
+		if err := pve.CheckKeyFile(ctx, target, m.SSHKeys); err != nil {
 			return modules.Plan{}, err
-		case !found:
-			return modules.Plan{}, fmt.Errorf("ssh_keys: %s has no file %s: put the public keys there first", target.Name(), m.SSHKeys)
 		}
 		argv = append(argv, "--sshkeys", m.SSHKeys)
 	}
@@ -311,25 +307,4 @@ func (m *Module) diskText() string {
 		text += ", " + slot + " " + m.Disks[slot]
 	}
 	return text
-}
-
-// checkStorages rejects disks on storages that do not exist, are not on that node or do not hold disks.
-func (m *Module) checkStorages(ctx context.Context, h modules.Host, node string) error {
-	for _, slot := range slices.Sorted(maps.Keys(m.Disks)) {
-		storage, _, ok := pve.NewDisk(m.Disks[slot])
-		if isCloudInit(m.Disks[slot]) {
-			storage, _, ok = strings.Cut(m.Disks[slot], ":")
-		}
-		if !ok {
-			continue // an existing volume, an image, or none
-		}
-		if err := checkStorage(ctx, h, "disks."+slot, storage, node); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkStorage(ctx context.Context, h modules.Host, argument, name, node string) error {
-	return pve.CheckStorage(ctx, h, argument, name, node, "images", "disks of virtual machines")
 }

@@ -17,6 +17,7 @@ import (
 func pctCommands() []perlCommand {
 	vmid := map[string]check{"vmid": integer(100, 999999999)}
 	resize := map[string]check{"vmid": vmid["vmid"], "size": matching(`^\+?\d+(\.\d+)?[KMGT]?$`), "disk": matching(ctDevice.String())}
+	move := map[string]check{"delete": boolean, "bwlimit": integer(0, 0), "digest": anyText}
 	set := ctOptions("delete", "revert", "digest")
 	create := ctOptions("storage", "pool", "ssh-public-keys", "bwlimit")
 	maps.Copy(create, map[string]check{"start": boolean, "ignore-unpack-errors": boolean})
@@ -31,6 +32,8 @@ func pctCommands() []perlCommand {
 		{name: "shutdown", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"timeout": integer(0, 0), "forceStop": boolean}, checks: vmid, run: guestPower("shutdown", false)},
 		{name: "set", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: set, checks: vmid, run: pctSet},
 		{name: "resize", args: []string{"vmid", "disk", "size"}, usage: "<vmid> <disk> <size> [OPTIONS]", options: map[string]check{"digest": anyText}, checks: resize, run: pctResize},
+		{name: "move-volume", args: []string{"vmid", "volume", "storage"}, usage: "<vmid> <volume> [<storage>] [<target-vmid>] [<target-volume>] [OPTIONS]", options: move, checks: vmid, run: pctMoveVolume},
+		{name: "move_volume", args: []string{"vmid", "volume", "storage"}, usage: "<vmid> <volume> [<storage>] [<target-vmid>] [<target-volume>] [OPTIONS]", options: move, checks: vmid, run: pctMoveVolume},
 		{name: "create", args: []string{"vmid", "ostemplate"}, usage: "<vmid> <ostemplate> [OPTIONS]", options: create, checks: vmid, run: pctCreate},
 		{name: "restore", args: []string{"vmid", "ostemplate"}, usage: "<vmid> <ostemplate> [OPTIONS]", options: ctOptions("storage", "unique"), checks: vmid, run: pctRestore},
 		{name: "destroy", args: []string{"vmid"}, usage: "<vmid> [OPTIONS]", options: map[string]check{"purge": boolean, "force": boolean}, checks: vmid, run: pctDestroy},
@@ -294,6 +297,63 @@ func pctResize(c *Command, a arguments) int {
 		fmt.Fprintf(out, "The filesystem on %s is now %d (4k) blocks long.\n", volume.id(), blocks)
 		return nil
 	})
+	return 0
+}
+
+// pctMoveVolume copies a volume to another storage (move_volume of PVE::API2::LXC). A container that runs is refused, the same storage is not.
+func pctMoveVolume(c *Command, a arguments) int {
+	var from, to drive
+	if code := c.change(func(v *view, db *Database) error {
+		g, err := c.own(db, a)
+		if err != nil {
+			return err
+		}
+		if err := g.unlocked(); err != nil {
+			return err
+		}
+		keys := parseGuest(g.config)
+		d, ok := parseDrive(keys[a.get("volume")])
+		switch {
+		case db.guestState(g.id).Running:
+			return failed(exitDie, "cannot move volumes of a running container")
+		case strings.HasPrefix(a.get("volume"), "unused"):
+			return failed(exitDie, "cannot move volume '%s', only configured volumes can be moved to another storage", a.get("volume"))
+		case !ok:
+			return failed(exitDie, "unable to parse volume ID '%s'", keys[a.get("volume")])
+		case a.has("digest") && a.get("digest") != digest(g.config):
+			return failed(exitDie, "detected modified configuration - file changed by other user? Try again.")
+		}
+		all := db.storages()
+		i := section(all, a.get("storage"))
+		if i < 0 {
+			return failed(exitDie, "storage '%s' does not exist", a.get("storage"))
+		}
+		from, to = d, drive{storage: all[i].ID, volume: newVolume(keys, all[i], a.get("vmid")), options: d.options}
+		return nil
+	}); code != 0 {
+		return code
+	}
+	if !c.task("move_volume", a.get("vmid"), func(io.Writer) error {
+		if err := c.sleep(5*time.Second + time.Duration(from.size()>>30)*time.Second); err != nil {
+			return err
+		}
+		c.World.at(func(v *view) {
+			db := v.database(c.Node.Name())
+			g, ok := db.guests()[a.get("vmid")]
+			if !ok {
+				return
+			}
+			keys := parseGuest(g.config)
+			keys[a.get("volume")] = to.String()
+			if !a.bool("delete") {
+				v.unuse(keys, from.String())
+			}
+			db.Write(g.path(), g.with(keys, g.pending()), v.now)
+		})
+		return nil
+	}) {
+		return exitDie
+	}
 	return 0
 }
 

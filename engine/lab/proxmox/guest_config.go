@@ -94,11 +94,11 @@ func (g guest) word() string {
 }
 
 // unplugged reports whether a change to an option of a running guest is pending until the next start. Changes to PCI
-// devices and the number of processors always are; those to USB devices and memory unless hotplug is enabled for them
+// devices, the number of processors and the agent always are; those to USB devices and memory unless hotplug is enabled for them
 // (PVE::QemuServer, vmconfig_hotplug_pending). The result for other options is always false.
 func unplugged(key string, keys map[string]string) bool {
 	switch key {
-	case "cores", "sockets":
+	case "cores", "sockets", "agent":
 		return true
 	case "memory":
 		return !strings.Contains(keys["hotplug"], "memory")

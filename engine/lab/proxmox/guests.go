@@ -32,7 +32,8 @@ func qmCommands() []perlCommand {
 	options := map[string]check{"name": anyText, "memory": anyText, "cores": anyText, "sockets": anyText, "hotplug": anyText, "cpu": anyText, "ostype": anyText, "machine": anyText,
 		"bios": anyText, "boot": anyText, "scsihw": anyText, "onboot": boolean, "agent": anyText, "tags": anyText, "description": anyText, "efidisk0": anyText,
 		"delete": anyText, "vga": anyText, "serial0": anyText, "ide2": anyText, "numa": boolean, "balloon": anyText, "lock": oneOf("backup", "clone", "create", "migrate", "rollback", "snapshot", "snapshot-delete", "suspended", "suspending"), "acpi": boolean, "kvm": boolean, "freeze": boolean, "reboot": boolean, "autostart": boolean, "tablet": boolean, "protection": boolean,
-		"ciuser": anyText, "ciupgrade": boolean, "nameserver": anyText, "searchdomain": anyText, "sshkeys": anyText}
+		"ciuser": anyText, "ciupgrade": boolean, "nameserver": anyText, "searchdomain": anyText, "sshkeys": anyText,
+		"cpulimit": anyText, "cpuunits": integer(1, 262144), "hookscript": anyText, "migrate_downtime": anyText, "migrate_speed": integer(0, 0), "startup": anyText, "shares": integer(0, 50000)}
 	for i := range 16 {
 		for _, kind := range []string{"ipconfig", "net", "scsi", "virtio", "hostpci", "usb", "sata"} {
 			options[kind+strconv.Itoa(i)] = anyText

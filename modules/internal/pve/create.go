@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"hlplay/engine/observe"
@@ -40,4 +42,31 @@ func Create(summary string, h, target *observe.Host, id int, config GuestConfig,
 		Wide:    true,
 		On:      Elsewhere(h, target),
 	}
+}
+
+// CheckKeyFile returns an error if the file with the public keys of a new guest is not on the host that creates it.
+func CheckKeyFile(ctx context.Context, on *observe.Host, path string) error {
+	found, err := observe.Exists(ctx, on, path)
+	if err == nil && !found {
+		err = fmt.Errorf("ssh_keys: %s has no file %s: put the public keys there first", on.Name(), path)
+	}
+	return err
+}
+
+// CheckNewDisks returns an error if the storage of a disk that is to be allocated does not exist, is not available on the node, or does
+// not hold disks of that type of guest. Existing volumes, images, and what is no disk are not checked.
+func CheckNewDisks(ctx context.Context, h *observe.Host, disks map[string]string, node, guest string) error {
+	for _, slot := range slices.Sorted(maps.Keys(disks)) {
+		storage, _, ok := NewDisk(disks[slot])
+		if volume, _, _ := strings.Cut(disks[slot], ","); strings.HasSuffix(volume, ":cloudinit") {
+			storage, ok = strings.TrimSuffix(volume, ":cloudinit"), true
+		}
+		if !ok {
+			continue
+		}
+		if err := CheckDiskStorage(ctx, h, "disks."+slot, storage, node, guest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
