@@ -64,8 +64,8 @@ func (s *situation) oneRelease(ctx context.Context) error {
 		s.host.Name(), s.node.Codename, s.founder.Name(), founder.Codename)
 }
 
-// checkFounder requires a cluster on a founder that this run does not change, and requires that an existing cluster has no
-// member of this name yet and the same links.
+// checkFounder verifies that a founder which this run does not change has a cluster, and that an existing cluster has the
+// same links and no member of this name yet.
 func (s *situation) checkFounder(ctx context.Context) error {
 	there := pve.Cluster{}
 	node, err := pve.Nodes.Observe(ctx, s.founder, "")

@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// twoLinks is a cluster in which each node has two links.
+// twoLinks returns a cluster whose nodes have two links each.
 func twoLinks() pve.Cluster {
 	c := cluster("pve1")
 	c.Members["pve1"].Links[1] = "10.1.0.1"

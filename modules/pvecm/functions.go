@@ -9,7 +9,7 @@ import (
 	"hlplay/modules"
 )
 
-// functions are the arithmetic of corosync's quorum, which also applies to Ceph's monitors.
+// functions contains calculations for corosync's quorum, which also apply to Ceph's monitors.
 var functions = []modules.Function{
 	{Name: "vote_threshold", Doc: "The number of votes that a cluster of that many nodes needs for quorum: more than half.", Func: voteThresholdFunc},
 }

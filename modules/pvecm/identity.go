@@ -14,14 +14,15 @@ import (
 
 // A cluster's name does not identify the cluster; its members do.
 
-// apart reports whether two nodes that name the same cluster are in two different ones. In one cluster, expected at least one node
-// lists the other: during a join, the founder lists the new node. A node that knows a member as offline, and is quorate
-// without it, has parted from it as well. Two nodes with the same version of one corosync.conf have the same members.
+// apart reports whether two nodes that name the same cluster are in two different ones. In one cluster, at least one of
+// two nodes lists the other: during a join, the founder lists the new node. A node that lists a member as offline, and is
+// quorate without it, has parted from it as well. Two nodes with the same version of the same corosync.conf have the same
+// members.
 func apart(mine pve.Cluster, me string, theirs pve.Cluster, peer string) bool {
 	self, listed := theirs.Members[me]
 	other, known := mine.Members[peer]
 	switch {
-	case me == peer: // two machines of one name cannot be members of one cluster
+	case me == peer: // two machines with the same name cannot be members of one cluster
 		return true
 	case !listed && !known:
 		return true
@@ -54,14 +55,15 @@ func (s *situation) founderSide(ctx context.Context) (asked bool, err error) {
 	return true, nil
 }
 
-// twoClusters says that a node and the founder are in two clusters of one name, and what to do.
+// twoClusters returns the error for a node and a founder that are in different clusters of the same name.
 func (s *situation) twoClusters(theirs pve.Cluster, founder string) error {
 	return fmt.Errorf("%s and founder %s are in different clusters, both named %q: that of %s has %s, that of %s has %s; clusters cannot be merged: "+
 		"remove %s from this playbook, or back up its guests, reinstall it and run again; if its cluster is the right one, set founder to one of its members",
 		s.host.Name(), s.founder.Name(), s.cluster.Name, s.node.Name, strings.Join(s.cluster.Names(), ", "), founder, strings.Join(theirs.Names(), ", "), s.host.Name())
 }
 
-// stock is the cluster name in the corosync.conf of Debian's package. pmxcfs imports an existing file when it first starts.
+// stock is the cluster name in corosync.conf as Debian's package installs it. pmxcfs imports an existing file when it
+// first starts.
 const stock = "debian"
 
 // otherCluster returns the error for a node that is in another cluster.
@@ -80,7 +82,7 @@ const (
 	pmxcfsUnit   = "pve-cluster.service"
 )
 
-// running rejects hosts on which a unit has stopped: waiting is useless until somebody starts it.
+// running rejects hosts on which a unit has stopped, because waiting is useless until someone starts it.
 func running(ctx context.Context, unit string, hosts ...modules.Host) error {
 	for _, h := range hosts {
 		observe.Units.Want(h, unit)

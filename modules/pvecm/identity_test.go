@@ -48,8 +48,8 @@ func TestApart(t *testing.T) {
 	}
 }
 
-// A node whose cluster has the founder's name and other members is refused, in the preflight and at the task; the founder
-// and its members go on.
+// A node whose cluster has the founder's name but other members is refused, by the preflight and by the task; the founder
+// and its members are not affected.
 func TestASecondClusterOfTheSameName(t *testing.T) {
 	scene := func() []*observe.Host {
 		both := cluster("pve1", "pve2")
@@ -70,7 +70,7 @@ func TestASecondClusterOfTheSameName(t *testing.T) {
 	}
 }
 
-// What has stopped is named at once, with what to start; nothing is waited for.
+// A stopped unit is reported at once, with what to start, and nothing waits for it.
 func TestWhatHasStoppedIsNamed(t *testing.T) {
 	noQuorum := cluster("pve1", "pve2", "pve3")
 	noQuorum.Quorate = false
@@ -95,7 +95,7 @@ func TestWhatHasStoppedIsNamed(t *testing.T) {
 	modulestest.Converges(t, module("2"), play("pve2", host("pve1", noQuorum), host("pve2", noQuorum))) // it starts by itself
 }
 
-// pvecm looks a node's own name up, whatever links it is given: what it would refuse is refused before it is run.
+// pvecm looks up the node's own name, whatever links it is given. What it would refuse is refused before it runs.
 func TestTheNodesOwnName(t *testing.T) {
 	resolves := func(name string, to ...string) observe.Expectation {
 		var all []netip.Addr
@@ -126,7 +126,7 @@ func TestTheNodesOwnName(t *testing.T) {
 	}
 }
 
-// Why a host cannot be reached is said where it fails, not in a note of every other.
+// The reason why a host cannot be reached is reported once, by the host's own failure, and not in the notes of the others.
 func TestAHostThatCannotBeReachedIsNotedInOneLine(t *testing.T) {
 	s := &situation{host: host("pve1", cluster("pve1"))}
 	gone := &remote.UnreachableError{Host: "pve4", Reason: "no key was accepted", Hint: "a long one"}

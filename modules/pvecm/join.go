@@ -32,7 +32,7 @@ func (s *situation) join(ctx context.Context) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	// Whatever may log in on the node is authorised, so that root keeps access after the join.
+	// Every key that may log in on the node is authorised, so that root keeps access after the join.
 	login := login{from: s.host, to: s.founder, node: s.node.Name, name: door.name, address: door.address, reason: "so that root keeps access after the join"}
 	steps, partial, err := login.plan(ctx, func(mine pve.Trust) []string { return append([]string{mine.PublicKey}, mine.Authorized...) })
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
 	return c, nil
 }
 
-// checkNode rejects what a join would lose, or fail on, on the joining node.
+// checkNode rejects a joining node that would lose something, or on which the join would fail.
 func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 	if err := s.discards(ctx); err != nil {
 		return err
@@ -135,7 +135,8 @@ func (s *situation) checkVersions(ctx context.Context) error {
 	return nil
 }
 
-// checkLinks requires exactly the links that the cluster has, on addresses that belong to this host and to no other.
+// checkLinks verifies that the task has the same links as the cluster, with addresses that belong to this host and to no
+// other.
 func (s *situation) checkLinks(ctx context.Context, cluster pve.Cluster) error {
 	wanted := s.m.links()
 	for _, name := range cluster.Names() {
@@ -196,7 +197,7 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 		return modules.Step{}, err
 	}
 	expect = append(append(expect, shared...), cephs...)
-	// Its authorized_keys becomes a link to the cluster's, into which root's lines are merged.
+	// The file authorized_keys becomes a link to the cluster's file, into which root's keys are merged.
 	expect = append(expect, pve.Trusts.Unknown("", "the join merges root's keys with those of the cluster").On(s.host))
 	return modules.Step{
 		Risk:    modules.CostsQuorum,
@@ -205,7 +206,7 @@ func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modu
 			Argv: append([]string{"pvecm", "add", to.address, "--use_ssh"}, s.m.options()...),
 			// pvecm refuses to run below /etc/pve, which it is about to replace.
 			Dir: "/root",
-			// It waits for quorum without a limit.
+			// pvecm waits for quorum indefinitely.
 			Limit:   4 * time.Minute,
 			Long:    true,
 			Explain: explain,

@@ -11,8 +11,9 @@ import (
 	"hlplay/modules"
 )
 
-// Link is a link of an existing cluster. How corosync takes changes while it runs was tried with corosync 3.1.7 of Debian 12: links
-// come and go, and priorities change, without a new membership as long as one link stays; an address is not changed in place.
+// Link is a link of an existing cluster. How corosync applies changes while it runs was tested with corosync 3.1.7 of
+// Debian 12: links can be added and removed, and priorities changed, without a new membership as long as one link stays;
+// an address is not changed in place.
 type Link struct {
 	Name      string            `hcl:"name,label" doc:"the number of the link: 0 to 7"`
 	Addresses map[string]string `hcl:"addresses,optional" doc:"The IP address of each node on this link, by the node's name: { pve1 = \"10.20.0.11\" }. All nodes of the cluster, and no others. Needed unless state is absent."`
@@ -26,8 +27,8 @@ func (l Link) number() int {
 	return n
 }
 
-// Bounds of the time within which a change of links must be proven. Two versions of the file are loaded within seconds, and knet
-// finds a link connected a few seconds later.
+// leastRollback and mostRollback bound the time within which a change of links must be proven. Two versions of the file
+// are loaded within seconds, and knet connects a link a few seconds later.
 const (
 	leastRollback = 30 * time.Second
 	mostRollback  = time.Hour

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// A change is one difference between the links that are and those that are wanted.
+// change is a difference between the current links and the wanted ones.
 type change struct {
 	Link
-	// moves is set if addresses of an existing link change, gone if the link is removed.
+	// moves is set if addresses of an existing link change, and gone if the link is removed.
 	moves, gone bool
-	// says is the change in words; priority is the one that the link gets.
+	// says describes the change. priority is the link's new priority.
 	says     string
 	priority int
 }
 
-// changes returns what differs: first what only adds to the links or changes priorities, then links with other addresses, then
-// those that go.
+// changes returns the differences in this order: added links and changed priorities, links with other addresses, removed
+// links.
 func (l *linkage) changes() []change {
 	var adds, moves, goes []change
 	for _, link := range l.m.Link {
@@ -61,7 +61,7 @@ func sameAddress(a, b string) bool {
 	return a == b
 }
 
-// first returns the changes that are made at once: all that take nothing away, or a single one that does.
+// first returns the changes to make next: all that take nothing away or, if there are none, the first of the others.
 func first(changes []change) []change {
 	for i, c := range changes {
 		if c.moves || c.gone {

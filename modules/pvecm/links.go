@@ -12,15 +12,15 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// linkage holds the observations that a plan for links is made from.
+// linkage holds the observations on which a plan for links is based.
 type linkage struct {
 	m       *Module
 	host    modules.Host
 	cluster pve.Cluster
 	conf    pve.CorosyncConf
-	// file is corosync.conf as it is.
+	// file is the current corosync.conf.
 	file string
-	// hosts are the nodes that are online, by name, and states what their corosyncs say.
+	// hosts holds the online nodes by name, and states what corosync reports on each.
 	hosts  map[string]modules.Host
 	states map[string]pve.Links
 }
@@ -67,7 +67,7 @@ func (m *Module) planLinks(ctx context.Context, h modules.Host) (modules.Plan, e
 	return plan, nil
 }
 
-// look reads corosync.conf, and finds the hosts of the nodes that are online.
+// look reads corosync.conf and finds the hosts of the online nodes.
 func (l *linkage) look(ctx context.Context) error {
 	before, err := observe.Files.Observe(ctx, l.host, pve.CorosyncFile)
 	switch {
@@ -92,7 +92,7 @@ func (l *linkage) look(ctx context.Context) error {
 	return nil
 }
 
-// fits requires an address of every node, and of no others, on each link.
+// fits verifies that each link has an address for every node of the cluster, and for no others.
 func (l *linkage) fits() error {
 	for _, link := range l.m.Link {
 		if link.State == "absent" {
@@ -123,7 +123,7 @@ func (l *linkage) declared() []int {
 	return numbers
 }
 
-// late lists the nodes whose corosync has not loaded the file that is there.
+// late lists the nodes whose corosync has not loaded the current file.
 func (l *linkage) late() []string {
 	var late []string
 	for _, name := range l.cluster.Online() {
@@ -134,7 +134,7 @@ func (l *linkage) late() []string {
 	return late
 }
 
-// apart lists which of the nodes that are online do not reach each other over some links.
+// apart lists which online nodes do not reach each other over the given links.
 func (l *linkage) apart(links []int) []string {
 	var apart []string
 	for _, link := range links {
@@ -149,7 +149,7 @@ func (l *linkage) apart(links []int) []string {
 	return apart
 }
 
-// await returns a step that waits for what corosync may still be about to do.
+// await returns a step that waits for what corosync may still do by itself.
 func (l *linkage) await(what []string) modules.Step {
 	expect := []observe.Expectation{}
 	for name, h := range l.hosts {
@@ -166,8 +166,8 @@ func (l *linkage) await(what []string) modules.Step {
 	}
 }
 
-// connected returns what a node's corosync says once it has loaded a configuration: the fresh links connect all nodes, the others
-// do what they did.
+// connected returns what a node's corosync reports once it has loaded a configuration: fresh links connect all nodes, and
+// the others are in the same state as before.
 func (l *linkage) connected(name string, conf pve.CorosyncConf, fresh ...int) pve.Links {
 	after := pve.Links{Version: conf.Version(), Connected: map[int][]int{}}
 	for link := range conf.Links() {
@@ -179,7 +179,7 @@ func (l *linkage) connected(name string, conf pve.CorosyncConf, fresh ...int) pv
 	return after
 }
 
-// others returns the ids of the nodes that are online but one, sorted.
+// others returns the ids of all online nodes except one, sorted.
 func (l *linkage) others(name string) []int {
 	var ids []int
 	for _, other := range l.cluster.Online() {

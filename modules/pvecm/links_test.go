@@ -18,13 +18,13 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// linked is the site of tests of links: three nodes, of which pveN has 10.0.N.1N for link N of 0 to 2, on those links that the cluster
-// has.
+// linked describes the cluster of the tests: three nodes with addresses 10.0.N.11 to 10.0.N.13 for the links N from 0 to
+// 2, of which the cluster uses some.
 type linked struct {
 	cluster pve.Cluster
-	// loaded is the version that each corosync has loaded; the file's if it is 0.
+	// loaded is the version that every corosync has loaded; 0 means that of the file.
 	loaded int
-	// down are the links that do not connect pve3.
+	// down lists the links that do not connect pve3.
 	down []int
 	more []observe.Expectation
 }
@@ -66,7 +66,7 @@ func (l linked) text() string {
 	return b.String()
 }
 
-// host returns pve1 of the site.
+// host returns pve1 of the cluster.
 func (l linked) host() *observe.Host {
 	file := observe.File{Type: observe.Regular, Mode: 0o640, Owner: "root", Group: "www-data", Content: []byte(l.text()), Size: int64(len(l.text()))}
 	var hosts []*observe.Host
@@ -96,7 +96,7 @@ func (l linked) host() *observe.Host {
 	return play("pve1", hosts...)
 }
 
-// link returns a block for a link of the site; third replaces the address of pve3.
+// link returns a block for a link of the cluster; third replaces the address of pve3.
 func link(number int, third string) Link {
 	l := Link{Name: fmt.Sprint(number), State: "present", Addresses: map[string]string{}}
 	for _, name := range []string{"pve1", "pve2", "pve3"} {
@@ -116,7 +116,7 @@ func preferred(l Link, priority int) Link {
 }
 
 func TestLinks(t *testing.T) {
-	const other = "10.0.2.13" // of pve3, for tests of another address
+	const other = "10.0.2.13" // an address of pve3 on another network
 	for _, test := range []struct {
 		name  string
 		links []Link
@@ -209,7 +209,7 @@ func TestLinksRefuse(t *testing.T) {
 			}
 		})
 	}
-	// What takes nothing away is no danger to guests that are highly available.
+	// A change that takes nothing away does not endanger highly available guests.
 	safe := withLinks(0)
 	safe.more = []observe.Expectation{armed}
 	modulestest.Converges(t, &Module{Link: []Link{link(1, "")}}, safe.host())
@@ -235,7 +235,8 @@ func TestLinksAreValidated(t *testing.T) {
 	}
 }
 
-// What a node runs to put the links back, with stand-ins of corosync's programs. corosync loads what it is given at once.
+// TestLinksArePutBack runs the script that restores the links, with stand-ins for corosync's programs. The stand-in for
+// corosync loads every file at once.
 func TestLinksArePutBack(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -251,7 +252,7 @@ func TestLinksArePutBack(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		m    *Module
-		// done is how many of the files were written; edit is what somebody else did then.
+		// done is the number of files that were written; edit is a change by someone else after that.
 		done    int
 		edit    string
 		want    int // the version; 0 if the file is left alone

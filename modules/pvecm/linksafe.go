@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// allow refuses changes that could cost the membership.
+// allow rejects changes that could break the membership.
 func (l *linkage) allow(ctx context.Context, changes []change) error {
 	if offline := l.cluster.Offline(); len(offline) > 0 {
 		return fmt.Errorf("bring %s back online first: links are changed only while all nodes are online, so that each takes the change", strings.Join(offline, ", "))
@@ -44,7 +44,7 @@ func (l *linkage) allow(ctx context.Context, changes []change) error {
 	if err := l.owned(ctx, changes); err != nil {
 		return err
 	}
-	if changes[0].moves || changes[0].gone { // what is added takes nothing away
+	if changes[0].moves || changes[0].gone { // an addition takes nothing away
 		for _, name := range l.cluster.Names() {
 			if err := pve.Disarmed(ctx, l.hosts[name]); err != nil {
 				return fmt.Errorf("while link%s is away a failure of the others would end the quorum, and %w", changes[0].Name, err)
@@ -54,8 +54,8 @@ func (l *linkage) allow(ctx context.Context, changes []change) error {
 	return nil
 }
 
-// owned requires that nodes have their new addresses, and that no other link uses them: corosync takes any address, and then reaches
-// nobody.
+// owned verifies that nodes have their new addresses, and that no other link uses these: corosync accepts any address, and
+// then reaches no other node.
 func (l *linkage) owned(ctx context.Context, changes []change) error {
 	for _, h := range l.hosts {
 		observe.Networks.Want(h, "")

@@ -7,7 +7,7 @@ import (
 	"hlplay/engine/observe"
 )
 
-// lastWords returns why one of the scripts below has failed.
+// lastWords returns why one of the following scripts failed.
 func lastWords(_ int, _, stderr []byte) error {
 	if line := observe.LastLine(stderr); line != "" {
 		return fmt.Errorf("%s; see journalctl -u corosync -u pve-cluster", line)
@@ -17,8 +17,8 @@ func lastWords(_ int, _, stderr []byte) error {
 
 func trimmed(text string) string { return strings.TrimRight(text, "\n") }
 
-// loaded defines until_loaded, which waits until corosync has loaded a version. pmxcfs tells it about a second after the file has
-// changed; corosync keeps its version if it refuses the file.
+// loaded defines until_loaded, which waits until corosync has loaded a version. pmxcfs notifies corosync about a second
+// after the file has changed. If corosync rejects the file, it keeps its version.
 const loaded = `until_loaded() {
 	n=0
 	until corosync-cmapctl -g totem.config_version 2>/dev/null | grep -q " = $1\$"; do
@@ -29,7 +29,8 @@ const loaded = `until_loaded() {
 }
 `
 
-// proven succeeds if corosync has loaded version $1, has a quorum, and reaches $2 nodes over each of the other arguments.
+// proven succeeds if corosync has loaded version $1, is quorate, and reaches $2 nodes over each link in the remaining
+// arguments.
 const proven = `corosync-cmapctl -g totem.config_version | grep -q " = $1\$" || { echo "corosync has not loaded version $1" >&2; exit 1; }
 corosync-quorumtool -s | grep -q '^Quorate: *Yes' || { echo "no quorum" >&2; exit 1; }
 want=$2
@@ -44,11 +45,13 @@ for link; do
 	[ "$reached" = "$want" ] || { echo "link$link reaches $reached of $want nodes" >&2; exit 1; }
 done`
 
-// putBack puts the links back as they were, by a version above the present one: pmxcfs does not hand out a lower one. If an address
-// was changed, the link has to go first. It needs a quorum, which the link that stays keeps; without one it tries for two minutes,
-// and then leaves the file as it is, as it also does with what somebody else has written since. It may be broken off and run again.
-// Its arguments are the file as it was, the same as it is written, what is loaded before it (nothing if empty), and what the change
-// wrote; their versions do not matter.
+// putBack restores the links as they were, in a version above the current one, because pmxcfs does not distribute a lower
+// one. If an address was changed, the link has to be removed first. The script needs a quorum, which the remaining link
+// preserves. Without one it tries for two minutes and then leaves the file alone, as it does if someone else has changed
+// the file since. It may be interrupted and run again.
+//
+// The arguments are the old file, the same file as Proxmox VE formats it, an intermediate version to load first (empty if
+// there is none), and the files that the change wrote. Their versions do not matter.
 const putBack = loaded + `f=/etc/pve/corosync.conf was=$1 old=$2 between=$3
 shift 3
 n=0

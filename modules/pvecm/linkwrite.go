@@ -14,7 +14,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// carryOut returns the steps that make changes in one or two versions of corosync.conf, and the guard that takes them back.
+// carryOut returns the steps that make changes in one or two versions of corosync.conf, and the guard that reverts them.
 func (l *linkage) carryOut(ctx context.Context, changes []change) ([]modules.Step, *modules.Guard, error) {
 	conf, between := l.conf, ""
 	var says []string
@@ -59,14 +59,14 @@ func (l *linkage) carryOut(ctx context.Context, changes []change) ([]modules.Ste
 	return steps, guard, nil
 }
 
-// stage is a version of corosync.conf on the way.
+// stage is one of the versions of corosync.conf to write.
 type stage struct {
 	says, text string
 	version    int
 	expect     []observe.Expectation
 }
 
-// stage returns the version that is so many above the present one.
+// stage returns the version that is above by the given number.
 func (l *linkage) stage(says string, conf pve.CorosyncConf, above int, fresh ...int) stage {
 	s := stage{version: l.conf.Version() + above}
 	s.says = fmt.Sprintf("%s, in version %d of corosync.conf of cluster %s", says, s.version, l.cluster.Name)
@@ -93,8 +93,8 @@ func (l *linkage) stage(says string, conf pve.CorosyncConf, above int, fresh ...
 	return s
 }
 
-// write returns the steps that write the stages one after another, each over the one before it only, and wait in between until
-// corosync has loaded it.
+// write returns the steps that write the stages one after another, each only over the one before it, and that wait in
+// between until corosync has loaded it.
 func (l *linkage) write(ctx context.Context, stages []stage) ([]modules.Step, error) {
 	var steps []modules.Step
 	was := l.file

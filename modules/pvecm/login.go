@@ -12,17 +12,17 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// login is what root of one host needs to log in on another with no question asked, as pvecm does.
+// login describes how root of one host can log in on another without a prompt, as pvecm does.
 type login struct {
 	from, to modules.Host
-	// node is from's name as a node; name and address are what to is called, and where it is reached.
+	// node is the node name of from. name and address are the name and the address of to.
 	node, name, address string
-	// reason ends the summary of what is authorised.
+	// reason ends the summary of the step that authorises keys.
 	reason string
 }
 
-// plan plans the SSH setup: the keys that to shall accept, and to's host keys. partial says that the rest of the plan
-// needs these steps done first.
+// plan plans the SSH setup: the keys that to must accept, and the host keys of to. partial is set if these steps have to
+// be done before the rest can be planned.
 func (l login) plan(ctx context.Context, keys func(mine pve.Trust) []string) (steps []modules.Step, partial bool, err error) {
 	pve.Trusts.Want(l.to, "")
 	mine, err := pve.Trusts.Observe(ctx, l.from, "")
@@ -57,7 +57,7 @@ func (l login) makeKey(t pve.Trust) modules.Step {
 		what = "write the public half of root's SSH key"
 	}
 	t.PrivateKey = true
-	// Only check mode uses this: a real run reads the key.
+	// Only check mode uses this value: a real run reads the key.
 	t.PublicKey = "ssh-rsa AAAA(made-on-" + l.node + ") root@" + l.node
 	return modules.Step{
 		Summary: what,
@@ -117,8 +117,8 @@ func keyName(line string) string {
 	return "a key"
 }
 
-// know adds to's host keys to from's known_hosts. They are read over the trusted connection, so that
-// nothing scans the network for them.
+// know adds the host keys of to to known_hosts of from. They are read over the trusted connection, not collected from the
+// network.
 func (l login) know(t pve.Trust, known string) modules.Step {
 	after := t
 	after.Known = known

@@ -17,7 +17,7 @@ import (
 // about 15 s; other nodes reload within seconds.
 const settleJoin = 90 * time.Second
 
-// member checks a node that says it is in the wanted cluster.
+// member checks a node that is in the wanted cluster according to its own configuration.
 func (s *situation) member(ctx context.Context) (modules.Plan, error) {
 	self, listed := s.cluster.Members[s.node.Name]
 	if !listed {
@@ -44,7 +44,7 @@ func (s *situation) member(ctx context.Context) (modules.Plan, error) {
 	return s.plan(), nil
 }
 
-// unproven lists what still speaks against the node's membership being complete.
+// unproven lists what is still missing for a complete membership of the node.
 func (s *situation) unproven(ctx context.Context) ([]string, error) {
 	var missing []string
 	if !s.cluster.Quorate {

@@ -10,8 +10,9 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// onlineHosts returns the hosts of the cluster's nodes that are online, by the nodes' names. The play must have all of them, whatever
-// --limit selects; what announces what else is read of each. A host that is off is no obstacle unless the cluster has it online.
+// onlineHosts returns the hosts of the cluster's online nodes, by node name. The play must have all of them, whatever
+// --limit selects. announce announces what else is read from each. A host that does not answer is an error only if the
+// cluster sees it online.
 func onlineHosts(ctx context.Context, h modules.Host, c pve.Cluster, announce func(modules.Host)) (map[string]modules.Host, error) {
 	for _, peer := range h.Peers() {
 		pve.Nodes.Want(peer, "")

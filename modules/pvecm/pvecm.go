@@ -134,7 +134,7 @@ task "a fifth vote for four nodes" {
 	New:    func() modules.Module { return &Module{} },
 }
 
-// Scope implements modules.Scoped. Two joins at the same time collide, and a node is removed once.
+// Scope implements modules.Scoped. Two joins at the same time would collide, and a node is removed only once.
 func (m *Module) Scope() modules.Scope {
 	switch {
 	case m.Check != nil:
@@ -202,7 +202,7 @@ func (m *Module) member() pve.Member {
 	return member
 }
 
-// options returns the arguments that create and add have in common.
+// options returns the arguments that pvecm create and pvecm add have in common.
 func (m *Module) options() []string {
 	var args []string
 	for i, address := range []string{m.Link0, m.Link1, m.Link2, m.Link3} {
@@ -279,7 +279,7 @@ type situation struct {
 	founder modules.Host
 	node    pve.Node
 	cluster pve.Cluster
-	// peers are the other hosts of this run in the same cluster, once they were asked.
+	// peers lists the other hosts of this run in the same cluster; it is empty until they have been asked.
 	peers []modules.Host
 	notes []string
 }
@@ -288,7 +288,8 @@ func (s *situation) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// unasked notes that a host could not be asked. The reason, and what to do, is reported once, by the failure of that host.
+// unasked notes that a host could not be asked. The reason and the remedy are reported only once, by that host's own
+// failure.
 func (s *situation) unasked(peer modules.Host, what string, err error) {
 	var unreachable *remote.UnreachableError
 	if errors.As(err, &unreachable) {
@@ -367,7 +368,7 @@ func (s *situation) create(ctx context.Context) (modules.Plan, error) {
 	}), nil
 }
 
-// noOtherCluster requires that no host of the play is in a cluster yet, because two clusters cannot be merged.
+// noOtherCluster verifies that no host of the play is in a cluster yet, because clusters cannot be merged.
 func (s *situation) noOtherCluster(ctx context.Context) error {
 	peers := s.host.Peers()
 	for _, peer := range peers {
@@ -397,7 +398,7 @@ func (s *situation) noOtherCluster(ctx context.Context) error {
 // error (PVE/CLI/pvecm.pm, recorded with 9.2 and 8.4).
 func suspect(_, stderr []byte) error { return explain(0, nil, stderr) }
 
-// explain returns the last words of a failed pvecm, whose exit codes mean nothing.
+// explain returns the last line of a failed pvecm, whose exit codes mean nothing.
 func explain(exit int, stdout, stderr []byte) error {
 	text := strings.TrimSpace(string(stderr))
 	switch {

@@ -26,7 +26,7 @@ const (
 	hostKey1 = "ssh-ed25519 AAAAhost1"
 )
 
-// cluster is dream with the given nodes, all online; pveN has address 10.0.0.N.
+// cluster returns the cluster dream with the given nodes, all online; pveN has address 10.0.0.N.
 func cluster(nodes ...string) pve.Cluster {
 	c := pve.Cluster{Mounted: true, Quorate: true, Certificate: true, AuthKey: true, Name: "dream", ConfigVersion: len(nodes), Members: map[string]pve.Member{}}
 	for i, name := range nodes {
@@ -35,7 +35,7 @@ func cluster(nodes ...string) pve.Cluster {
 	return c
 }
 
-// host is a recorded host; later expectations replace earlier ones.
+// host returns a recorded host; later expectations override earlier ones.
 func host(name string, c pve.Cluster, more ...observe.Expectation) *observe.Host {
 	node := installed
 	node.Name = name
@@ -58,7 +58,7 @@ func unit(name, state string) observe.Expectation {
 	return observe.Units.Expect(name, observe.Unit{ID: name, LoadState: "loaded", ActiveState: state})
 }
 
-// play lets hosts know each other and returns the one that is planned for.
+// play makes the hosts peers of one another, and returns the one that is planned for.
 func play(self string, hosts ...*observe.Host) *observe.Host {
 	find := func(name string) (*observe.Host, error) {
 		for _, h := range hosts {

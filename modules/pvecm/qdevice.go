@@ -16,8 +16,8 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// QDevice is the cluster's QDevice. What pvecm does and refuses is taken from its source (pve-cluster 9.1,
-// PVE::CLI::pvecm); there is no recording of it.
+// QDevice is the cluster's QDevice. What pvecm does and rejects is taken from its source (pve-cluster 9.1,
+// PVE::CLI::pvecm), not from a recording.
 type QDevice struct {
 	Host    string `hcl:"host,optional" doc:"Inventory name of the host with corosync-qnetd, which is in no way part of the cluster. Needed unless state is absent."`
 	Address string `hcl:"address,optional" doc:"Address of that host, which all nodes reach on TCP port 5403, and the node that runs pvecm also over SSH. Needed unless state is absent."`
@@ -50,12 +50,12 @@ func (m *Module) validateQDevice() error {
 	return nil
 }
 
-// device holds the observations that a plan for a QDevice is made from.
+// device holds the observations on which a plan for a QDevice is based.
 type device struct {
 	*QDevice
 	host    modules.Host
 	cluster pve.Cluster
-	// hosts are the nodes that are online, by name, and states their sides of the QDevice.
+	// hosts holds the online nodes by name, and states their view of the QDevice.
 	hosts  map[string]modules.Host
 	states map[string]pve.QDevice
 	notes  []string
@@ -95,7 +95,7 @@ func (q *QDevice) plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		Data: modules.Data(result{Cluster: c.Name, Nodes: c.Names(), Quorate: c.Quorate})}, nil
 }
 
-// look finds the hosts of the nodes that are online, and reads their sides of the QDevice.
+// look finds the hosts of the online nodes, and reads their view of the QDevice.
 func (d *device) look(ctx context.Context) error {
 	var err error
 	if d.hosts, err = onlineHosts(ctx, d.host, d.cluster, func(peer modules.Host) { pve.QDevices.Want(peer, "") }); err != nil {
@@ -110,8 +110,8 @@ func (d *device) look(ctx context.Context) error {
 	return nil
 }
 
-// withoutDevice rejects a join while there is a QDevice, as Proxmox's documentation asks
-// for: the new node would have no certificate for it, and an odd number of nodes is not to have one.
+// withoutDevice rejects a join while there is a QDevice, as Proxmox's documentation demands: the new node would have no
+// certificate for it, and an odd number of nodes should not have one.
 func withoutDevice(c pve.Cluster) error {
 	if c.Device == "" {
 		return nil
@@ -119,7 +119,7 @@ func withoutDevice(c pve.Cluster) error {
 	return fmt.Errorf("cluster %s has a QDevice, and no node can join until it is removed: remove it first (%s), and set it up again afterwards if the number of nodes is even", c.Name, deviceAbsent)
 }
 
-// complete requires that all nodes are online, as pvecm does.
+// complete verifies that all nodes are online, as pvecm does.
 func (d *device) complete() error {
 	if offline := d.cluster.Offline(); len(offline) > 0 {
 		return fmt.Errorf("bring %s back online first: a QDevice can be set up or removed only while all nodes are online", strings.Join(offline, ", "))
@@ -127,7 +127,7 @@ func (d *device) complete() error {
 	return nil
 }
 
-// odd is why Proxmox advises against a QDevice for an odd number of nodes.
+// odd returns why Proxmox advises against a QDevice for an odd number of nodes.
 func (d *device) odd() string {
 	n := len(d.cluster.Members)
 	if n%2 == 0 {
@@ -139,7 +139,7 @@ func (d *device) odd() string {
 	return fmt.Sprintf("for %d nodes it would have %s, as many as all nodes but one together: if it failed, no node could fail", n, plural.Of(n-1, "vote"))
 }
 
-// setUp plans the QDevice of a cluster that has none.
+// setUp plans to set up a QDevice in a cluster that has none.
 func (d *device) setUp(ctx context.Context) (steps []modules.Step, partial bool, err error) {
 	if odd := d.odd(); odd != "" {
 		return nil, false, fmt.Errorf("a QDevice is for an even number of nodes: %s", odd)
@@ -158,7 +158,7 @@ func (d *device) setUp(ctx context.Context) (steps []modules.Step, partial bool,
 		if d.states[name].Certificates {
 			steps = append(steps, modules.Step{
 				Summary: fmt.Sprintf("remove the certificates that an earlier setup left on %s", name),
-				// The setup creates them anew.
+				// The setup creates it anew.
 				Action: modules.Remove{Path: pve.QDeviceStore, Recursive: true, Lossless: true},
 				Expect: []observe.Expectation{pve.QDevices.Expect("", pve.QDevice{}).On(d.hosts[name])},
 				On:     d.hosts[name],
@@ -172,7 +172,7 @@ func (d *device) setUp(ctx context.Context) (steps []modules.Step, partial bool,
 	return append(steps, d.setUpStep()), false, nil
 }
 
-// installed requires what pvecm relies on without looking: it would stop halfway.
+// installed verifies what pvecm relies on without checking it; otherwise pvecm would stop halfway.
 func (d *device) installed(ctx context.Context, witness modules.Host) error {
 	observe.Packages.Want(witness, "corosync-qnetd")
 	observe.Networks.Want(witness, "")
@@ -208,7 +208,7 @@ func (d *device) installed(ctx context.Context, witness modules.Host) error {
 	return running(ctx, qnetdUnit, witness)
 }
 
-// trust lets root of the node that runs pvecm log in on the host with corosync-qnetd.
+// trust lets root of the node that runs pvecm log in on the host of corosync-qnetd.
 func (d *device) trust(ctx context.Context, witness modules.Host) (steps []modules.Step, partial bool, err error) {
 	node, err := pve.Nodes.Observe(ctx, d.host, "")
 	if err != nil {
@@ -252,7 +252,7 @@ func (d *device) setUpStep() modules.Step {
 	}
 }
 
-// living checks a QDevice that is configured, and starts the daemon of a node where it is not registered.
+// living checks a configured QDevice, and starts the daemon on nodes where it is not registered.
 func (d *device) living() ([]modules.Step, error) {
 	if have, err := netip.ParseAddr(d.cluster.Device); err != nil || have != netip.MustParseAddr(d.Address) {
 		return nil, fmt.Errorf("cluster %s has its QDevice on %s, not on %s: remove it first (%s)", d.cluster.Name, d.cluster.Device, d.Address, deviceAbsent)
@@ -278,7 +278,7 @@ func (d *device) living() ([]modules.Step, error) {
 			silent = append(silent, name)
 		}
 	}
-	if len(silent) > 0 { // starting the daemons of other nodes would not end that
+	if len(silent) > 0 { // starting the daemons of other nodes would not help
 		return nil, fmt.Errorf("the QDevice does not answer %s, and does not vote: check that corosync-qnetd runs on %s (systemctl status %s), and that the nodes reach TCP port 5403 of %s (journalctl -u %s)",
 			strings.Join(silent, ", "), d.Host, qnetdUnit, d.Address, qdeviceUnit)
 	}
@@ -309,7 +309,8 @@ func (d *device) remove() ([]modules.Step, error) {
 	}}, nil
 }
 
-// explainDevice returns why pvecm qdevice failed: its last line, after those of the programs that it runs.
+// explainDevice returns why pvecm qdevice failed: its last line, because the output of the programs that it runs comes
+// first.
 func explainDevice(exit int, _, stderr []byte) error {
 	if exit == 124 {
 		return errors.New("pvecm did not finish in time: check that the nodes and the host of the QDevice reach each other over SSH")

@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// voter is the host with corosync-qnetd.
+// voter returns the host of corosync-qnetd.
 func voter(more ...observe.Expectation) *observe.Host {
 	known := []observe.Expectation{
 		pve.Nodes.Expect("", pve.Node{Name: "witness", Codename: "trixie"}),
@@ -25,7 +25,7 @@ func voter(more ...observe.Expectation) *observe.Host {
 	return observe.NewRecorded("witness", append(known, more...)...)
 }
 
-// voting returns pve1 of a cluster, whose nodes all have corosync-qdevice and the given side of the QDevice.
+// voting returns pve1 of a cluster whose nodes all have corosync-qdevice, and the given view of the QDevice.
 func voting(c pve.Cluster, state pve.QDevice, witness *observe.Host, more ...observe.Expectation) *observe.Host {
 	hosts := []*observe.Host{}
 	for _, name := range c.Names() {

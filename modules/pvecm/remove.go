@@ -37,7 +37,7 @@ func (m *Module) validateRemove() error {
 	return pve.CheckNodeName("remove.node", m.Remove.Node)
 }
 
-// plan removes the node, or returns an error with everything that prevents it.
+// plan plans to remove the node, or returns an error that lists everything that prevents it.
 func (r *Remove) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	r.want(h)
 	c, err := pve.Clusters.Observe(ctx, h, "")
@@ -91,8 +91,8 @@ func (r *Remove) want(h modules.Host) {
 	}
 }
 
-// obstacles lists what has to be done first, in order. What the node holds counts even after it was deleted, because
-// somebody else may have deleted it.
+// obstacles lists what has to be done first, in order. What the node holds counts even after the node was deleted, because
+// it may have been deleted by hand.
 func (r *Remove) obstacles(ctx context.Context, h modules.Host, c pve.Cluster) ([]string, error) {
 	var all []string
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -138,14 +138,14 @@ func without(names []string, name string) []string {
 	return slices.DeleteFunc(names, func(n string) bool { return n == name })
 }
 
-// answers says how the node still answers, or returns "" if it seems not to.
+// answers says how the node still responds, or returns "" if it does not seem to.
 func (r *Remove) answers(ctx context.Context, h modules.Host, member pve.Member) (string, error) {
 	if member.Online {
 		return "the cluster sees it online", nil
 	}
 	peer, err := pve.Listed(h, r.Node)
 	if err != nil {
-		return "", nil // it is not in the inventory any more
+		return "", nil // it is no longer in the inventory
 	}
 	var unreachable *remote.UnreachableError
 	switch _, err := pve.Nodes.Observe(ctx, peer, ""); {
@@ -209,7 +209,7 @@ func (r *Remove) guests(ctx context.Context, h modules.Host, add func(string, ..
 	return nil
 }
 
-// ceph adds what the node still does in Ceph.
+// ceph adds what the node still provides in Ceph.
 func (r *Remove) ceph(ctx context.Context, h modules.Host, add func(string, ...any)) error {
 	osds, err := ceph.OSDs.Observe(ctx, h, r.Node)
 	if err != nil {
@@ -263,7 +263,7 @@ func (r *Remove) delnode(h modules.Host, c pve.Cluster) modules.Step {
 	}
 }
 
-// onMembers returns what the hosts of the run that are in cluster c will see of it after one change of its configuration.
+// onMembers returns what the hosts of the run that are in cluster c will observe after a change of its configuration.
 func onMembers(h modules.Host, c pve.Cluster, change func(seen *pve.Cluster)) []observe.Expectation {
 	var expect []observe.Expectation
 	for _, peer := range h.Peers() {
@@ -278,7 +278,7 @@ func onMembers(h modules.Host, c pve.Cluster, change func(seen *pve.Cluster)) []
 }
 
 // rest removes what Proxmox VE leaves of a deleted node. The node's folder comes last, because a run after an interruption
-// finds the node by it.
+// uses it to find the node.
 func (r *Remove) rest(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	var steps []modules.Step
 	bucket, err := ceph.CrushHosts.Observe(ctx, h, r.Node)
@@ -341,8 +341,8 @@ func withoutKeys(text, node string) string {
 	})
 }
 
-// withoutHost returns a known_hosts without the keys of a node under any name: a key that is listed under the node's name is
-// the node's under its addresses too.
+// withoutHost returns a known_hosts without the keys of a node, under any name: a key that is listed under the node's name
+// belongs to the node under its addresses too.
 func withoutHost(text, node string) string {
 	its := map[string]bool{}
 	for line := range strings.Lines(text) {

@@ -12,7 +12,7 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// remaining is pve1 of a cluster of four of which pve4 is off, with nothing left on it.
+// remaining returns pve1 of a cluster of four nodes; pve4 is off and holds nothing.
 func remaining(c pve.Cluster, more ...observe.Expectation) *observe.Host {
 	absent := observe.File{}
 	nothing := []observe.Expectation{
