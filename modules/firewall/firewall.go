@@ -81,14 +81,15 @@ const (
 	conf    = "/etc/nftables.conf" // what nftables.service loads
 	unit    = "nftables.service"
 
-	// mostRules is how long a table may be, in bytes. To put it back, it is passed to nft as one argument, which Linux limits to 128 KiB.
+	// mostRules is the maximum size of a table in bytes. To restore the table, it is passed to nft as one argument, which
+	// Linux limits to 128 KiB.
 	mostRules = 127 << 10
 
 	leastRollback = 20 * time.Second
 	mostRollback  = 30 * time.Minute
 )
 
-// nameForm is what a comment of nft may contain without being quoted itself.
+// nameForm matches what an nft comment may contain without escapes.
 var nameForm = pattern.New(`^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$`)
 
 // Validate implements modules.Validator.
@@ -234,8 +235,8 @@ func (m *firewall) Plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 	return m.keep(ctx, h)
 }
 
-// load replaces the table in the kernel. The files follow once it is proven, so that a reboot in between brings back the old
-// rules.
+// load replaces the table in the kernel. The files are written only once the change is proven, so that a reboot before
+// that brings back the old rules.
 func (m *firewall) load(ctx context.Context, h modules.Host, found ruleset, want string) (modules.Plan, error) {
 	if err := m.servesOn(ctx, h); err != nil {
 		return modules.Plan{}, err

@@ -35,7 +35,7 @@ func text(content string) observe.File {
 	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
 }
 
-// site is what is known of a host.
+// site describes the host of a test.
 type site struct {
 	rules   ruleset
 	conf    string
@@ -70,7 +70,7 @@ func over(client string) session.Session {
 	return session.Session{Client: netip.MustParseAddr(client), Server: netip.MustParseAddr("192.168.1.11"), Port: 22}
 }
 
-// lan is the state that the tests want.
+// lan returns the desired state of the tests.
 func lan() *firewall {
 	return &firewall{Allow: []allow{
 		{Name: "ssh", Ports: []string{"tcp/22"}, From: []string{"192.168.1.64/24", "fd00::/64"}},
@@ -187,7 +187,7 @@ func TestIncluding(t *testing.T) {
 	}
 }
 
-// many admits so many addresses to SSH.
+// many returns a firewall that admits the given number of addresses to SSH.
 func many(addresses int) *firewall {
 	a := allow{Name: "ssh", Ports: []string{"tcp/22"}}
 	for i := range addresses {
@@ -196,7 +196,7 @@ func many(addresses int) *firewall {
 	return &firewall{Allow: []allow{a}}
 }
 
-// What is loaded is put back by a command whose last argument it is.
+// The old rules are restored by a command that has them as its last argument.
 func TestTheLongestRulesCanBePutBack(t *testing.T) {
 	m := many(1000)
 	for step := 200; step > 0; step /= 2 {
@@ -248,7 +248,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// FuzzTable holds that what is accepted of a block cannot add other rules.
+// FuzzTable checks that a valid block cannot add other rules.
 func FuzzTable(f *testing.F) {
 	f.Add("ssh", "tcp/22", "192.168.1.0/24")
 	f.Add("a\" drop", "udp/1-2", "fd00::1")
@@ -263,17 +263,17 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
-// inNamespace runs a script in a network of its own, and returns its answer.
+// inNamespace runs a script in a network namespace of its own, and returns its answer.
 func inNamespace(t *testing.T, script string) remote.Answer {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "unshare", "-m", "-n", "sh", "-c", script)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	_ = cmd.Run() // the exit code tells
+	_ = cmd.Run() // the exit code is returned
 	return remote.Answer{Exit: cmd.ProcessState.ExitCode(), Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}
 }
 
-// The real nft lists the rules exactly as they are compared with, replaces them as a whole, and leaves other tables alone.
+// The real nft lists the rules exactly as they are compared, replaces them as a whole, and leaves other tables alone.
 func TestAgainstNFT(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil || os.Geteuid() != 0 {
 		t.Skip("this needs nft, and root")
@@ -291,7 +291,7 @@ func TestAgainstNFT(t *testing.T) {
 	other := "table inet mine {\n}\n"
 	script := write("rules", "# Kept by hlplay.\n"+replacing(lanTable))
 	own := strings.NewReplacer(program, "nft", conf, write("conf", strings.Replace(including(debianConf), rules, script, 1)))
-	// ask runs a script and then the observation's queries in the same network.
+	// ask runs a script and then the queries of the observation in the same namespace.
 	ask := func(before string) (ruleset, error) {
 		var answers []remote.Answer
 		for _, q := range rulesets.Ask([]string{""}) {
@@ -325,7 +325,8 @@ func TestAgainstNFT(t *testing.T) {
 	}
 }
 
-// Each address with each port is a rule. Far too many of them are refused, and not compared with one another first.
+// Every address makes a rule with every port. If there are far too many rules, they are rejected without being compared
+// with one another.
 func TestFarTooManyRules(t *testing.T) {
 	m := many(5000)
 	for port := range 40 {

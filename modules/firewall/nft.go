@@ -11,7 +11,7 @@ import (
 	"hlplay/modules/internal/conffile"
 )
 
-// ruleset is what a host filters with.
+// ruleset describes how a host filters packets.
 type ruleset struct {
 	// Table is the module's table as nft -p lists it; empty if it is not loaded.
 	Table string
@@ -55,14 +55,14 @@ func parseRuleset(answers []remote.Answer) (ruleset, error) {
 	return r, nil
 }
 
-// firstLine returns the first line of a message: nft follows it with the source text.
+// firstLine returns the first line of a message, because nft repeats the source text after it.
 func firstLine(message []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(message)), "\n")
 	return line
 }
 
-// replacing returns the script that replaces the table in one transaction, or removes it if table is empty. It is declared
-// before it is deleted, because deleting a table that does not exist is an error.
+// replacing returns the script that replaces the table in one transaction, or removes it if table is empty. The table is
+// declared before it is deleted, because deleting a table that does not exist is an error.
 func replacing(table string) string { return "table inet hlplay\ndelete table inet hlplay\n" + table }
 
 // includeLine matches a line that includes files, which may be given by a pattern.
@@ -76,7 +76,7 @@ func including(text string) string {
 		for line := range strings.Lines(text) {
 			if m := includeLine.FindStringSubmatch(strings.TrimSuffix(line, "\n")); m != nil {
 				pattern := m[1]
-				if !path.IsAbs(pattern) { // nft looks in /etc
+				if !path.IsAbs(pattern) { // nft resolves it in /etc
 					pattern = path.Join("/etc", pattern)
 				}
 				if ok, err := path.Match(pattern, rules); ok && err == nil {

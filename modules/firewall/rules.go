@@ -13,8 +13,8 @@ import (
 	"hlplay/modules/internal/session"
 )
 
-// always are the rules that precede those of the task. Without ICMPv6 a host loses its neighbours and its routers. Protocols are
-// numbers, because nft knows their names only from /etc/protocols, which a small Debian lacks.
+// always lists the rules that precede those of the task. Without ICMPv6 a host loses its neighbours and routers. Protocols
+// are numbers, because nft takes their names only from /etc/protocols, which a minimal Debian lacks.
 var always = []string{
 	"ct state established,related accept",
 	"ct state invalid drop",
@@ -24,8 +24,8 @@ var always = []string{
 	"ip6 saddr fe80::/10 udp dport 546 accept",
 }
 
-// table returns the table in the form in which nft lists it, so that both can be compared. nft sorts and merges sets in ways
-// that depend on its version; there are none.
+// table returns the table in the form in which nft lists it, so that both can be compared. It has no sets, because nft
+// sorts and merges sets in ways that depend on its version.
 func (m *firewall) table() string {
 	all := slices.Clone(always)
 	seen := map[string]bool{}
@@ -90,7 +90,7 @@ func (a allow) sources() []source {
 	return all
 }
 
-// destinations returns what the block admits to. Validate has checked it.
+// destinations returns the ports that the block admits to. Validate has checked them.
 func (a allow) destinations() []ports {
 	if a.Ports == nil {
 		return []ports{{}}
@@ -103,7 +103,7 @@ func (a allow) destinations() []ports {
 	return all
 }
 
-// admits reports whether a new connection to a port is admitted. An invalid address stands for anybody at all.
+// admits reports whether a new connection to a port is admitted. An invalid address stands for an unknown one.
 func (m *firewall) admits(from netip.Addr, protocol string, port int) bool {
 	if from.IsLoopback() {
 		return true
@@ -117,8 +117,8 @@ func (m *firewall) admits(from netip.Addr, protocol string, port int) bool {
 	})
 }
 
-// admitsUs verifies that hlplay can connect anew. If its session does not tell where it comes from, only the proof after the
-// change shows that.
+// admitsUs verifies that hlplay can connect anew. If the origin of its session is unknown, only the proof after the change
+// shows that.
 func (m *firewall) admitsUs(ctx context.Context, h modules.Host) error {
 	over, err := session.Sessions.Observe(ctx, h, "")
 	if err != nil {
@@ -130,7 +130,7 @@ func (m *firewall) admitsUs(ctx context.Context, h modules.Host) error {
 	return nil
 }
 
-// served are the services of a host that other hosts' votes or quorum depend on.
+// served lists the services of a host that the votes or the quorum of other hosts depend on.
 var served = []struct {
 	unit, protocol string
 	port           int
@@ -140,7 +140,7 @@ var served = []struct {
 	{"corosync-qnetd.service", "tcp", 5403, "the cluster would lose the QDevice's votes"},
 }
 
-// servesOn verifies that such services can still be reached by somebody.
+// servesOn verifies that at least some address can still reach such services.
 func (m *firewall) servesOn(ctx context.Context, h modules.Host) error {
 	for _, s := range served {
 		running, err := observe.Units.Observe(ctx, h, s.unit)

@@ -16,18 +16,18 @@ import (
 	"hlplay/engine/plural"
 )
 
-// slow is how far a host's clock may be behind that of the host whose certificate it checks.
+// slow is the maximum by which a host's clock may lag behind that of the host whose certificate it checks.
 const slow = time.Hour
 
 // authority is the certificate authority that signs.
 type authority struct {
 	certificate cert.Certificate
 	key         ed25519.PrivateKey
-	// fingerprint identifies the certificate in those that it has signed.
+	// fingerprint identifies the authority in the certificates that it has signed.
 	fingerprint string
 }
 
-// authority reads the certificates and the key of the authority. An error shows nothing of the key.
+// authority parses the certificates and the key of the authority. Errors disclose nothing of the key.
 func (m *nebula) authority() (authority, error) {
 	const wantCA = "expected the certificate that hlplay secret nebula-ca or nebula-cert ca wrote"
 	const wantKey = "expected the private key that hlplay secret nebula-ca or nebula-cert ca wrote, kept encrypted in the repository"
@@ -77,7 +77,7 @@ func (m *nebula) authority() (authority, error) {
 	return found, nil
 }
 
-// request is what a certificate is to say.
+// request is the content of a certificate to be signed.
 type request struct {
 	name    string
 	network netip.Prefix
@@ -85,7 +85,7 @@ type request struct {
 	public  []byte
 }
 
-// end returns when a certificate signed now would end: no later than the authority.
+// end returns when a certificate signed now would expire: no later than the authority.
 func (a authority) end(now time.Time, life time.Duration) time.Time {
 	end := now.Add(life)
 	if last := a.certificate.NotAfter().Add(-time.Second); last.Before(end) {
@@ -94,7 +94,7 @@ func (a authority) end(now time.Time, life time.Duration) time.Time {
 	return end
 }
 
-// unfit returns why a certificate (PEM) is to be replaced, or "" if it is as requested and lasts.
+// unfit returns why a certificate (PEM) has to be replaced, or "" if it is as requested and does not expire soon.
 func (a authority) unfit(text string, r request, now time.Time, life, renewBefore time.Duration) string {
 	if text == "" {
 		return "it has none"
@@ -115,7 +115,7 @@ func (a authority) unfit(text string, r request, now time.Time, life, renewBefor
 		return "the present one is not valid yet"
 	case !now.Before(c.NotAfter()):
 		return "the present one has ended"
-	// One that is as long as the authority permits is not renewed over and over.
+	// A certificate that lasts as long as the authority permits is not renewed again and again.
 	case c.NotAfter().Sub(now) < renewBefore && c.NotAfter().Before(a.end(now, life).Truncate(time.Second)):
 		return fmt.Sprintf("the present one ends in less than %s", span(renewBefore))
 	}
@@ -144,7 +144,7 @@ func decodeKey(text string) ([]byte, error) {
 	return key, err
 }
 
-// describe returns a certificate (PEM) in words, one property a line, for people to compare.
+// describe returns a certificate (PEM) as text, one property per line.
 func describe(text string) string {
 	c, _, err := cert.UnmarshalCertificateFromPEM([]byte(text))
 	if text == "" || err != nil {
@@ -162,7 +162,7 @@ func describe(text string) string {
 		c.NotBefore().UTC().Format(time.RFC3339), c.NotAfter().UTC().Format(time.RFC3339), c.Issuer())
 }
 
-// span returns a duration in days or, if it is not whole days, as Go writes it.
+// span formats a duration in days or, if it is not a number of whole days, as Go does.
 func span(d time.Duration) string {
 	if day := 24 * time.Hour; d >= day && d%day == 0 {
 		return plural.Of(int(d/day), "day")
@@ -170,7 +170,7 @@ func span(d time.Duration) string {
 	return d.String()
 }
 
-// validTo returns the end of a certificate (PEM) as RFC 3339 writes it, or "" if it cannot be read.
+// validTo returns the expiry of a certificate (PEM) in the format of RFC 3339, or "" if it cannot be parsed.
 func validTo(text string) string {
 	c, _, err := cert.UnmarshalCertificateFromPEM([]byte(text))
 	if err != nil {

@@ -13,7 +13,7 @@ func (m *nebula) address(host string) netip.Prefix {
 	return netip.MustParsePrefix(m.Addresses[host]) // Validate has checked it
 }
 
-// listen returns the address on which Nebula listens: IPv6 too if a host has such an address.
+// listen returns the address on which Nebula listens, which includes IPv6 if a host has such an endpoint.
 func (m *nebula) listen() string {
 	for _, at := range m.Endpoints {
 		if a, err := netip.ParseAddr(at); err == nil && a.Is6() {
@@ -23,7 +23,7 @@ func (m *nebula) listen() string {
 	return "0.0.0.0"
 }
 
-// fixed returns, in one line, what only a restart of the service changes.
+// fixed returns, on one line, the settings that only a restart of the service changes.
 func (m *nebula) fixed(host string) string {
 	return fmt.Sprintf("%s on %s with MTU %d, port %s, lighthouse %t", m.address(host), m.Interface, m.MTU, endpoint(m.listen(), m.Port), slices.Contains(m.Lighthouses, host))
 }
@@ -33,7 +33,7 @@ func (m *nebula) render(host string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Kept by hlplay. The private key is in %s.\n# A restart applies: %s\npki:\n  ca: %s\n  cert: %s\n  key: %s\n",
 		m.file("key"), m.fixed(host), m.file("ca"), m.file("crt"), m.file("key"))
-	b.WriteString("  disconnect_invalid: true\n") // a connection ends with its certificate
+	b.WriteString("  disconnect_invalid: true\n") // close connections whose certificate expires
 	list(&b, "  blocklist:", "    ", slices.Sorted(slices.Values(m.Blocklist)))
 	b.WriteString("static_host_map:")
 	var known []string
@@ -52,7 +52,7 @@ func (m *nebula) render(host string) string {
 	isLighthouse := slices.Contains(m.Lighthouses, host)
 	fmt.Fprintf(&b, "lighthouse:\n  am_lighthouse: %t\n  interval: 60\n", isLighthouse)
 	var ask []string
-	if !isLighthouse { // lighthouses ask nobody
+	if !isLighthouse { // a lighthouse asks no others
 		for _, name := range slices.Sorted(slices.Values(m.Lighthouses)) {
 			ask = append(ask, m.address(name).Addr().String())
 		}
@@ -83,7 +83,7 @@ func (m *nebula) render(host string) string {
 	return b.String()
 }
 
-// list writes a list of texts in YAML, each on a line of its own.
+// list writes a list of strings in YAML, one per line.
 func list(b *strings.Builder, name, indent string, all []string) {
 	if len(all) == 0 {
 		b.WriteString(name + " []\n")
@@ -103,7 +103,7 @@ func quoted(all []string) []string {
 	return out
 }
 
-// endpoint returns an address, or a name, with a port.
+// endpoint joins an address or a name with a port.
 func endpoint(at string, port int) string {
 	if a, err := netip.ParseAddr(at); err == nil && a.Is6() {
 		return netip.AddrPortFrom(a, uint16(port)).String()
@@ -111,9 +111,9 @@ func endpoint(at string, port int) string {
 	return at + ":" + strconv.Itoa(port)
 }
 
-// renderDropIn returns the drop-in of the unit. The unit of Debian 12 and 13 starts Nebula in a shell, which the signal of a reload
-// ends; it counts as started before the interface is there; and it gives up after five failures. What has been loaded is noted below
-// /run, as Nebula does not tell.
+// renderDropIn returns the drop-in of the unit. In Debian 12 and 13, the unit starts Nebula in a shell, which a reload
+// signal terminates; it counts as started before the interface exists; and it gives up after five failures. Nebula does
+// not report what it has loaded, so that is recorded below /run.
 func (m *nebula) renderDropIn() string {
 	text := "# Kept by hlplay.\n[Unit]\n"
 	if len(m.Before) > 0 {

@@ -91,11 +91,11 @@ func (m *nebula) connect(ctx context.Context, h modules.Host, own node) (modules
 	return plan, nil
 }
 
-// public reports whether a diff may be shown: only the keys are secret, and they are in none of the files, except in a configuration
-// that somebody else has written.
+// public reports whether a diff may be shown. Only keys are secret, and no file that the module writes contains one, but a
+// configuration that someone else wrote may.
 func public(d modules.Diff) bool { return !strings.Contains(d.Before, "PRIVATE KEY") }
 
-// certify plans to replace the host's certificate if it is not as it should be, and returns its end.
+// certify plans to replace the host's certificate if it is not as it should be, and returns its expiry.
 func (m *nebula) certify(ctx context.Context, h modules.Host, own node, ca authority, now time.Time) ([]modules.Step, string, error) {
 	key, err := decodeKey(own.Public)
 	if err != nil {
@@ -127,7 +127,8 @@ func (m *nebula) certify(ctx context.Context, h modules.Host, own node, ca autho
 	return steps, validTo(string(text)), nil
 }
 
-// check returns the step that lets Nebula test the configuration before it is put in place. The new certificates are there already.
+// check returns the step that makes Nebula test the configuration before it is put in place. By then, the new certificates
+// are in place.
 func (m *nebula) check(config string) modules.Step {
 	return modules.Step{
 		Summary: "let nebula test the configuration",
@@ -141,7 +142,7 @@ rm -f -- "$t"; exit "$rc"`, "sh", m.file("yml")}, Stdin: []byte(config), Limit: 
 	}
 }
 
-// said returns what Nebula has logged as an error, or the last line.
+// said returns the error that Nebula has logged, or else the last line.
 func said(log string) string {
 	lines := strings.Split(strings.TrimSpace(log), "\n")
 	for _, line := range lines {

@@ -11,8 +11,9 @@ import (
 	"github.com/slackhq/nebula/cert"
 )
 
-// NewAuthority creates a certificate authority of Curve25519, in the format that Nebula 1.6 reads, and returns its certificate and its
-// private key (PEM). It is valid from an hour before now, so that hosts whose clocks are slow accept it, and for life from now on.
+// NewAuthority creates a certificate authority of Curve25519, in the format that Nebula 1.6 reads, and returns its
+// certificate and its private key (PEM). It is valid from an hour before now, so that hosts whose clocks are slow accept
+// it, until life after now.
 func NewAuthority(name string, now time.Time, life time.Duration) (certificate, key []byte, err error) {
 	switch {
 	case strings.TrimSpace(name) == "" || strings.ContainsFunc(name, unicode.IsControl):

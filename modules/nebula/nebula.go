@@ -107,7 +107,7 @@ var (
 	fingerprintForm = pattern.New(`^[0-9a-f]{64}$`)
 )
 
-// bad returns the error of an argument.
+// bad returns an error about an argument.
 func bad(argument, want, problem string, values ...any) error {
 	return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf(problem, values...), Want: want}
 }
@@ -205,7 +205,7 @@ func (m *nebula) file(kind string) string { return dir + "/" + m.Interface + "."
 func (m *nebula) unit() string            { return "nebula@" + m.Interface + ".service" }
 func (m *nebula) dropIn() string          { return "/etc/systemd/system/" + m.unit() + ".d/hlplay.conf" }
 
-// files are those of the network beside the key.
+// files lists the files of the network, without the key.
 func (m *nebula) files() []string {
 	return []string{m.file("ca"), m.file("crt"), m.file("yml"), m.dropIn()}
 }
@@ -253,10 +253,10 @@ func (m *nebula) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return m.connect(ctx, h, own)
 }
 
-// makeKey creates the key pair. The public half is in place first, and the private key is moved there with a hard link, which
+// makeKey creates the key pair. The public half is put in place first. The private key follows by a hard link, which
 // cannot replace an existing key.
 func (m *nebula) makeKey(own node) modules.Step {
-	// Only check mode uses this: a real run reads the key.
+	// Only check mode uses this value: a real run reads the key.
 	own.Public, own.Foreseen = placeholder, true
 	return modules.Step{
 		Summary: "create a key for " + m.Interface,

@@ -24,7 +24,7 @@ var now = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
 const day = 24 * time.Hour
 
-// newCA returns the certificate and the key of an authority, both PEM, that is valid from a year before now for a time.
+// newCA returns the certificate and the key (PEM) of an authority that became valid a year before now, and lasts for life.
 func newCA(t *testing.T, seed byte, name string, life time.Duration, change func(*cert.TBSCertificate)) (certificate, key string) {
 	t.Helper()
 	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
@@ -57,7 +57,7 @@ func network(t *testing.T) *nebula {
 	return m
 }
 
-// signed returns a certificate of pve1 that was signed some time ago; change changes what is signed.
+// signed returns a certificate of pve1 that was signed some time ago; change modifies its content.
 func signed(t *testing.T, m *nebula, ago time.Duration, change func(*request)) string {
 	t.Helper()
 	ca, err := m.authority()
@@ -83,7 +83,7 @@ func signed(t *testing.T, m *nebula, ago time.Duration, change func(*request)) s
 	return string(text)
 }
 
-// state is what is on a host.
+// state is the state of a host.
 type state struct {
 	own            node
 	active         bool
@@ -91,10 +91,10 @@ type state struct {
 	withoutProgram bool
 }
 
-// made is a host with only its key.
+// made returns a host that has only its key.
 func made() state { return state{own: node{Public: publicKey(1)}} }
 
-// running is a host as it is to be, signed for some time ago.
+// running returns a host in the desired state, with a certificate that was signed some time ago.
 func running(t *testing.T, m *nebula, ago time.Duration) state {
 	return state{
 		own: node{Public: publicKey(1), Up: true, MTU: m.MTU, Addresses: []string{"10.42.0.1/24"}, Started: m.fixed("pve1"), Loaded: true}, active: true,
@@ -186,7 +186,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestCertificate holds what is signed against Nebula's own library.
+// TestCertificate checks certificates with Nebula's own library.
 func TestCertificate(t *testing.T) {
 	for name, test := range map[string]struct {
 		life     time.Duration // of the authority, from a year ago
@@ -204,7 +204,7 @@ func TestCertificate(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		pool, err := cert.NewCAPoolFromPEM([]byte(m.CA))
-		if err != nil && !errors.Is(err, cert.ErrExpired) { // the pool looks at the clock of the machine
+		if err != nil && !errors.Is(err, cert.ErrExpired) { // the pool uses the clock of the machine
 			t.Fatal(err)
 		}
 		for _, at := range []time.Time{now.Add(-30 * time.Minute), now, now.Add(test.validFor - time.Second)} {
@@ -221,7 +221,8 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
-// TestAuthorityEndsSoon: no run renews what the authority does not permit to last longer, and each says so.
+// TestAuthorityEndsSoon checks that a certificate which expires with its authority is not renewed, and that each run says
+// so.
 func TestAuthorityEndsSoon(t *testing.T) {
 	m := network(t)
 	m.CA, m.CAKey = newCA(t, 1, "dream", 365*day+30*day, nil)
@@ -231,7 +232,7 @@ func TestAuthorityEndsSoon(t *testing.T) {
 	}
 }
 
-// TestNewAuthority: while two authorities are accepted, the one signs whose key is given.
+// TestNewAuthority checks that, while two authorities are accepted, the one whose key is given signs.
 func TestNewAuthority(t *testing.T) {
 	m := network(t)
 	old := running(t, m, day)
@@ -301,7 +302,7 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
-// object is a rule as a variable holds it.
+// object returns a rule in the form of a variable's value.
 func object(name, value string) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{name: cty.StringVal(value)})
 }
@@ -322,7 +323,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestMadeAuthority makes an authority that the module takes.
+// TestMadeAuthority checks that the module accepts an authority from NewAuthority.
 func TestMadeAuthority(t *testing.T) {
 	m := network(t)
 	crt, key, err := NewAuthority("our servers", now, 10*365*day)
@@ -347,7 +348,7 @@ func TestMadeAuthority(t *testing.T) {
 	}
 }
 
-// TestDiffs shows what changes, as none of it is secret; but a configuration that somebody else wrote may hold a key.
+// TestDiffs checks that diffs are shown, except for a configuration that someone else wrote, which may contain a key.
 func TestDiffs(t *testing.T) {
 	m := network(t)
 	host := made()
@@ -459,7 +460,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestParse has what the programs print.
+// TestParse parses the output of the real programs.
 func TestParse(t *testing.T) {
 	got, err := parse("interface nebula1\nnow 1780315200\nstat 600 root regular file\npublic ONE=\nmtu 1300\naddresses nebula1          UNKNOWN        10.42.0.1/24 fe80::3a2:9d7d:6f7a:f3a3/64 \nstarted 10.42.0.1/24 on nebula1\nloaded all\ninterface nebula2\nnow 1780315200\nstat 640 root regular file\nhalf key\ninterface nebula3\nnow 1\n")
 	want := map[string]node{

@@ -15,7 +15,7 @@ type node struct {
 	Now int64
 	// Public is the public half of the key in /etc/nebula, in Base64, or "" if there is no key.
 	Public string
-	// Foreseen is set in check mode if the key is still to be created, and Public is not really its public half.
+	// Foreseen is set in check mode if the key does not exist yet; Public is then a placeholder.
 	Foreseen bool
 	// Loose says who else can read the key, or "" if only root can. Half is set if the key has no public half.
 	Loose string
@@ -24,13 +24,13 @@ type node struct {
 	Up        bool
 	MTU       int
 	Addresses []string
-	// Started is the line of the configuration with what only a restart changes, as it was when the service started.
+	// Started is what fixed returned for the configuration with which the service was started.
 	Started string
 	// Loaded reports whether the service has loaded the key, the certificates and the configuration as they are now.
 	Loaded bool
 }
 
-// placeholder stands for the public half of a key that is still to be created. It is well formed.
+// placeholder stands for the public half of a key that does not exist yet. It is well formed.
 const placeholder = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 // nodes observes hosts' parts in Nebula networks, by interface.
@@ -63,7 +63,7 @@ done`}}
 			tell(name, all[name], err)
 		}
 	},
-	// Time passes, and a new key is unknown until it is made.
+	// Time passes, and a new key is unknown until it is created.
 	Complete: func(expected, found node) node {
 		expected.Now = found.Now
 		if expected.Foreseen {
@@ -119,7 +119,8 @@ func parse(text string) (map[string]node, error) {
 	return all, nil
 }
 
-// ipv4 returns the addresses of a Nebula network, which are IPv4; the kernel itself adds one of IPv6 to an interface.
+// ipv4 returns the IPv4 addresses of an interface. Nebula's addresses are IPv4; the kernel adds an IPv6 address of its
+// own.
 func ipv4(all []string) []string {
 	var kept []string
 	for _, a := range all {

@@ -30,7 +30,7 @@ func (m *nebula) rules() ([]rule, error) {
 	names := cty.List(cty.String)
 	form := cty.ObjectWithOptionalAttrs(map[string]cty.Type{"protocol": cty.String, "port": cty.String, "hosts": names, "groups": names}, []string{"protocol", "port", "hosts", "groups"})
 	for _, element := range m.Rules.AsValueSlice() {
-		// Conversion ignores attributes that it does not know, and a rule without its condition would let everybody in.
+		// Conversion ignores unknown attributes, and a rule that loses its condition would admit everybody.
 		if t := element.Type(); t.IsObjectType() {
 			for name := range t.AttributeTypes() {
 				if !form.HasAttribute(name) {
@@ -103,7 +103,7 @@ func (m *nebula) checkRule(r rule, within string) error {
 		return bad(at("port"), "expected none", "icmp has no ports")
 	}
 	for argument, names := range map[string][]string{"hosts": r.Hosts, "groups": r.Groups} {
-		if names != nil && len(names) == 0 { // computed, and everybody is hardly meant
+		if names != nil && len(names) == 0 { // an empty list is usually computed by mistake, and would admit everybody
 			return bad(at(argument), "expected at least one; leave it out to name all hosts", "is empty")
 		}
 	}
