@@ -22,7 +22,7 @@ import (
 
 // Key is the desired state of a file with the keys that sign a repository.
 type Key struct {
-	Path          string `hcl:"path" doc:"Where the key is kept on the host, expected a path such as /usr/share/keyrings/proxmox-archive-keyring.gpg."`
+	Path          string `hcl:"path" doc:"Where the key is kept on the host: /usr/share/keyrings/proxmox-archive-keyring.gpg."`
 	Source        string `hcl:"source,optional" path:"controller" doc:"A file on the controller; a relative path is relative to the playbook's file."`
 	Content       string `hcl:"content,optional" doc:"The key itself: armored text, or a binary key in base64 (filebase64)."`
 	URL           string `hcl:"url,optional" doc:"Where the host itself downloads the key, by apt's own downloader. A checksum is required."`

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// filter is what decides about packets to a node: the files of its cluster and its own.
+// filter is what decides about packets to a node: the file of the cluster and its own file.
 type filter struct{ cluster, node config }
 
-// on reports whether the node filters at all. A node does unless its own file says no.
+// on reports whether the node filters packets. It does unless its own file turns that off.
 func (f filter) on() bool { return f.cluster.enabled() && f.node.options["enable"] != "0" }
 
 // packet is the first packet of a connection to a node.
@@ -23,7 +23,7 @@ type packet struct {
 
 func (p packet) String() string { return fmt.Sprintf("%s/%d from %s", p.protocol, p.port, p.from) }
 
-// answer says whether a rule matches a packet. perhaps is for what depends on more than a packet says.
+// answer says whether a rule matches a packet. perhaps means that more than the packet decides.
 type answer int
 
 const (
@@ -32,11 +32,11 @@ const (
 	yes
 )
 
-// drops returns what keeps a packet out; "" if it is certain to be admitted. It goes through the rules in the order of
-// enable_host_firewall (PVE::Firewall, pve-firewall 6.0.4): the blacklist, the node's rules, the cluster's, what the set "management"
-// is always admitted to, and the policy. What depends on an interface, a destination or a source port admits nobody for certain. The
-// network that Proxmox VE adds to "management" by itself, that of the node's own address, is not counted: it is another one if that
-// address changes.
+// drops returns what keeps a packet out; "" if it is certain to be admitted. It follows the order of enable_host_firewall
+// (PVE::Firewall, pve-firewall 6.0.4): the blacklist, the node's rules, the cluster's rules, the ports that the set
+// "management" is always admitted to, and the policy. A rule that depends on an interface, a destination or a source port
+// admits nobody for certain. Proxmox VE adds the network of the node's own address to "management", which does not count
+// here, because that network changes with the address.
 func (f filter) drops(p packet) string {
 	if !f.on() {
 		return ""
@@ -71,8 +71,8 @@ func managed(port int) bool {
 	return port == 8006 || port == 22 || port == 3128 || port >= 5900 && port <= 5999 || port >= 60000 && port <= 60050
 }
 
-// decide returns what the first rule says that matches a packet, and the rule. In a group, reached is whether the rule that refers to
-// it matches for certain.
+// decide returns the verdict of the first rule that matches a packet, and the rule. In a group, reached says whether the
+// rule that refers to it matches for certain.
 func (f filter) decide(rules []rule, p packet, reached answer, top bool) (verdict string, by rule, decided bool) {
 	for _, r := range rules {
 		switch {
@@ -136,7 +136,8 @@ func (f filter) matches(r rule, p packet) answer {
 	return min(m, found)
 }
 
-// macroMatches knows the macros for what is asked here: SSH, the web interface and Ceph. The others have none of these ports.
+// macroMatches knows the macros that concern the ports in question: SSH, the web interface and Ceph. The others have none
+// of these ports.
 func macroMatches(name string, p packet) answer {
 	is := func(ok bool) answer {
 		if ok && p.protocol == "tcp" {
@@ -157,7 +158,7 @@ func macroMatches(name string, p packet) answer {
 	return perhaps
 }
 
-// comesFrom reports whether an address is among those of a -source.
+// comesFrom reports whether an address is among those of a -source option.
 func (f filter) comesFrom(source string, from netip.Addr) answer {
 	is := func(ok bool) answer {
 		if ok {
@@ -186,7 +187,7 @@ func (f filter) comesFrom(source string, from netip.Addr) answer {
 	return is(slices.ContainsFunc(strings.Split(source, ","), func(part string) bool { return within(part, from) }))
 }
 
-// inSet reports whether an address is in an IP set of the cluster and not excepted.
+// inSet reports whether an address is in an IP set of the cluster, and not excluded from it.
 func (f filter) inSet(name string, from netip.Addr) bool {
 	in := false
 	for _, e := range f.cluster.sets[strings.ToLower(name)].entries {

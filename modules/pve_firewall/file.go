@@ -9,7 +9,7 @@ import (
 	"hlplay/engine/pattern"
 )
 
-// config is what a .fw file says.
+// config is the content of a .fw file.
 type config struct {
 	options map[string]string
 	aliases map[string]alias
@@ -18,12 +18,12 @@ type config struct {
 	groups  map[string]group
 }
 
-// alias is another name of an address or a network.
+// alias is a name for an address or a network.
 type alias struct {
 	name, network, comment string
 }
 
-// ipset is a set of addresses, networks and aliases. An entry that begins with ! is excepted.
+// ipset is a set of addresses, networks and aliases. A leading ! excludes an entry.
 type ipset struct {
 	comment string
 	entries []entry
@@ -31,7 +31,7 @@ type ipset struct {
 
 type entry struct{ member, comment string }
 
-// group is a security group: rules that other rules refer to by GROUP.
+// group is a security group: rules that other rules refer to with GROUP.
 type group struct {
 	comment string
 	rules   []rule
@@ -42,8 +42,8 @@ var (
 	setLine   = pattern.New(`^\[(?i:ipset)\s+(\S+)\]\s*(?:#\s*(.*?)\s*)?$`)
 )
 
-// parseConfig parses a .fw file as generic_fw_config_parser of PVE::Firewall does: lines that it cannot use are left out, which
-// Proxmox VE does as well, with a message in the log of pve-firewall.
+// parseConfig parses a .fw file as generic_fw_config_parser of PVE::Firewall does: invalid lines are skipped. Proxmox VE
+// reports them in the log of pve-firewall.
 func parseConfig(text string) config {
 	c := config{options: map[string]string{}, aliases: map[string]alias{}, sets: map[string]ipset{}, groups: map[string]group{}}
 	section, name := "", ""
@@ -109,8 +109,8 @@ func withoutFull(network string) string {
 // enabled reports whether the option enable is set.
 func (c config) enabled() bool { return c.options["enable"] == "1" }
 
-// Text returns the file as Proxmox VE writes it (save_clusterfw_conf), with the options in order; "" if there is nothing in it.
-// Two files with the same text mean the same.
+// Text returns the file as Proxmox VE writes it (save_clusterfw_conf), but with sorted options; "" if it is empty. Two
+// files with the same text are equivalent.
 func (c config) Text() string {
 	var b strings.Builder
 	if len(c.options) > 0 {

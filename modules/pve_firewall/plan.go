@@ -18,14 +18,15 @@ import (
 	"hlplay/modules/internal/session"
 )
 
-// clusterFile is the cluster's file, which every level depends on.
+// clusterFile is the cluster's file. The files of nodes and guests depend on it.
 const clusterFile = "/etc/pve/firewall/cluster.fw"
 
 func nodeFile(node string) string { return "/etc/pve/nodes/" + node + "/host.fw" }
 
 func guestFile(id int) string { return "/etc/pve/firewall/" + strconv.Itoa(id) + ".fw" }
 
-// mostText is how long a file may be, in bytes: to put it back, it is an argument of a command, of which Linux takes 128 KiB.
+// mostText is the maximum size of a file in bytes. To restore a file, it is passed as an argument of a command, which
+// Linux limits to 128 KiB.
 const mostText = 100 << 10
 
 // Plan implements modules.Module.
@@ -60,7 +61,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return s.all(ctx, was)
 }
 
-// site is what a plan is made from.
+// site holds the observations on which a plan is based.
 type site struct {
 	m       *Module
 	host    modules.Host
@@ -69,7 +70,7 @@ type site struct {
 	want    config
 }
 
-// read returns a file of /etc/pve, and what it says.
+// read returns a file in /etc/pve and its parsed content.
 func (s *site) read(ctx context.Context, name string) (observe.File, config, error) {
 	file, err := observe.Files.Observe(ctx, s.host, name)
 	switch {
@@ -160,7 +161,7 @@ func (s *site) own(ctx context.Context, cluster config) (modules.Plan, error) {
 	return plan, nil
 }
 
-// guest plans a guest's file, which cuts nobody off from a node.
+// guest plans a guest's file. It cannot cut off a node, so it has no guard.
 func (s *site) guest(ctx context.Context, cluster config) (modules.Plan, error) {
 	name := guestFile(s.m.Guest.ID)
 	observe.Files.Want(s.host, name)
@@ -202,7 +203,7 @@ func (s *site) guest(ctx context.Context, cluster config) (modules.Plan, error) 
 	return plan, err
 }
 
-// same reports whether a file means what is wanted.
+// same reports whether a file is equivalent to the wanted one.
 func (s *site) same(file observe.File, was config) bool {
 	return file.Exists() && was.Text() == s.want.Text()
 }
@@ -231,7 +232,8 @@ func (s *site) write(ctx context.Context, name string, file observe.File, was co
 	}}}, nil
 }
 
-// guard adds the step that waits for the host's own daemon, so that the new connection comes under the new rules, and the guard.
+// guard adds the guard, and a step that waits for the host's own daemon, so that the new connection is subject to the new
+// rules.
 func (s *site) guard(plan *modules.Plan, name string, file observe.File) {
 	plan.Steps = append(plan.Steps, modules.Step{
 		Summary: "wait until pve-firewall has loaded the rules",
@@ -254,8 +256,9 @@ func (s *site) guard(plan *modules.Plan, name string, file observe.File) {
 
 func trimmed(text string) string { return strings.TrimRight(text, "\n") }
 
-// addresses returns the addresses of each node of the cluster: those of corosync's links, and of every network in which several nodes
-// have addresses, which are those for Ceph, migrations and administration. Of a node that is away it returns what the set names.
+// addresses returns the addresses of each node of the cluster: those of corosync's links, and those in every network in
+// which several nodes have addresses, such as the networks for Ceph, migrations and administration. For a node that is
+// away, it returns the addresses in the set.
 func (s *site) addresses(ctx context.Context, was config) (map[string][]netip.Addr, error) {
 	of := map[string][]netip.Addr{}
 	networks := map[string][]netip.Prefix{}
@@ -311,8 +314,8 @@ func (s *site) addresses(ctx context.Context, was config) (map[string][]netip.Ad
 	return of, nil
 }
 
-// shared reports whether another node has another address in the network, and none has the same, as every node has that of a bridge of
-// Docker.
+// shared reports whether another node has an address in the network, and no other node has the same one. The latter
+// excludes networks such as that of Docker's bridge, which has the same address on every node.
 func shared(p netip.Prefix, node string, networks map[string][]netip.Prefix) bool {
 	found := false
 	for name, others := range networks {
@@ -329,8 +332,8 @@ func shared(p netip.Prefix, node string, networks map[string][]netip.Prefix) boo
 	return found
 }
 
-// keepNodes adds the set of the nodes' addresses, and the rules that let them reach each other. They are first, so that no rule of the
-// task comes before them.
+// keepNodes adds the set of the nodes' addresses, and the rules that let the nodes reach each other. These come first, so
+// that no rule of the task precedes them.
 func (s *site) keepNodes(addresses map[string][]netip.Addr) {
 	set := ipset{comment: "the nodes, kept by hlplay"}
 	for _, name := range slices.Sorted(maps.Keys(addresses)) {
@@ -338,7 +341,7 @@ func (s *site) keepNodes(addresses map[string][]netip.Addr) {
 			set.entries = append(set.entries, entry{a.String(), name})
 		}
 	}
-	if len(set.entries) == 0 { // a node that is in no cluster
+	if len(set.entries) == 0 { // the node is in no cluster
 		return
 	}
 	s.want.sets[nodesSet] = set
@@ -349,14 +352,14 @@ func (s *site) keepNodes(addresses map[string][]netip.Addr) {
 	s.want.rules = append(rules, s.want.rules...)
 }
 
-// needed are the ports that the nodes of a cluster need from each other: SSH, the web interface, the first and the last of corosync's
-// links, and Ceph's monitors and daemons.
+// needed lists the ports that the nodes of a cluster need from each other: SSH, the web interface, the first and the last
+// of corosync's links, and Ceph's monitors and daemons.
 var needed = []packet{
 	{protocol: "tcp", port: 22}, {protocol: "tcp", port: 8006}, {protocol: "udp", port: 5405}, {protocol: "udp", port: 5412},
 	{protocol: "tcp", port: 3300}, {protocol: "tcp", port: 6789}, {protocol: "tcp", port: 6800},
 }
 
-// open returns an error if a node would keep out hlplay, or another node, that it lets in now.
+// open returns an error if a node would keep out hlplay or another node that it admits now.
 func (s *site) open(ctx context.Context, node string, before, after filter, addresses map[string][]netip.Addr) error {
 	on, err := s.hostOf(ctx, node)
 	if err != nil {
@@ -367,7 +370,7 @@ func (s *site) open(ctx context.Context, node string, before, after filter, addr
 		return err
 	}
 	worse := func(p packet) string {
-		if before.drops(p) != "" { // it is let in by what is not counted, or it was cut off already
+		if before.drops(p) != "" { // it is admitted by something that does not count, or was cut off before
 			return ""
 		}
 		return after.drops(p)
@@ -401,7 +404,7 @@ func (s *site) hostOf(ctx context.Context, node string) (modules.Host, error) {
 	return pve.HostOf(ctx, s.host, node)
 }
 
-// lastWords returns why one of the scripts below has failed.
+// lastWords returns why one of the following scripts failed.
 func lastWords(_ int, _, stderr []byte) error {
 	if text := pve.Complaint(stderr); text != "" {
 		return fmt.Errorf("%s; see journalctl -u pve-firewall", text)
@@ -409,8 +412,8 @@ func lastWords(_ int, _, stderr []byte) error {
 	return nil
 }
 
-// status defines status, which succeeds if pve-firewall has loaded its files. What it has to say about file $1 is an error. The firewall
-// with nftables, which is chosen in host.fw, loads them within ten seconds as well, and does not say so.
+// status defines status, which succeeds if pve-firewall has loaded its files. A complaint about file $1 is an error. The
+// firewall with nftables, which host.fw can select, also loads them within ten seconds, but does not report it.
 const status = `status() {
 	said=$(pve-firewall status 2>&1) || { echo "$said" >&2; exit 1; }
 	case $said in
@@ -430,13 +433,14 @@ until status "$1"; do
 	sleep 2
 done`
 
-// proven succeeds if pve-firewall has loaded file $1, and the node has a quorum.
+// proven succeeds if pve-firewall has loaded file $1 and the node is quorate.
 const proven = status + `status "$1" || { echo "pve-firewall has not loaded $1 yet" >&2; exit 1; }
 [ ! -e /etc/pve/corosync.conf ] || corosync-quorumtool -s | grep -q '^Quorate: *Yes' || { echo "no quorum" >&2; exit 1; }`
 
-// putBack stops the firewall of the host, which lets everybody in, and puts file $1 back, if $2 is yes with the content $3, unless it is
-// not $4 any more. Without a quorum it cannot: then it tries for two minutes, and leaves the firewall stopped, so that the cluster can come
-// together. It may be broken off and run again.
+// putBack stops the firewall of the host, which then admits everybody, and restores file $1: with the content $3 if $2 is
+// yes, and otherwise by removing it. It does nothing to a file whose content is no longer $4. Without a quorum the file
+// cannot be written: the script tries for two minutes, and then leaves the firewall stopped, so that the nodes can form a
+// quorum. It may be interrupted and run again.
 const putBack = `f=$1 there=$2 old=$3 ours=$4
 for u in pve-firewall proxmox-firewall; do
 	if systemctl is-active --quiet $u; then systemctl stop $u; fi

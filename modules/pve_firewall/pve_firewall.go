@@ -1,7 +1,7 @@
-// Package pve_firewall implements the module for the firewall that Proxmox VE brings: of a cluster, of its nodes and of its guests.
+// Package pve_firewall implements the module for Proxmox VE's own firewall, of a cluster, its nodes and its guests.
 //
-// What the files in /etc/pve/firewall mean is taken from the source of pve-firewall 6.0.4 (PVE::Firewall and
-// PVE::Service::pve_firewall), since no transcript of a real node has it.
+// The meaning of the files in /etc/pve/firewall is taken from the source of pve-firewall 6.0.4 (PVE::Firewall and
+// PVE::Service::pve_firewall), because there is no transcript of a real node.
 package pve_firewall
 
 import (
@@ -28,21 +28,21 @@ var Spec = modules.Spec{
 - **node**: ` + "`host.fw`" + ` of the host, whose rules come before the cluster's.
 - **guest**: the rules of a guest. They apply to those of its network devices that have ` + "`firewall=1`" + `.
 
-The file becomes what the task says; what it says no more is removed. A file that means the same is left alone, however Proxmox VE
-has written it. Rules are lines as Proxmox VE writes them: ` + "`IN SSH(ACCEPT) -source +management -log nolog # a comment`" + `, in this
+The file is replaced by what the task describes; everything else in it is removed. A file that is equivalent is left alone, however
+it is formatted. Rules are lines in Proxmox VE's format: ` + "`IN SSH(ACCEPT) -source +management -log nolog # a comment`" + `, in this
 order: direction (` + "`IN`, `OUT`, `FORWARD`, or `GROUP`" + ` and the name of a security group); ` + "`ACCEPT`, `DROP` or `REJECT`" + `, or a macro
-with one of them; and of ` + "`-i`, `-source`, `-dest`, `-p`, `-dport`, `-sport`, `-log`, `-icmp-type`" + ` those that are needed. A line that begins
-with ` + "`|`" + ` is switched off.
+with one of them; and any of ` + "`-i`, `-source`, `-dest`, `-p`, `-dport`, `-sport`, `-log`, `-icmp-type`" + `. A line that begins
+with ` + "`|`" + ` is disabled.
 
 **The nodes of a cluster always reach each other.** The first rule of a cluster's file admits everything from the IP set ` + "`hlplay-nodes`" + `,
-which is kept as well: the addresses of the nodes on corosync's links, and in every network in which several nodes have addresses. Proxmox
-VE itself admits only corosync's first ports (5404 and 5405, of link 0), and no Ceph. A node that is away keeps the addresses that the set has of it.
+which the module maintains: the addresses of the nodes on corosync's links, and in every network in which several nodes have addresses. Proxmox
+VE itself admits only corosync's first ports (5404 and 5405, for link 0), and not Ceph. The set keeps the addresses of a node that is away.
 
-**Nobody is locked out.** A change is refused if a node would not admit a new connection like the one that hlplay is using, or keeps out
-another node. That is certain only of addresses: list the network that you administer the nodes from in the IP set ` + "`management`" + `,
-which Proxmox VE admits to SSH, the web interface and consoles; it adds the network of the node's own address by itself, but this is not relied on.
-A change of a cluster's or a node's file is also guarded: the host stops its firewall and puts the old file back
-after the rollback time, unless by then every node has loaded the rules, without a complaint and with a quorum, and hlplay has logged in over
+**Nobody is locked out.** A change is refused if a node would not admit a new connection like the one that hlplay is using, or would keep out
+another node. Only rules about addresses count as certain: list the network from which you administer the nodes in the IP set ` + "`management`" + `,
+which Proxmox VE admits to SSH, the web interface and consoles. Proxmox VE adds the network of the node's own address to that set, but hlplay does not rely on it.
+A change of a cluster's or a node's file is also guarded: after the rollback time the host stops its firewall and restores the old file,
+unless by then every node has loaded the rules without a complaint and is quorate, and hlplay has logged in over
 a new connection.
 
 For a host without Proxmox VE, see ` + "`firewall`" + `.`,
@@ -83,7 +83,7 @@ type Module struct {
 	Rollback time.Duration `hcl:"rollback,optional" default:"\"3m\"" doc:"Time after which the host undoes the change of a cluster's or a node's firewall, unless it has been proven: 1m to 30m."`
 }
 
-// Cluster is cluster.fw.
+// Cluster holds the arguments for cluster.fw.
 type Cluster struct {
 	Enable        bool              `hcl:"enable" doc:"Whether anything is filtered, anywhere in the cluster."`
 	PolicyIn      string            `hcl:"policy_in,optional" enum:"ACCEPT,DROP,REJECT" doc:"What happens to packets to the nodes that no rule matches. Proxmox VE's default is DROP."`
@@ -96,14 +96,14 @@ type Cluster struct {
 	Group         []Group           `hcl:"group,block" doc:"Security groups: rules that other rules refer to as GROUP NAME."`
 }
 
-// Node is host.fw.
+// Node holds the arguments for host.fw.
 type Node struct {
 	Enable  bool              `hcl:"enable,optional" default:"true" doc:"Whether packets to and from the node itself are filtered."`
 	Rules   []string          `hcl:"rules,optional" doc:"The node's own rules, in order; the cluster's follow."`
 	Options map[string]string `hcl:"options,optional" doc:"Other options: log_level_in, nosmurfs, tcpflags, nf_conntrack_max, protection_synflood, nftables, …"`
 }
 
-// Guest is the file of a guest.
+// Guest holds the arguments for the file of a guest.
 type Guest struct {
 	ID        int               `hcl:"id" doc:"The guest's ID, from 100."`
 	Enable    bool              `hcl:"enable" doc:"Whether the guest's packets are filtered."`
@@ -118,7 +118,7 @@ type Guest struct {
 // Ipset is an IP set.
 type Ipset struct {
 	Name    string   `hcl:"name,label" doc:"its name"`
-	Entries []string `hcl:"entries" doc:"Addresses, networks and aliases. A ! before one of them excepts it."`
+	Entries []string `hcl:"entries" doc:"Addresses, networks and aliases. A leading ! excludes an entry."`
 	Comment string   `hcl:"comment,optional" doc:"What it is for."`
 }
 
@@ -132,13 +132,13 @@ type Group struct {
 // nodesSet is the IP set that the module keeps.
 const nodesSet = "hlplay-nodes"
 
-// Bounds of the rollback time. pve-firewall looks at its files every ten seconds.
+// leastRollback and mostRollback bound the rollback time. pve-firewall checks its files every ten seconds.
 const (
 	leastRollback = time.Minute
 	mostRollback  = 30 * time.Minute
 )
 
-// An option is a name and the form of its value.
+// The forms of the values of options.
 var (
 	onOff = pattern.New(`^[01]$`)
 	level = pattern.New(`^(emerg|alert|crit|err|warning|notice|info|debug|nolog)$`)
@@ -146,7 +146,8 @@ var (
 	words = pattern.New(`^\S+$`)
 )
 
-// The options of the three files that have no argument of their own (parse_clusterfw_option, parse_hostfw_option, parse_vmfw_option).
+// options returns the options of one of the three files that have no argument of their own, with the forms of their values
+// (parse_clusterfw_option, parse_hostfw_option, parse_vmfw_option).
 func options(of string) map[string]*pattern.Regexp {
 	switch of {
 	case "cluster":
@@ -162,7 +163,8 @@ func options(of string) map[string]*pattern.Regexp {
 		"log_level_in": level, "log_level_out": level, "ips_queues": words, "layer2_protocols": words}
 }
 
-// Scope implements modules.Scoped: a file of the cluster is written once, and a mistake should cut off one node and not all of them.
+// Scope implements modules.Scoped: a file of the cluster is written once, and a mistake should cut off one node and not
+// all of them.
 func (m *Module) Scope() modules.Scope {
 	if m.Node != nil {
 		return modules.OneByOne
@@ -198,7 +200,7 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// config returns what the task says.
+// config returns the file that the task describes.
 func (m *Module) config() (config, error) {
 	c := config{options: map[string]string{}, aliases: map[string]alias{}, sets: map[string]ipset{}, groups: map[string]group{}}
 	at, enable := "cluster", false
@@ -333,7 +335,7 @@ func (c config) addSet(at string, s Ipset) error {
 	return nil
 }
 
-// parseRules parses lines, and has each checked further.
+// parseRules parses lines, and checks each rule with also.
 func parseRules(at string, lines []string, also func(rule) error) ([]rule, error) {
 	var rules []rule
 	for i, line := range lines {
@@ -361,7 +363,7 @@ func wanted(form *pattern.Regexp) string {
 	return "a word without blanks"
 }
 
-// defines reports what rules and sets refer to that neither the file nor the cluster's defines.
+// defines returns an error if rules or sets refer to something that neither the file nor the cluster's file defines.
 func (c config) defines(at string, cluster config) error {
 	missing := func(argument, kind, name string) error {
 		return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("there is no %s %q", kind, name), Want: "define it, in the cluster block"}

@@ -18,7 +18,7 @@ import (
 	"hlplay/modules/internal/session"
 )
 
-// uiText is a cluster.fw as the web interface writes it, with options in the order of a hash of Perl.
+// uiText is a cluster.fw as the web interface writes it, with the options in the random order of a Perl hash.
 const uiText = `[OPTIONS]
 
 policy_in: DROP
@@ -127,12 +127,12 @@ func TestDrops(t *testing.T) {
 		{on + rules("IN SSH(ACCEPT)"), "", "ssh", ""},
 		{on + rules("|IN SSH(ACCEPT)"), "", "ssh", "policy_in"},
 		{on + rules("OUT SSH(ACCEPT)"), "", "ssh", "policy_in"},
-		{on + rules("IN SSH(ACCEPT) -i vmbr0"), "", "ssh", "policy_in"}, // it may come in by another one
+		{on + rules("IN SSH(ACCEPT) -i vmbr0"), "", "ssh", "policy_in"}, // the packet may come in through another interface
 		{on + rules("IN DROP -i vmbr0", "IN SSH(ACCEPT)"), "", "ssh", `"IN DROP -i vmbr0" of cluster.fw`},
 		{on + rules("IN SSH(ACCEPT)"), rules("IN DROP -p tcp"), "ssh", `"IN DROP -p tcp" of host.fw`},
 		{on + rules("IN SSH(ACCEPT)"), rules("IN DROP -p 17"), "ssh", ""},
 		{on + rules("IN ACCEPT -p tcp -dport 20:30,80"), "", "ssh", ""},
-		{on + rules("IN ACCEPT -p tcp -dport ssh"), "", "ssh", "policy_in"}, // what it is, only the host knows
+		{on + rules("IN ACCEPT -p tcp -dport ssh"), "", "ssh", "policy_in"}, // only the host knows the port of the name
 		{on + rules("IN ACCEPT -source 192.168.1.40-192.168.1.60"), "", "ssh", ""},
 		{on + rules("IN ACCEPT -source 192.168.1.51,192.168.1.0/26"), "", "ssh", ""},
 		{on + "[ALIASES]\nlan 192.168.1.0/24\n" + rules("IN ACCEPT -source LAN"), "", "ssh", ""},
@@ -145,7 +145,7 @@ func TestDrops(t *testing.T) {
 		{on + rules("GROUP web -i eno1") + "[group web]\nIN SSH(ACCEPT)\n", "", "ssh", "policy_in"},
 		{on + rules("GROUP web -i eno1", "IN SSH(ACCEPT)") + "[group web]\nIN SSH(DROP)\n", "", "ssh", "SSH(DROP)"},
 		{on + rules("IN HTTP(DROP)", "IN SSH(ACCEPT)"), "", "ssh", ""},
-		{on + rules("IN HTTP(DROP)", "IN ACCEPT"), "", "metric", "HTTP(DROP)"}, // its ports are not known here
+		{on + rules("IN HTTP(DROP)", "IN ACCEPT"), "", "metric", "HTTP(DROP)"}, // the macro's ports are not known here
 		{on + rules("IN Ceph(DROP)", "IN ACCEPT"), "", "node", ""},
 	} {
 		f := filter{parseConfig(test.cluster), parseConfig(test.node)}
@@ -155,8 +155,8 @@ func TestDrops(t *testing.T) {
 	}
 }
 
-// hosts returns a cluster of three nodes, of which pve3 is only on corosync's link; from is where the session comes from, and files what
-// is in /etc/pve.
+// hosts returns a cluster of three nodes, of which pve3 is only on corosync's link. from is the address that the session
+// comes from, and files holds the files in /etc/pve.
 func hosts(from string, files map[string]string) modules.Host {
 	cluster := pve.Cluster{Mounted: true, Name: "dream", Quorate: true, Members: map[string]pve.Member{}}
 	for i := 1; i <= 3; i++ {
@@ -258,7 +258,7 @@ func TestGuestNotes(t *testing.T) {
 	}
 }
 
-// What puts the file back, with programs that say what they are asked.
+// TestPutBack runs the script that restores the file, with stand-ins that record how they are called.
 func TestPutBack(t *testing.T) {
 	for name, test := range map[string]struct{ is, there, want, says string }{
 		"a file that was there":        {"ours\n\n", "yes", "old\n\n", ""},

@@ -14,7 +14,7 @@ import (
 // [|]IN|OUT|FORWARD|GROUP ACTION|MACRO(ACTION)|GROUPNAME [-i IFACE] [-source S] [-dest D] [-p PROTO] [-dport P] [-sport P] [-log L]
 // [-icmp-type T] [# COMMENT]
 type rule struct {
-	// disabled is set for a line that begins with |.
+	// disabled is set if the line begins with |.
 	disabled bool
 	// direction is IN, OUT, FORWARD or GROUP.
 	direction string
@@ -34,8 +34,8 @@ var (
 
 var logLevels = []string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", "nolog"}
 
-// parseRule parses a line. What it accepts, pve-firewall accepts as well, apart from names that only a host can resolve: services,
-// protocols, and what the file itself defines.
+// parseRule parses a line. pve-firewall accepts every line that it accepts, apart from names that only a host can resolve:
+// services, protocols, and what the file itself defines.
 func parseRule(line string) (rule, error) {
 	var r rule
 	text, comment, _ := strings.Cut(line, "#")
@@ -187,7 +187,7 @@ func checkAddresses(text string) error {
 	return nil
 }
 
-// withoutScope removes what says where an alias is defined.
+// withoutScope removes the prefix that says where an alias is defined.
 func withoutScope(name string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(name, "dc/"), "guest/")
 }

@@ -21,7 +21,7 @@ type wiping struct {
 func (w wiping) validate(block string) error {
 	for i, serial := range w.serials {
 		if strings.TrimSpace(serial) != serial || serial == "" {
-			return &modules.ArgumentError{Argument: block + ".wipe", Problem: fmt.Sprintf("%q is not a serial number", serial), Want: "expected one as printed by lsblk -o NAME,SERIAL prints"}
+			return &modules.ArgumentError{Argument: block + ".wipe", Problem: fmt.Sprintf("%q is not a serial number", serial), Want: "expected one as printed by lsblk -o NAME,SERIAL"}
 		}
 		if slices.Contains(w.serials[:i], serial) {
 			return &modules.ArgumentError{Argument: block + ".wipe", Problem: serial + " is given twice", Want: "expected each serial number once"}

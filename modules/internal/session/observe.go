@@ -5,7 +5,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Sessions observes how the run's own session reaches the host, under the empty name. Every connection is another one.
+// Sessions observes how the run's own session reaches the host, under the empty name. Each connection is a different
+// session.
 var Sessions = &observe.Kind[Session]{
 	Name: "session", What: "where the session comes from",
 	Ask: func([]string) []remote.Query { return []remote.Query{Query} },
