@@ -340,11 +340,13 @@ func (s *site) step(what, summary string, argv []string, after observe.Mount) mo
 		return step
 	}
 	devices := mountedAt(s.devices, s.Path, s.mounted.Source, after.Source)
-	step.Expect = append(step.Expect, observe.Disks.Expect("", devices), observe.Expectation{
+	because := "something else is mounted at " + s.Path
+	// What the directory holds is named, since the step that makes it says that it is empty: a new ext4 holds lost+found.
+	step.Expect = append(step.Expect, observe.Disks.Expect("", devices), observe.Dirs.Unknown(s.Path, because), observe.Expectation{
 		Match: func(k observe.Key) bool {
-			return k.Kind != observe.Mounts.Name && (strings.Contains(k.Name, s.Path+"/") || k == observe.Dirs.Key(s.Path))
+			return k.Kind != observe.Mounts.Name && strings.Contains(k.Name, s.Path+"/")
 		},
-		Unknown: "something else is mounted at " + s.Path,
+		Unknown: because,
 	})
 	return step
 }

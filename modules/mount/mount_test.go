@@ -97,6 +97,16 @@ func host(at string, listed bool) modules.Host {
 	)
 }
 
+// What is mounted is not empty because the directory is: a new ext4 holds lost+found.
+func TestWhatIsMountedIsNotListed(t *testing.T) {
+	h := host("", false)
+	h.Predict([]observe.Expectation{observe.Files.Expect("/srv/bulk", observe.File{})})
+	modulestest.Converges(t, &mount{Path: "/srv/bulk", Source: "/dev/sdb"}, h)
+	if listing, err := observe.Dirs.Observe(t.Context(), h, "/srv/bulk"); !observe.IsUnknown(err) {
+		t.Errorf("the directory is expected to hold %+v, %v", listing, err)
+	}
+}
+
 func TestPlan(t *testing.T) {
 	list := "list UUID=1 at /srv/bulk in /etc/fstab\nreload systemd for /etc/fstab\n"
 	for name, test := range map[string]struct {
