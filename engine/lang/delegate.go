@@ -53,6 +53,11 @@ func (d *playDecoder) delegating(t *Task, body *hclsyntax.Body) delegating {
 		return delegating{}
 	}
 	all := delegating{given: true, at: attr.Expr.Range()}
+	if reads(attr.Expr, "each") {
+		d.report(fault(all.at, "delegate_to cannot differ between the items of for_each",
+			"A task with all of its items is carried out on one host, and fails or succeeds there. To do something on each of several hosts, write a play whose hosts these are; to do it from here, one task for each of them."))
+		return delegating{}
+	}
 	p := d.inventory
 	p.roots = append(p.roots[:len(p.roots):len(p.roots)], "host")
 	p.why = "It is decided before a host is connected to, so only var, local, host, hosts, groups and play can be used."
