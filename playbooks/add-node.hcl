@@ -1,12 +1,12 @@
-# A node joins the living cluster. Add it to the inventory, as the last host of group pve, then:
+# A node joins the running cluster. Add it to the inventory, as the last host of group pve, then:
 #
 #   hlplay preflight playbooks/add-node.hcl -i inventory                            whether the machine is fit for it
-#   hlplay run playbooks/add-node.hcl -i inventory -e node=pve4 --check --diff      what would change, on the others too
+#   hlplay run playbooks/add-node.hcl -i inventory -e node=pve4 --check --diff      what would change, also on the other nodes
 #   hlplay run playbooks/add-node.hcl -i inventory -e node=pve4
 #
 # Ceph has to be healthy before anything changes. Then cluster.hcl does the rest: it makes the node known to the others, installs
-# Proxmox VE and Ceph, and lets it join. Its OSDs take over data from the others as soon as they exist; Ceph does that in the
-# background, and the run waits for it.
+# Proxmox VE and Ceph, and makes it join. As soon as its OSDs exist, Ceph moves data from the others to them in the background, and
+# the run waits for that.
 
 variable "node" {
   description = "Name of the node that joins."

@@ -4,7 +4,7 @@
 #   hlplay rehearse playbooks/backup-client.hcl -i inventory
 #   hlplay run playbooks/backup-client.hcl -i inventory -e backup_clients=web1
 #
-# The hosts are those in the group backup_clients. They get the repository that contains the client alone.
+# The hosts are those in the group backup_clients. They get the repository that contains only the client.
 
 import "release-keys.hcl" {}
 

@@ -1,22 +1,22 @@
-# Backups of the cluster's guests: Proxmox Backup Server on a host of its own, the storage by which the nodes reach it, and
+# Backups of the cluster's guests: Proxmox Backup Server on a separate host, the storage with which the nodes access it, and
 # scheduled backups.
 #
 #   hlplay rehearse playbooks/backup.hcl -i inventory
 #   hlplay run playbooks/backup.hcl -i inventory --tags server
 #   hlplay run playbooks/backup.hcl -i inventory -e 'backup_storage={id="pbs1"}'
 #
-# The server is the host in the group backup, a bare Debian. It gets a datastore, and a token with which the cluster can make and restore
-# backups, but remove none: that is what the server's own prune job does. The token's secret goes from the server's host to the cluster, and is
-# neither shown nor recorded.
+# The server is the host in the group backup, a bare Debian. It gets a datastore, and a token with which the cluster can create and
+# restore backups but not remove them, which the server's own prune job does. The token's secret is passed from the server's host to
+# the cluster, and is neither shown nor recorded.
 #
-# With backup_tests, a node restores the newest backup of a guest by schedule, without network and under an id of its own, and destroys it again.
-# Each run says how the last test ended:
+# With backup_tests, a node restores the newest backup of a guest on a schedule, without network and under a separate ID, and destroys
+# it again. Each run reports how the last test ended:
 #
 #   hlplay run playbooks/backup.hcl -i inventory -e 'backup_tests={"vm:100"={target="local-lvm",id=9100}}' …
 #
 # Hosts that only send backups to a server get its client from backup-client.hcl; nodes of Proxmox VE have it already.
 #
-# For a server that the inventory does not have, give backup_secret, encrypted (hlplay secret encrypt), and backup_fingerprint, as
+# For a server that is not in the inventory, set backup_secret, encrypted (hlplay secret encrypt), and backup_fingerprint, as
 # proxmox-backup-manager cert info prints it there.
 
 import "release-keys.hcl" {}

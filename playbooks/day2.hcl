@@ -1,8 +1,9 @@
-# Day two of a living Ceph: its settings, and how much data its OSDs hold. What moves data says how much, and is refused above max_moved.
+# Day two of a running Ceph: its settings, and how much data its OSDs hold. Tasks that move data say how much, and are refused above
+# max_moved.
 #
 #   hlplay run playbooks/day2.hcl -i inventory -e @vars.hcl --check --diff
 #
-# Everything is off until it is named: without variables the playbook only judges the cluster's health.
+# Everything is off by default: without variables the playbook only checks the cluster's health.
 
 variable "allowed" {
   description = "Health checks and flags that are known and accepted, such as noout."

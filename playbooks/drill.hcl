@@ -1,11 +1,11 @@
-# G1.52 G2.16: a node is lost on purpose, and its highly available guests run again on another one.
+# G1.52 G2.16: a node is taken down on purpose, and its highly available guests are recovered on another one.
 #
 #   hlplay prove pve -i inventory                                              what its loss would do
 #   hlplay run playbooks/drill.hcl -i inventory -e node=pve1 --check           whether the drill is refused
 #   hlplay run playbooks/drill.hcl -i inventory -e node=pve1
 #
-# corosync and Ceph's daemons are stopped on the node, whose own timer starts them again, whatever happens to this run. Its watchdog
-# resets a node with highly available guests after a minute, as it would if a cable were pulled: what runs there is cut off.
+# corosync and Ceph's daemons are stopped on the node, and a timer on the node starts them again, whatever happens to this run. The
+# watchdog resets a node with highly available guests after a minute, as if a cable were pulled: its guests are killed.
 
 variable "node" {
   description = "The node that is lost."

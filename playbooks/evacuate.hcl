@@ -4,7 +4,7 @@
 #   hlplay run playbooks/evacuate.hcl -i inventory -e node=pve1 --check        which guest would move, and to which node
 #   hlplay run playbooks/evacuate.hcl -i inventory -e node=pve1
 #
-# Afterwards, highly available guests come back once the node leaves maintenance mode, and the others by a migration of yours:
+# Afterwards, highly available guests come back when the node leaves maintenance mode. Migrate the others back yourself:
 #
 #   hlplay do pve1 -i inventory -- ha-manager crm-command node-maintenance disable pve1
 

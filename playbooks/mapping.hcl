@@ -3,8 +3,8 @@
 #   hlplay run playbooks/mapping.hcl -i inventory -e @vars.hcl --check --diff
 #
 # The devices are passed through first: playbooks/stages/passthrough.hcl. A machine that has the raw device of one node gets the mapping
-# instead if it is among machines: { "100" = { name = "render", options = { hostpci0 = "mapping=gpu,pcie=1" } } }. While it runs it keeps the
-# raw device; the mapping takes effect when it is started anew.
+# instead if it is among machines: { "100" = { name = "render", options = { hostpci0 = "mapping=gpu,pcie=1" } } }. While it is running it keeps
+# the raw device; the mapping takes effect at its next start.
 
 variable "mapping" {
   description = "Name of the mapping, as guests write it: hostpci0 = \"mapping=gpu\"."

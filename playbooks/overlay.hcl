@@ -1,26 +1,26 @@
-# A network of their own between hosts that reach each other over the internet or over different sites: WireGuard, each host a peer of every
-# other one, or Nebula, in which each host has a certificate. A cluster can be put on it afterwards, if it is fast enough for one.
+# A private network between hosts that reach each other over the internet or are at different sites: WireGuard, in which each host is a
+# peer of every other one, or Nebula, in which each host has a certificate. A cluster can use it afterwards, if it is fast enough.
 #
 #   hlplay rehearse playbooks/overlay.hcl -i inventory
 #   hlplay run playbooks/overlay.hcl -i inventory --check --diff
 #   hlplay run playbooks/overlay.hcl -i inventory
 #
-# A host's inventory gives its address in the network:
+# The inventory sets each host's address in the network:
 #
 #   vars = { overlay_address = "10.42.0.1/24" }
 #
-# and overlay_endpoint, if the other hosts reach it under another address than the controller does; "" is for a host behind NAT. Each
-# firewall on the way lets the port in, by UDP. The keys are made on the hosts and stay there.
+# and overlay_endpoint, if the other hosts reach it at another address than the controller does; "" is for a host behind NAT. Each
+# firewall on the path must admit the UDP port. The keys are generated on the hosts and stay there.
 #
-# For Nebula, make an authority once, and give it on each run. The file contains its certificate in clear and its key encrypted for the
-# recipients of the repository; the key is decrypted in memory only. Run the playbook at least every three months
+# For Nebula, create an authority once, and pass it to each run. The file contains its certificate in clear text and its key encrypted
+# for the recipients of the repository; the key is decrypted in memory only. Run the playbook at least every three months
 # (overlay_renew_before): certificates that end by then are renewed.
 #
 #   hlplay secret nebula-ca NAME -o nebula.hcl
 #   hlplay run playbooks/overlay.hcl -i inventory -e overlay=nebula -e @nebula.hcl
 #
-# To replace it, make another, in another file. Run with both certificates in nebula_ca; then with the other nebula_ca_key as well; then
-# with the other file alone.
+# To replace it, create another one in a new file. Run with both certificates in nebula_ca, then with the new nebula_ca_key as well, and
+# then with the new file alone.
 #
 # With Nebula, all hosts of the network may open connections to each other, unless overlay_allow says who may. Only pings are always
 # answered, so a cluster's hosts need a rule for each other; the groups are those of overlay_groups in the inventory:

@@ -1,13 +1,13 @@
-# G2.1: a living cluster of Proxmox VE 8 on Debian 12 becomes one of Proxmox VE 9 on Debian 13, one node after the other, with no guest
-# running on the node. It stops at the first node at which anything is not as it should be. A run goes on where another has ended: a node
-# that is done is left alone.
+# G2.1: a running cluster with Proxmox VE 8 on Debian 12 is upgraded to Proxmox VE 9 on Debian 13, one node after the other, with no guest
+# running on the node. The run stops at the first node on which anything is wrong. A further run continues where the last one ended:
+# nodes that are done are left alone.
 #
 #   hlplay run playbooks/upgrade.hcl -i inventory                     first the newest 8.4; Ceph has to run squid
 #   hlplay prove pve -i inventory                                     what the loss of one more node would do meanwhile
 #   hlplay run playbooks/pve8-to-9.hcl -i inventory --check --diff    whether all nodes are ready, and which sources would be changed
 #   hlplay run playbooks/pve8-to-9.hcl -i inventory
 #
-# Check mode reports what follows the change of the sources as uncertain, because apt does not know the packages of Debian 13 yet. The only
+# Check mode reports everything after the change of the sources as uncertain, because apt does not know the packages of Debian 13 yet. The only
 # way back is a backup. Guests move from 8 to 9, but not from 9 to 8.
 #
 # HA groups become rules by themselves once all nodes run 9. As in upgrade.hcl, handlers undo noout and maintenance mode whatever happens.

@@ -1,4 +1,4 @@
-# A QDevice: one vote more for a cluster of an even number of nodes, from a host outside of it. Two nodes then survive the loss of one.
+# A QDevice: an additional vote for a cluster with an even number of nodes, from a host outside of it. Two nodes then survive the loss of one.
 #
 #   hlplay prove pve -i inventory                                        what it would change
 #   hlplay run playbooks/qdevice.hcl -i inventory

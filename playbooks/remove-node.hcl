@@ -1,4 +1,4 @@
-# G1.30: a node leaves the cluster, in two runs with a person between them:
+# G1.30: a node leaves the cluster, in two runs with a manual step in between:
 #
 #   hlplay prove pve -i inventory                                                  what is left to lose afterwards
 #   hlplay run playbooks/remove-node.hcl -i inventory -e node=pve4 --tags leave    while it is on: it leaves Ceph

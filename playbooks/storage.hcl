@@ -1,5 +1,5 @@
-# Bulk storage: arrays of disks, and file systems on them, on disks or on volumes, mounted by their UUIDs now and at every boot, and read
-# whole once a month.
+# Bulk storage: arrays of disks, and file systems on arrays, disks or volumes, mounted by their UUIDs now and at every boot, and checked
+# completely once a month.
 #
 #   hlplay rehearse playbooks/storage.hcl -i inventory
 #   hlplay run playbooks/storage.hcl -i inventory --check --diff

@@ -1,11 +1,11 @@
-# The second guide: three servers that are a Proxmox VE cluster already give Ceph a slice of each disk; a pool keeps five copies on them,
-# the disks of virtual machines move there while these run, and the machines become highly available.
+# The second guide: three servers that already are a Proxmox VE cluster give Ceph a slice of each disk. A pool keeps five copies there,
+# the disks of running virtual machines are moved to it, and the machines become highly available.
 #
 #   hlplay run playbooks/stretched.hcl -i inventory --rehearse               on simulated nodes
 #   hlplay run playbooks/stretched.hcl -i inventory -e @vars.hcl --check --diff
 #   hlplay run playbooks/stretched.hcl -i inventory -e @vars.hcl --allow all
 #
-# The servers reach each other over a network of their own (G2.3; playbooks/overlay.hcl makes one) and have joined (playbooks/cluster.hcl
+# The servers reach each other over a private network (G2.3; playbooks/overlay.hcl makes one) and have joined (playbooks/cluster.hcl
 # --tags hosts,packages,cluster, or by hand). Slices are made in free space: what is on a disk is neither shrunk nor moved. A new
 # partition destroys what a deleted one may have left there, hence --allow.
 #

@@ -1,4 +1,4 @@
-# G1.18: what Ceph's network carries between each two nodes, in both directions, with one stream and with several. The links are full
+# G1.18: the throughput of Ceph's network between each pair of nodes, in both directions, with one stream and with several. The links are full
 # meanwhile, a few seconds for each: run it before there are guests, or at a quiet time. Refused while high availability is armed and a
 # link of corosync lies on the same network cards.
 #

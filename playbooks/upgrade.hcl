@@ -1,5 +1,5 @@
-# G1.5 G2.1: a living cluster is upgraded, one node after the other; a node is restarted only if it has to be, with no guest running
-# on it. It stops at the first node at which anything is not as it should be.
+# G1.5 G2.1: a running cluster is upgraded, one node after the other. A node is restarted only if necessary, with no guest running on it.
+# The run stops at the first node on which anything is wrong.
 #
 #   hlplay prove pve -i inventory                                   what the loss of one more node would do meanwhile
 #   hlplay run playbooks/upgrade.hcl -i inventory --check --diff    what would be upgraded

@@ -1,4 +1,4 @@
-# What a cluster is to be like once it is there. Nothing is changed, at any time of day:
+# Checks that a cluster is as it should be. It changes nothing and can be run at any time:
 #
 #   hlplay run playbooks/verify.hcl -i inventory
 

@@ -1,5 +1,5 @@
-# G1.13–G1.17: the bridge of the guests on a network card, or on a bond of several. Nothing is done on a host whose network_ports
-# the inventory does not give. The stage can be run alone:
+# G1.13–G1.17: the guests' bridge on a network card, or on a bond of several. Hosts without network_ports in the inventory are left
+# alone. The stage can be run separately:
 #
 #   hlplay run playbooks/stages/network.hcl -i inventory --check --diff
 #   hlplay run playbooks/stages/network.hcl -i inventory

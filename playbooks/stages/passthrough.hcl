@@ -1,5 +1,5 @@
-# G1.19–G1.24: PCI devices reserved for guests. Nothing is done on a host whose passthrough_devices the inventory does not give.
-# The stage can be run alone:
+# G1.19–G1.24: PCI devices reserved for guests. Hosts without passthrough_devices in the inventory are left alone.
+# The stage can be run separately:
 #
 #   hlplay run playbooks/stages/passthrough.hcl -i inventory --check --diff
 #   hlplay run playbooks/stages/passthrough.hcl -i inventory

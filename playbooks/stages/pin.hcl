@@ -1,5 +1,5 @@
-# What all have in common that may bring another kernel, or write the names of network cards: the stages kernel and network, upgrade.hcl,
-# pve8-to-9.hcl.
+# Shared by everything that may install another kernel or write the names of network cards: the stages kernel and network, upgrade.hcl
+# and pve8-to-9.hcl.
 
 host_variable "network_pin" {
   description = "Pin the names of the network cards to their MAC addresses before the kernel changes, which may name them differently."

@@ -1,4 +1,4 @@
-# What upgrade.hcl and pve8-to-9.hcl have in common: they take one node after the other out of service.
+# Shared by upgrade.hcl and pve8-to-9.hcl, which take one node after the other out of service.
 
 variable "tries" {
   description = "How often to check whether the cluster has got as far as it should: a node has a quorum again, for example."

@@ -1,5 +1,5 @@
-# Takes a node out of service for work on it: its OSDs stay in while they are down, and its guests leave. Handlers put it back into service,
-# whatever happens to the run.
+# Takes a node out of service for maintenance: its OSDs stay in while they are down, and its guests are moved away. Handlers put it back
+# into service, whatever happens to the run.
 
 variable "local_disks" {
   description = "Copy disks that lie on the node itself to the one that its guest moves to."

@@ -1,4 +1,4 @@
-# A node that was restarted is part of the cluster again: it has a quorum, and Ceph has caught up with what was written meanwhile.
+# Waits until a restarted node is part of the cluster again: it has a quorum, and Ceph has caught up with what was written meanwhile.
 
 variable "tries" {
   description = "How often to check whether the node has a quorum."
