@@ -23,7 +23,7 @@ type batch struct {
 	members []*host
 	rolling bool   // one of several batches
 	fatal   string // why the run has to end after the current task
-	shut    bool   // another run is changing one of the hosts: handlers do not run either
+	shut    bool   // another run is changing one of the hosts; do not run handlers either
 	// rescuable is the number of groups with a rescue part around the current task.
 	rescuable int
 }
@@ -75,7 +75,7 @@ func (b *batch) group(g *lang.Group, hosts []*host) []*host {
 	return both(came, through)
 }
 
-// despite calls fn with the hosts that have failed included again. They stay failed whatever fn does.
+// despite calls fn with the failed hosts included again. They stay failed whatever fn does.
 func despite(hosts []*host, fn func()) {
 	var failed []*host
 	for _, h := range hosts {
@@ -101,8 +101,8 @@ func (b *batch) rescue(g *lang.Group, failed []*host) []*host {
 	return b.nodes(g.Rescue, again)
 }
 
-// task runs a task on all hosts in parallel. The next task starts when all have finished, so that the change of a later task
-// never overtakes that of an earlier one on another host.
+// task runs a task on all hosts in parallel. The next task starts when all hosts have finished, so that a change of a
+// later task never overtakes one of an earlier task on another host.
 func (b *batch) task(t *task, hosts []*host) []*host {
 	// Selecting a task selects the handlers that it notifies.
 	switch {
@@ -155,9 +155,9 @@ type everywhere struct {
 // elsewhere is the status of a task on a host for which another host runs it.
 const elsewhere report.Status = ""
 
-// forAll ends a task that one host runs for all. If that host is lost, or the condition of a cluster-wide change is false
-// there, the next host takes over. If the task fails there, it has failed on the hosts that rely on it. left says that it was
-// left out because of an answer.
+// forAll ends a task that one host runs for all. If that host is lost, or the condition of a cluster-wide change is
+// false there, the next host takes over. If the task fails there, it has failed on the hosts that rely on it. left
+// reports whether the task was left out because of an answer.
 func (b *batch) forAll(t *task, hosts []*host, ended []report.Status, left bool) {
 	leader, status := hosts[0], ended[0]
 	var others []*host
@@ -266,7 +266,7 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 		if err != nil {
 			return finish(failure(h, err))
 		}
-		// Whoever was asked may have thought for longer than the task may take.
+		// The user may have taken longer to answer than the task may take.
 		begun = b.clock.Now()
 		ctx, cancel = b.bounded(begun, settings.Timeout)
 		defer cancel()
@@ -277,7 +277,7 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 		case <-before:
 		case <-ctx.Done():
 		}
-		d = h.planner.decision(ctx, t) // a change on earlier hosts has dropped the plan
+		d = h.planner.decision(ctx, t) // a change on an earlier host has dropped the plan
 		if failed := all.halted.Load(); failed != nil && d.acts() {
 			return finish(outcome{status: report.Failed, message: "not started: it failed on " + failed.Name + ", the previous host", held: true})
 		}
@@ -307,7 +307,7 @@ func (b *batch) settings(t *task, h *host) lang.Settings {
 	return settings
 }
 
-// bounded returns a context with the rest of the timeout of a task that has started; zero sets no limit.
+// bounded returns a context with the rest of the timeout of a task that has started. A timeout of zero sets no limit.
 func (b *batch) bounded(begun time.Time, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout == 0 {
 		return context.WithCancel(b.ctx)

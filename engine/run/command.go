@@ -14,19 +14,20 @@ import (
 	"hlplay/modules"
 )
 
-// command is a step that is a single command, so that several can share a flight.
+// command is a step that consists of a single command, so that several can share a flight.
 type command struct {
 	step modules.Step
 	remote.Command
-	// judge interprets how the command ended. The result that it returns is what `register` sees.
+	// judge interprets how the command ended. It returns the result that `register` sees.
 	judge func(remote.Result) (*remote.Result, error)
 	// begun is when the command was first run.
 	begun time.Time
-	// long is the record of a try as a long command. Its ID is empty if the shell runs the command itself.
+	// long is the record of an attempt as a long command. Its ID is empty if the shell runs the command itself.
 	long nodestate.Long
 }
 
-// asCommand returns a step as one command, which replaces only what was seen. ok is false if the step takes more than one.
+// asCommand returns a step as a single command, which replaces only what was seen. ok is false if the step needs more
+// than one.
 func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
 	c.step = step
 	placing := func(path string, do remote.Command) (command, bool) {
@@ -38,7 +39,7 @@ func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
 			if r.Exit != 0 {
 				return &r, fmt.Errorf("%s: %s", step.Summary, firstLine(r.Stderr))
 			}
-			return nil, nil // its output is of no interest to `register`
+			return nil, nil // `register` does not need its output
 		}
 		return c, true
 	}
@@ -76,8 +77,8 @@ func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
 	return c, false
 }
 
-// suspicious reports whether more than the exit code decides whether the command has succeeded. Later commands then wait for
-// the controller's verdict.
+// suspicious reports whether more than the exit code decides whether the command has succeeded. Later commands then
+// wait for the controller's verdict.
 func (c command) suspicious() bool {
 	a, ok := c.step.Action.(modules.Run)
 	return ok && a.Suspect != nil
@@ -104,8 +105,8 @@ func judgeRun(summary string, a modules.Run, result remote.Result) error {
 	return &commandError{summary: summary, argv: a.Argv, result: result}
 }
 
-// patient reports whether a command is run again because it found somebody else's lock. tried is when the try started: there
-// is always one after the waiting time is over.
+// patient reports whether a command is run again because another process held a lock. tried is when the attempt
+// started: after the waiting time there is always one more.
 func (c command) patient(tried time.Time, result remote.Result) bool {
 	a, ok := c.step.Action.(modules.Run)
 	if !ok || result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {

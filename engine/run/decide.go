@@ -21,34 +21,34 @@ type decision struct {
 	elsewhere bool
 	scope     modules.Scope
 	items     []*itemPlan
-	// err is why there is no plan: an error or, in check mode, something that cannot be known.
+	// err says why there is no plan: an error or, in check mode, something that cannot be known.
 	err error
 	// settings are the task's settings here as far as they are known, or nil if they were not needed.
 	settings *lang.Settings
-	// saw tracks the facts that the decision was based on.
+	// saw tracks the facts on which the decision is based.
 	saw *observe.Tracker
-	// results are the results of earlier tasks that the decision was based on.
+	// results are the results of earlier tasks on which the decision is based.
 	results map[string]cty.Value
-	// peers are the facts and results of hosts by name that the decision was based on.
+	// peers are the facts and results of other hosts on which the decision is based.
 	peers *peers
 }
 
 // itemPlan is the plan of a task, or of one item of its for_each.
 type itemPlan struct {
 	key string // empty without for_each
-	// secret is set if the module's arguments contain sensitive values, or its plan has read some. What they replace is then
-	// secret too, and no diff is shown.
+	// secret is set if the module's arguments contain sensitive values, or if the plan was made from some. What these
+	// replace is then secret too, and no diff is shown.
 	secret   bool
 	redactor *report.Redactor
 	from     *decision
 	// environment is added to that of the steps' commands.
 	environment map[string]string
-	// delegated is set if the item is carried out on another host than the planner's.
+	// delegated is set if the item is carried out on a host other than the planner's.
 	delegated *delegation
 	module    modules.Module
 	plan      modules.Plan
 	err       error
-	// saw tracks what the item was planned from; nil before it is planned.
+	// saw tracks what the item's plan is based on; nil before it is planned.
 	saw *observe.Tracker
 }
 
@@ -62,7 +62,7 @@ func (d *decision) acts() bool {
 	return d.err != nil
 }
 
-// foreseeable reports whether a decision leaves nothing to do, so that the task's result is known before its turn.
+// foreseeable reports whether there is nothing to do, so that the task's result is known before its turn.
 func (d *decision) foreseeable(t *task) bool {
 	return !d.elsewhere && !d.acts() && t.Until == nil
 }
@@ -93,7 +93,7 @@ func (p *planner) decide(ctx context.Context, t *task, results map[string]cty.Va
 	return d
 }
 
-// plan implements decide. The expressions read hosts under the context facts.
+// plan implements decide. Expressions observe hosts with the context facts.
 func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]cty.Value) *decision {
 	ctx = observe.WithUser(ctx, t.observer(p.host))
 	if t.RunOnce && !p.hosts.leads(p.host) {
@@ -197,7 +197,7 @@ func (p *planner) evaluate(t *task, scope lang.Scope) *decision {
 	return d
 }
 
-// announce makes the observations that a task needs travel with the facts that its expressions wait for.
+// announce makes the observations that a task needs travel along with the facts that its expressions wait for.
 func (p *planner) announce(t *task) {
 	if t.Delegated() || !t.references.AllFacts && len(t.references.Facts) == 0 || t.RunOnce && !p.hosts.leads(p.host) {
 		return
@@ -246,8 +246,8 @@ func surround(steps []modules.Step, env map[string]string) {
 	}
 }
 
-// planSafely turns a panic of a module into an error of its task, so that a defect in one module does not stop other hosts
-// in the middle of a step.
+// planSafely turns a panic in a module into an error of its task, so that a defect in one module does not stop other
+// hosts in the middle of a step.
 func planSafely(ctx context.Context, m modules.Module, h modules.Host) (plan modules.Plan, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -257,7 +257,7 @@ func planSafely(ctx context.Context, m modules.Module, h modules.Host) (plan mod
 	return m.Plan(ctx, h)
 }
 
-// unknowable reports whether an error only means that check mode cannot know.
+// unknowable reports whether an error only means that check mode cannot know something.
 func unknowable(err error) bool {
 	var unknown *lang.UnknownError
 	return errors.As(err, &unknown) || observe.IsUnknown(err)

@@ -53,7 +53,7 @@ func (x *executor) execution(t *task, h *host) *execution {
 	return &execution{executor: x, task: t, host: h}
 }
 
-// attempts carries out a decision, with the retries that the task asks for.
+// attempts carries out a decision, with the task's retries.
 func (e *execution) attempts(ctx context.Context, d *decision, settings lang.Settings) outcome {
 	var o outcome
 	for try := 1; ; try++ {
@@ -147,7 +147,7 @@ func (e *execution) carryOut(ctx context.Context, d *decision) outcome {
 	total := outcome{status: report.OK}
 	rounds := map[string]cty.Value{}
 	for i, it := range d.items {
-		if !e.host.planner.current(e.task, d) { // an earlier item, or another host, has changed what it was planned from
+		if !e.host.planner.current(e.task, d) { // an earlier item, or another host, has changed what the plan is based on
 			e.alone(ctx, it)
 		}
 		o := e.item(ctx, it, d.items[i+1:])
@@ -163,11 +163,11 @@ func (e *execution) carryOut(ctx context.Context, d *decision) outcome {
 	return total.of(rounds)
 }
 
-// item carries out one plan, and plans again until there is nothing left to do. rest are the task's later items.
+// item carries out a plan, and plans again until there is nothing left to do. rest are the task's later items.
 func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) outcome {
 	o := outcome{status: report.OK}
-	var doubt error        // from what check mode has predicted
-	var meanwhile []string // paths that others have changed
+	var doubt error        // because of changes that check mode has predicted
+	var meanwhile []string // paths that others have changed meanwhile
 	var done []modules.Step
 	var noted []string // notes of the plans that were carried out
 	for round := 1; ; round++ {
@@ -183,7 +183,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 		if it.err != nil {
 			return o.with(e.fault(it.from, it.err, it.saw))
 		}
-		notes := slices.Clip(noted) // of what was done: the next plan may have no reason to repeat them
+		notes := slices.Clip(noted) // notes about completed steps: the next plan may have no reason to repeat them
 		for _, note := range slices.Concat(remarks(e.task, it.plan), meanwhile) {
 			if !slices.Contains(notes, note) {
 				notes = append(notes, note)
@@ -283,13 +283,13 @@ func (e *execution) alone(ctx context.Context, it *itemPlan) {
 	<-done
 }
 
-// verify plans an item again together with the tasks after it, so that the reads that verify a step travel with those of the
-// next task.
+// verify plans an item again together with the next tasks, so that the reads that verify a step travel with those of
+// the next task.
 func (e *execution) verify(ctx context.Context, it *itemPlan) {
 	done := make(chan struct{})
 	e.host.planner.alongside(func(planner context.Context) {
 		defer close(done)
-		// The planner's context identifies the planner; the task's own context bounds it.
+		// The planner's context identifies the planner; the task's own context limits it.
 		planner, cancel := context.WithCancelCause(planner)
 		defer cancel(nil)
 		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
@@ -299,8 +299,8 @@ func (e *execution) verify(ctx context.Context, it *itemPlan) {
 	<-done
 }
 
-// fault returns the outcome of a task that could not be planned. In check mode the error may be one that earlier tasks of
-// the run would prevent.
+// fault returns the outcome of a task that could not be planned. In check mode, earlier tasks might prevent the error
+// in the run.
 func (e *execution) fault(d *decision, err error, saw ...*observe.Tracker) outcome {
 	if unknowable(err) {
 		return uncertain(e.host, err)

@@ -19,23 +19,23 @@ type fakeHost struct {
 	settings map[string]string
 	pending  map[string]pendingSetting
 	dead     bool
-	// refuses is that the user who acts cannot be become.
+	// refuses is set if the acting user cannot be become.
 	refuses bool
-	// freeAt is when a lock is gone.
+	// freeAt is when a lock is released.
 	freeAt time.Time
-	// due is what is kept on the node, by its ID.
+	// due are the due handlers recorded on the node, by ID.
 	due map[string]string
-	// undo is what the host undoes by itself; nil if nothing.
+	// undo is the change that the host undoes by itself; nil if there is none.
 	undo *fakeUndo
 	// stopping is set while the host shuts down, or cannot say whether it does, and can still be reached. It is called when
 	// the host refuses to be disarmed for that, and does what happens before it is asked anew.
 	stopping func()
-	// long are the long commands of which something is kept there, cuts how often the connection is lost under the next ones.
+	// long are the recorded long commands, cuts how often the connection is lost during the next ones.
 	long map[string]*fakeLong
 	cuts int
 }
 
-// fakeLong is a long command: what is known of it, whether it has ended, and how. then is what it does at its end.
+// fakeLong is a long command: what is recorded of it, and whether and how it has ended. then is its effect at its end.
 type fakeLong struct {
 	about  string
 	ended  bool
@@ -56,7 +56,7 @@ func (h *fakeHost) undoNow() {
 	h.settings, h.undo.done = h.undo.before, true
 }
 
-// cut reports whether nobody reaches the host.
+// cut reports whether the host cannot be reached.
 func (h *fakeHost) cut() bool { return h.dead || h.settings["link"] == "cut" }
 
 type pendingSetting struct {
@@ -64,7 +64,7 @@ type pendingSetting struct {
 	at    time.Time
 }
 
-// What is kept on a node is read and cleared by these scripts.
+// These scripts read and clear what is kept on a node.
 var (
 	readsKept  = nodestate.States.Ask([]string{""})[0].Script
 	clearsKept = nodestate.Clear().Script
@@ -99,7 +99,7 @@ func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.An
 	return c.answer(queries)
 }
 
-// Watch lets time pass, as long as the answers stay the same.
+// Watch lets time pass while the answers stay the same.
 func (c *fakeConn) Watch(ctx context.Context, w remote.Watch) ([]remote.Answer, error) {
 	c.stage.mu.Lock()
 	defer c.stage.mu.Unlock()
@@ -229,7 +229,7 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	if c.host.cut() {
 		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}
-	if before := cmd.Before.Args; len(before) > 3 { // behind who locks the node
+	if before := cmd.Before.Args; len(before) > 3 { // after the one who locks the node
 		for i := 3; i < len(before); i += 2 {
 			c.host.due[before[i]] = before[i+1]
 		}
@@ -258,7 +258,7 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	return r, nil
 }
 
-// run carries a command out.
+// run carries out a command.
 func (c *fakeConn) run(cmd remote.Command) (remote.Result, error) {
 	s := c.stage
 	verb, name, value := cmd.Argv[0], cmd.Argv[1], cmd.Argv[2]

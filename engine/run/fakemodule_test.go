@@ -33,7 +33,7 @@ var settings = &observe.Kind[string]{
 type setting struct {
 	Name  string `hcl:"name" doc:"Which setting."`
 	Value string `hcl:"value" doc:"What it shall be."`
-	// How it misbehaves.
+	// How the module misbehaves.
 	Lies      bool   `hcl:"lies,optional" doc:"The command exits 0 and does nothing."`
 	Settles   int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
 	Doomed    bool   `hcl:"doomed,optional" doc:"Never shows, and that can be seen at once."`
@@ -186,7 +186,7 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 // still is a module that reads nothing and does nothing, or refuses.
 type still struct {
 	Refuses string `hcl:"refuses,optional" doc:"Why."`
-	// restless is how often somebody else still writes to a file while it is read.
+	// restless is how many more times another process writes to a file while it is read.
 	restless *int
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Unfulfilled is an expectation of a task's step that does not match the host.
 type Unfulfilled struct {
-	// Host is the host that the task ran for.
+	// Host is the host for which the task ran.
 	Host, Task, Module string
 	observe.Unfulfilled
 }
@@ -39,13 +39,13 @@ func (e *execution) fulfil(ctx context.Context, done []modules.Step) {
 		looked := e.clock.Now()
 		found := slices.DeleteFunc(e.host.observed.Fulfil(ctx, expect), func(u observe.Unfulfilled) bool {
 			var lost *remote.UnreachableError
-			return errors.As(u.Err, &lost) // nobody can tell
+			return errors.As(u.Err, &lost) // unknown, because the host was lost
 		})
 		if len(found) > 0 && looked.Sub(begun) < limit && e.clock.Sleep(ctx, pause) == nil {
 			continue
 		}
 		for _, u := range found {
-			if ctx.Err() == nil { // otherwise nobody can tell
+			if ctx.Err() == nil { // otherwise unknown
 				e.unfulfilled(Unfulfilled{e.host.Name, e.task.Name, e.task.Module.Name, u})
 			}
 		}

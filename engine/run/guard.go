@@ -16,7 +16,7 @@ import (
 	"hlplay/modules"
 )
 
-// guarded carries out steps under a guard: the host undoes them unless they are proven over a new connection.
+// guarded carries out steps under a guard: the host undoes them unless a proof over a new connection succeeds.
 func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
 	guard := it.plan.Guard
 	if guard == nil || e.check {
@@ -35,7 +35,7 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 		return e.takeBack(ctx, it.plan, u, armed, o, err)
 	}
 	var stopping error // why the host did not keep a change that was proven before
-	for {              // what was started over the old connection may end with it
+	for {              // processes started over the old connection may end with it
 		if err := e.prove(ctx, guard, u, armed); err != nil {
 			return e.takeBack(ctx, it.plan, u, armed, o, cmp.Or(stopping, err))
 		}
@@ -58,7 +58,7 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 			return e.takeBack(ctx, it.plan, u, armed, o, stopping)
 		}
 	}
-	for _, step := range it.plan.Steps { // the answer of a step that cut the connection was lost, and its effect is proven
+	for _, step := range it.plan.Steps { // the answer of the step that cut the connection was lost, but its effect is proven
 		if slices.Contains(o.open, step.Summary) {
 			o.end(step)
 		}
@@ -79,7 +79,7 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 	if root == nil {
 		return u, armed, errors.New("the host can undo this by itself only as root: let the task become root")
 	}
-	if err := e.host.keeper.apart(ctx, nil); err != nil { // nobody else changes the host meanwhile
+	if err := e.host.keeper.apart(ctx, nil); err != nil { // no other run may change the host meanwhile
 		return u, armed, err
 	}
 	u = nodestate.Undo{
@@ -102,8 +102,8 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 	return u, armed, nil
 }
 
-// prove reconnects and runs the proofs, again until they succeed, the time is nearly over, or the host has undone the change
-// already, because its own clock decides about that. The rest of the time is for disarming.
+// prove reconnects and runs the proofs until they succeed, the time is nearly over, or the host has undone the change
+// early, since the host's own clock decides. The rest of the time is for disarming.
 func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate.Undo, armed time.Time) error {
 	e.host.connection.drop()
 	e.host.keeper.took(remote.Query{}, errReconnected)
@@ -131,7 +131,7 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate
 		if last == nil {
 			return nil
 		}
-		if e.isUndone(ctx, u) { // what failed since then says nothing about the change
+		if e.isUndone(ctx, u) { // later failures say nothing about the change
 			return cmp.Or(before, last)
 		}
 		if e.clock.Sleep(ctx, pause) != nil {
@@ -188,8 +188,8 @@ func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
 // untilUndone is how long to wait for a host that should have undone a change.
 const untilUndone = 2 * time.Minute
 
-// takeBack undoes a change at once if the host can be reached, or waits until the host has undone it. It returns an error
-// that says why, and with what result.
+// takeBack undoes a change at once if the host can be reached; otherwise it waits until the host has undone it. It
+// returns an error that says why, and with what result.
 func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate.Undo, armed time.Time, o *outcome, why error) error {
 	q := u.Now()
 	deadline := armed.Add(u.Within + untilUndone)
@@ -226,7 +226,7 @@ func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate
 	}
 }
 
-// undo tells the host to undo a change now, over the connection or a new one, and returns the state of the undoing.
+// undo tells the host to undo a change now, over the connection or a new one, and returns how far that has got.
 func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) (*nodestate.Undo, error) {
 	bounded, cancel := withTimeout(ctx, e.clock, 20*time.Second, errUnproven)
 	defer cancel()
@@ -259,13 +259,13 @@ func (e *execution) undo(ctx context.Context, u nodestate.Undo, q remote.Query) 
 	return nil, errors.New("it has no record of the change any more")
 }
 
-// undoneError reports that a failed change was undone on a host.
+// undoneError reports that a host has undone a failed change.
 type undoneError struct {
 	why    error
 	failed string // what went wrong while undoing
 }
 
-// Unwrap returns the cause, unless it is that the host could not be reached, since now it can.
+// Unwrap returns the cause, unless that is that the host could not be reached: it can be reached again.
 func (e *undoneError) Unwrap() error {
 	if errors.As(e.why, new(*remote.UnreachableError)) {
 		return nil
@@ -280,7 +280,7 @@ func (e *undoneError) Error() string {
 	return fmt.Sprintf("%v; the host has undone the change", e.why)
 }
 
-// armedError reports that a run ended while a host waits for a proof.
+// armedError reports that a run ended while a host was waiting for a proof.
 type armedError struct {
 	why  error
 	host string
@@ -295,8 +295,8 @@ func (e *armedError) Hint() string {
 	return fmt.Sprintf("%s will undo it by itself within %s; run again after that", e.host, max(e.left, 0).Round(time.Second))
 }
 
-// awaitUndo waits until a host has undone what an earlier run changed and did not prove, and says what that was, because
-// what is read before that does not last. Check mode only says it.
+// awaitUndo waits until a host has undone a change that an earlier run made and did not prove, because anything read
+// before that would be outdated. It reports what the change was. Check mode only reports it.
 func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error) {
 	if err := h.keeper.look(ctx); err != nil {
 		return false, nil // the host's own task reports it

@@ -36,7 +36,7 @@ type host struct {
 	clouded bool
 }
 
-// count adds a task's outcome to the recap. A failure takes the host out of the run unless the task says otherwise.
+// count adds a task's outcome to the recap. A failure removes the host from the run unless the task says otherwise.
 func (h *host) count(t *task, o outcome, ignored, rescued bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,7 +101,7 @@ func (h *host) recall(name string, value cty.Value) {
 	delete(h.foretold, name)
 }
 
-// adopt registers the result that another host has of a task that it ran for all.
+// adopt registers the result of a task that another host ran for all.
 func (h *host) adopt(t *task, leader *host) {
 	leader.mu.Lock()
 	value := leader.results[t.Register]
@@ -183,7 +183,8 @@ func (h *host) sameResults(read map[string]cty.Value) bool {
 	return true
 }
 
-// forgetAll forgets all observations of the host and of its peers, where something that is waited for may happen.
+// forgetAll forgets all observations of the host and of its peers: whatever is being waited for may happen on any of
+// them.
 func (h *host) forgetAll() {
 	h.observed.Forget()
 	for _, peer := range h.observed.Peers() {
@@ -191,7 +192,7 @@ func (h *host) forgetAll() {
 	}
 }
 
-// fail takes a host out of the run although no task of its own has failed there.
+// fail removes a host from the run although no task of its own has failed there.
 func (h *host) fail() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -201,7 +202,7 @@ func (h *host) fail() {
 	}
 }
 
-// standing returns whether a host has failed, and whether it was lost.
+// standing reports whether a host has failed, and whether it was lost.
 func (h *host) standing() (failed, unreachable bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -244,11 +245,11 @@ func (h *host) cloud() (before bool) {
 	return before
 }
 
-// hosts are the hosts that a run has met so far, together with what changes from task to task: the current peers, and the
-// host that runs what runs once.
+// hosts are the hosts that a run has used so far, with state that changes from task to task: the current peers, and the
+// host that runs what must run once.
 type hosts struct {
 	inventory *inventory.Inventory
-	// add creates the run's state of a host that is met for the first time.
+	// add creates the run's state of a host that is used for the first time.
 	add func(*inventory.Host) *host
 
 	mu     sync.Mutex
@@ -257,8 +258,8 @@ type hosts struct {
 	leader string
 }
 
-// get returns the run's state of a host, creating it on first use. A peer that no play names is only connected to if it is
-// observed.
+// get returns the run's state of a host, creating it on first use. A peer that is not in any play is only connected to
+// if it is observed.
 func (a *hosts) get(ih *inventory.Host) *host {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -270,14 +271,14 @@ func (a *hosts) get(ih *inventory.Host) *host {
 	return h
 }
 
-// known returns the run's state of a host, or nil if the run has not met it.
+// known returns the run's state of a host, or nil if the run has not used it.
 func (a *hosts) known(name string) *host {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.met[name]
 }
 
-// all returns the hosts that were met, in the inventory's order.
+// all returns the hosts that were used, in the inventory's order.
 func (a *hosts) all() []*host {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -329,8 +330,8 @@ func (a *hosts) observedPeer(name string) (*observe.Host, error) {
 	return a.get(ih).observed, nil
 }
 
-// lead makes h the host that runs what runs once, and drops the plans of the old and the new leader, which were made for the
-// other role.
+// lead makes h the host that runs what must run once, and drops the plans of the old and the new leader, which were
+// made for the other role.
 func (a *hosts) lead(h *host) {
 	a.mu.Lock()
 	was := a.met[a.leader]

@@ -55,9 +55,9 @@ func clears(t *task, plan modules.Plan, last bool, commands []command) []string 
 	return []string{nodestate.Name(t.play.Name, t.Name)}
 }
 
-// judgeKept decides after a task which handlers stay due. A handler that has succeeded does not, nor what a task has
-// announced if nothing was started. A failed command may have made its change, which the next run would find made, so what
-// it notifies stays due.
+// judgeKept decides after a task which handlers stay due. A handler that has succeeded is no longer due, nor are those
+// that a task has announced if it did not start anything. A failed command may have made its change, which the next run
+// would find done, so the handlers that it notifies stay due.
 func (b *batch) judgeKept(t *task, h *host, o outcome) {
 	if b.check {
 		return

@@ -14,9 +14,9 @@ import (
 	"hlplay/engine/remote"
 )
 
-// keeper keeps on a host's node what must outlast the run: the handlers that are due there, and that this run is changing
-// it. That costs no flights of its own: the state is read with the first flight, recorded by the shell of a step before the
-// step, and cleared after the handler.
+// keeper keeps on a host's node what must outlast the run: the handlers that are due there, and that this run is
+// changing the node. That costs no additional flights: the state is read with the first flight, recorded by the shell
+// of a step before the step, and cleared after the handler.
 type keeper struct {
 	connection *connection
 	observed   *observe.Host
@@ -25,11 +25,11 @@ type keeper struct {
 
 	mu    sync.Mutex // guards the fields below
 	state nodestate.State
-	// read is set once the state was read. off says why nothing can be kept.
+	// read is set once the state has been read. off says why nothing can be kept.
 	read bool
 	off  string
-	// due are the handlers that are due on the node, and ours those of them that this run has made due. cleared are no
-	// longer due, but still recorded on the node.
+	// due are the handlers that are due on the node, ours those that this run has made due. cleared are those that are
+	// no longer due but still recorded on the node.
 	due     map[string]nodestate.Due
 	ours    map[string]bool
 	cleared map[string]bool
@@ -102,8 +102,8 @@ func (k *keeper) occupied() (l nodestate.Long, is bool) {
 	return l, false
 }
 
-// tellRunning says, once, which commands are running on the node that this run did not wait for because it changed nothing
-// there.
+// tellRunning reports, once, which commands are running on the node that this run did not wait for because it changed
+// nothing there.
 func (k *keeper) tellRunning() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -266,7 +266,7 @@ func (k *keeper) took(before remote.Query, err error) {
 	k.taken = err == nil && (k.taken || before.Script != "")
 }
 
-// unkept says, once, that handlers that a task notifies are not recorded on the node.
+// unkept reports, once, that the handlers that a task notifies are not recorded on the node.
 func (k *keeper) unkept(why string) {
 	k.mu.Lock()
 	said := k.said
@@ -277,8 +277,8 @@ func (k *keeper) unkept(why string) {
 	}
 }
 
-// prevented returns the error of a step that did not start because another run holds the lock, and err itself if it is a
-// different error.
+// prevented returns the error of a step that did not start because another run holds the lock. Other errors are
+// returned unchanged.
 func (k *keeper) prevented(err error) error {
 	var prevented *remote.PreventedError
 	if !errors.As(err, &prevented) {
@@ -294,7 +294,7 @@ func (k *keeper) prevented(err error) error {
 	return &lockedError{k.connection.host.Name, *by}
 }
 
-// clear marks handlers as no longer due. The node learns it with the next message.
+// clear marks handlers as no longer due. The node is told with the next message.
 func (k *keeper) clear(ids ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -317,8 +317,8 @@ func (k *keeper) withdraw(id string) {
 	}
 }
 
-// clearing returns the query that clears handlers on the node, including also, once what is sent before it has succeeded.
-// ids is nil if there is nothing to clear.
+// clearing returns the query that clears handlers on the node, including also, to be run when everything sent before it
+// has succeeded. ids is nil if there is nothing to clear.
 func (k *keeper) clearing(also ...string) (q remote.Query, ids []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -395,7 +395,7 @@ func (k *keeper) cannot() string {
 	return k.state.Unwritable
 }
 
-// apart records in a flight of its own, for a step that another user or another host carries out.
+// apart records in a separate flight, for a step that another user or another host carries out.
 func (k *keeper) apart(ctx context.Context, notifies []nodestate.Due) error {
 	if err := k.look(ctx); err != nil {
 		return err

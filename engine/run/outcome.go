@@ -20,7 +20,7 @@ import (
 type outcome struct {
 	status   report.Status
 	steps    []string                // done or, in check mode, predicted
-	open     []string                // started and not known to be done: they failed or were cut off
+	open     []string                // started and not known to be done: they failed or were interrupted
 	classes  map[string]modules.Risk // by the summaries of steps
 	diffs    []modules.Diff
 	notes    []string
@@ -34,7 +34,7 @@ type outcome struct {
 	unknown  bool           // check mode cannot know the result
 	foretold bool           // the result is only predicted
 	behind   causeList      // in check mode, the tasks that may first change what the result contains
-	sure     bool           // something was changed or, in check mode, certainly would be, whatever came after it
+	sure     bool           // something was changed or, in check mode, certainly would be, whatever happens after that
 	held     bool           // nothing was started, because another run is changing a host
 	left     bool           // it was left out because of an answer: see Options.Ask
 	forgiven bool           // its failure does not take the host out of the run
@@ -60,8 +60,8 @@ func (o *outcome) class(summary string, risk modules.Risk) {
 	o.classes = classes
 }
 
-// unbegun removes a step from those started if the error shows that the host had not started it: a privilege was refused,
-// another run holds the lock, the run was interrupted before, or the path to replace is not what was seen.
+// unbegun removes a step from those started if the error shows that the host did not start it: a privilege was refused,
+// another run holds the lock, the run was interrupted first, or the path to replace is not what was seen.
 func (o *outcome) unbegun(step modules.Step, err error) {
 	if !errors.As(err, new(*remote.BecomeError)) && !errors.As(err, new(*lockedError)) && !errors.As(err, new(*remote.UnstartedError)) && stale(err) == "" {
 		return
@@ -71,7 +71,7 @@ func (o *outcome) unbegun(step modules.Step, err error) {
 	}
 }
 
-// end records that a step is done. It counts from then on, whatever comes after it.
+// end records that a step is done. It counts from then on, whatever happens later.
 func (o *outcome) end(step modules.Step) {
 	if step.Refresh {
 		return
@@ -106,7 +106,7 @@ func (o *outcome) refuted(steps, again []modules.Step) {
 	o.sure = len(o.steps) > 0
 }
 
-// takenBack records that steps were undone. If that went wrong, it is unknown what is left of them.
+// takenBack records that steps were undone. If undoing failed, it is unknown what is left of them.
 func (o *outcome) takenBack(steps []modules.Step, clean bool) {
 	undone := func(summary string) bool {
 		return slices.ContainsFunc(steps, func(s modules.Step) bool { return s.Summary == summary })
@@ -131,7 +131,7 @@ func (o *outcome) takenBack(steps []modules.Step, clean bool) {
 	o.sure, o.effect = len(o.steps) > 0, o.effect || len(o.open) > 0
 }
 
-// after returns the outcome of a later try, including what the earlier one has done.
+// after returns the outcome of a later attempt, including what the earlier one has done.
 func (o outcome) after(earlier outcome) outcome {
 	done := o.status == report.OK || o.status == report.Changed
 	if done { // there is nothing left to do
@@ -179,7 +179,7 @@ func (o outcome) plus(key string, item outcome) outcome {
 		o.classes = map[string]modules.Risk{}
 	}
 	for step, risk := range item.classes {
-		o.classes[key+": "+step] = risk // in place: a copy for each of 20,000 rounds took most of their time
+		o.classes[key+": "+step] = risk // in place: copying for each of 20,000 rounds took most of their time
 	}
 	o.diffs = append(o.diffs, item.diffs...)
 	o.notes = append(o.notes, item.notes...)
@@ -204,7 +204,7 @@ func (o outcome) plus(key string, item outcome) outcome {
 	return o
 }
 
-// doubted returns the outcome as uncertain if doubt, in check mode, says why it may not come about.
+// doubted returns the outcome as uncertain if doubt, in check mode, says why it may not occur.
 func (o outcome) doubted(h *host, doubt error) outcome {
 	if doubt == nil {
 		return o
@@ -295,7 +295,7 @@ func failure(h *host, err error) outcome {
 	return o
 }
 
-// leftOut returns the outcome of a task that a person has left out.
+// leftOut returns the outcome of a task that the user has left out.
 func leftOut() outcome { return outcome{status: report.Skipped, message: errLeft.Error(), left: true} }
 
 // uncertain returns the outcome of a task in check mode that depends on something unknown.
@@ -327,7 +327,7 @@ func (o outcome) value() cty.Value {
 	if o.data != cty.NilVal && o.data.IsKnown() && !o.data.IsNull() && o.data.Type().IsObjectType() {
 		for name, value := range o.data.AsValueMap() {
 			if !value.IsKnown() && !o.foretold {
-				value = cty.NullVal(value.Type()) // the run has ended without it
+				value = cty.NullVal(value.Type()) // the run ended without it
 			}
 			v[name] = value
 		}

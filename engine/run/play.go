@@ -42,9 +42,9 @@ func (c *conductor) play(p plannedPlay) {
 	}
 }
 
-// leftDue runs, before the first batch of a rolling play, the handlers that earlier runs have left due on its hosts: a task
-// of the first batch may depend on what they do on the last host. Hosts that no earlier play has reached wait for their
-// batch.
+// leftDue runs, before the first batch of a rolling play, the handlers that earlier runs have left due on its hosts: a
+// task of the first batch may depend on what they do on the last host. Hosts that no earlier play has reached wait for
+// their batch.
 func (c *conductor) leftDue(p plannedPlay, hosts []*host) {
 	declared := map[string]bool{}
 	for _, t := range p.play.Handlers {
@@ -89,7 +89,7 @@ func (c *conductor) begin(p plannedPlay, members []*host, rolling bool) *batch {
 	return b
 }
 
-// tasks returns the tasks of a play. They are created once, for all batches.
+// tasks returns the tasks of a play. They are created once for all batches.
 func (c *conductor) tasks(play *lang.Play) map[*lang.Task]*task {
 	if known := c.tasksOf[play]; known != nil {
 		return known
@@ -120,7 +120,7 @@ func (c *conductor) upcoming(play *lang.Play) *upcoming {
 	return ahead
 }
 
-// selected reports whether --tags and --skip-tags let a task run.
+// selected reports whether --tags and --skip-tags select a task.
 func (c *conductor) selected(t *lang.Task) bool {
 	return lang.Selected(t, c.options.Tags, c.options.SkipTags)
 }

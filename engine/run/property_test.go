@@ -14,10 +14,9 @@ import (
 	"hlplay/engine/run"
 )
 
-// TestReadAheadChangesNothing runs random playbooks with read-ahead and without, each on fresh hosts: what
-// the hosts become, what is reported, which handlers run and which are lost must be the same, and check
-// mode must have foretold it where no command fails. A second run finds less to do, and read-ahead reaches
-// further: it must be the same as well.
+// TestReadAheadChangesNothing runs random playbooks with and without read-ahead, each on fresh hosts. The state of the
+// hosts, the report, and the handlers that run or are lost must be the same, and check mode must have predicted it if
+// no command fails. The same must hold for a second run, which finds less to do, so that read-ahead goes further.
 func TestReadAheadChangesNothing(t *testing.T) {
 	const cases = 100
 	for seed := range uint64(cases) {
@@ -59,7 +58,7 @@ func TestReadAheadChangesNothing(t *testing.T) {
 	}
 }
 
-// timeless are the notes without the times in them: hosts that wait at the same time share a clock.
+// timeless returns the notes without the times in them: hosts that wait concurrently share a clock.
 func timeless(r *report.Recorder) (texts []string) {
 	for _, note := range r.Notes() {
 		texts = append(texts, regexp.MustCompile(`since [0-9:. -]+ [A-Z]+`).ReplaceAllString(note.Text, "since then"))
@@ -67,7 +66,7 @@ func timeless(r *report.Recorder) (texts []string) {
 	return texts
 }
 
-// randomStage is three hosts with some of the settings already there.
+// randomStage returns three hosts with some of the settings already set.
 func randomStage(seed uint64) *stage {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	s := newStage("a", "b", "c")
@@ -81,7 +80,8 @@ func randomStage(seed uint64) *stage {
 	return s
 }
 
-// draft is a random playbook being written: tasks that read and change few settings, so that they meet.
+// draft is a random playbook under construction: tasks that read and change only a few settings, so that they affect
+// each other.
 type draft struct {
 	strings.Builder
 	rng *rand.Rand
@@ -118,7 +118,7 @@ func randomPlaybook(rng *rand.Rand, fails bool) string {
 	return d.String()
 }
 
-// node writes a task, or a group of some.
+// node writes a task, or a group of several.
 func (d *draft) node(deep int) {
 	switch {
 	case d.oneIn(12):
@@ -136,7 +136,7 @@ func (d *draft) node(deep int) {
 	}
 	for _, part := range []string{"rescue", "always"} {
 		if d.oneIn(2) {
-			d.registered = slices.Clone(before) // what is registered above need not have run
+			d.registered = slices.Clone(before) // what is registered above may not have run
 			d.linef("%s {", part)
 			for range 1 + d.rng.IntN(2) {
 				d.task()

@@ -20,8 +20,8 @@ type future struct {
 	result *cty.Value
 }
 
-// startLocked starts planning t, unless it is nil, and the tasks that the window allows after the current one. All are held
-// until each has announced its first reads.
+// startLocked starts planning t, unless it is nil, and the tasks that the window allows after the current one. All are
+// held until each has announced its first reads.
 func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 	var begin []func(done func())
 	var first *future
@@ -70,8 +70,8 @@ func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 	return first
 }
 
-// upcomingLocked removes and returns the tasks that may be started now, in order: those held back and those that the window
-// has reached.
+// upcomingLocked removes and returns the tasks that may be started now, in order: those held back and those that the
+// window has reached.
 func (p *planner) upcomingLocked() []int {
 	upcoming := p.held
 	p.held = nil
@@ -82,11 +82,11 @@ func (p *planner) upcomingLocked() []int {
 	return upcoming
 }
 
-// producersLocked returns the plans that must have nothing to do before a task can be planned with the results that they
-// predict. ok is false if one of them is missing or has something to do, or if nothing registers a result that is missing.
+// producersLocked returns the plans that must have nothing to do before a task can be planned with the results that
+// they predict. ok is false if one of them is missing or has something to do, or if nothing registers a missing result.
 func (p *planner) producersLocked(i int) (from map[string]*future, ok bool) {
 	t := p.upcoming.tasks[i]
-	if t.references.AllResults || t.references.Peers.ReadsResults() { // results of other hosts are available at its turn
+	if t.references.AllResults || t.references.Peers.ReadsResults() { // results of other hosts are available only when the task's turn comes
 		return nil, false
 	}
 	var others []string
@@ -108,7 +108,7 @@ func (p *planner) producersLocked(i int) (from map[string]*future, ok bool) {
 	return from, p.host.hasResults(others)
 }
 
-// futureLocked creates the future of a task. Calling what it appends to begin starts it.
+// futureLocked creates the future of a task. It appends to begin the function that starts it.
 func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(done func())) *future {
 	ctx, cancel := context.WithCancel(p.ctx)
 	ctx, saw := observe.Track(ctx)
@@ -139,18 +139,18 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 	return f
 }
 
-// noteLocked records what a task was planned from, as far as is known.
+// noteLocked records what a task's plan is based on, as far as is known.
 func (p *planner) noteLocked(t *task, f *future) {
 	if reads := f.saw.Reads(); f.ready.Happened() && f.decision != nil || len(reads) > len(p.reads[t]) {
 		p.reads[t] = reads
 	}
 }
 
-// widestReadback is the number of following tasks whose reads travel with a step.
+// widestReadback is the number of following tasks whose reads travel along with a step.
 const widestReadback = 2
 
-// coming returns what a number of the next tasks will probably read if a task changes the host. After a handler come the tasks
-// after the one whose turn it was.
+// coming returns what the next tasks, up to number, will probably read if a task changes the host. After a handler,
+// these are the tasks after the one whose turn it was.
 func (p *planner) coming(t *task, number int) []observe.Read {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,8 +168,8 @@ func (p *planner) coming(t *task, number int) []observe.Read {
 	return all
 }
 
-// likelyLocked returns what a task was last planned from, which it will probably read again. It omits commands of the
-// playbook's author if facts or results may now decide that they do not run.
+// likelyLocked returns what a task's last plan was based on, which it will probably read again. It omits commands of
+// the playbook's author if facts or results may now decide that they do not run.
 func (p *planner) likelyLocked(t *task) []observe.Read {
 	if f := p.futures[t]; f != nil {
 		p.noteLocked(t, f)

@@ -29,7 +29,7 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 		return err
 	}
 	begin()
-	// The answer may get lost with the host: only a clear refusal counts.
+	// The response may get lost when the host goes down: only a clear refusal counts.
 	result, err := session.Run(ctx, remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second, Before: keep})
 	if err == nil && result.Exit != 0 && result.Exit <= 128 && result.Limit == 0 {
 		return &commandError{summary: "reboot", argv: []string{"systemctl", "reboot"}, result: result}

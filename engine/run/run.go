@@ -38,22 +38,22 @@ import (
 
 // Options say how to run a playbook.
 type Options struct {
-	// Check predicts and does not act.
+	// Check predicts without acting.
 	Check bool
-	// Limit is a pattern of hosts. Hosts outside of it are read if a task needs them as peers, and never changed. Empty
-	// means all.
+	// Limit is a pattern of hosts. Other hosts are read if a task needs them as peers, but never changed. Empty means
+	// all.
 	Limit string
 	// Tags and SkipTags select tasks; see lang.Selected.
 	Tags, SkipTags []string
 	// StartAt is the name of the first task to run; empty means the first of the playbook.
 	StartAt string
-	// Earlier, if not nil, returns the result that a task before StartAt has registered on a host in the run that this one
-	// resumes.
+	// Earlier, if not nil, returns the result that a task before StartAt has registered on a host in the run that this
+	// one resumes.
 	Earlier func(host, play, task string) (result cty.Value, ok bool)
 	// Connect opens a connection to a host of the inventory.
 	Connect func(ctx context.Context, h *inventory.Host) (remote.Conn, error)
-	// Prepare, if not nil, checks before the first connection how the hosts of the run are reached. Its notes are reported;
-	// its error ends the run before it starts.
+	// Prepare, if not nil, checks before the first connection how the run's hosts will be reached. Its notes are
+	// reported; an error ends the run before it starts.
 	Prepare func(hosts []*inventory.Host) (notes []string, err error)
 	// Reporter receives events. Redactor removes secrets from them.
 	Reporter report.Reporter
@@ -79,7 +79,7 @@ type Options struct {
 	// Archive, if not nil, keeps copies of the vital files of Modules that the run changes.
 	Archive Archive
 	Modules []modules.Spec
-	// Rehearse says that the hosts are simulated, so that probes of the controller reach nothing else.
+	// Rehearse is set if the hosts are simulated, so that the controller's probes must not reach anything else.
 	Rehearse bool
 }
 
@@ -91,8 +91,8 @@ func (o Options) ahead() int {
 	return min(o.Forks, hostsAtOnce)
 }
 
-// Run carries out the playbook and returns what became of each host. The error is about the run as a whole, such as a
-// pattern that matches nothing or an interruption. Hosts and tasks that failed are in the recap.
+// Run carries out the playbook and returns what happened on each host. The error is about the run as a whole, such as a
+// pattern that matches nothing or an interruption. Failed hosts and tasks are in the recap.
 func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Options) (report.Recap, error) {
 	if o.Clock == nil {
 		o.Clock = RealClock{}
@@ -181,8 +181,8 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	return recap, nil
 }
 
-// conductor is one run. It takes plays, batches, tasks and handlers in order, while the planner of each host decides what
-// the host needs and the executor does it.
+// conductor is one run. It goes through plays, batches, tasks and handlers in order, while the planner of each host
+// decides what the host needs and the executor does it.
 type conductor struct {
 	*executor
 	options       Options
@@ -190,7 +190,7 @@ type conductor struct {
 	started       time.Time
 	notifications *notifications
 	forks         throttle // of Options.Forks
-	// waitingToStart is set until the task that --start-at-task names has come.
+	// waitingToStart is set until the task named by --start-at-task is reached.
 	waitingToStart bool
 	tasksOf        map[*lang.Play]map[*lang.Task]*task
 }
@@ -270,8 +270,8 @@ func (c *conductor) recap(order []string) report.Recap {
 	return recap
 }
 
-// readers returns the user that reads each host: the most privileged one that the playbook becomes there, so that one set of
-// observations serves all tasks. Empty means the login user.
+// readers returns the user who reads each host: the most privileged one that the playbook becomes there, so that one
+// set of observations serves all tasks. Empty means the login user.
 func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 	users := map[string]string{}
 	for _, h := range inv.Hosts {

@@ -18,27 +18,27 @@ import (
 	"hlplay/modules"
 )
 
-// The tests run the engine against hosts that are a map of settings each, with a module of their own:
-// what is under test is scheduling, prediction and verification, not any real module.
+// The tests run the engine with a test module, against hosts that are maps of settings. They test scheduling,
+// prediction and verification, not any real module.
 
-// stage is the hosts of a test.
+// stage is the set of hosts of a test.
 type stage struct {
-	restless int // how often somebody else writes to a file while it is read, see still
+	restless int // how often another process writes to a file while it is read, see still
 	mu       sync.Mutex
 	now      time.Time
 	timers   map[*timer]bool
 	hosts    map[string]*fakeHost
 	// acts are all commands that were run, "host: verb name value", in order.
 	acts []string
-	// asks are the flights, by host.
+	// asks is the number of flights by host.
 	asks map[string]int
-	// watches counts, by host, how often it waited itself.
+	// watches is, by host, how often it waited itself.
 	watches map[string]int
-	// unwatchable, if set, is why no host waits itself.
+	// unwatchable, if set, is the reason why no host can wait itself.
 	unwatchable error
 	// onAct, if set, is called before each command.
 	onAct func(host string)
-	// onConnect, if set, is called before a connection is made; its error is that of the connection.
+	// onConnect, if set, is called before a connection is made. If it returns an error, connecting fails with it.
 	onConnect func(host string) error
 	// onEvent, if set, is called at each flight, command and sleep, one at a time.
 	onEvent func(ctx context.Context)
@@ -58,7 +58,7 @@ func newStage(names ...string) *stage {
 	return s
 }
 
-// clone is another stage with hosts as they are now.
+// clone returns another stage with a copy of the hosts.
 func (s *stage) clone() *stage {
 	c := newStage(slices.Collect(maps.Keys(s.hosts))...)
 	c.now = s.now
@@ -94,7 +94,7 @@ func (s *stage) passLocked(d time.Duration) {
 	}
 }
 
-// timer is what is to be done at a time.
+// timer is a function to call at a time.
 type timer struct {
 	at time.Time
 	fn func()
@@ -124,7 +124,7 @@ func (s *stage) answered() {
 	}
 }
 
-// state is what the hosts have become.
+// state returns the settings of all hosts.
 func (s *stage) state() map[string]map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,7 +159,7 @@ func (s *stage) connect(_ context.Context, h *inventory.Host) (remote.Conn, erro
 	return &fakeConn{stage: s, name: h.Name, host: s.hosts[h.Name], done: make(chan struct{})}, nil
 }
 
-// play runs a playbook on the stage and returns what was reported.
+// play runs a playbook on the stage and returns the events.
 func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) *report.Recorder {
 	t.Helper()
 	inv := s.inventory()
@@ -185,7 +185,7 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	return recorder
 }
 
-// outcomes are the results as "host task: status", sorted by task order as reported, hosts sorted.
+// outcomes returns the results as "host task: status", sorted by task order as reported, hosts sorted.
 func outcomes(r *report.Recorder) []string {
 	var all []string
 	for _, result := range r.Results() {

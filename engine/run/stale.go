@@ -10,7 +10,7 @@ import (
 	"hlplay/modules"
 )
 
-// mostStale limits how often a task is planned again because something it replaces has changed.
+// mostStale limits how often a task is planned again because something that it replaces has changed.
 const mostStale = 5
 
 // sight is what the steps of a plan replace: what the plan saw, unless an earlier step has changed it.
@@ -18,7 +18,7 @@ type sight struct {
 	saw *observe.Tracker
 	// changed are the paths that steps of the plan change.
 	changed map[*host]map[string]remote.Seen
-	// last removes what is there as it is, after it has changed too often.
+	// last is set if whatever is there is replaced, because it has changed too often.
 	last bool
 }
 
@@ -64,8 +64,8 @@ func (e *restlessError) Hint() string {
 	return fmt.Sprintf("it was planned again %d times: see what else writes to it, then run again", mostStale)
 }
 
-// stale returns the path that somebody else has changed since a step was planned, or while it was read for a plan; it returns
-// "" for a different error.
+// stale returns the path that somebody else has changed since a step was planned, or while it was read for a plan. It
+// returns "" for other errors.
 func stale(err error) string {
 	var replaced *remote.StaleError
 	var read *observe.ChangingError

@@ -14,9 +14,9 @@ import (
 // steps carries out the steps of an item's plan, or predicts them in check mode. Nothing is started after a step that
 // failed.
 //
-// Steps that are one command each share a flight, and the last of them travels with the reads that follow: those that verify
-// the steps, and those of the next items and tasks. The host decides by exit codes whether it continues with the next command.
-// A command whose exit code is not enough travels alone.
+// Steps that are one command each share a flight, and the last of them travels with the reads that follow: those that
+// verify the steps, and those of the next items and tasks. The host decides by exit code whether to continue with the
+// next command. A command whose exit code is not sufficient travels alone.
 func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
 	plan := it.plan
 	steps := it.visible()
@@ -88,7 +88,7 @@ func (it *itemPlan) visible() []modules.Step {
 	return steps
 }
 
-// together returns the first of some steps as commands that can share a flight.
+// together returns the first steps as commands that can share a flight.
 func together(h, on *host, steps []modules.Step, seen *sight) []command {
 	var all []command
 	for _, step := range steps {
@@ -220,7 +220,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 			err = on.keeper.prevented(err)
 			o.unbegun(commands[min(at, len(commands)-1)].step, err)
 			return fmt.Errorf("%s: %w", commands[min(at, len(commands)-1)].step.Summary, err)
-		case !again && at < len(commands): // the connection was lost, and the rest is still to be sent
+		case !again && at < len(commands): // the connection was lost, and the rest has yet to be sent
 			continue
 		case !again:
 			if len(answered) != len(queries) {
@@ -241,7 +241,8 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 	}
 }
 
-// forget drops the observations of the hosts that a step was carried out for and on, and records what was read after it.
+// forget drops the observations of the hosts for which and on which a step was carried out, and records what was read
+// after it.
 func (e *execution) forget(on *host, readback *observe.Readback, answers []remote.Answer) {
 	if readback != nil {
 		readback.Arrive(answers)
@@ -292,8 +293,8 @@ func (e *execution) changed(step modules.Step) {
 	}
 }
 
-// veiled returns a diff that only says that something sensitive changes. What is replaced may be an old secret that nothing
-// marks as one.
+// veiled returns a diff that only says that something sensitive changes. The old value may be a secret too, without
+// being marked as one.
 func veiled(d *modules.Diff) *modules.Diff {
 	if d == nil {
 		return nil

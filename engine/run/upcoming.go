@@ -2,8 +2,8 @@ package run
 
 import "hlplay/engine/lang"
 
-// upcoming are the tasks that a batch of hosts will meet if nothing fails: those of its play, and of the plays after it that
-// run on the same hosts, all at once. Read-ahead follows it.
+// upcoming are the tasks that a batch of hosts will reach if nothing fails: those of its play, and of the next plays
+// that run on the same hosts, all at once. Read-ahead follows this list.
 type upcoming struct {
 	tasks []*task
 	index map[*task]int
