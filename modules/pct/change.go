@@ -29,17 +29,19 @@ func cardOf(text string) map[string]string {
 	return card
 }
 
-// settled are options that only a new container gets: Proxmox VE refuses to change them, or what is in the container depends on them.
+// settled lists options that are set only at creation: Proxmox VE refuses to change them, or the container's contents
+// depend on them.
 var settled = []string{"arch", "ostype", "unprivileged", "storage", "pool", "bwlimit", "ignore-unpack-errors", "ha-managed"}
 
-// passing are those of them that are no part of the configuration.
+// passing lists those of them that are not stored in the configuration.
 var passing = []string{"storage", "pool", "bwlimit", "ignore-unpack-errors", "ha-managed"}
 
-// hot are options that a running container takes over at once; some only take effect later, which is their nature (PVE::LXC::Config,
-// vmconfig_hotplug_pending).
+// hot lists options that take effect in a running container at once, or that by their nature only matter later
+// (PVE::LXC::Config, vmconfig_hotplug_pending).
 var hot = []string{"description", "onboot", "startup", "protection", "hookscript", "cores", "tags", "memory", "swap", "cpulimit", "cpuunits"}
 
-// differences returns the options to set, the volumes to grow with their new size in GiB, and what differs and is not changed.
+// differences returns the options to set, the volumes to grow with their new size in GiB, and notes on differences that
+// are left alone.
 func (m *Module) differences(have pve.GuestConfig) (set []string, grow map[string]float64, drift []string) {
 	want, notes := m.wanted(), map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
@@ -67,7 +69,7 @@ func (m *Module) differences(have pve.GuestConfig) (set []string, grow map[strin
 	return set, grow, form.Drift(have, notes)
 }
 
-// isHot reports whether a running container takes over an option at once.
+// isHot reports whether an option takes effect in a running container at once.
 func isHot(key string, have pve.GuestConfig) bool {
 	_, exists := have.Options[key]
 	return slices.Contains(hot, key) || numbered(key, "dev") && !exists

@@ -16,8 +16,8 @@ import (
 
 var deviceSlot = pattern.New(`^(hostpci|usb)[0-9]+$`)
 
-// mapDevices plans to replace the raw devices of an existing machine by the mappings that the task names. It returns the machine's
-// configuration after that, and notes.
+// mapDevices plans to replace raw devices of an existing machine by the mappings in the task. It returns the machine's
+// configuration afterwards, and notes.
 func (m *Module) mapDevices(ctx context.Context, h modules.Host, have pve.GuestConfig) (pve.GuestConfig, []modules.Step, []string, error) {
 	var slots, waiting, notes []string
 	fail := func(format string, args ...any) (pve.GuestConfig, []modules.Step, []string, error) {
@@ -69,7 +69,7 @@ func (m *Module) mapDevices(ctx context.Context, h modules.Host, have pve.GuestC
 	return after, []modules.Step{step}, notes, nil
 }
 
-// maps reports whether the task gives a mapping in a slot.
+// maps reports whether the task sets a mapping in a slot.
 func (m *Module) maps(slot string) bool {
 	return deviceSlot.MatchString(slot) && mappingOf(m.Options[slot]) != ""
 }
@@ -82,14 +82,14 @@ func (m *Module) replaces(slot string, have pve.GuestConfig) bool {
 
 func mappingOf(device string) string { return pve.PropertiesOf(device, "host")["mapping"] }
 
-// waits says that devices are exchanged when the machine is started next.
+// waits returns the note that devices are exchanged at the machine's next start.
 func (m *Module) waits(slots []string) string {
 	return fmt.Sprintf("virtual machine %d runs with the raw device until its next cold start: %s changes when it is shut down and started, or rebooted by Proxmox VE (qm reboot %[1]d); a reboot inside the guest is not enough",
 		m.ID, strings.Join(slots, ", "))
 }
 
-// checkMapping refuses a mapping without a device of the node that the machine is on. It returns what the mapping stands for if that
-// is another device than the machine has.
+// checkMapping rejects a mapping that has no device on the machine's node. If the mapping stands for another device than
+// the machine has now, it returns that device.
 func (m *Module) checkMapping(slot string, have pve.GuestConfig, mappings map[string]pve.Mapping) (string, error) {
 	kind := strings.TrimPrefix(strings.TrimRight(slot, "0123456789"), "host")
 	id := mappingOf(m.Options[slot])
@@ -121,14 +121,15 @@ func (m *Module) checkMapping(slot string, have pve.GuestConfig, mappings map[st
 	return strings.Join(strings.Fields(strings.Join(stands, " ")), ", "), nil
 }
 
-// hotplugs reports whether Proxmox VE exchanges a device while the machine runs: it may for USB, never for PCI.
+// hotplugs reports whether Proxmox VE exchanges a device while the machine is running: possibly for USB, never for PCI.
 func hotplugs(slot string, have pve.GuestConfig) bool {
 	set := have.Options["hotplug"]
 	on := set == "" || set == "1" || pve.List(set)["usb"]
 	return strings.HasPrefix(slot, "usb") && on && slices.Contains([]string{"l26", "win8", "win10", "win11"}, have.Options["ostype"])
 }
 
-// mapStep returns the step that replaces devices (others are those that mappings stand for instead), the configuration after it, and the slots whose change has to wait.
+// mapStep returns the step that replaces devices, the configuration afterwards, and the slots whose change has to wait.
+// others holds the devices of mappings that stand for a different device than before.
 func (m *Module) mapStep(h, on modules.Host, have pve.GuestConfig, slots []string, others map[string]string, running bool) (modules.Step, pve.GuestConfig, []string) {
 	after := have
 	after.Options, after.Pending, after.Digest = maps.Clone(have.Options), maps.Clone(have.Pending), ""

@@ -39,7 +39,7 @@ func cardOf(text string) map[string]string {
 			}
 		}
 	}
-	if mac, given := card["macaddr"]; given { // in whatever form; it is stored in upper case
+	if mac, given := card["macaddr"]; given { // in any form; Proxmox VE stores it in upper case
 		card["macaddr"] = strings.ToUpper(mac)
 	}
 	return card

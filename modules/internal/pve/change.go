@@ -13,23 +13,24 @@ import (
 	"hlplay/modules"
 )
 
-// GuestChange changes options of a guest that exists, and grows its disks.
+// GuestChange changes options of an existing guest, and grows its disks.
 type GuestChange struct {
 	ID   int
 	Form *GuestForm
-	// Want are the options that the task sets; an empty one is to be deleted.
+	// Want holds the options that the task sets; an empty value deletes an option.
 	Want map[string]string
-	// Hot reports whether the running guest takes over an option at once. Proxmox VE keeps the others pending until its next start.
+	// Hot reports whether an option takes effect in the running guest at once. Proxmox VE keeps other changes pending until
+	// its next start.
 	Hot func(key string, have GuestConfig) bool
-	// Host plans, and On is the host of the guest's node.
+	// Host is the host that is planned for, and On the host of the guest's node.
 	Host, On *observe.Host
-	// After is the configuration before Plan, and after the steps that it returns.
+	// After is the guest's configuration. Plan updates it to what it will be after the planned steps.
 	After GuestConfig
-	// Off is set if the guest does not run by then.
+	// Off is set if the guest is not running when the steps are carried out.
 	Off bool
 }
 
-// Waiting lists the wanted options that the guest gets at its next start.
+// Waiting lists the wanted options that take effect at the guest's next start.
 func (c *GuestChange) Waiting() []string {
 	var waiting []string
 	for _, key := range slices.Sorted(maps.Keys(c.Want)) {
@@ -40,7 +41,7 @@ func (c *GuestChange) Waiting() []string {
 	return waiting
 }
 
-// Waits returns a note for each option that the guest gets at its next start. have is its configuration until then.
+// Waits returns a note for each option that takes effect at the guest's next start. have is the configuration until then.
 func (c *GuestChange) Waits(have GuestConfig, keys []string) []string {
 	var notes []string
 	for _, key := range keys {
@@ -50,8 +51,8 @@ func (c *GuestChange) Waits(have GuestConfig, keys []string) []string {
 	return notes
 }
 
-// Plan returns the steps that set options and grow disks, by slot to a size in GiB, and the options that the running guest gets at its next
-// start.
+// Plan returns the steps that set options and grow disks, and the options that take effect at the next start of the
+// running guest. grow maps slots to sizes in GiB.
 func (c *GuestChange) Plan(ctx context.Context, set []string, grow map[string]float64) (steps []modules.Step, later []string, err error) {
 	if len(set) == 0 && len(grow) == 0 {
 		return nil, nil, nil
@@ -81,8 +82,9 @@ func (c *GuestChange) Plan(ctx context.Context, set []string, grow map[string]fl
 	return steps, later, nil
 }
 
-// Switched returns the steps of Plan with those that bring the guest into a state: "started" or "stopped", within the timeout, or "" for
-// leaving it as it is. It is stopped before and started after the changes, so that nothing has to wait. Notes say what does. On is found.
+// Switched returns the steps of Plan together with the steps that start or stop the guest: state is "started", "stopped",
+// or "" to leave it as it is. The guest is stopped before the changes and started after them, so that no change has to
+// wait. notes name the changes that wait nevertheless. Switched sets On.
 func (c *GuestChange) Switched(ctx context.Context, set []string, grow map[string]float64, state string, timeout time.Duration) (steps []modules.Step, notes []string, err error) {
 	have, waiting := c.After, c.Waiting()
 	if len(set) == 0 && len(grow) == 0 && state == "" {
@@ -108,14 +110,14 @@ func (c *GuestChange) Switched(ctx context.Context, set []string, grow map[strin
 		if err != nil {
 			return nil, nil, err
 		}
-		if len(start) > 0 { // which is what they wait for
+		if len(start) > 0 { // the changes that wait take effect with it
 			return append(steps, start...), nil, nil
 		}
 	}
 	return steps, c.Waits(have, append(waiting, later...)), nil
 }
 
-// set returns the step that sets options, and those that a running guest gets later.
+// set returns the step that sets options, and those of them that a running guest gets later.
 func (c *GuestChange) set(keys []string, running bool) (step modules.Step, later []string) {
 	before := c.After
 	after := before
@@ -132,7 +134,7 @@ func (c *GuestChange) set(keys []string, running bool) (step modules.Step, later
 		}
 		delete(after.Pending, key)
 		switch {
-		case !c.Form.Differs(key, before.Options[key], want): // something else is pending, which this takes back
+		case !c.Form.Differs(key, before.Options[key], want): // another change is pending, and this one takes it back
 			text = fmt.Sprintf("%s stays %s, not %s", key, orNone(before.Options[key]), orNone(before.Pending[key]))
 		case running && !c.Hot(key, before):
 			after.Pending[key] = want
@@ -150,7 +152,7 @@ func (c *GuestChange) set(keys []string, running bool) (step modules.Step, later
 	step = c.step(summary, modules.Run{Argv: argv, Limit: time.Minute}, before, after)
 	step.Await = fmt.Sprintf("%s of %s in /etc/pve", strings.Join(keys, ", "), before.Label(c.ID))
 	if before.Type == "lxc" && running && slices.Contains(keys, "memory") && after.Memory() < before.Memory() {
-		step.Risk = modules.Restarts // the kernel stops what no longer fits
+		step.Risk = modules.Restarts // the kernel kills processes if the memory no longer suffices
 	}
 	return step, later
 }
@@ -169,10 +171,10 @@ func (c *GuestChange) grow(slot string, gib float64) modules.Step {
 	return step
 }
 
-// resize are the commands that grow a disk, by the type of the guest.
+// resize holds the commands that grow a disk, by the type of the guest.
 var resize = map[string][]string{"qemu": {"qm", "disk", "resize"}, "lxc": {"pct", "resize"}}
 
-// step returns a step that leads from one configuration to another.
+// step returns a step that changes the guest from one configuration to another.
 func (c *GuestChange) step(summary string, command modules.Run, before, after GuestConfig) modules.Step {
 	c.After = after
 	command.Dir, command.Explain = "/root", Explain

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// CorosyncFile is the corosync.conf that all nodes share. pmxcfs copies it to /etc/corosync/corosync.conf of each node unless
-// that has a higher config_version, and has corosync load it.
+// CorosyncFile is the corosync.conf that all nodes share. On each node, pmxcfs copies it to /etc/corosync/corosync.conf,
+// unless that has a higher config_version, and makes corosync load it.
 const CorosyncFile = corosyncFile
 
-// CorosyncConf is a whole corosync.conf, for changes that no command of Proxmox VE makes. The methods that change it return a
+// CorosyncConf is a whole corosync.conf, for changes that no command of Proxmox VE makes. Methods that change it return a
 // new one.
 type CorosyncConf struct{ root *block }
 
-// ParseCorosyncConf parses a corosync.conf of a cluster whose nodes are joined by links of knet.
+// ParseCorosyncConf parses the corosync.conf of a cluster that uses knet.
 func ParseCorosyncConf(text string) (CorosyncConf, error) {
 	root, err := parseBlocks([]byte(text))
 	if err != nil {
@@ -39,7 +39,7 @@ func (c CorosyncConf) Version() int {
 	return version
 }
 
-// Links returns the addresses of the nodes on each link, by its number and by the nodes' names.
+// Links returns the addresses of the nodes on each link, by the number of the link and the name of the node.
 func (c CorosyncConf) Links() map[int]map[string]string {
 	links := map[int]map[string]string{}
 	for _, node := range c.nodes() {
@@ -58,7 +58,7 @@ func (c CorosyncConf) Links() map[int]map[string]string {
 // DefaultPriority is the priority of a link without knet_link_priority (corosync.conf(5)).
 const DefaultPriority = 1
 
-// Priority returns a link's priority. Of the links that are connected, corosync uses the one with the highest.
+// Priority returns a link's priority. corosync uses the connected link with the highest one.
 func (c CorosyncConf) Priority(link int) int {
 	for _, section := range c.root.first("totem").blocks["interface"] {
 		if linkOf(section) == link {
@@ -70,7 +70,8 @@ func (c CorosyncConf) Priority(link int) int {
 	return DefaultPriority
 }
 
-// WithLink returns the configuration with a link of these addresses, by the nodes' names. Without addresses they stay.
+// WithLink returns the configuration with a link that has these addresses, by node name. If addresses is empty, the
+// addresses are kept.
 func (c CorosyncConf) WithLink(link int, addresses map[string]string, priority int) CorosyncConf {
 	c = c.clone()
 	for _, node := range c.nodes() {
@@ -110,8 +111,8 @@ func (c CorosyncConf) WithoutLink(link int) CorosyncConf {
 	return c
 }
 
-// Text returns the file with the given config_version, as Proxmox VE writes it (PVE::Corosync, pve-cluster 9.1): keys and
-// sections in order, nodes by name, without comments.
+// Text returns the file with the given config_version, in the form in which Proxmox VE writes it (PVE::Corosync,
+// pve-cluster 9.1): sorted keys and sections, nodes sorted by name, no comments.
 func (c CorosyncConf) Text(version int) string {
 	c = c.clone()
 	c.root.blocks["totem"][0].values["config_version"] = strconv.Itoa(version)
@@ -126,14 +127,14 @@ func (c CorosyncConf) clone() CorosyncConf { return CorosyncConf{c.root.clone()}
 
 func (c CorosyncConf) nodes() []*block { return c.root.first("nodelist").blocks["node"] }
 
-// mostLinks is how many links corosync can have.
+// mostLinks is the maximum number of links of corosync.
 const mostLinks = 8
 
 func ringKey(link int) string { return fmt.Sprintf("ring%d_addr", link) }
 
 func listedAs(node *block) string { return cmp.Or(node.values["name"], node.values["ring0_addr"]) }
 
-// linkOf returns the number of an interface section; ringnumber is its name from before corosync 3.
+// linkOf returns the number of an interface section; ringnumber is the name of the key before corosync 3.
 func linkOf(section *block) int {
 	number, _ := strconv.Atoi(cmp.Or(section.values["linknumber"], section.values["ringnumber"]))
 	return number

@@ -17,15 +17,15 @@ import (
 	"hlplay/modules"
 )
 
-// Guest says where a virtual machine or container is.
+// Guest is the type of a guest, and the node that it is on.
 type Guest struct {
 	Node string `json:"node"`
 	// Type is "qemu" or "lxc".
 	Type string `json:"type"`
 }
 
-// GuestLists observes all guests of the cluster by id, under the empty name. An expectation with a guest on no node leaves open where
-// it is: the manager of high availability chooses.
+// GuestLists observes all guests of the cluster by id, under the empty name. An expectation with an empty node leaves open
+// where the guest is, because the manager of high availability chooses.
 var GuestLists = &observe.Kind[map[int]Guest]{
 	Complete: func(expected, found map[int]Guest) map[int]Guest {
 		expected = maps.Clone(expected)
@@ -78,22 +78,20 @@ func parseGuests(content []byte) (map[int]Guest, error) {
 type GuestConfig struct {
 	Exists bool
 	Guest
-	// Options holds the current configuration, without snapshots. The lines that begin with # are
-	// the description, which is decoded.
+	// Options holds the current configuration, without snapshots. Lines that begin with # make up the description, which is
+	// decoded.
 	Options map[string]string
-	// Pending holds options that get another value when the guest is started next, an empty one if they are deleted then. An
-	// expectation without any claims none.
+	// Pending holds the options that change at the guest's next start, with their new values, which are empty for options that
+	// will be deleted. An expectation without any claims nothing about them.
 	Pending map[string]string
-	// File is where the configuration was found, and Digest its version (see Versioned). An expectation claims
-	// neither.
+	// File is the path of the configuration, and Digest its version (see Versioned). An expectation claims neither.
 	File, Digest string
 }
 
 // GuestConfigs observes guest configurations by the guest's id in decimal.
 //
-// That a guest does not exist is believed only if pmxcfs was present both before and after looking, or is not
-// installed. A guest that is just being migrated, whose file was seen at one node and has disappeared from there,
-// exists.
+// A guest counts as missing only if pmxcfs was present before and after the search, or is not installed. A guest that is
+// being migrated, whose file was found at one node and then disappeared, counts as existing.
 //
 // An expectation claims only the options that it names; Proxmox VE sets others. A new disk ("STORAGE:SIZE in GiB")
 // becomes a volume whose name the storage chooses.
@@ -147,7 +145,7 @@ func parseGuestConfig(output []byte) GuestConfig {
 		line = strings.TrimRight(line, " \t\r\n")
 		if strings.HasPrefix(line, "[") {
 			if pending = slices.Contains(pendingHeads, strings.ToLower(line)); !pending {
-				break // snapshots and the like come last
+				break // snapshots and the like follow
 			}
 			continue
 		}
@@ -167,10 +165,11 @@ func parseGuestConfig(output []byte) GuestConfig {
 	return g
 }
 
-// pendingHeads begin the section of what is pending: of a virtual machine (PVE::QemuServer), and of a container (PVE::LXC::Config).
+// pendingHeads are the headings of the section with pending changes: of a virtual machine (PVE::QemuServer), and of a
+// container (PVE::LXC::Config).
 var pendingHeads = []string{"[pending]", "[pve:pending]"}
 
-// wait adds a line of that section. "delete" lists options, those that are deleted by force with an exclamation mark in front.
+// wait adds a line of that section. "delete" lists options to delete; a leading exclamation mark forces the deletion.
 func (g *GuestConfig) wait(line string) {
 	key, value, ok := strings.Cut(line, ":")
 	remark, isRemark := strings.CutPrefix(line, "#")
@@ -192,7 +191,7 @@ func (g *GuestConfig) wait(line string) {
 	}
 }
 
-// Started returns the configuration once the guest has been started, which applies what is pending.
+// Started returns the configuration after the guest's next start, which applies pending changes.
 func (g GuestConfig) Started() GuestConfig {
 	if len(g.Pending) == 0 {
 		return g
@@ -207,12 +206,12 @@ func (g GuestConfig) Started() GuestConfig {
 	return g
 }
 
-// kinds are the types of guests for people, and in service ids of high availability.
+// kinds holds the names of the types of guests, their prefixes in service ids, and their programs.
 var kinds = map[string]struct{ kind, service, program string }{
 	"qemu": {"virtual machine", "vm:", "qm"}, "lxc": {"container", "ct:", "pct"},
 }
 
-// Label describes the guest for people: "container 101 (dns)".
+// Label describes the guest in messages: "container 101 (dns)".
 func (g GuestConfig) Label(id int) string {
 	if name := g.Title(); name != "" {
 		return fmt.Sprintf("%s %d (%s)", kinds[g.Type].kind, id, name)
@@ -231,7 +230,7 @@ func (g GuestConfig) Title() string {
 	return g.Options["name"]
 }
 
-// FindGuest returns the configuration of the guest with an id, if there is one, and all guests of the cluster.
+// FindGuest returns the configuration of the guest with an id, if it exists, and all guests of the cluster.
 func FindGuest(ctx context.Context, h modules.Host, id int) (have GuestConfig, guests map[int]Guest, err error) {
 	GuestLists.Want(h, "")
 	if have, err = GuestConfigs.Observe(ctx, h, strconv.Itoa(id)); err != nil {
@@ -246,8 +245,8 @@ func FindGuest(ctx context.Context, h modules.Host, id int) (have GuestConfig, g
 	return have, guests, err
 }
 
-// GuestsOn returns the name of a host in its cluster and the configurations of the guests on it, by id in decimal; none without
-// Proxmox VE.
+// GuestsOn returns the node name of a host and the configurations of the guests on it, by id in decimal; without Proxmox
+// VE there are none.
 func GuestsOn(ctx context.Context, h modules.Host) (node string, configs map[string]GuestConfig, err error) {
 	is, err := Nodes.Observe(ctx, h, "")
 	if err != nil || !is.Installed {
@@ -277,7 +276,7 @@ func completeGuest(expected, found GuestConfig) GuestConfig {
 		if m := newDisk.FindStringSubmatch(value); m != nil && strings.HasPrefix(is, m[1]) || bearsOut(is, value) {
 			continue
 		}
-		if name == "tags" && Fold.Same(is, value) || slices.Equal(items(is), items(value)) { // a list is written in one way
+		if name == "tags" && Fold.Same(is, value) || slices.Equal(items(is), items(value)) { // Proxmox VE normalizes the separators of lists and the case of tags
 			continue
 		}
 		if options == nil {
@@ -292,7 +291,7 @@ func completeGuest(expected, found GuestConfig) GuestConfig {
 	return expected
 }
 
-// pendingWith returns the pending options that were found, with those expected that they do not bear out.
+// pendingWith returns the pending options that were found, and the expected ones that these do not confirm.
 func pendingWith(expected, found map[string]string) map[string]string {
 	pending := maps.Clone(found)
 	for name, value := range expected {
@@ -306,8 +305,8 @@ func pendingWith(expected, found map[string]string) map[string]string {
 	return pending
 }
 
-// bearsOut reports whether an option has the written value, compared part by part as Proxmox VE interprets it. It may
-// have further parts, and a part may be extended: the "virtio" of a network card gets an address.
+// bearsOut reports whether an option has the written value, compared part by part as Proxmox VE interprets it. The option
+// may have more parts, and a part may be extended: the "virtio" of a network card gets an address.
 func bearsOut(is, written string) bool {
 	parts := strings.Split(is, ",")
 	for part := range strings.SplitSeq(written, ",") {

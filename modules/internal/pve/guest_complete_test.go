@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// What Proxmox VE stores for an option is compared with what was written as Proxmox VE interprets it.
+// A stored option is compared with the written one by Proxmox VE's rules.
 func TestOptionsAreBornOut(t *testing.T) {
 	tests := []struct {
 		is, written string

@@ -14,7 +14,7 @@ func TestAGuestThatIsMovedAwayExists(t *testing.T) {
 	root := t.TempDir()
 	modulestest.Place(t, root, map[string]string{
 		"/usr/bin/pmxcfs": "", "/etc/pve/local": "-> nodes/pve1",
-		"/etc/pve/nodes/pve1/qemu-server/100.conf": "-> ../../pve2/qemu-server/100.conf", // seen by the glob, and gone when it is opened
+		"/etc/pve/nodes/pve1/qemu-server/100.conf": "-> ../../pve2/qemu-server/100.conf", // the glob finds it, but it is gone when it is opened
 	})
 	_, err := modulestest.FetchBelow(t, GuestConfigs, root, []string{"/etc/pve", PmxcfsProgram}, "100")
 	if err == nil || !strings.Contains(err.Error(), "was moved during the search") {
@@ -29,7 +29,7 @@ func TestABrokenPackageDatabaseIsNoMissingPackage(t *testing.T) {
 	}
 }
 
-// A configuration as PVE::QemuServer::write_vm_config writes it, with a change that is pending and a snapshot.
+// A configuration in the form of PVE::QemuServer::write_vm_config, with a pending change and a snapshot.
 func TestPendingOptions(t *testing.T) {
 	got := parseGuestConfig([]byte("/etc/pve/nodes/pve1/qemu-server/100.conf\n#a note\nhostpci0: 0000:01:00.0\nname: sso\n\n[PENDING]\n#another note\ndelete: usb1\nhostpci0: mapping=gpu,pcie=1\n\n[before]\nhostpci0: 0000:02:00.0\nmemory: 512\n"))
 	if diff := cmp.Diff(map[string]string{"hostpci0": "mapping=gpu,pcie=1", "usb1": "", "description": "another note\n"}, got.Pending); diff != "" {

@@ -10,16 +10,16 @@ import (
 	"hlplay/engine/remote"
 )
 
-// Links is what the corosync of a node says of its links.
+// Links is what a node's corosync reports about its links.
 type Links struct {
-	// Version is the config_version that it has loaded. It differs from the file's as long as that was not loaded, or if
-	// corosync has refused it.
+	// Version is the config_version that corosync has loaded. It differs from that of the file until corosync loads the file,
+	// or if it has rejected it.
 	Version int
-	// Connected holds, by the number of each link that it has, the ids of the other nodes that it reaches over it, sorted.
+	// Connected maps the number of each link to the sorted ids of the other nodes that are reached over it.
 	Connected map[int][]int
 }
 
-// LinkStates observes Links, under the empty name, of a member of a cluster. If corosync does not run, that is an error.
+// LinkStates observes Links on a member of a cluster, under the empty name. It is an error if corosync is not running.
 var LinkStates = &observe.Kind[Links]{
 	Name: "pve-links", What: "the links of corosync",
 	Ask: func([]string) []remote.Query {
@@ -37,7 +37,7 @@ var LinkStates = &observe.Kind[Links]{
 	},
 }
 
-// parseLinks reads the output of corosync-cmapctl and of corosync-cfgtool -s (corosync 3.1).
+// parseLinks parses the output of corosync-cmapctl and of corosync-cfgtool -s (corosync 3.1).
 func parseLinks(text string) (Links, error) {
 	links := Links{Connected: map[int][]int{}}
 	link, versioned, listed := -1, false, false

@@ -9,8 +9,8 @@ import (
 	"hlplay/engine/remote"
 )
 
-// The answer of a node is as corosync 3.1.9 printed it (transcripts/corosync-cfgtool-s.two-links.txt), and 3.1.7 where a third
-// node's link is down.
+// The answers were recorded with corosync 3.1.9 (transcripts/corosync-cfgtool-s.two-links.txt), and with 3.1.7 while a
+// third node's link was down.
 func TestLinks(t *testing.T) {
 	const healthy = `totem.config_version (u64) = 12
 Local node ID 1, transport knet
@@ -55,7 +55,7 @@ LINK ID 1 udp
 	}
 }
 
-// The file is that of `pvecm create` and two joins (pve-cluster 9.1.6).
+// The file was written by `pvecm create` and two joins (pve-cluster 9.1.6).
 const threeNodes = `logging {
   debug: off
   to_syslog: yes

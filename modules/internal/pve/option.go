@@ -12,26 +12,27 @@ import (
 	"hlplay/modules"
 )
 
-// GuestForm is how Proxmox VE interprets the options of a type of guest, which determines whether a guest differs from what a task
-// says of it.
+// GuestForm describes how Proxmox VE interprets the options of a type of guest, and so whether a guest differs from what a
+// task says.
 type GuestForm struct {
-	// Defaults are the values of options that are not set.
+	// Defaults holds the values of options that are not set.
 	Defaults map[string]string
-	// DefaultKeys are the default keys of the options whose value is a property string, by the option without its number.
+	// DefaultKeys holds the default keys of options whose values are property strings, by the option without its number.
 	DefaultKeys map[string]string
-	// Sets are the options that are lists in any order, in which case does not matter. Lists are those whose order counts.
+	// Sets lists the options that are lists without an order, in which case does not matter. Lists lists those whose order
+	// matters.
 	Sets, Lists []string
 	// Disk reports whether an option is a disk.
 	Disk func(key string) bool
-	// Unsized are the disks whose size Proxmox VE chooses.
+	// Unsized lists the disks whose size Proxmox VE chooses.
 	Unsized []string
 	// Card returns the properties of a network device.
 	Card func(value string) map[string]string
 }
 
-// Differs reports whether an option of a guest differs from what is wanted. An empty value is that of an option that is not set. Of
-// disks and network devices only the properties that are wanted are compared, because Proxmox VE chooses MAC addresses, names of volumes
-// and the like.
+// Differs reports whether an option of a guest differs from the wanted value. An empty value means that the option is not
+// set. Of disks and network devices, only the wanted properties are compared, because Proxmox VE chooses MAC addresses,
+// names of volumes and the like.
 func (f *GuestForm) Differs(key, have, want string) bool {
 	kind := strings.TrimRight(key, "0123456789")
 	switch {
@@ -67,10 +68,11 @@ func lacks(have, want map[string]string) bool {
 	return false
 }
 
-// atCreation are the properties of a disk that say how to create it, and that are not stored.
+// atCreation lists the properties of a disk that only say how to create it, and are not stored.
 var atCreation = []string{"file", "volume", "import-from", "format", "size"}
 
-// volumeOf returns the properties of a disk, with what it is at "file", its default key. For a container this is "volume".
+// volumeOf returns the properties of a disk, with its volume under "file", the default key. For a container that is
+// "volume".
 func volumeOf(value string) map[string]string {
 	parts := PropertiesOf(value, "file")
 	if volume, named := parts["volume"]; named {
@@ -88,7 +90,7 @@ func (f *GuestForm) diskDiffers(key, have, want string) bool {
 	}
 	if _, gib, ok := NewDisk(want); ok && gib > 0 && is["size"] != "" && !slices.Contains(f.Unsized, key) {
 		size, _ := strconv.ParseFloat(is["size"], 64)
-		if wanted := gib * (1 << 30); size < wanted || size >= wanted+1<<30 { // storages round up; 0 is as large as what is imported
+		if wanted := gib * (1 << 30); size < wanted || size >= wanted+1<<30 { // storages round up; 0 means the size of what is imported
 			return true
 		}
 	}
@@ -98,7 +100,7 @@ func (f *GuestForm) diskDiffers(key, have, want string) bool {
 	return lacks(is, shall)
 }
 
-// Grown returns the size in GiB that is wanted of a disk if it is on the same storage and smaller.
+// Grown returns the wanted size of a disk in GiB, if the disk is on the wanted storage and smaller.
 func (f *GuestForm) Grown(key, have, want string) (gib float64, larger bool) {
 	is := volumeOf(have)
 	storage, gib, ok := NewDisk(want)
@@ -118,7 +120,7 @@ func Resized(disk, size string) string {
 	return strings.Join(parts, ",")
 }
 
-// Drift lists how a guest differs from the options that are wanted.
+// Drift lists how a guest differs from the wanted options.
 func (f *GuestForm) Drift(have GuestConfig, want map[string]string) []string {
 	var drift []string
 	for _, key := range slices.Sorted(maps.Keys(want)) {
@@ -131,8 +133,8 @@ func (f *GuestForm) Drift(have GuestConfig, want map[string]string) []string {
 
 var diskToAllocate = pattern.New(`^([a-zA-Z][a-zA-Z0-9._-]*):([0-9]+(\.[0-9]+)?)(,.*)?$`)
 
-// NewDisk parses a disk that Proxmox VE allocates, "STORAGE:GIB" with properties behind it; ok is false if the value is something else: a
-// volume that exists, a path, none.
+// NewDisk parses a disk that Proxmox VE allocates: "STORAGE:GIB", with properties after it. ok is false for anything else:
+// an existing volume, a path, or none.
 func NewDisk(value string) (storage string, gib float64, ok bool) {
 	parts := diskToAllocate.FindStringSubmatch(value)
 	if parts == nil {
@@ -142,8 +144,8 @@ func NewDisk(value string) (storage string, gib float64, ok bool) {
 	return parts[1], gib, err == nil
 }
 
-// CheckStorage returns an error about an argument that names a storage which does not exist, is not on that node or does not hold such
-// content. what describes the content for people.
+// CheckStorage returns an error about an argument if the storage that it names does not exist, is not available on the
+// node, or does not accept the content. what describes the content in the error.
 func CheckStorage(ctx context.Context, h modules.Host, argument, name, node, content, what string) error {
 	storages, err := Storages.Observe(ctx, h, "")
 	if err != nil {

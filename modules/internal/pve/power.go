@@ -11,7 +11,7 @@ import (
 	"hlplay/modules"
 )
 
-// Power says whether a guest is to run.
+// Power is whether a guest should run.
 type Power struct {
 	ID int
 	On bool
@@ -27,8 +27,8 @@ func (g GuestConfig) Locked(id int) error {
 	return nil
 }
 
-// Plan returns the steps that start a guest or shut it down, none if it is as wanted. A guest that is highly available is switched by its
-// manager. on is the host of the guest's node.
+// Plan returns the steps that start a guest or shut it down; none if it is in the wanted state. A highly available guest
+// is started and stopped by the HA manager. on is the host of the guest's node.
 func (p Power) Plan(ctx context.Context, h, on *observe.Host, have GuestConfig) ([]modules.Step, error) {
 	HAs.Want(h, "")
 	Clusters.Want(h, "")
@@ -64,7 +64,7 @@ func (p Power) Plan(ctx context.Context, h, on *observe.Host, have GuestConfig) 
 	return []modules.Step{step}, nil
 }
 
-// without returns the guests that run once this one does not.
+// without returns the running guests without this one.
 func (p Power) without(running map[int]bool) map[int]bool {
 	after := map[int]bool{}
 	maps.Copy(after, running)
@@ -72,7 +72,7 @@ func (p Power) without(running map[int]bool) map[int]bool {
 	return after
 }
 
-// run returns a command of a guest, which must not be started twice.
+// run returns a command for a guest, which must not be started twice.
 func run(limit time.Duration, argv ...string) modules.Run {
 	return modules.Run{
 		Argv: argv, Dir: "/root", Limit: limit, Long: true,
@@ -80,7 +80,7 @@ func run(limit time.Duration, argv ...string) modules.Run {
 	}
 }
 
-// possible returns why a guest cannot be switched, or nil.
+// possible returns why a guest cannot be started or stopped, or nil.
 func (p Power) possible(ctx context.Context, on *observe.Host, have GuestConfig) error {
 	if template, _ := Truth(have.Options["template"]); template && p.On {
 		return fmt.Errorf("%s is a template, which cannot be started: clone it", have.Label(p.ID))
@@ -91,11 +91,11 @@ func (p Power) possible(ctx context.Context, on *observe.Host, have GuestConfig)
 	return Writable(ctx, on)
 }
 
-// managed plans for a guest that is highly available.
+// managed plans for a highly available guest.
 func (p Power) managed(ctx context.Context, h, on *observe.Host, have GuestConfig, ha HA) ([]modules.Step, error) {
 	sid := have.SID(p.ID)
 	want, service := ha.Resources[sid], ha.Services[sid]
-	asked := p.On == (want.State == "started") // a resource that is disabled is stopped as well
+	asked := p.On == (want.State == "started") // a disabled resource is stopped as well
 	if !asked {
 		want.State = map[bool]string{true: "started", false: "stopped"}[p.On]
 	}
