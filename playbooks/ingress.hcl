@@ -6,7 +6,7 @@
 #   hlplay rehearse playbooks/ingress.hcl -i inventory -e frp_token=abcdefghijklmnop
 #
 # The public host, with Debian 13, is in the group edge; each host that serves, such as a guest, is in the group services and names what it
-# publishes:
+# publishes. Where nobody publishes anything, nothing is done, on the public host neither.
 #
 #   vars = {
 #     publish = [{ name = "web", url = "https://www.example.org", port = 8080 }]
@@ -33,6 +33,10 @@ host_variable "publish" {
     condition     = alltrue([for s in host.vars.publish : can(regex("^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", s.url)) && can(regex("^[a-z0-9-]+$", s.name))])
     error_message = "A url is http:// or https:// and a name in lower case, as in https://www.example.org; a name has lower-case letters, digits and hyphens."
   }
+  validation {
+    condition     = length(host.vars.publish) == 0 || var.frp_token != ""
+    error_message = "Who publishes needs a token: give frp_token, encrypted, as in -e @ingress-secrets.hcl."
+  }
 }
 
 variable "edge_host" {
@@ -50,9 +54,10 @@ variable "services_hosts" {
 variable "frp_token" {
   description = "The secret by which frp on the edge knows the hosts that publish through it: 16 letters or digits at least, as openssl rand -hex 32 prints them."
   type        = string
+  default     = ""
   sensitive   = true
   validation {
-    condition     = can(regex("^[A-Za-z0-9]{16,}$", var.frp_token))
+    condition     = var.frp_token == "" || can(regex("^[A-Za-z0-9]{16,}$", var.frp_token))
     error_message = "The token has at least 16 letters and digits, and nothing else."
   }
 }

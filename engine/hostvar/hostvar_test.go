@@ -131,6 +131,7 @@ func TestConvert(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	evaluate := func(expr hcl.Expression, names map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+		names["unopened"] = cty.UnknownVal(cty.Number)
 		return expr.Value(&hcl.EvalContext{Variables: names})
 	}
 	host := cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal("a"), "vars": cty.ObjectVal(map[string]cty.Value{
@@ -141,6 +142,7 @@ func TestValidate(t *testing.T) {
 		{"host.vars.n > 9", `"${host.name} has ${host.vars.n}."`, `a has 7. (On host "a"; the condition is at vars.hcl:4.)`},
 		{"host.vars.n > 9", `"it is ${host.vars.secret}"`, "contains a sensitive value"},
 		{"host.vars.n", `"never"`, "Expected true or false."},
+		{"unopened == 1", `"never"`, ""},
 		{"null", `"never"`, "Expected true or false."},
 		{"false", "null", "Expected a string."},
 		{"host.vars.m > 1", `"never"`, "attribute named"},

@@ -96,7 +96,7 @@ func place(path cty.Path) string {
 	return b.String()
 }
 
-// Validate checks the variable of a host against its validations, which see the host as `host`. at is the range of the
+// Validate checks the variable of a host against its validations, which see the host as `host`; one whose condition is unknown is passed over. at is the range of the
 // value.
 func (v *Variable) Validate(name string, host cty.Value, at hcl.Range, evaluate Evaluate) hcl.Diagnostics {
 	names := map[string]cty.Value{"host": host}
@@ -107,7 +107,10 @@ func (v *Variable) Validate(name string, host cty.Value, at hcl.Range, evaluate 
 		}
 		value, _ = value.UnmarkDeep()
 		holds, err := convert.Convert(value, cty.Bool)
-		if err != nil || holds.IsNull() || !holds.IsKnown() {
+		if err == nil && !holds.IsKnown() { // it depends on a secret that was not opened
+			continue
+		}
+		if err != nil || holds.IsNull() {
 			return hcl.Diagnostics{fault(check.condition.Range(), "Wrong type for condition", "Expected true or false.")}
 		}
 		if holds.True() {

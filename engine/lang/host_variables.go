@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -56,10 +57,14 @@ func (l *loader) declareHostVariables() {
 			declarations[i].Names = slices.DeleteFunc(slices.Clone(hosts), func(name string) bool { return !slices.Contains(named[i], name) })
 		}
 	}
-	l.report(l.options.Inventory.Declare(declarations, EvaluateHostVariable)...)
+	l.report(l.options.Inventory.Declare(declarations, func(expr hcl.Expression, names map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+		with := maps.Clone(names)
+		with["var"] = l.space.varObject
+		return EvaluateHostVariable(expr, with)
+	})...)
 }
 
-// EvaluateHostVariable evaluates the validations of host variables, with all functions of the language except those
+// EvaluateHostVariable evaluates the validations of host variables that an inventory declares, with all functions of the language except those
 // that read files.
 func EvaluateHostVariable(expr hcl.Expression, names map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
 	return evaluate(expr, &hcl.EvalContext{Variables: names, Functions: functionMap(pureFunctions())})
