@@ -96,7 +96,10 @@ func qmCreate(c *Command, a arguments) int {
 		if err := c.sleep(time.Second); err != nil {
 			return err
 		}
-		var err error
+		images, err := c.images(a.values)
+		if err != nil {
+			return fmt.Errorf("unable to create VM %s - %w", a.get("vmid"), err)
+		}
 		qemu := upstream(c.Node.Version("pve-qemu-kvm"))
 		c.World.at(func(v *view) {
 			keys := map[string]string{"boot": " ", "meta": fmt.Sprintf("creation-qemu=%s,ctime=%d", qemu, v.now.Unix()),
@@ -107,7 +110,7 @@ func qmCreate(c *Command, a arguments) int {
 				}
 			}
 			db := v.database(c.Node.Name())
-			if err = v.allocate(db, a.get("vmid"), keys, out); err != nil {
+			if err = v.allocate(db, a.get("vmid"), keys, images, out); err != nil {
 				err = fmt.Errorf("unable to create VM %s - %w", a.get("vmid"), err)
 				return
 			}
@@ -176,6 +179,10 @@ func power(on bool) string {
 
 func qmSet(c *Command, a arguments) int {
 	var changes []string
+	images, err := c.images(a.values)
+	if err != nil {
+		return c.report(err)
+	}
 	code := c.change(func(v *view, db *Database) error {
 		g, err := c.own(db, a)
 		if err != nil {
@@ -208,7 +215,7 @@ func qmSet(c *Command, a arguments) int {
 		if len(changes) == 0 {
 			return failed(exitDie, "no options specified")
 		}
-		if err := v.allocate(db, g.id, keys, c.Stdout); err != nil {
+		if err := v.allocate(db, g.id, keys, images, c.Stdout); err != nil {
 			return err
 		}
 		db.Write(g.path(), g.with(keys, pending), v.now)
