@@ -319,8 +319,14 @@ type Stale struct {
 type Reboot struct {
 	// Reason is shown on the console of the host and in the report.
 	Reason string
-	// Limit bounds the time until the host answers again; zero means ten minutes.
+	// Limit bounds the time until the host answers again and is ready; zero means ten minutes.
 	Limit time.Duration
+	// Ready are run on the host once it answers again, each until it succeeds: units and a quorum take longer than sshd. Their On is
+	// not used.
+	Ready []Proof
+	// Alone is set if hosts of a play whose reboots are so take turns, and if none follows one that did not come back: a
+	// cluster lives on them.
+	Alone bool
 }
 
 // Wait does nothing while the plan's settling time passes: the step is done when planning again finds nothing left to

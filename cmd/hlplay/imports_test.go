@@ -63,6 +63,7 @@ var mayImport = map[string][]string{
 	"modules/internal/pve":      {"engine/observe", "engine/remote", "modules", "modules/internal/conffile"},
 	"modules/mapping":           {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve", "modules/internal/session", "modules/network/interfaces"},
+	"modules/reboot":            {"engine/observe", "modules", "modules/internal/ceph", "modules/internal/pve"},
 	"modules/throughput":        {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/modprobe"},
 	"modules/pbs":               {"engine/observe", "modules", "modules/internal/pbs", "modules/internal/pve", "modules/internal/required"},

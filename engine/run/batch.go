@@ -149,7 +149,7 @@ type everywhere struct {
 	gate     *gate
 	consent  *consent
 	left     atomic.Bool          // by the answer to a question
-	halted   atomic.Pointer[host] // a host on which a guarded change failed
+	halted   atomic.Pointer[host] // a host on which a guarded change or a reboot failed
 }
 
 // elsewhere is the status of a task on a host for which another host runs it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -125,6 +126,7 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 	if d.scope == modules.OncePerCluster && !p.hosts.leads(p.host) {
 		return &decision{elsewhere: true}
 	}
+	defer d.takeTurns()
 	if len(d.items) == 1 {
 		d.items[0].replan(ctx, p.host)
 		return d
@@ -135,6 +137,21 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 	}
 	observe.Together(ctx, rounds...)
 	return d
+}
+
+// takeTurns makes hosts take turns that must not be away at once.
+func (d *decision) takeTurns() {
+	for _, it := range d.items {
+		if slices.ContainsFunc(it.plan.Steps, rebootsAlone) {
+			d.scope = max(d.scope, modules.OneByOne)
+		}
+	}
+}
+
+// rebootsAlone reports whether a step is a reboot during which no other host may be away.
+func rebootsAlone(step modules.Step) bool {
+	a, boots := step.Action.(modules.Reboot)
+	return boots && a.Alone
 }
 
 // evaluate evaluates a task's expressions on the planner's host, before any of its items is planned.

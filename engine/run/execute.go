@@ -230,7 +230,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 				e.alone(ctx, it)
 				continue
 			}
-			o.halts = plan.Guard != nil
+			o.halts = plan.Guard != nil || slices.ContainsFunc(plan.Steps, rebootsAlone)
 			var lost *remote.UnreachableError
 			// Without an answer, the step may have been carried out.
 			o.effect = o.effect || len(o.open) > 0 && (ctx.Err() != nil || errors.As(err, &lost))

@@ -157,6 +157,9 @@ var (
 	errUnproven    = errors.New("the time for the proofs has run out")
 )
 
+// proofLimit bounds a try of a proof that gives no limit.
+const proofLimit = 10 * time.Second
+
 func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
 	on := e.host
 	if proof.On != nil {
@@ -169,11 +172,12 @@ func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
 	case root == nil:
 		return fmt.Errorf("%s cannot be asked as root: the connection was lost, or its tasks do not become root", on.Name)
 	}
-	limit := proof.Limit
-	if limit == 0 {
-		limit = 10 * time.Second
-	}
-	result, err := root.Run(ctx, remote.Command{Argv: proof.Argv, Limit: limit})
+	return try(ctx, root, proof)
+}
+
+// try runs a proof once.
+func try(ctx context.Context, session remote.Session, proof modules.Proof) error {
+	result, err := session.Run(ctx, remote.Command{Argv: proof.Argv, Limit: cmp.Or(proof.Limit, proofLimit)})
 	if err == nil && result.Exit != 0 {
 		if proof.Explain != nil {
 			if err := proof.Explain(result.Exit, result.Stdout, result.Stderr); err != nil {

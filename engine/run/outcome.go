@@ -39,7 +39,7 @@ type outcome struct {
 	left     bool           // it was left out because of an answer: see Options.Ask
 	forgiven bool           // its failure does not take the host out of the run
 	effect   bool           // something may have been changed, but that is not known
-	halts    bool           // a guarded change failed: the hosts after this one do not start it
+	halts    bool           // a guarded change or a reboot failed: the hosts after this one do not start it
 	duration time.Duration
 }
 

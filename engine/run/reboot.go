@@ -14,7 +14,7 @@ import (
 
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 
-// reboot restarts a host and verifies by the kernel's boot ID that it did.
+// reboot restarts a host, verifies by the kernel's boot ID that it did, and waits until it is ready.
 func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep remote.Query, begin func()) error {
 	limit := a.Limit
 	if limit == 0 {
@@ -54,7 +54,7 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 		after, err := bootID(ctx, h)
 		if err == nil && after != before {
 			h.observed.ForgetAll()
-			return nil
+			return e.readied(ctx, h, a.Ready, limit-e.clock.Now().Sub(begun))
 		}
 		last = err
 		if err == nil {
@@ -70,6 +70,48 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 		Host: h.Name, Address: h.Address, Err: last, Reason: reason,
 		Hint: "look at its console: a new kernel may have renamed the network interface; then run again",
 	}
+}
+
+// readied waits until a host that has rebooted is ready, for as long as is left.
+func (e *execution) readied(ctx context.Context, h *host, ready []modules.Proof, left time.Duration) error {
+	if len(ready) == 0 {
+		return nil
+	}
+	began := e.clock.Now()
+	bounded, cancel := withTimeout(ctx, e.clock, max(left, time.Second), errUnready)
+	defer cancel()
+	for _, proof := range ready {
+		for pause := time.Second; ; pause = min(2*pause, 10*time.Second) {
+			e.report(report.Progress{Host: h.Name, What: proof.Summary, Awaits: true, Limit: left})
+			err := e.ready(bounded, h, proof)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if e.clock.Sleep(bounded, pause) != nil {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				return fmt.Errorf("it has rebooted, but was not ready %s later: %w", e.clock.Now().Sub(began).Round(time.Second), err)
+			}
+		}
+	}
+	h.observed.ForgetAll()
+	return nil
+}
+
+// errUnready ends the waiting for a host to get ready.
+var errUnready = errors.New("the time for the reboot has run out")
+
+// ready runs a proof on a host that has rebooted.
+func (e *execution) ready(ctx context.Context, h *host, proof modules.Proof) error {
+	session, err := h.connection.session(ctx, h.connection.readsAs())
+	if err != nil {
+		return err
+	}
+	return try(ctx, session, proof)
 }
 
 // errRebooted ends the acting shells of a host that was rebooted.

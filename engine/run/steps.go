@@ -271,7 +271,7 @@ func (e *execution) changed(step modules.Step) {
 			touched[other] = true
 		}
 	}
-	if step.Unknown && !step.Wide && !e.check {
+	if (step.Unknown || rebootsAlone(step)) && !step.Wide && !e.check {
 		for _, other := range all {
 			if !touched[other] {
 				other.observed.ForgetShared()

@@ -25,8 +25,8 @@ const (
 var origins = map[string]fleeting{"0": "", "1": random, "2": stolen, "3": given}
 
 // readOrigins reads where the kernel has the MAC addresses of network cards from: lines with the path and the content of
-// addr_assign_type, and the paths of the links from virtual functions to their card and from wireless cards to their radio. built are the cards that do not use the address
-// that they were built with, and have one.
+// addr_assign_type, and the paths of the links from virtual functions to their card and from wireless cards to their radio. built
+// are the cards that do not use the address that they were built with, and have one.
 func (l *links) readOrigins(out string, built map[string]bool) {
 	is, wireless := map[string]fleeting{}, map[string]bool{}
 	for line := range strings.Lines(out) {

@@ -26,7 +26,13 @@ that one.
 
 when_required = true reboots if an installed package requires it (/run/reboot-required).
 
-always = true reboots every time the task runs; it is meant for handlers.`,
+always = true reboots every time the task runs; it is meant for handlers.
+
+The host is back once the units that it needs run as well: those in units and, with Proxmox VE, its services, corosync and the
+Ceph daemons that are running before the reboot. A node of a cluster must have its quorum again.
+
+Nodes of a cluster are rebooted one at a time, and none after one that did not come back. It is refused if the other nodes
+would have no quorum meanwhile.`,
 	Example: `task "boot the Proxmox kernel" {
   reboot {
     when_kernel = "*-pve"
@@ -43,7 +49,9 @@ type Module struct {
 	WhenRequired bool          `hcl:"when_required,optional" default:"false" doc:"Reboot if an installed package requires it (/run/reboot-required)."`
 	Always       bool          `hcl:"always,optional" default:"false" doc:"Reboot every time the task runs; for handlers."`
 	Message      string        `hcl:"message,optional" doc:"The message on the host's console; by default the reason."`
-	Limit        time.Duration `hcl:"limit,optional" default:"10m" doc:"How long to wait for the host to come back."`
+	Limit        time.Duration `hcl:"limit,optional" default:"10m" doc:"How long to wait for the host to come back, with all that is waited for."`
+	Units        []string      `hcl:"units,optional" doc:"Units to wait for after the reboot, such as docker.service."`
+	LosesQuorum  bool          `hcl:"loses_quorum,optional" default:"false" doc:"Reboot although the rest of the cluster has no quorum meanwhile."`
 }
 
 // Validate implements modules.Validator.
@@ -110,7 +118,11 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if len(reasons) == 0 {
 		return modules.Plan{}, nil
 	}
-	return modules.Plan{Steps: []modules.Step{m.step(running, next, strings.Join(reasons, "; "))}, Repeats: m.Always}, nil
+	step := m.step(running, next, strings.Join(reasons, "; "))
+	if err := m.amongNodes(ctx, h, &step); err != nil {
+		return modules.Plan{}, err
+	}
+	return modules.Plan{Steps: []modules.Step{step}, Repeats: m.Always}, nil
 }
 
 func (m *Module) step(running, next observe.Kernel, reason string) modules.Step {

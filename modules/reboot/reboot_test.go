@@ -10,6 +10,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/modulestest"
+	"hlplay/modules/internal/pve"
 )
 
 func recorded(running string, demand observe.RebootDemand, installed ...string) modules.Host {
@@ -17,6 +18,8 @@ func recorded(running string, demand observe.RebootDemand, installed ...string) 
 		observe.Kernels.Expect("", observe.Kernel{Release: running, Version: "#1", Architecture: "x86_64", BootID: "4ab72829-403a-40e3-abe1-129ff55a738a"}),
 		observe.RebootDemands.Expect("", demand),
 		observe.InstalledKernels.Expect("", installed),
+		pve.Clusters.Expect("", pve.Cluster{}),
+		pve.Nodes.Expect("", pve.Node{}),
 	)
 }
 

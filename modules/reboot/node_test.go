@@ -1,0 +1,107 @@
+package reboot
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
+	"hlplay/modules/internal/pve"
+)
+
+// member is a host that is to be rebooted, pve1, and a node of a cluster.
+func member(cluster pve.Cluster, more ...observe.Expectation) modules.Host {
+	cluster.Mounted, cluster.Name, cluster.Quorate = true, "dream", true
+	return observe.NewRecorded("pve1", slices.Concat([]observe.Expectation{
+		observe.Kernels.Expect("", observe.Kernel{Release: proxmox, Version: "#1", Architecture: "x86_64", BootID: "4ab72829-403a-40e3-abe1-129ff55a738a"}),
+		observe.InstalledKernels.Expect("", []string{proxmox}),
+		pve.Clusters.Expect("", cluster), pve.Nodes.Expect("", pve.Node{Name: "pve1", Installed: true, Version: "9.1.2"}),
+		ceph.Units.Expect("", map[string]string{"ceph-osd@0.service": "active", "ceph-osd@1.service": "failed"}),
+		observe.Units.Expect("corosync.service", observe.Unit{LoadState: "loaded", ActiveState: "active"}),
+		observe.Units.Expect("pve-cluster.service", observe.Unit{LoadState: "loaded", ActiveState: "active"}),
+		observe.Units.Expect("pvedaemon.service", observe.Unit{LoadState: "loaded", ActiveState: "active"}),
+		observe.Units.Expect("pveproxy.service", observe.Unit{LoadState: "loaded", ActiveState: "inactive"}),
+		observe.Units.Expect("pvestatd.service", observe.Unit{LoadState: "loaded", ActiveState: "active"}),
+		observe.Units.Expect("pve-ha-crm.service", observe.Unit{LoadState: "loaded", ActiveState: "active"}),
+		observe.Units.Expect("pve-ha-lrm.service", observe.Unit{LoadState: "loaded", ActiveState: "active"}),
+	}, more)...)
+}
+
+func nodes(online ...bool) map[string]pve.Member {
+	all := map[string]pve.Member{}
+	for i, name := range []string{"pve1", "pve2", "pve3"}[:len(online)] {
+		all[name] = pve.Member{ID: i + 1, Votes: 1, Online: online[i]}
+	}
+	return all
+}
+
+// A node is rebooted if the others have a quorum without it.
+func TestQuorumOfTheOthers(t *testing.T) {
+	device := func(alive bool) observe.Expectation {
+		return pve.QDevices.Expect("", pve.QDevice{Registered: true, Alive: alive, Votes: alive})
+	}
+	for _, c := range []struct {
+		name    string
+		cluster pve.Cluster
+		more    []observe.Expectation
+		module  Module
+		refusal string
+	}{
+		{name: "all are online", cluster: pve.Cluster{Members: nodes(true, true, true)}},
+		{name: "another node is away", cluster: pve.Cluster{Members: nodes(true, true, false)},
+			refusal: "while pve1 reboots, cluster dream would have no quorum: pve2 would have 1 of 3 votes, and 2 are needed. Bring pve3 back first, or set loses_quorum = true"},
+		{name: "another node is away, which is accepted", cluster: pve.Cluster{Members: nodes(true, true, false)}, module: Module{LosesQuorum: true}},
+		{name: "there are two nodes", cluster: pve.Cluster{Members: nodes(true, true)},
+			refusal: "pve2 would have 1 of 2 votes, and 2 are needed. Give the cluster another node or a QDevice (playbooks/qdevice.hcl), or"},
+		{name: "a QDevice helps the other", cluster: pve.Cluster{Members: nodes(true, true), Device: "10.0.0.9", DeviceVotes: 1}, more: []observe.Expectation{device(true)}},
+		{name: "a QDevice is away", cluster: pve.Cluster{Members: nodes(true, true), Device: "10.0.0.9", DeviceVotes: 1}, more: []observe.Expectation{device(false)},
+			refusal: "pve2 would have 1 of 3 votes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.module.Always, c.module.Limit = true, 1
+			plan, err := c.module.Plan(t.Context(), member(c.cluster, c.more...))
+			if c.refusal != "" {
+				if err == nil || !strings.Contains(err.Error(), c.refusal) {
+					t.Errorf("got %v, expected a refusal with %q", err, c.refusal)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if action := plan.Steps[0].Action.(modules.Reboot); !action.Alone {
+				t.Error("the nodes of a cluster do not take turns")
+			}
+		})
+	}
+}
+
+// What ran before the reboot is waited for after it, and what the task names.
+func TestReady(t *testing.T) {
+	m := Module{Always: true, Limit: 1, Units: []string{"docker.service"}}
+	plan, err := m.Plan(t.Context(), member(pve.Cluster{Members: nodes(true, true, true)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := plan.Steps[0].Action.(modules.Reboot).Ready
+	if len(ready) != 2 {
+		t.Fatalf("it is waited for %+v", ready)
+	}
+	want := []string{"docker.service", "corosync.service", "pve-cluster.service", "pvedaemon.service", "pvestatd.service", "pve-ha-crm.service", "pve-ha-lrm.service", "ceph-osd@0.service"}
+	if got := ready[0].Argv[4:]; !slices.Equal(got, want) {
+		t.Errorf("it is waited for %q, want %q", got, want)
+	}
+	if ready[1].Summary != "a quorum of cluster dream" {
+		t.Errorf("it is waited for %q", ready[1].Summary)
+	}
+
+	plan, err = (&Module{Always: true, Limit: 1}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if action := plan.Steps[0].Action.(modules.Reboot); action.Alone || len(action.Ready) > 0 {
+		t.Errorf("a host without Proxmox VE is treated like a node: %+v", action)
+	}
+}
