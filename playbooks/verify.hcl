@@ -30,8 +30,19 @@ play "verify" {
     }
   }
 
-  # Packets as large as the MTU of the card that has the address, which must not be fragmented on the way. The headers of IPv4 and
-  # ICMP have 28 bytes, those of IPv6 and ICMP 48.
+  # Packets as large as the MTU of the interface that has the address, which must not be fragmented on the way. The headers of IPv4
+  # and ICMP have 28 bytes, those of IPv6 and ICMP 48.
+  task "G1.17 packets of full size reach the others" {
+    for_each = toset([for name in groups.pve : hosts[name].address if name != host.name])
+    command {
+      argv = ["ping", "-n", "-q", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s",
+        tostring(one([for i in values(facts.interfaces) : i.mtu if anytrue([for a in i.addresses : split("/", a)[0] == host.address])]) - (length(split(":", each.value)) > 1 ? 48 : 28)),
+        each.value,
+      ]
+      reads = true
+    }
+  }
+
   task "G1.17 packets of full size reach the others over Ceph's network" {
     for_each = toset([for name in groups.pve : hosts[name].vars.ceph_address if name != host.name && hosts[name].vars.ceph_address != ""])
     command {
