@@ -104,7 +104,7 @@ func (m *Machine) networkUp() {
 	m.mu.Lock()
 	cards := m.cards
 	m.mu.Unlock()
-	m.SetValue(reloadedKey{}, m.networkAtBoot(cards))
+	m.setNetwork(m.networkAtBoot(cards))
 }
 
 // networkAtBoot returns the network that the files configure for cards, which have no addresses yet. A card that the

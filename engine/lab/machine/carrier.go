@@ -46,6 +46,29 @@ func (m *Machine) answers(a netip.Addr) bool {
 	return slices.ContainsFunc(all, func(i iface) bool { return i.has(a) && carries(all, i.Name) })
 }
 
+// Heard returns the addresses at which the machine is heard from outside, through tunnels as well; nil means all of them.
+func (m *Machine) Heard() []netip.Addr {
+	r, changed := m.Value(reloadedKey{}).(reloaded)
+	if !changed {
+		return nil
+	}
+	all := []netip.Addr{}
+	ifaces := slices.DeleteFunc(slices.Clone(r.ifaces), func(i iface) bool { return len(i.Addrs) == 0 || !carries(r.ifaces, i.Name) })
+	if len(ifaces) > 0 {
+		for n, t := range m.tunnels() {
+			ifaces = append(ifaces, t.iface(n))
+		}
+	}
+	for _, i := range ifaces {
+		for _, own := range i.Addrs {
+			if a, err := netip.ParseAddr(own.Local); err == nil {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
 // connected reports whether the machine can be reached from outside the lab: at its primary address or, if it has
 // another address now, through its default route.
 func (m *Machine) connected() bool {

@@ -134,7 +134,7 @@ func ifreload(_ context.Context, c *Call) int {
 		}
 	}
 	r.showCarrier()
-	m.SetValue(reloadedKey{}, r)
+	m.setNetwork(r)
 	return failed
 }
 

@@ -10,6 +10,7 @@ package machine
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/afero"
@@ -69,6 +70,7 @@ type Machine struct {
 	modules      map[string]bool
 	debconf      map[string]string
 	values       map[any]any
+	reach        atomic.Pointer[reach] // nil until the network was changed
 }
 
 // New returns a running machine with a minimal Debian. It accepts SSH connections after Listen.

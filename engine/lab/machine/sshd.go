@@ -112,7 +112,8 @@ func (s *server) drop() {
 	}
 }
 
-func (m *Machine) serve(ctx context.Context, conn net.Conn) {
+func (m *Machine) serve(ctx context.Context, accepted net.Conn) {
+	conn := m.wire(accepted)
 	defer conn.Close()
 	if !m.On() || !m.units.Active("ssh") || !m.connected() || !m.admits(m.controller(), 22) {
 		return

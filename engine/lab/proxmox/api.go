@@ -112,7 +112,7 @@ func apiClusterStatus(c *Command, v *view, db *Database, _ []string, _ arguments
 	}
 	list := []any{map[string]any{"id": "cluster", "type": "cluster", "name": conf.Name, "nodes": len(conf.Nodes), "quorate": number(v.quorate(name)), "version": conf.Version}}
 	for _, n := range conf.Nodes {
-		entry := map[string]any{"id": "node/" + n.Name, "level": "", "local": number(n.Name == name), "name": n.Name, "nodeid": n.ID, "online": number(db.online(conf, n.Name)), "type": "node"}
+		entry := map[string]any{"id": "node/" + n.Name, "level": "", "local": number(n.Name == name), "name": n.Name, "nodeid": n.ID, "online": number(slices.Contains(v.sees(db, conf, name), n.ID)), "type": "node"}
 		if ip := v.broadcastIP(n.Name); ip != "" {
 			entry["ip"] = ip
 		}

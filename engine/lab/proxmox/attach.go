@@ -79,6 +79,7 @@ func (n *machineNode) Name() string {
 func (n *machineNode) Debian() string              { return n.m.Debian() }
 func (n *machineNode) Kernel() string              { return n.m.KernelRelease() }
 func (n *machineNode) Up() bool                    { return n.m.On() }
+func (n *machineNode) Heard() []netip.Addr         { return n.m.Heard() }
 func (n *machineNode) Addresses() []netip.Prefix   { return n.m.Addresses() }
 func (n *machineNode) Version(pkg string) string   { v, _ := n.m.Packages().Installed(pkg); return v }
 func (n *machineNode) UnitActive(unit string) bool { return n.m.Units().Active(unit) }

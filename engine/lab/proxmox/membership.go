@@ -1,6 +1,7 @@
 package proxmox
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -69,7 +70,32 @@ func (v *view) member(db *Database, node string) bool {
 	if conf := db.corosync(); conf != nil && len(conf.Nodes) == 1 {
 		delay = 0
 	}
-	return v.runs(node, "corosync.service", delay)
+	return v.runs(node, "corosync.service", delay) && !v.severed(db, node)
+}
+
+// severed reports whether none of the links of a node's corosync carries packets: it has a ring of its own, without a quorum. Whether
+// two nodes that have links left have one in common does not matter.
+func (v *view) severed(db *Database, node string) bool {
+	conf := db.corosync()
+	heard, known := v.heard[node]
+	if conf == nil || len(conf.Nodes) < 2 || !known || heard == nil || conf.node(node) == nil {
+		return false
+	}
+	for _, link := range conf.node(node).Links {
+		a, err := netip.ParseAddr(link)
+		if err != nil || slices.Contains(heard, a) { // a name is not followed here
+			return false
+		}
+	}
+	return true
+}
+
+// sees returns the IDs of the nodes that a node sees online.
+func (v *view) sees(db *Database, conf *Corosync, node string) []int {
+	if own := conf.node(node); own != nil && v.severed(db, node) && v.runs(node, "corosync.service", 0) {
+		return []int{own.ID}
+	}
+	return db.Ring.Members
 }
 
 func (c *Corosync) votes(ids []int) int {

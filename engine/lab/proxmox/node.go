@@ -15,6 +15,9 @@ type Node interface {
 	Kernel() string
 	// Up reports whether the machine is running and reachable over the network.
 	Up() bool
+	// Heard returns the addresses at which others hear the machine, because their interfaces carry packets; nil means all of
+	// them.
+	Heard() []netip.Addr
 	// Addresses returns the addresses of the interfaces that are up, with prefix lengths.
 	Addresses() []netip.Prefix
 	// Resolve looks up a name as getent ahosts does. It returns an error if the name is unknown.

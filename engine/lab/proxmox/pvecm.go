@@ -187,7 +187,7 @@ func pvecmExpected(c *Command, a arguments) int {
 			return
 		}
 		wanted := a.int("expected", 0)
-		total := conf.votes(db.Ring.Members)
+		total := conf.votes(v.sees(db, conf, c.Node.Name()))
 		if needed := wanted/2 + 1; needed < total/2+1 || needed > total {
 			code = c.die(1, "Unable to set expected votes: CS_ERR_INVALID_PARAM")
 			return

@@ -29,7 +29,7 @@ func (v *view) deviceRegistered(conf *Corosync, node string) bool {
 
 // deviceAlive reports whether a node's corosync-qdevice has the vote of corosync-qnetd.
 func (v *view) deviceAlive(db *Database, conf *Corosync, node string) bool {
-	return v.deviceRegistered(conf, node) && v.runs(node, qdeviceUnit, qdeviceDelay) && v.runs(db.Witness, qnetdUnit, 0)
+	return v.deviceRegistered(conf, node) && v.runs(node, qdeviceUnit, qdeviceDelay) && !v.severed(db, node) && v.runs(db.Witness, qnetdUnit, 0)
 }
 
 // deviceFlags returns a node's QDevice flags in corosync-quorumtool.

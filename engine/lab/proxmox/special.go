@@ -14,7 +14,7 @@ func (v *view) membersFile(node string) string {
 	if conf == nil {
 		return fmt.Sprintf("{\n\"nodename\": %q,\n\"version\": %d\n}\n", node, db.Version)
 	}
-	seen := db.Ring.Members
+	seen := v.sees(db, conf, node)
 	if n := v.nodeState(node); !v.member(db, node) && !v.runs(node, "corosync.service", 0) && len(n.Seen) > 0 {
 		seen = n.Seen
 	}

@@ -1,6 +1,7 @@
 package proxmox
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -120,8 +121,10 @@ type view struct {
 	*State
 	world *World
 	now   time.Time
-	// up says which machines are on. It is determined before the store is locked.
-	up map[string]bool
+	// up says which machines are on, and heard at which addresses others hear them (see Node.Heard). Both are determined
+	// before the store is locked.
+	up    map[string]bool
+	heard map[string][]netip.Addr
 }
 
 // update calls fn on the state without updating it first.
@@ -135,14 +138,14 @@ func (w *World) update(fn func(*State)) {
 
 // at calls fn on the current state, after updating memberships, HA and Ceph. fn must not access a node's files.
 func (w *World) at(fn func(v *view)) {
-	up := map[string]bool{}
+	up, heard := map[string]bool{}, map[string][]netip.Addr{}
 	for _, n := range w.all() {
 		for _, name := range w.names(n) {
-			up[name] = n.Up()
+			up[name], heard[name] = n.Up(), n.Heard()
 		}
 	}
 	w.update(func(s *State) {
-		v := &view{State: s, world: w, now: w.clock.Now(), up: up}
+		v := &view{State: s, world: w, now: w.clock.Now(), up: up, heard: heard}
 		v.refresh()
 		fn(v)
 	})

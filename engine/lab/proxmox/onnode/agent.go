@@ -167,6 +167,9 @@ func neighbours(self string) ([]neighbour, error) {
 	return found, nil
 }
 
+// Heard returns nil: see local.
+func (n neighbour) Heard() []netip.Addr { return nil }
+
 // Up reports whether the machine's agent is running.
 func (n neighbour) Up() bool {
 	lock, err := os.Open(agentLock(string(n)))

@@ -41,6 +41,9 @@ func (l *local) Name() string { return l.name }
 // Up returns true, as this process is running.
 func (l *local) Up() bool { return true }
 
+// Heard returns nil: corosync on a real node whose network is cut is not simulated.
+func (l *local) Heard() []netip.Addr { return nil }
+
 func (l *local) Debian() string {
 	text, _ := os.ReadFile("/etc/os-release") // without it, this is not Debian
 	for line := range strings.Lines(string(text)) {
