@@ -99,8 +99,9 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if err := safe(ctx, h); err != nil {
-		return modules.Plan{}, err
+	doubt := safe(ctx, h)
+	if doubt != nil && !observe.IsUnknown(doubt) {
+		return modules.Plan{}, doubt
 	}
 	if err := s.corosync(ctx, h, m.CorosyncOnBond); err != nil {
 		return modules.Plan{}, err
@@ -117,13 +118,13 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 	}
 	notes = append(notes, s.lost()...)
 	if len(pins) > 0 { // these need no guard, and rebuilding the images may take longer than the guard lasts
-		return modules.Plan{Steps: pins, Partial: true}, nil
+		return modules.Plan{Steps: pins, Partial: true, Doubt: doubt}, nil
 	}
 	steps, err := conffile.Write(ctx, h, interfaces.Path, after, s.summary())
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	return modules.Plan{Steps: append(steps, s.reload(drift)), Guard: m.guard(s, address, neighbours), Notes: notes}, nil
+	return modules.Plan{Steps: append(steps, s.reload(drift)), Guard: m.guard(s, address, neighbours), Notes: notes, Doubt: doubt}, nil
 }
 
 // summary describes the change of the file.
