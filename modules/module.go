@@ -365,6 +365,9 @@ type Spec struct {
 	// Result is a struct whose fields declare what the module registers in addition to the engine's own attributes
 	// (see ResultFields), and from which Data makes a plan's data; nil if it registers nothing of its own.
 	Result any
+	// Local is set if no task of the module reads or changes anything but the host itself, so that its order between hosts
+	// cannot matter, whatever its arguments. Steps of consecutive tasks may then be sent to a host together.
+	Local bool
 	// Facts are facts that the module adds to those of every host.
 	Facts []observe.FactSpec
 	// Functions are functions that the module adds to the language.

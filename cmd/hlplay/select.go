@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -12,6 +13,9 @@ import (
 	"hlplay/engine/lang"
 	"hlplay/engine/run"
 )
+
+// sendAhead is the environment variable that, set to "yes", has the steps of consecutive tasks sent together.
+const sendAhead = "HLPLAY_SEND_AHEAD"
 
 // selectFlags select the part of a playbook to run, and the hosts.
 type selectFlags struct {
@@ -32,7 +36,7 @@ func (f *selectFlags) add(cmd *cobra.Command) {
 }
 
 func (f *selectFlags) options() run.Options {
-	o := run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt}
+	o := run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt, NoSendAhead: os.Getenv(sendAhead) != "yes"}
 	if holdExpectations {
 		o.Unfulfilled = tellUnfulfilled
 	}

@@ -40,7 +40,7 @@ func onSimulatedNodes(t *testing.T, playbook string) *simulated {
 }
 
 // play runs the playbook.
-func (s *simulated) play(t *testing.T, noReadAhead bool) (report.Recap, *report.Recorder) {
+func (s *simulated) play(t *testing.T, noReadAhead bool, change ...func(*run.Options)) (report.Recap, *report.Recorder) {
 	t.Helper()
 	var f inputFlags
 	pb, err := f.loadPlaybook(s.playbook, s.lab.Inventory(), selectFlags{})
@@ -49,9 +49,11 @@ func (s *simulated) play(t *testing.T, noReadAhead bool) (report.Recap, *report.
 	}
 	kept := &report.Recorder{}
 	connect := &connectFlags{rehearsal: 3}
-	recap, err := run.Run(t.Context(), pb, s.lab.Inventory(), run.Options{
-		Reporter: kept, Clock: s.lab.Clock(), NoReadAhead: noReadAhead, Connect: connect.connect(func(fn func()) { fn() }),
-	})
+	o := run.Options{Reporter: kept, Clock: s.lab.Clock(), NoReadAhead: noReadAhead, Connect: connect.connect(func(fn func()) { fn() })}
+	for _, c := range change {
+		c(&o)
+	}
+	recap, err := run.Run(t.Context(), pb, s.lab.Inventory(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

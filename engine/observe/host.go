@@ -35,6 +35,8 @@ type Host struct {
 	reads     int
 	forgotten int // how often memory was forgotten
 	keeping   int // how many callers want answers to be kept
+	// foreseen is set for a host that asks nobody: see Foresee.
+	foreseen *foreseen
 }
 
 // NewHost returns a host about which nothing is known yet. dial is called on the first observation, and again after a

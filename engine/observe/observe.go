@@ -57,6 +57,10 @@ type Kind[T any] struct {
 	// Common is set if other kinds ask the same queries, whatever the names. The answers are kept as long as
 	// observations are remembered, and other kinds use them without asking again. It must not be set for Timed kinds.
 	Common bool
+	// Holds returns queries that exit with 0 only if values, by name, are what would be observed now, apart from what Complete
+	// leaves unclaimed; they may refuse more than they must. ok is false if that cannot be asked of these values. Nil means that
+	// it never can. The host then decides by itself whether a plan still holds: see remote.Ahead.
+	Holds func(values map[string]T) (queries []remote.Query, ok bool)
 	// Complete fills in those parts of an expected value that the step did not claim because they cannot be known
 	// beforehand (the ID of a new account), from the value found after the step. The result must then equal the value
 	// found, where an empty slice or map equals nil. Complete modifies neither argument. Nil means that the whole value
@@ -152,6 +156,20 @@ func (k *Kind[T]) shared(name string) bool           { return k.Shared != nil &&
 func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
 func (k *Kind[T]) ask(names []string) []remote.Query { return k.Ask(names) }
 func (k *Kind[T]) probes() bool                      { return k.Probe != nil }
+func (k *Kind[T]) holds(values map[string]any) ([]remote.Query, bool) {
+	if k.Holds == nil {
+		return nil, false
+	}
+	typed := make(map[string]T, len(values))
+	for name, value := range values {
+		v, ok := value.(T)
+		if !ok {
+			return nil, false
+		}
+		typed[name] = v
+	}
+	return k.Holds(typed)
+}
 func (k *Kind[T]) probe(ctx context.Context, dial Dial, name string) (any, error) {
 	return k.Probe(ctx, dial, name)
 }
@@ -174,6 +192,7 @@ type kind interface {
 	ask(names []string) []remote.Query
 	parse(names []string, answers []remote.Answer, asked, answered time.Time, tell func(string, any, error))
 	probes() bool
+	holds(values map[string]any) ([]remote.Query, bool)
 	probe(ctx context.Context, dial Dial, name string) (any, error)
 	observed() bool
 	unfulfilled(found, expected any) string

@@ -68,6 +68,13 @@ func (h *Host) Watch(saw *Tracker) (again *Readback, known []remote.Answer, ok b
 // Queries returns the queries to ask after the step.
 func (r *Readback) Queries() []remote.Query { return r.queries }
 
+// Renew says that the step follows right now, whatever was forgotten since the readback was prepared.
+func (r *Readback) Renew() {
+	r.host.mu.Lock()
+	defer r.host.mu.Unlock()
+	r.forgotten = r.host.forgotten
+}
+
 // Arrive forgets what the step may have changed and remembers the answers. It remembers nothing if there are no
 // answers, or if something else has changed the host in the meantime.
 func (r *Readback) Arrive(answers []remote.Answer) {

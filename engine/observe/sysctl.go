@@ -56,6 +56,7 @@ fi; done`, Args: paths, Inline: true},
 			}, nil)
 		}
 	},
+	Holds: holdsSysctls,
 }
 
 // SysctlPath returns the file of a setting. As in sysctl(8), the first separator decides: after a dot, dots separate

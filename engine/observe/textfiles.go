@@ -22,10 +22,7 @@ type TextFile struct {
 // characters in their names are ignored, as by the programs that read such directories. A link to /dev/null, which
 // masks files of the same name in other directories, is an empty file.
 func TextFiles(kind string, patterns ...string) *Kind[[]TextFile] {
-	return &Kind[[]TextFile]{
-		Name: kind, What: "the files " + strings.Join(patterns, " "),
-		Ask: func([]string) []remote.Query {
-			return []remote.Query{{Script: `set --
+	script := `set --
 _r=0
 for _f in ` + strings.Join(directories(patterns), " ") + `; do
 if [ -d "$_f" ] && { [ ! -r "$_f" ] || [ ! -x "$_f" ]; }; then printf '%s: Permission denied\n' "$_f" >&2; _r=13; fi
@@ -35,8 +32,13 @@ case $_f in *[!A-Za-z0-9_./-]*) continue ;; esac
 if [ -f "$_f" ] || [ -c "$_f" ]; then set -- "$@" "$_f"; fi
 done
 if [ $_r -gt 0 ]; then (exit $_r)
-elif [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(textLimit+1) + ` -- "$@"; fi`, Inline: true}}
+elif [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(textLimit+1) + ` -- "$@"; fi`
+	return &Kind[[]TextFile]{
+		Name: kind, What: "the files " + strings.Join(patterns, " "),
+		Ask: func([]string) []remote.Query {
+			return []remote.Query{{Script: script, Inline: true}}
 		},
+		Holds: holdsTextFiles(patterns, script),
 		Parse: func(names []string, answers []remote.Answer, tell func(string, []TextFile, error)) {
 			files, err := parseTextFiles(answers[0])
 			for _, name := range names {

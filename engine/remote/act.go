@@ -107,11 +107,16 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 		sh.unheard = slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" })
 	}
 	results, under, complaint := run.so()
+	if err != nil {
+		a.lost(fmt.Errorf("whether it ended is not known: %w", s.explain(sh.spawned, err)))
+	}
 	switch {
 	case complaint != nil:
 		return results, nil, complaint
 	case under == nil && err == nil:
 		return results, a.answers(answers), nil
+	case under == nil && len(run.said) == len(a.Then): // what was sent ahead is lost
+		return results, given(run.said), nil
 	case under == nil: // only the queries were not answered; whoever asks again learns why
 		return results, nil, nil
 	case run.awaited != nil && run.awaited != under:
@@ -167,18 +172,31 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 		}
 		block.Write(script)
 	}
+	for _, ahead := range a.Ahead {
+		if err := ahead.calls(&block, mark, user); err != nil {
+			return nil, err
+		}
+	}
 	flush()
 	return text.Bytes(), nil
 }
 
 // keeping returns how many bytes to keep of each stream, for each command and query.
 func (a Actions) keeping() []int {
-	return append(slices.Repeat([]int{MaxOutput}, len(a.Commands)), keeping(a.Then)...)
+	most := append(slices.Repeat([]int{MaxOutput}, len(a.Commands)), keeping(a.Then)...)
+	for _, ahead := range a.Ahead {
+		most = append(most, ahead.keeping()...)
+	}
+	return most
 }
 
 // answers returns the answers to the queries, or nil if the queries were skipped.
 func (a Actions) answers(all []Answer) []Answer {
-	answers := all[len(a.Commands):]
+	return given(all[len(a.Commands) : len(a.Commands)+len(a.Then)])
+}
+
+// given returns answers to queries, or nil if the queries were skipped.
+func given(answers []Answer) []Answer {
 	for _, answer := range answers {
 		if answer.Exit == leftOut {
 			return nil
@@ -205,12 +223,17 @@ type running struct {
 	late      *Result
 	awaited   *Command // the command that an interrupted caller waits for
 	complaint error    // why a command did not start
+	said      []Answer // to Then, if something follows it
 }
 
 // ended handles the shell's next answer.
 func (r *running) ended(i int, a Answer) {
 	commands := r.actions.Commands
-	if i >= len(commands) || a.Exit == leftOut {
+	if i >= len(commands) {
+		r.endedAhead(i-len(commands), a)
+		return
+	}
+	if a.Exit == leftOut {
 		return
 	}
 	result, err := r.session.result(commands[i], r.mark, a)

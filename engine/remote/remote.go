@@ -110,7 +110,32 @@ type Actions struct {
 	Then []Query
 	// Ended, if not nil, is called with the result of each command before that of the next.
 	Ended func(i int, r Result)
+	// Ahead is carried out after that, one after another, in the same flight: see Ahead.
+	Ahead []*Ahead
 }
+
+// Ahead is more to do in the flight of other actions, on a condition that the host checks itself. Nothing of it is begun unless
+// everything before it was carried out and succeeded, and all its conditions are met.
+type Ahead struct {
+	// If are queries that exit with 0 if the condition is met.
+	If []Query
+	// Commands and Then are as in Actions. Each command is Brief without input, or one of this package.
+	Commands []Command
+	Then     []Query
+
+	// RunAll sets the fields below. Begun is set if a command was begun or, after Err, may have been.
+	Begun bool
+	// Results and Answers are as returned by RunAll. Err is why there are fewer results than there would be.
+	Results []Result
+	Answers []Answer
+	Err     error
+
+	heard   int  // how many answers have come
+	leftOut bool // something was not met, or has failed
+}
+
+// Portable reports whether the command can be one of an Ahead.
+func (c Command) Portable() bool { return c.inBlock() }
 
 // DefaultLimit is the limit of a Command without one.
 const DefaultLimit = 10 * time.Minute

@@ -196,17 +196,22 @@ func (s *session) Run(ctx context.Context, c Command) (Result, error) {
 }
 
 // RunAll runs commands in the user's acting shell. If the shell is busy or cannot be started, it runs each in its own
-// session and asks no queries. Commands get LC_ALL=C unless Env sets it.
+// session, asks no queries, and does nothing ahead. Commands get LC_ALL=C unless Env sets it.
 func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error) {
 	if len(a.Commands) == 0 {
 		return nil, nil, fmt.Errorf("%s: no command to run", s.conn.name)
 	}
-	for _, c := range a.Commands {
+	for _, c := range a.all() {
 		if len(c.Argv) == 0 || c.Argv[0] == "" {
 			return nil, nil, fmt.Errorf("%s: a command without a program", s.conn.name)
 		}
 		if _, err := c.script("", "", ""); err != nil {
 			return nil, nil, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
+		}
+	}
+	for _, ahead := range a.Ahead {
+		if len(ahead.Commands) == 0 || slices.ContainsFunc(ahead.Commands, func(c Command) bool { return !c.Portable() }) {
+			return nil, nil, fmt.Errorf("%s: what is sent ahead needs commands of its own that the shell calls; this is a defect of hlplay", s.conn.name)
 		}
 	}
 	if ctx.Err() != nil {

@@ -198,6 +198,7 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 	ctx, cancel := b.bounded(begun, settings.Timeout)
 	defer cancel()
 	finish := func(o outcome) report.Status {
+		o = h.sent.passed(t, o)
 		o.forgiven = settings.IgnoreErrors
 		o.duration = b.clock.Now().Sub(begun)
 		b.finish(t, h, o)

@@ -37,6 +37,7 @@ type executor struct {
 	expressions *expressions
 	copies      *copies
 	causes      causes // of what check mode finds
+	sendAhead   bool   // the steps of several tasks may share a flight: see along
 }
 
 // execution carries out one task on one host.

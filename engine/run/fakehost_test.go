@@ -179,6 +179,13 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			}
 			continue
 		case "get":
+		case "is":
+			for j := 0; j < len(q.Args); j += 2 {
+				if c.host.settings[q.Args[j]] != q.Args[j+1] {
+					answers[i].Exit = 1
+				}
+			}
+			continue
 		default:
 			if u := c.host.undo; u != nil && q.Script == (nodestate.Undo{ID: u.id}).Disarm().Script {
 				switch {
@@ -264,6 +271,12 @@ func (c *fakeConn) run(cmd remote.Command) (remote.Result, error) {
 	verb, name, value := cmd.Argv[0], cmd.Argv[1], cmd.Argv[2]
 	s.acts = append(s.acts, c.name+": "+strings.Join(cmd.Argv, " "))
 	defer s.answered()
+	if s.meddle != nil {
+		n := s.ran[c.name]
+		s.ran[c.name]++
+		s.meddle(c.host, c.name, n, false)
+		defer s.meddle(c.host, c.name, n, true)
+	}
 	switch {
 	case strings.HasPrefix(verb, "busy-"):
 		var seconds int
@@ -301,23 +314,59 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 	if c.host.refuses {
 		return nil, nil, &remote.BecomeError{Host: c.name, Login: "admin", User: "root", Reason: "sudo does not accept the password"}
 	}
-	for i, cmd := range a.Commands {
-		r, err := c.Run(ctx, cmd)
+	c.stage.mu.Lock()
+	c.stage.flights[c.name]++
+	c.stage.mu.Unlock()
+	results, ok, err := c.runSome(ctx, a.Commands, a.Ended)
+	if !ok {
+		return results, nil, err
+	}
+	if answers, err = c.asked(a.Then); err != nil {
+		return results, nil, err
+	}
+	for _, p := range a.Ahead {
+		met, err := c.asked(p.If)
 		if err != nil {
-			return results, nil, err
+			return results, answers, nil // of what comes behind it nobody hears
 		}
-		results = append(results, r)
-		if a.Ended != nil {
-			a.Ended(i, r)
+		for _, answer := range met {
+			if answer.Exit != 0 {
+				return results, answers, nil
+			}
 		}
-		if r.Exit != 0 {
-			return results, nil, nil
+		p.Begun = true
+		if p.Results, ok, p.Err = c.runSome(ctx, p.Commands, nil); !ok {
+			return results, answers, nil
+		}
+		if p.Answers, p.Err = c.asked(p.Then); p.Err != nil {
+			return results, answers, nil
 		}
 	}
+	return results, answers, nil
+}
+
+// runSome runs commands until one fails, and reports whether none did.
+func (c *fakeConn) runSome(ctx context.Context, commands []remote.Command, ended func(int, remote.Result)) (results []remote.Result, ok bool, err error) {
+	for i, cmd := range commands {
+		r, err := c.Run(ctx, cmd)
+		if err != nil {
+			return results, false, err
+		}
+		results = append(results, r)
+		if ended != nil {
+			ended(i, r)
+		}
+		if r.Exit != 0 {
+			return results, false, nil
+		}
+	}
+	return results, true, nil
+}
+
+func (c *fakeConn) asked(queries []remote.Query) ([]remote.Answer, error) {
 	c.stage.mu.Lock()
 	defer c.stage.mu.Unlock()
-	answers, err = c.answer(a.Then)
-	return results, answers, err
+	return c.answer(queries)
 }
 
 func (c *fakeConn) WriteFile(context.Context, remote.File) error { return errors.New("not used") }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +28,13 @@ var settings = &observe.Kind[string]{
 		for i, name := range names {
 			tell(name, lines[i], nil)
 		}
+	},
+	Holds: func(values map[string]string) ([]remote.Query, bool) {
+		var args []string
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			args = append(args, name, values[name])
+		}
+		return []remote.Query{{Script: "is", Args: args}}, true
 	},
 }
 
@@ -135,10 +144,14 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	case m.Settles > 0:
 		verb = fmt.Sprintf("settle-%d", m.Settles)
 	}
+	var retry []string
+	if m.Busy > 0 {
+		retry = []string{"locked"}
+	}
 	step := modules.Step{
 		Summary: fmt.Sprintf("set %s to %s", m.Name, value),
-		Action: modules.Run{Argv: []string{verb, m.Name, value},
-			Long: m.Long, Limit: time.Duration(m.Minutes) * time.Minute, Retry: []string{"locked"}, Patience: 2 * time.Duration(m.Busy) * time.Second},
+		Action: modules.Run{Argv: []string{verb, m.Name, value}, Brief: true,
+			Long: m.Long, Limit: time.Duration(m.Minutes) * time.Minute, Retry: retry, Patience: 2 * time.Duration(m.Busy) * time.Second},
 		Diff:   &modules.Diff{Subject: m.Name, Before: is, After: value},
 		Expect: []observe.Expectation{settings.Expect(m.Name, value).On(on)},
 		// Hosts that wait at the same time advance the one clock all the more.
@@ -178,10 +191,26 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 		}
 	}
 	if m.ThenFails {
-		plan.Steps = append(plan.Steps, modules.Step{Summary: "fail " + m.Name, Action: modules.Run{Argv: []string{"fail", m.Name, value}}})
+		plan.Steps = append(plan.Steps, modules.Step{Summary: "fail " + m.Name, Exact: m.Exact, Action: modules.Run{Argv: []string{"fail", m.Name, value}, Brief: true}})
 	}
 	return plan, nil
 }
+
+// own is a setting that belongs to its host alone.
+type own struct {
+	Name      string `hcl:"name" doc:"Which setting."`
+	Value     string `hcl:"value" doc:"What it shall be."`
+	Lies      bool   `hcl:"lies,optional" doc:"The command exits 0 and does nothing."`
+	Fails     bool   `hcl:"fails,optional" doc:"The command fails."`
+	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
+	Needs     string `hcl:"needs,optional" doc:"A setting that must not be empty."`
+}
+
+func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	return (&setting{Name: m.Name, Value: m.Value, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Exact: true}).Plan(ctx, h)
+}
+
+var ownSpec = modules.Spec{Name: "own", Summary: "A setting of a test's host", Local: true, Result: settingSpec.Result, New: func() modules.Module { return &own{} }}
 
 // still is a module that reads nothing and does nothing, or refuses.
 type still struct {

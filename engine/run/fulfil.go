@@ -25,7 +25,7 @@ func (u Unfulfilled) String() string {
 
 // fulfil compares what an item's steps expect with the hosts. An effect may take as long to show as its step says.
 func (e *execution) fulfil(ctx context.Context, done []modules.Step) {
-	if e.unfulfilled == nil || e.check || len(done) == 0 {
+	if e.unfulfilled == nil || e.check || len(done) == 0 || e.host.sent.waiting() { // the host is further already
 		return
 	}
 	var expect []observe.Expectation

@@ -14,14 +14,7 @@ import (
 // keep prepares a host's node for a step: it takes the lock and records the handlers that the task notifies as due. The
 // returned query has to run in the step's own shell.
 func (e *execution) keep(ctx context.Context, on *host) (remote.Query, error) {
-	var notifies []nodestate.Due
-	for _, name := range e.task.Notify {
-		notifies = append(notifies, nodestate.Due{
-			ID: nodestate.Name(e.task.play.Name, name), Play: e.task.play.Name, Handler: name,
-			Task: e.task.Name, File: filepath.ToSlash(e.task.Range.Filename), Line: e.task.Range.Start.Line,
-			Playbook: e.playbook.Path, Run: e.holder.Run, By: e.holder.By, Since: e.clock.Now().UTC(),
-		})
-	}
+	notifies := e.notifies()
 	if on != e.host {
 		if len(notifies) > 0 {
 			if err := e.host.keeper.apart(ctx, notifies); err != nil {
@@ -44,6 +37,18 @@ func (e *execution) keep(ctx context.Context, on *host) (remote.Query, error) {
 		on.keeper.unkept(why)
 	}
 	return q, nil
+}
+
+// notifies returns the handlers that the task notifies, as they are recorded on a node.
+func (e *execution) notifies() (all []nodestate.Due) {
+	for _, name := range e.task.Notify {
+		all = append(all, nodestate.Due{
+			ID: nodestate.Name(e.task.play.Name, name), Play: e.task.play.Name, Handler: name,
+			Task: e.task.Name, File: filepath.ToSlash(e.task.Range.Filename), Line: e.task.Range.Start.Line,
+			Playbook: e.playbook.Path, Run: e.holder.Run, By: e.holder.By, Since: e.clock.Now().UTC(),
+		})
+	}
+	return all
 }
 
 // clears returns the handlers that are no longer due when the last steps of an item have succeeded: the handler that is

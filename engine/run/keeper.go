@@ -258,6 +258,26 @@ func (k *keeper) before(notifies []nodestate.Due) remote.Query {
 	return k.holder.Act(broken, fresh...)
 }
 
+// beforeAhead is before for a step that is sent with an earlier one, which takes the lock. Nothing is noted until its turn.
+// recorded are what the steps before it record, and what this one does is added.
+func (k *keeper) beforeAhead(notifies []nodestate.Due, recorded map[string]bool) remote.Query {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.off != "" {
+		return remote.Query{}
+	}
+	var fresh []nodestate.Due
+	for _, d := range notifies {
+		if _, is := k.due[d.ID]; !is && !recorded[d.ID] {
+			fresh, recorded[d.ID] = append(fresh, d), true
+		}
+	}
+	if len(fresh) == 0 {
+		return remote.Query{}
+	}
+	return k.holder.Act(nil, fresh...)
+}
+
 // took records the result of what was sent to an acting shell, with the query before it. A shell that has failed is replaced
 // and no longer holds the lock.
 func (k *keeper) took(before remote.Query, err error) {

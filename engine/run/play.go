@@ -114,6 +114,7 @@ func (c *conductor) upcoming(play *lang.Play) *upcoming {
 		if p != play && (p.Hosts != play.Hosts || len(p.Serial) > 0 || len(play.Serial) > 0) {
 			break
 		}
+		ahead.leg++
 		ahead.add(p.Tasks, c.tasks(p), c.selected)
 	}
 	ahead.findProducers()

@@ -87,6 +87,7 @@ type draft struct {
 	rng *rand.Rand
 	// fails says that commands may fail, which check mode cannot foretell.
 	fails      bool
+	own        bool // most tasks belong to their hosts alone
 	tasks      int
 	results    int      // so far in the play: the next play registers the same names anew
 	registered []string // those that a task can read
@@ -164,6 +165,11 @@ func (d *draft) task() {
 		d.linef("for_each = toset([\"s%d\", \"s%d\"])", d.rng.IntN(3), 3+d.rng.IntN(3))
 		name = "each.key"
 	}
+	if d.own && !d.oneIn(5) {
+		d.ownTask(name)
+		d.settings()
+		return
+	}
 	d.linef("setting {\nname = %s\nvalue = %q", name, fmt.Sprint(d.rng.IntN(3)))
 	switch d.rng.IntN(10) {
 	case 0:
@@ -180,6 +186,11 @@ func (d *draft) task() {
 		}
 	}
 	d.linef("}")
+	d.settings()
+}
+
+// settings writes the rest of a task.
+func (d *draft) settings() {
 	if d.oneIn(2) {
 		d.results++
 		name := fmt.Sprint("r", d.results)
@@ -188,6 +199,8 @@ func (d *draft) task() {
 	}
 	if d.oneIn(3) {
 		d.linef("notify = [\"h\"]")
+	} else if d.own && d.oneIn(4) {
+		d.linef("notify = [\"i\", \"h\"]")
 	}
 	if d.oneIn(5) {
 		d.linef("tags = [\"x\"]")

@@ -76,7 +76,11 @@ func (p *planner) upcomingLocked() []int {
 	upcoming := p.held
 	p.held = nil
 	slices.Sort(upcoming)
-	for p.next = max(p.next, p.at+1); p.next < len(p.upcoming.tasks) && p.next <= p.at+p.window; p.next++ {
+	window := p.window
+	if p.host.sent.waiting() {
+		window = min(window, widestReadback) // more was not read with what the host has done ahead
+	}
+	for p.next = max(p.next, p.at+1); p.next < len(p.upcoming.tasks) && p.next <= p.at+window; p.next++ {
 		upcoming = append(upcoming, p.next)
 	}
 	return upcoming

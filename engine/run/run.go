@@ -9,7 +9,7 @@
 //   - the conductor takes plays, batches of hosts, tasks and handlers in order (run.go, play.go, batch.go,
 //     handlers.go, gate.go, consent.go, finish.go, leftover.go);
 //   - an execution carries out a task on a host: steps, flights, verification, settling, or in check mode
-//     prediction (execute.go, steps.go, command.go, settle.go, reboot.go, predict.go, causes.go, keep.go);
+//     prediction (execute.go, steps.go, sendahead.go, command.go, settle.go, reboot.go, predict.go, causes.go, keep.go);
 //   - a host's planner decides what a task needs there, ahead for upcoming tasks (planner.go, readahead.go, decide.go,
 //     upcoming.go, expressions.go);
 //   - a host has its connection, its registered results, its standing in the run, and what is kept on its node (host.go,
@@ -61,7 +61,8 @@ type Options struct {
 	// Forks limits how many hosts are worked on at a time. Zero changes all hosts at once, and reads ahead on as many as
 	// suits the controller.
 	Forks int
-	// Approve, if not nil, is asked before steps are carried out or predicted. Its error fails the task.
+	// Approve, if not nil, is asked before steps are carried out or predicted. Its error fails the task. What is sent ahead is
+	// asked about before that, and again when the task has its turn; an approval that depends on the order needs NoSendAhead.
 	Approve func(Proposal) error
 	// Ask, if not nil, is asked before a task changes anything, once for all hosts where it has something to do. A task that
 	// is left out counts as skipped there, and a handler stays due. Its error fails the task.
@@ -70,6 +71,8 @@ type Options struct {
 	Clock Clock
 	// NoReadAhead plans each task only when its turn has come. The results are the same, only slower.
 	NoReadAhead bool
+	// NoSendAhead sends the steps of each task in a flight of their own. The results are the same, only slower.
+	NoSendAhead bool
 	// Wait is how long to wait for another run that is changing a host; zero does not wait.
 	Wait time.Duration
 	// Unfulfilled, if not nil, is called with expectations (Step.Expect) of steps that were carried out that do not match
@@ -170,6 +173,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 		c.play(p)
 	}
 	c.left()
+	c.reportSentAhead()
 	c.flushKept()
 	c.reportLeftovers()
 	recap := c.recap(order)
@@ -208,6 +212,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled,
 			approve: o.Approve, redact: o.Redactor.String,
 			report: reporting(o.Reporter), hosts: all, expressions: expressions, copies: newCopies(o.Archive, o.Modules),
+			sendAhead: !o.Check && !o.NoSendAhead && !o.NoReadAhead && o.Ask == nil && o.Forks == 0,
 		},
 		options: o, cancel: cancel, started: o.Clock.Now(),
 		notifications:  newNotifications(),

@@ -44,6 +44,11 @@ type stage struct {
 	onEvent func(ctx context.Context)
 	// onAnswer, if set, is called behind each flight and command.
 	onAnswer func()
+	// meddle, if set, is called under mu before and after each command that a host runs, with how many it has run before.
+	meddle func(h *fakeHost, host string, n int, after bool)
+	ran    map[string]int // commands, by host
+	// flights counts, by host, the flights with commands.
+	flights map[string]int
 	// ctx, if set, is what the run goes under.
 	ctx  context.Context
 	busy int // commands under way, and the most there were
@@ -51,7 +56,7 @@ type stage struct {
 }
 
 func newStage(names ...string) *stage {
-	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, watches: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, ran: map[string]int{}, flights: map[string]int{}, watches: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for _, name := range names {
 		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}, long: map[string]*fakeLong{}}
 	}
@@ -164,7 +169,7 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	t.Helper()
 	inv := s.inventory()
 	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
-		Modules:   []modules.Spec{settingSpec, {Name: "still", Summary: "Nothing", New: func() modules.Module { return &still{restless: &s.restless} }}},
+		Modules:   []modules.Spec{settingSpec, ownSpec, {Name: "still", Summary: "Nothing", New: func() modules.Module { return &still{restless: &s.restless} }}},
 		Inventory: inv,
 	})
 	if diags.HasErrors() {

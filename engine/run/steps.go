@@ -56,9 +56,16 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 			continue
 		}
 		steps = steps[len(commands):]
+		done, err := e.doneAhead(on, it, commands, o)
+		if err != nil {
+			return err
+		}
+		var along []*part
 		var readback *observe.Readback
-		if len(steps) == 0 && on == e.host {
-			readback = e.readback(it, rest)
+		if done == nil && len(steps) == 0 && on == e.host {
+			var reads []observe.Read
+			along, reads = e.along(ctx, it, rest, commands)
+			readback = e.readback(it, rest, reads, len(along) == 0)
 		}
 		before, err := e.keep(ctx, on)
 		if err != nil {
@@ -66,7 +73,7 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		}
 		commands[0].Before = before
 		cleared := clears(e.task, plan, len(steps) == 0 && len(rest) == 0, commands)
-		if err := e.flight(ctx, on, commands, readback, cleared, o); err != nil {
+		if err := e.flight(ctx, on, commands, readback, cleared, done, along, o); err != nil {
 			return err
 		}
 	}
@@ -107,13 +114,14 @@ func together(h, on *host, steps []modules.Step, seen *sight) []command {
 	return all
 }
 
-// readback returns what is read with the last steps of an item, or nil if nothing can be.
-func (e *execution) readback(it *itemPlan, rest []*itemPlan) *observe.Readback {
+// readback returns what is read with the last steps of an item, or nil if nothing can be. more is read, too. last is set if
+// the next task is to be planned from it together with those that may be sent with it.
+func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read, last bool) *observe.Readback {
 	pass := e.host.connection.asReader(e.task.user(e.host))
 	if pass == nil {
 		return nil
 	}
-	var reads []observe.Read
+	reads := more
 	if it.saw != nil && !it.plan.Repeats {
 		reads = append(reads, it.saw.Reads()...)
 	}
@@ -123,7 +131,11 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan) *observe.Readback {
 			reads = append(reads, next.saw.Reads()...)
 		}
 	}
-	reads = append(reads, e.host.planner.coming(e.task, widestReadback-items)...)
+	following := widestReadback - items
+	if last && len(rest) == 0 {
+		following = max(following, e.travelling(e.task))
+	}
+	reads = append(reads, e.host.planner.coming(e.task, following)...)
 	readback := e.host.observed.Readback(reads, pass)
 	if len(readback.Queries()) == 0 {
 		return nil
@@ -131,12 +143,16 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan) *observe.Readback {
 	return readback
 }
 
-// flight carries out commands, repeating one that finds somebody else's lock, and then the reads that travel with them.
-func (e *execution) flight(ctx context.Context, on *host, commands []command, readback *observe.Readback, cleared []string, o *outcome) (err error) {
+// flight carries out commands, repeating one that finds somebody else's lock, and then the reads that travel with them. What
+// comes along follows. If the host has done all that ahead, its answers are there already.
+func (e *execution) flight(ctx context.Context, on *host, commands []command, readback *observe.Readback, cleared []string, done *part, along []*part, o *outcome) (err error) {
 	var answers []remote.Answer
 	began := 0 // how many of the commands
-	session, err := on.connection.session(ctx, e.task.user(on))
-	if err != nil {
+	var session remote.Session
+	if done != nil {
+		readback = done.readback
+		readback.Renew()
+	} else if session, err = on.connection.session(ctx, e.task.user(on)); err != nil {
 		return err
 	}
 	defer func() {
@@ -167,7 +183,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 	}
 	reads := len(queries)
 	var clear []string
-	if on.connection.isRoot(e.task.user(on)) && on == e.host {
+	if done == nil && on.connection.isRoot(e.task.user(on)) && on == e.host {
 		var q remote.Query
 		if q, clear = e.host.keeper.clearing(cleared...); clear != nil {
 			queries = append(queries, q)
@@ -184,7 +200,17 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 		progress(at)
 		var results []remote.Result
 		var answered []remote.Answer
-		results, answered, err = session.RunAll(ctx, actions)
+		switch {
+		case done != nil:
+			results, answered, err = done.replay(actions.Ended)
+		default:
+			for _, p := range along {
+				actions.Ahead = append(actions.Ahead, &p.Ahead)
+			}
+			results, answered, err = session.RunAll(ctx, actions)
+			on.sent.add(along)
+			along = nil
+		}
 		on.keeper.took(actions.Commands[0].Before, err)
 		if under := at + len(results); under < len(commands) && commands[under].long.ID != "" && unreachable(on, err) {
 			var r remote.Result

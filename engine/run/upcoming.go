@@ -10,6 +10,10 @@ type upcoming struct {
 	// producers map, for each task, the names of the results that its expressions read to the index of the last earlier task
 	// that registers it.
 	producers []map[string]int
+	// legs number the stretches of tasks that follow one another whatever happens: nothing but the failure of one of them keeps
+	// a host from the next. Handlers, and parts of groups that run in other cases, lie between them.
+	legs []int
+	leg  int // of the next task
 }
 
 // add appends the tasks of a play that run when nothing fails.
@@ -20,10 +24,21 @@ func (u *upcoming) add(nodes []lang.Node, placed map[*lang.Task]*task, selected 
 			if selected(n) {
 				u.index[placed[n]] = len(u.tasks)
 				u.tasks = append(u.tasks, placed[n])
+				u.legs = append(u.legs, u.leg)
 			}
 		case *lang.Group:
+			forks := len(n.Rescue)+len(n.Always) > 0
+			if forks {
+				u.leg++
+			}
 			u.add(n.Tasks, placed, selected)
-			u.add(n.Always, placed, selected)
+			if forks {
+				u.leg++
+				u.add(n.Always, placed, selected)
+				u.leg++
+			}
+		case *lang.Flush:
+			u.leg++
 		}
 	}
 }

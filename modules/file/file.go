@@ -151,6 +151,7 @@ task "root logs in by key only" {
 }
 `,
 	Result: result{},
+	Local:  true,
 	New:    func() modules.Module { return &File{} },
 }
 

@@ -44,6 +44,7 @@ default is not known. A note reports a file that is read later and sets the same
   }
 }`,
 	Placed: placed,
+	Local:  true,
 	New:    func() modules.Module { return &Module{} },
 }
 

@@ -49,6 +49,17 @@ _hl_x() {
 	cd / || exit 1
 }
 
+# _hl_if asks a query that decides whether what follows is carried out.
+_hl_if() {
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1; shift
+	( cd "$_hl_w" 2>/dev/null || :; eval "$_hl_s" ) </dev/null
+	_hl_r=$?
+	[ "$_hl_r" = 0 ] || _hl_go=no
+	_hl_end "$_hl_r"
+}
+
 # _hl_first starts commands that were sent together. It first runs what a command has put into the directory as "heard",
 # because a new frame shows that the command's answer has arrived. So does a frame of the kind "bye", which ends the shell;
 # the end of input does not.

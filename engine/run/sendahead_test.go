@@ -1,0 +1,165 @@
+package run_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hlplay/engine/report"
+	"hlplay/engine/run"
+)
+
+var sendAheadFirst = flag.Uint64("sendahead.first", 0, "the first of them")
+
+var sendAheadCases = flag.Int("sendahead.cases", 200, "how many random playbooks TestSendAheadChangesNothing runs")
+
+// TestSendAheadChangesNothing runs random playbooks with send-ahead and without, each on fresh hosts: what the hosts become, what
+// is reported, which commands and handlers run and what stays due must be the same. Commands fail, and somebody else changes
+// settings right before and after commands, between the steps that are sent together. A second run must be the same as well.
+func TestSendAheadChangesNothing(t *testing.T) {
+	along := 0
+	for seed := range uint64(*sendAheadCases) {
+		seed += *sendAheadFirst
+		playbook := randomOwnPlaybook(rand.New(rand.NewPCG(seed, 5)), seed%2 == 1)
+		with, without := randomStage(seed), randomStage(seed)
+		if seed%4 >= 1 {
+			with.meddle, without.meddle = meddler(seed), meddler(seed)
+		}
+		for _, which := range []string{"first", "second"} {
+			for _, s := range []*stage{with, without} {
+				s.acts, s.ran, s.flights = nil, map[string]int{}, map[string]int{}
+			}
+			a := with.play(t, playbook)
+			b := without.play(t, playbook, func(o *run.Options) { o.NoSendAhead = true })
+			for name, n := range without.flights {
+				along += n - with.flights[name]
+			}
+			slices.Sort(with.acts)
+			slices.Sort(without.acts)
+			for what, pair := range map[string][2]any{
+				"hosts":    {without.state(), with.state()},
+				"reports":  {reported(b), reported(a)},
+				"notes":    {timeless(b), timeless(a)},
+				"commands": {without.acts, with.acts},
+				"due":      {dueOn(without), dueOn(with)},
+			} {
+				if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
+					t.Errorf("seed %d, %s run: %s (-without +with send-ahead):\n%s\n%s", seed, which, what, diff, playbook)
+				}
+			}
+		}
+	}
+	t.Logf("%d flights were saved", along)
+	if least := *sendAheadCases * 2; along < least {
+		t.Errorf("%d flights were saved, want at least %d: is anything sent ahead?", along, least)
+	}
+}
+
+// meddler returns somebody who changes a setting now and then, depending on what a host has run.
+func meddler(seed uint64) func(h *fakeHost, host string, n int, after bool) {
+	return func(h *fakeHost, host string, n int, after bool) {
+		rng := rand.New(rand.NewPCG(seed, uint64(n)*8+uint64(host[0])*2000+map[bool]uint64{true: 1}[after]))
+		if rng.IntN(5) == 0 {
+			name := fmt.Sprint("s", rng.IntN(6))
+			h.settings[name] = fmt.Sprint(rng.IntN(3))
+			delete(h.pending, name) // when it would show depends on how long other hosts wait
+		}
+	}
+}
+
+// reported returns all that is said of each task on each host but the time that it took.
+func reported(r *report.Recorder) []string {
+	var all []string
+	for _, result := range r.Results() {
+		result.Duration = 0
+		all = append(all, fmt.Sprintf("%+v", result))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func dueOn(s *stage) map[string]int {
+	all := map[string]int{}
+	for name, h := range s.hosts {
+		all[name] = len(h.due)
+	}
+	return all
+}
+
+// randomOwnPlaybook is a random playbook whose tasks mostly belong to their hosts alone.
+func randomOwnPlaybook(rng *rand.Rand, fails bool) string {
+	d := &draft{rng: rng, fails: fails, own: true}
+	for p := range 1 + rng.IntN(2) {
+		d.linef("play %q {\nhosts = %q", fmt.Sprint("p", p), d.pick("all", "all", "a:b"))
+		switch {
+		case d.oneIn(8):
+			d.linef("serial = %d", 1+rng.IntN(2))
+		case fails && d.oneIn(8):
+			d.linef("any_errors_fatal = true")
+		}
+		d.results, d.registered = 0, nil
+		for range 4 + rng.IntN(12) {
+			d.node(2)
+		}
+		d.linef("handler \"h\" {\nsetting {\nname = \"h\"\nvalue = \"1\"\nrepeats = true\n}\n}")
+		d.linef("handler \"i\" {\nown {\nname = \"s1\"\nvalue = \"1\"\n}\n}\n}")
+	}
+	return d.String()
+}
+
+// ownTask writes what a task of the own module does.
+func (d *draft) ownTask(name string) {
+	d.linef("own {\nname = %s\nvalue = %q", name, fmt.Sprint(d.rng.IntN(3)))
+	switch d.rng.IntN(12) {
+	case 0:
+		d.linef("needs = %q", fmt.Sprint("s", d.rng.IntN(6)))
+	case 1, 2:
+		if d.fails {
+			d.linef("%s = %s", d.pick("fails", "lies", "then_fails"), d.pick("true", `host.name == "a"`, `host.name == "b"`))
+		}
+	}
+	d.linef("}")
+}
+
+// What is sent ahead is begun only as long as all before it came out as foreseen.
+func TestSendAheadStops(t *testing.T) {
+	playbook := playOf(strings.Join([]string{
+		`task "1" { own { name = "s1"; value = "1" } }`, `task "2" { own { name = "s2"; value = "1" } }`,
+		`task "3" { own { name = "s3"; value = "1"; lies = true } }`, `task "4" { own { name = "s4"; value = "1" } }`}, "\n"))
+	s := newStage("a")
+	r := s.play(t, lines(playbook))
+	if diff := cmp.Diff([]string{"a 1: changed", "a 2: changed", "a 3: failed"}, outcomes(r)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"a: set s1 1", "a: set s2 1", "a: pretend s3 1"}, s.acts); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+	if s.flights["a"] != 1 {
+		t.Errorf("%d flights with commands, want 1", s.flights["a"])
+	}
+}
+
+// A first run of tasks that belong to their hosts alone takes a flight for seventeen of them, with what is read for them.
+func TestFlightsOfAFirstRunTogether(t *testing.T) {
+	const tasks = 100
+	var playbook strings.Builder
+	for i := range tasks {
+		fmt.Fprintf(&playbook, "task \"t%d\" {\n own {\n name = \"s%d\"\n value = \"of ${host.name}\"\n }\n }\n", i, i)
+	}
+	s := convergedStage(3, 0)
+	for _, line := range outcomes(s.play(t, "play \"p\" {\n hosts = \"all\"\n"+playbook.String()+"}\n")) {
+		if !strings.HasSuffix(line, ": changed") {
+			t.Fatal(line)
+		}
+	}
+	for name := range s.hosts {
+		if n := s.flights[name] + s.asks[name]; n > 9 {
+			t.Errorf("%d tasks took %d flights that changed %s and %d that read only, want 9 at most", tasks, s.flights[name], name, s.asks[name])
+		}
+	}
+}
