@@ -39,7 +39,7 @@ func (l *loader) declareHostVariables() {
 			named[i] = l.matched(l.pattern(l.hostVariables[i].block.Body, l.hostVariables[i].dir))
 		}
 	}
-	if l.options.Inventory == nil || len(l.playbook.HostVariables) == 0 || l.diags.HasErrors() {
+	if l.options.Inventory == nil || len(l.playbook.HostVariables) == 0 {
 		return
 	}
 	var hosts []string // includes hosts outside the limit: a task may read the variables of any host
