@@ -99,7 +99,7 @@ func (f *runFlags) addMode(cmd *cobra.Command) {
 	cmd.Flags().Lookup("wait").NoOptDefVal = "1h"
 }
 
-// validateForks rejects numbers of hosts that are not positive.
+// validateForks rejects negative numbers of hosts. Zero stands for the default.
 func (f *runFlags) validateForks() error {
 	if f.forks < 0 {
 		return fmt.Errorf("--forks %d: expected a number of hosts of at least 1", f.forks)

@@ -211,7 +211,7 @@ func (sp *namespace) ownPeers(hosts cty.Value) cty.Value {
 	return cty.ObjectVal(all)
 }
 
-// peers adds what an expression reads of other hosts by name.
+// peers adds what an expression reads of hosts through `hosts`, whether it names the host or computes its name.
 func (r *references) peers(expr placed) {
 	node, ok := expr.Expression.(hclsyntax.Node)
 	if !ok {

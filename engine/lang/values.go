@@ -203,7 +203,8 @@ func (l *loader) readValues(path string) (src []byte, secrets, ok bool) {
 	return nil, true, false
 }
 
-// In YAML, aliases of aliases multiply. With so few of them, their expansion stays small.
+// mostAliases limits the aliases in a YAML file, because aliases of aliases multiply. With so few of them, their
+// expansion stays small.
 const mostAliases = 20
 
 var yamlAlias = regexp.MustCompile(`(?m)(^|[\s\[{,:-])\*[^\s,\]}]`)

@@ -70,7 +70,7 @@ type scanner struct {
 	name   []string // the dotted name that ends with the last token; its last part is empty after a dot
 }
 
-// mostBroken is how many unclosed quotes are skipped.
+// mostBroken limits how many unclosed quotes are skipped.
 const mostBroken = 64
 
 // locate returns the cursor at a byte offset in a text.

@@ -36,7 +36,7 @@ type Options struct {
 	Version string
 }
 
-// errEarly is returned by Serve if the connection ended before the editor shut the server down.
+// errEarly is returned by Serve if the editor sent exit without shutdown before it.
 var errEarly = errors.New("the editor ended the language server without shutdown")
 
 // Serve serves an editor until it sends exit, the connection ends, or ctx ends. It changes the working directory to the

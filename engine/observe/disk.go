@@ -121,7 +121,7 @@ func (d BlockDevice) Volume() string {
 	return ""
 }
 
-// Blank reports whether the device is empty and unused.
+// Blank reports whether nothing was found on the device and nothing uses it.
 func (d BlockDevice) Blank() bool { return d.Use() == "" }
 
 // HoldsSystem reports whether the host boots or runs from the device or from something on it: a system directory is

@@ -95,7 +95,7 @@ func (e *NotAllowedError) Hint() string {
 	return "nothing is destroyed unless you allow it: --allow=all allows every class, --allow=destroy that class alone"
 }
 
-// Approval keeps a run from going beyond a plan. Its methods are safe for concurrent use.
+// Approval keeps a run to a plan. Its methods are safe for concurrent use.
 type Approval struct {
 	redactor *report.Redactor
 	allowed  Allowed

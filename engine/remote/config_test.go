@@ -20,7 +20,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// If this variable is set, the test program is a ProxyCommand, with host and port as arguments.
+// beProxy is the environment variable that makes the test program a ProxyCommand, with host and port as arguments.
 const beProxy = "HLPLAY_TEST_PROXY"
 
 func TestMain(m *testing.M) {
@@ -250,7 +250,7 @@ func TestStrictHostKeyChecking(t *testing.T) {
 	}
 }
 
-// A certificate allows to log in where its key is not known: one that is configured, or one next to its key.
+// A certificate is enough to log in where its key is not known: one that is configured, or one next to its key.
 func TestCertificates(t *testing.T) {
 	key, authority, other := newKey(t, "id", ""), newKey(t, "ca", ""), newKey(t, "other", "")
 	signer, err := ssh.ParsePrivateKey(readFile(t, authority.path))

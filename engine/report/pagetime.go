@@ -52,7 +52,7 @@ func (p *pagePlay) During() interval {
 	return *when
 }
 
-// ticks returns the labels of a time axis of that length: at most seven, at round intervals.
+// ticks returns the times at which a time axis of that length is labelled: at most seven, at round intervals.
 func ticks(total time.Duration) []time.Duration {
 	step := time.Hour
 	for _, s := range []time.Duration{

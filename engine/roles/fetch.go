@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostRepositories is how many revisions of repositories are fetched, because roles may import further roles without
+// mostRepositories limits how many revisions of repositories are fetched, because roles may import further roles without
 // end.
 const mostRepositories = 200
 

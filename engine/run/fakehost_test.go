@@ -51,7 +51,7 @@ type fakeUndo struct {
 	done     bool
 }
 
-// now undoes it.
+// undoNow undoes the change.
 func (h *fakeHost) undoNow() {
 	h.settings, h.undo.done = h.undo.before, true
 }

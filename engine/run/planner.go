@@ -10,7 +10,7 @@ import (
 	"hlplay/engine/report"
 )
 
-// widest is how many tasks are planned ahead while nothing changes.
+// widest limits how many tasks are planned ahead while nothing changes.
 const widest = 1000
 
 // hostsAtOnce limits how many hosts are planned ahead at a time. Each of them connects, and has a goroutine per task

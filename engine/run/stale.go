@@ -18,7 +18,7 @@ type sight struct {
 	saw *observe.Tracker
 	// changed are the paths that steps of the plan change.
 	changed map[*host]map[string]remote.Seen
-	// last is set if whatever is there is replaced, because it has changed too often.
+	// last is set if a step that removes something removes whatever is there, because it has changed too often.
 	last bool
 }
 

@@ -25,7 +25,8 @@ type docker struct {
 	containers []*container // in the order of their creation
 }
 
-// container is a container. Its program is assumed to keep running, unless it is false(1).
+// container is a container. Its program is assumed to work and to keep running, unless it is true(1) or false(1), which
+// end at once.
 type container struct {
 	id, name string
 	labels   map[string]string

@@ -108,8 +108,8 @@ func (m *Machine) forwards(to *Machine, server frpSettings, domain string) bool 
 	return false
 }
 
-// frp returns the settings of the machine's frps or frpc. ok is false unless a container or service runs it with
-// settings that the lab supports.
+// frp returns the settings of the machine's frps or frpc, and whether a container or service runs it with settings that
+// the lab supports.
 func (m *Machine) frp(program string) (frpSettings, bool) {
 	var settings frpSettings
 	text, ok := m.mounted(program, "/etc/frp/"+program+".json", "-c", "/etc/frp/"+program+".json")
@@ -239,7 +239,8 @@ func (m *Machine) runs(image string) *composeService {
 	return nil
 }
 
-// sitesOf returns the upstreams of the sites in a Caddyfile by address. ok is false if the file contains anything else.
+// sitesOf returns the upstreams of the sites in a Caddyfile by address. It returns false if the file contains anything
+// else.
 func sitesOf(caddyfile string) (map[string]string, bool) {
 	sites := map[string]string{}
 	site := ""

@@ -128,7 +128,7 @@ func (m *Machine) Name() string {
 // FQDN returns the host name with the domain that the installer was given.
 func (m *Machine) FQDN() string { return m.Name() + "." + m.domain }
 
-// Debian returns the code name of the Debian release. It changes when base-files is upgraded.
+// Debian returns the code name of the Debian release. It changes when base-files is upgraded to another release.
 func (m *Machine) Debian() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -55,7 +55,7 @@ func (m *Machine) raidOf(device string) *raid {
 	return nil
 }
 
-// busy returns the current operation, or "". It first completes an operation whose time is over.
+// busy returns the current operation, or "idle". It first completes an operation whose time is over.
 func (r *raid) busy(now time.Time) string {
 	if r.action == "" || now.Before(r.until) {
 		return cmpOr(r.action, "idle")

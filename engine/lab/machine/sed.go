@@ -195,7 +195,7 @@ func (p *sedParser) substitute(c *sedCommand) error {
 	return nil
 }
 
-// goReplacement translates a sed replacement (&, \1) for package regexp.
+// goReplacement translates a sed replacement (&, \1, \n) for package regexp.
 func goReplacement(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -208,7 +208,7 @@ func (node *Node) BootID(ctx context.Context) (string, error) {
 	return strings.TrimSpace(id), err
 }
 
-// WaitBoot waits until the node's boot ID differs from before.
+// WaitBoot waits until the node has booted anew: its boot ID differs from before, and it is up (WaitUp).
 func (node *Node) WaitBoot(ctx context.Context, before string) error {
 	ctx, cancel := context.WithTimeout(ctx, bootLimit)
 	defer cancel()

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// answer returns an endpoint that returns the result of fn for the current state.
+// answer returns the result of fn for the current state of the node's cluster. It is an error if the node has no
+// running pmxcfs.
 func (c *Command) answer(fn func(v *view, db *Database) (any, error)) (value any, err error) {
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())

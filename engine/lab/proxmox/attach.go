@@ -154,7 +154,8 @@ func (n *machineNode) StartUnit(unit string) error {
 
 type definedKey struct{ unit string }
 
-// defined reports whether a unit has our hooks. A unit that is defined by a unit file alone has none.
+// defined reports whether a unit has our hooks, which a unit from a unit file alone lacks. It reports false once for
+// each instance of a template: the caller then adds the hooks.
 func (n *machineNode) defined(unit string) bool {
 	if n.m.Value(definedKey{unit}) != nil {
 		return true

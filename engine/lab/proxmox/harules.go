@@ -12,7 +12,7 @@ const rulesFile = "ha/rules.cfg"
 func (db *Database) rules() []Section { return ParseSections(db.Text(rulesFile)) }
 
 func (v *view) writeRules(db *Database, all []Section) {
-	// The required keys come first: resources for both types, then nodes or affinity. All of these are sorted.
+	// The required keys come first, sorted: affinity or nodes, depending on the type, and resources for both types.
 	db.Write(rulesFile, []byte(FormatSections(all, "affinity", "nodes", "resources")), v.now)
 }
 

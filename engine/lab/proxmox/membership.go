@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// How long corosync takes from its start until it is a member: the token and consensus timeouts on a LAN.
+// joinDelay is how long corosync takes from its start until it is a member: the token and consensus timeouts on a LAN.
 const joinDelay = 1500 * time.Millisecond
 
 // Ring is the runtime state of corosync in a cluster.

@@ -9,7 +9,7 @@ import (
 var oneNode = func(l *testLab) { l.form("lab", 1) }
 var threeNodes = func(l *testLab) { l.form("lab", 3) }
 
-// trust lets root on one node log in to another without prompts, if hostKey is set with a known host key.
+// trust makes a node accept the key of root on another one. If hostKey is set, it also makes its host key known there.
 func (l *testLab) trust(from, to string, hostKey bool) {
 	own := strings.TrimSpace(l.read(from, "/root/.ssh/id_rsa.pub"))
 	l.world.at(func(v *view) {

@@ -38,7 +38,7 @@ func (v *view) membersFile(node string) string {
 	return b.String()
 }
 
-// broadcastDelay is how long after its start other nodes learn the address of a pmxcfs.
+// broadcastDelay is the time from the start of pmxcfs on a node until the other nodes know the node's address.
 const broadcastDelay = 2 * time.Second
 
 // broadcastIP returns the address that a node has announced to the others. They remember it when the node is gone.

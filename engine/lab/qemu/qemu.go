@@ -2,7 +2,7 @@
 
 // Package qemu boots Debian machines with their own kernel and boot loader, for what containers lack: md,
 // device-mapper, bonding, VLANs, loadable modules, kernel command lines and reboots. QEMU emulates them without KVM,
-// about ten times slower than the host: tests that do not need a kernel should use package nspawn.
+// about ten times slower than the host: tests that do not need their own kernel use package nspawn.
 //
 // As with nspawn, nothing is visible outside: the machines are killed with the thread that started them, and their
 // network is in a namespace. Writes to their system disks go to an unnamed file. A test that is killed leaves a
