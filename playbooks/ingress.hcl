@@ -6,7 +6,7 @@
 #   hlplay rehearse playbooks/ingress.hcl -i inventory -e frp_token=abcdefghijklmnop
 #
 # The public host, with Debian 13, is in the group edge; each host that serves, such as a guest, is in the group services and names what it
-# publishes. Where nobody publishes anything, nothing is done, on the public host neither.
+# publishes. Where nobody publishes anything, nothing is done, not even on the public host.
 #
 #   vars = {
 #     publish = [{ name = "web", url = "https://www.example.org", port = 8080 }]

@@ -8,7 +8,7 @@
 #
 # Each playbook can be run alone, and says at its beginning what it takes from the inventory. Besides the cluster's, that is
 # overlay_address and bulk for the hosts in the group pve; the group backup with the host that keeps the backups; and the groups edge, with
-# the public host, and services, with the guests that publish something, which may both be empty. Who publishes gives frp_token.
+# the public host, and services, with the guests that publish something, which may both be empty. If there are such guests, give frp_token.
 # testdata/site/hosts.hcl is an example.
 
 import "overlay.hcl" {

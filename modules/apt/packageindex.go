@@ -31,7 +31,7 @@ const listsDir = "/var/lib/apt/lists"
 // PackageIndex observes the package index, under the empty name.
 var PackageIndex = &observe.Kind[Index]{
 	Complete: func(expected, found Index) Index {
-		if expected.Stale && !found.Exists { // fetching an index that does not exist has the same effect
+		if expected.Stale && !found.Exists { // a missing index is fetched as a stale one is
 			return found
 		}
 		expected.Age = found.Age // time passes

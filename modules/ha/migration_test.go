@@ -54,8 +54,8 @@ func TestRuleOfAGroup(t *testing.T) {
 	}
 }
 
-// An interrupted migration leaves rules behind. The next one replaces them, and removes the groups of all resources,
-// including resources that do not exist.
+// An interrupted migration leaves rules behind. The next one replaces them, and takes all resources out of their groups,
+// even out of groups that do not exist.
 func TestAMigrationThatStoppedHalfway(t *testing.T) {
 	left := map[string]bool{"vm:900": true}
 	ha := with(func(ha *pve.HA) {

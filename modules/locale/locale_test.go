@@ -95,7 +95,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The C library prints names of locales in a form of its own, which is compared with the usual one.
+// The C library prints names of locales in a form of its own. They are compared with the usual ones without regard to the
+// case and the hyphens of the codeset.
 func TestObservedLocales(t *testing.T) {
 	got := modulestest.Parsed(t, generated, []string{""}, remote.Answer{Stdout: []byte("C\nC.utf8\nde_DE.utf8\nca_ES.utf8@valencia\nde_DE.UTF-8\n")})[""]
 	if want := []string{"C", "C.utf8", "ca_ES.utf8@valencia", "de_DE.utf8"}; !cmp.Equal(got, want) {

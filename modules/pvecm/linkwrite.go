@@ -66,7 +66,7 @@ type stage struct {
 	expect     []observe.Expectation
 }
 
-// stage returns the version that is above by the given number.
+// stage returns the version of corosync.conf whose number is higher by above than that of the current one.
 func (l *linkage) stage(says string, conf pve.CorosyncConf, above int, fresh ...int) stage {
 	s := stage{version: l.conf.Version() + above}
 	s.says = fmt.Sprintf("%s, in version %d of corosync.conf of cluster %s", says, s.version, l.cluster.Name)

@@ -117,7 +117,7 @@ func keyName(line string) string {
 	return "a key"
 }
 
-// know adds the host keys of to to known_hosts of from. They are read over the trusted connection, not collected from the
+// know adds to's host keys to from's known_hosts. They are read over the trusted connection, not collected from the
 // network.
 func (l login) know(t pve.Trust, known string) modules.Step {
 	after := t

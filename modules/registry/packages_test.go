@@ -100,8 +100,8 @@ func wantedStates(e modules.Package) map[string]string {
 	return states
 }
 
-// A package that comes along with another must itself be described. Otherwise the files that it brings would count as
-// absent.
+// A package that comes along with another must itself be described. Otherwise check mode would assume everything that
+// Debian policy lets it bring under its name, and all of that would be unknown.
 func TestPackagesAreClosed(t *testing.T) {
 	known := known()
 	for name, p := range known {

@@ -428,7 +428,7 @@ func rounded(weight, sum, items int) bool {
 	return max(weight-sum, sum-weight) <= rounding*(items+1)
 }
 
-// unrounded returns the weight was if crushtool writes it like this, and otherwise the written weight.
+// unrounded returns the present weight, was, if crushtool would write it like the text, and otherwise the written weight.
 func unrounded(written string, was int) int {
 	for _, decimals := range []int{3, 5} { // up to Ceph 16, and later
 		if written == strconv.FormatFloat(float64(was)/65536, 'f', decimals, 64) {

@@ -87,9 +87,9 @@ var CrushTrials = &observe.Kind[CrushResult]{
 	},
 }
 
-// The arguments of trialScript are Ceph's configuration, the map as text, the number of words for the overrides and these
-// words, and three words for each use: "old" or "new", the first map that has the rule; the rule; and the number of
-// copies.
+// trialScript tries a map. Its arguments are Ceph's configuration, the map as text, the number of words for the overrides
+// and these words, and three words for each use: "old" or "new", the first map that has the rule; the rule; and the
+// number of copies.
 //
 // crushtool accepts --max-x only together with --min-x, and exits with 0 whatever it finds.
 const trialScript = `_d=$(mktemp -d) || exit 1

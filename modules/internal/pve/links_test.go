@@ -55,7 +55,7 @@ LINK ID 1 udp
 	}
 }
 
-// The file was written by `pvecm create` and two joins (pve-cluster 9.1.6).
+// threeNodes was written by `pvecm create` and two joins (pve-cluster 9.1.6).
 const threeNodes = `logging {
   debug: off
   to_syslog: yes
