@@ -179,7 +179,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 	switch {
 	case f.follow != nil:
 		approval = f.follow.Approve(o.Redactor, allowed, cancel)
-		o.Approve, o.NoSendAhead = approval.Approve, true // the first difference anywhere stops the run
+		o.Approve, o.SendAhead = approval.Approve, false // the first difference anywhere stops the run
 		told = append(told, approval.Watch())
 	case (f.check || f.rehearse) && f.allow == "":
 		refusals = plan.NewRefusals(allowed, o.Redactor)

@@ -36,7 +36,7 @@ func (f *selectFlags) add(cmd *cobra.Command) {
 }
 
 func (f *selectFlags) options() run.Options {
-	o := run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt, NoSendAhead: os.Getenv(sendAhead) != "yes"}
+	o := run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt, SendAhead: os.Getenv(sendAhead) == "yes"}
 	if holdExpectations {
 		o.Unfulfilled = tellUnfulfilled
 	}

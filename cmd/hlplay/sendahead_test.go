@@ -34,11 +34,12 @@ func TestSendAheadOnSimulatedNodes(t *testing.T) {
 			saved := int64(0)
 			for _, which := range []string{"first", "second"} {
 				together, a := with.reported(t, func(o *run.Options) {
+					o.SendAhead = true
 					if seed%3 == 0 { // otherwise not only hlplay changes the nodes
 						o.Unfulfilled = refuse(t)
 					}
 				})
-				apart, b := without.reported(t, func(o *run.Options) { o.NoSendAhead = true })
+				apart, b := without.reported(t)
 				if diff := cmp.Diff(b, a); diff != "" {
 					t.Errorf("%s run: results (-without +with send-ahead):\n%s\n%s", which, diff, playbook)
 				}
@@ -88,9 +89,9 @@ func (s *simulated) meddle(seed uint64) {
 }
 
 // reported runs the playbook and returns all that is said of each task on each host but the time that it took.
-func (s *simulated) reported(t *testing.T, change func(*run.Options)) (report.Recap, map[string]string) {
+func (s *simulated) reported(t *testing.T, change ...func(*run.Options)) (report.Recap, map[string]string) {
 	t.Helper()
-	recap, kept := s.play(t, false, change)
+	recap, kept := s.play(t, false, change...)
 	all := map[string]string{}
 	for _, r := range kept.Results() {
 		r.Duration, r.File = 0, ""

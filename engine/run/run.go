@@ -62,7 +62,7 @@ type Options struct {
 	// suits the controller.
 	Forks int
 	// Approve, if not nil, is asked before steps are carried out or predicted. Its error fails the task. What is sent ahead is
-	// asked about before that, and again when the task has its turn; an approval that depends on the order needs NoSendAhead.
+	// asked about before that, and again when the task has its turn; an approval that depends on the order excludes SendAhead.
 	Approve func(Proposal) error
 	// Ask, if not nil, is asked before a task changes anything, once for all hosts where it has something to do. A task that
 	// is left out counts as skipped there, and a handler stays due. Its error fails the task.
@@ -71,8 +71,9 @@ type Options struct {
 	Clock Clock
 	// NoReadAhead plans each task only when its turn has come. The results are the same, only slower.
 	NoReadAhead bool
-	// NoSendAhead sends the steps of each task in a flight of their own. The results are the same, only slower.
-	NoSendAhead bool
+	// SendAhead lets the steps of several tasks share a flight where the engine can foresee them. The results are the same,
+	// only faster.
+	SendAhead bool
 	// Wait is how long to wait for another run that is changing a host; zero does not wait.
 	Wait time.Duration
 	// Unfulfilled, if not nil, is called with expectations (Step.Expect) of steps that were carried out that do not match
@@ -212,7 +213,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled,
 			approve: o.Approve, redact: o.Redactor.String,
 			report: reporting(o.Reporter), hosts: all, expressions: expressions, copies: newCopies(o.Archive, o.Modules),
-			sendAhead: !o.Check && !o.NoSendAhead && !o.NoReadAhead && o.Ask == nil && o.Forks == 0,
+			sendAhead: o.SendAhead && !o.Check && !o.NoReadAhead && o.Ask == nil && o.Forks == 0,
 		},
 		options: o, cancel: cancel, started: o.Clock.Now(),
 		notifications:  newNotifications(),

@@ -18,6 +18,8 @@ var sendAheadFirst = flag.Uint64("sendahead.first", 0, "the first of them")
 
 var sendAheadCases = flag.Int("sendahead.cases", 200, "how many random playbooks TestSendAheadChangesNothing runs")
 
+func sendAhead(o *run.Options) { o.SendAhead = true }
+
 // TestSendAheadChangesNothing runs random playbooks with send-ahead and without, each on fresh hosts: what the hosts become, what
 // is reported, which commands and handlers run and what stays due must be the same. Commands fail, and somebody else changes
 // settings right before and after commands, between the steps that are sent together. A second run must be the same as well.
@@ -34,8 +36,8 @@ func TestSendAheadChangesNothing(t *testing.T) {
 			for _, s := range []*stage{with, without} {
 				s.acts, s.ran, s.flights = nil, map[string]int{}, map[string]int{}
 			}
-			a := with.play(t, playbook)
-			b := without.play(t, playbook, func(o *run.Options) { o.NoSendAhead = true })
+			a := with.play(t, playbook, sendAhead)
+			b := without.play(t, playbook)
 			for name, n := range without.flights {
 				along += n - with.flights[name]
 			}
@@ -132,7 +134,7 @@ func TestSendAheadStops(t *testing.T) {
 		`task "1" { own { name = "s1"; value = "1" } }`, `task "2" { own { name = "s2"; value = "1" } }`,
 		`task "3" { own { name = "s3"; value = "1"; lies = true } }`, `task "4" { own { name = "s4"; value = "1" } }`}, "\n"))
 	s := newStage("a")
-	r := s.play(t, lines(playbook))
+	r := s.play(t, lines(playbook), sendAhead)
 	if diff := cmp.Diff([]string{"a 1: changed", "a 2: changed", "a 3: failed"}, outcomes(r)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -152,7 +154,7 @@ func TestFlightsOfAFirstRunTogether(t *testing.T) {
 		fmt.Fprintf(&playbook, "task \"t%d\" {\n own {\n name = \"s%d\"\n value = \"of ${host.name}\"\n }\n }\n", i, i)
 	}
 	s := convergedStage(3, 0)
-	for _, line := range outcomes(s.play(t, "play \"p\" {\n hosts = \"all\"\n"+playbook.String()+"}\n")) {
+	for _, line := range outcomes(s.play(t, "play \"p\" {\n hosts = \"all\"\n"+playbook.String()+"}\n", sendAhead)) {
 		if !strings.HasSuffix(line, ": changed") {
 			t.Fatal(line)
 		}
