@@ -41,7 +41,7 @@ func (f filter) drops(p packet) string {
 	if !f.on() {
 		return ""
 	}
-	if f.inSet("blacklist", p.from) {
+	if f.inSet("blacklist", p.from) != no {
 		return "IP set blacklist"
 	}
 	for _, at := range []struct {
@@ -55,7 +55,7 @@ func (f filter) drops(p packet) string {
 			return fmt.Sprintf("the rule %q of %s", by, at.file)
 		}
 	}
-	if f.inSet("management", p.from) && p.protocol == "tcp" && managed(p.port) {
+	if f.inSet("management", p.from) == yes && p.protocol == "tcp" && managed(p.port) {
 		return ""
 	}
 	if policy := f.cluster.options["policy_in"]; policy == "ACCEPT" {
@@ -174,10 +174,10 @@ func (f filter) comesFrom(source string, from netip.Addr) answer {
 		if strings.HasPrefix(name, "sdn/") {
 			return perhaps
 		}
-		return is(f.inSet(name, from))
+		return f.inSet(name, from)
 	}
-	if a, known := f.cluster.aliases[strings.ToLower(withoutScope(source))]; known {
-		return is(within(a.network, from))
+	if in, known := f.inAlias(source, from); known {
+		return in
 	}
 	if first, last, ok := strings.Cut(source, "-"); ok {
 		a, err1 := netip.ParseAddr(first)
@@ -187,20 +187,42 @@ func (f filter) comesFrom(source string, from netip.Addr) answer {
 	return is(slices.ContainsFunc(strings.Split(source, ","), func(part string) bool { return within(part, from) }))
 }
 
+// inAlias reports whether an address is in an alias of the cluster, and whether there is such an alias. local_network is
+// one without a definition: Proxmox VE defines it on each node as the network of the node's own address.
+func (f filter) inAlias(name string, from netip.Addr) (in answer, known bool) {
+	name = strings.ToLower(withoutScope(name))
+	a, known := f.cluster.aliases[name]
+	switch {
+	case known && within(a.network, from):
+		return yes, true
+	case known:
+		return no, true
+	case name == "local_network":
+		return perhaps, true
+	}
+	return no, false
+}
+
 // inSet reports whether an address is in an IP set of the cluster, and not excluded from it.
-func (f filter) inSet(name string, from netip.Addr) bool {
-	in := false
+func (f filter) inSet(name string, from netip.Addr) answer {
+	in, excluded := no, no
 	for _, e := range f.cluster.sets[strings.ToLower(name)].entries {
 		member, except := strings.CutPrefix(e.member, "!")
-		if a, known := f.cluster.aliases[strings.ToLower(withoutScope(member))]; known {
-			member = a.network
+		is, known := f.inAlias(member, from)
+		if !known && within(member, from) {
+			is = yes
 		}
-		if within(member, from) {
-			if except {
-				return false
-			}
-			in = true
+		if except {
+			excluded = max(excluded, is)
+		} else {
+			in = max(in, is)
 		}
+	}
+	switch excluded {
+	case yes:
+		return no
+	case perhaps:
+		return min(in, perhaps)
 	}
 	return in
 }

@@ -256,9 +256,9 @@ func (s *site) guard(plan *modules.Plan, name string, file observe.File) {
 
 func trimmed(text string) string { return strings.TrimRight(text, "\n") }
 
-// addresses returns the addresses of each node of the cluster: those of corosync's links, and those in every network in
-// which several nodes have addresses, such as the networks for Ceph, migrations and administration. For a node that is
-// away, it returns the addresses in the set.
+// addresses returns the addresses of each node of the cluster: those of corosync's links, those in every network in which
+// several nodes have addresses, such as the networks for Ceph, migrations and administration, and host addresses, such as
+// those of a routed mesh. For a node that is away, it returns the addresses in the set.
 func (s *site) addresses(ctx context.Context, was config) (map[string][]netip.Addr, error) {
 	of := map[string][]netip.Addr{}
 	networks := map[string][]netip.Prefix{}
@@ -289,6 +289,10 @@ func (s *site) addresses(ctx context.Context, was config) (map[string][]netip.Ad
 					of[name] = append(of[name], p.Addr())
 				}
 			}
+			// The networks that only one other node shares with it are still shared.
+			for _, a := range of[name] {
+				networks[name] = append(networks[name], netip.PrefixFrom(a, a.BitLen()))
+			}
 		case err != nil:
 			return nil, err
 		}
@@ -315,9 +319,10 @@ func (s *site) addresses(ctx context.Context, was config) (map[string][]netip.Ad
 }
 
 // shared reports whether another node has an address in the network, and no other node has the same one. The latter
-// excludes networks such as that of Docker's bridge, which has the same address on every node.
+// excludes networks such as that of Docker's bridge, which has the same address on every node. A host address (/32 or
+// /128) is in no network: it is for the others, which have a route to it.
 func shared(p netip.Prefix, node string, networks map[string][]netip.Prefix) bool {
-	found := false
+	found := p.IsSingleIP()
 	for name, others := range networks {
 		for _, other := range others {
 			if name == node || !p.Contains(other.Addr()) {

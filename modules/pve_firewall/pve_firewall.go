@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"hlplay/engine/pattern"
 	"hlplay/modules"
@@ -35,8 +36,9 @@ with one of them; and any of ` + "`-i`, `-source`, `-dest`, `-p`, `-dport`, `-sp
 with ` + "`|`" + ` is disabled.
 
 **The nodes of a cluster always reach each other.** The first rule of a cluster's file admits everything from the IP set ` + "`hlplay-nodes`" + `,
-which the module maintains: the addresses of the nodes on corosync's links, and in every network in which several nodes have addresses. Proxmox
-VE itself admits only corosync's first ports (5404 and 5405, for link 0), and not Ceph. The set keeps the addresses of a node that is away.
+which the module maintains: the addresses of the nodes on corosync's links, in every network in which several nodes have addresses, and
+their host addresses (/32 and /128), such as those of a routed mesh. Proxmox VE itself admits only corosync's first ports (5404 and 5405, for
+link 0), and not Ceph. The set keeps the addresses of a node that is away.
 
 **Nobody is locked out.** A change is refused if a node would not admit a new connection like the one that hlplay is using, or would keep out
 another node. Only rules about addresses count as certain: list the network from which you administer the nodes in the IP set ` + "`management`" + `,
@@ -143,7 +145,7 @@ var (
 	onOff = pattern.New(`^[01]$`)
 	level = pattern.New(`^(emerg|alert|crit|err|warning|notice|info|debug|nolog)$`)
 	count = pattern.New(`^[0-9]+$`)
-	words = pattern.New(`^\S+$`)
+	words = pattern.New(`^[^\s\p{Cc}]+$`)
 )
 
 // options returns the options of one of the three files that have no argument of their own, with the forms of their values
@@ -294,7 +296,11 @@ func (c config) addGroup(g Group) error {
 	if err != nil {
 		return err
 	}
-	c.groups[name] = group{strings.TrimSpace(g.Comment), rules}
+	comment, err := oneLine(g.Comment)
+	if err != nil {
+		return &modules.ArgumentError{Argument: at + ".comment", Problem: err.Error(), Want: "write it in one line"}
+	}
+	c.groups[name] = group{comment, rules}
 	return nil
 }
 
@@ -309,7 +315,11 @@ func (c config) addSet(at string, s Ipset) error {
 	case twice:
 		return &modules.ArgumentError{Argument: at + "." + s.Name, Problem: "given twice; case does not matter", Want: "one block for each set"}
 	}
-	set := ipset{comment: strings.TrimSpace(s.Comment)}
+	comment, err := oneLine(s.Comment)
+	if err != nil {
+		return &modules.ArgumentError{Argument: at + "." + s.Name + ".comment", Problem: err.Error(), Want: "write it in one line"}
+	}
+	set := ipset{comment: comment}
 	seen := map[string]bool{}
 	for _, text := range s.Entries {
 		member, except := strings.CutPrefix(text, "!")
@@ -339,6 +349,10 @@ func (c config) addSet(at string, s Ipset) error {
 func parseRules(at string, lines []string, also func(rule) error) ([]rule, error) {
 	var rules []rule
 	for i, line := range lines {
+		line, err := oneLine(line)
+		if err != nil {
+			return nil, &modules.ArgumentError{Argument: at + "[" + strconv.Itoa(i) + "]", Problem: err.Error(), Want: "write each rule as an element of its own, in one line"}
+		}
 		r, err := parseRule(line)
 		if err == nil {
 			err = also(r)
@@ -351,6 +365,16 @@ func parseRules(at string, lines []string, also func(rule) error) ([]rule, error
 	return rules, nil
 }
 
+// oneLine returns a text without the blanks around it, or an error if the text contains control characters: what follows a
+// line break would be a line of its own in the file. A tab is a blank.
+func oneLine(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) && c != '\t' }) {
+		return "", fmt.Errorf("%q contains a control character, such as a line break", text)
+	}
+	return text, nil
+}
+
 func wanted(form *pattern.Regexp) string {
 	switch form {
 	case onOff:
@@ -360,7 +384,7 @@ func wanted(form *pattern.Regexp) string {
 	case count:
 		return "a whole number"
 	}
-	return "a word without blanks"
+	return "a word without blanks and control characters"
 }
 
 // defines returns an error if rules or sets refer to something that neither the file nor the cluster's file defines.

@@ -1,17 +1,20 @@
 package pve_firewall
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/internal/modulestest"
 	"hlplay/modules/internal/pve"
@@ -102,10 +105,32 @@ func TestValidate(t *testing.T) {
 		`there is no security group "web"`:   {Cluster: &Cluster{Rules: []string{"GROUP web"}}},
 		"a group cannot contain another one": {Cluster: &Cluster{Group: []Group{{Name: "web", Rules: []string{"GROUP web"}}}}},
 		"belongs to the rule that refers":    {Cluster: &Cluster{Group: []Group{{Name: "web", Rules: []string{"IN ACCEPT -i eno1"}}}}},
+
+		// What follows a line break would be a line of its own in the file.
+		`cluster.rules[0]: "IN SSH(ACCEPT) # a\nIN ACCEPT" contains a control`:  {Cluster: &Cluster{Rules: []string{"IN SSH(ACCEPT) # a\nIN ACCEPT"}}},
+		`cluster.group.web.rules[0]: "IN ACCEPT\r# a" contains a control`:       {Cluster: &Cluster{Group: []Group{{Name: "web", Rules: []string{"IN ACCEPT\r# a"}}}}},
+		`cluster.group.web.comment: "a\n[RULES]\nIN ACCEPT" contains a control`: {Cluster: &Cluster{Group: []Group{{Name: "web", Comment: "a\n[RULES]\nIN ACCEPT"}}}},
+		`guest.ipset.some.comment: "a\n10.0.0.1" contains a control`:            {Guest: &Guest{ID: 100, Ipset: []Ipset{{Name: "some", Comment: "a\n10.0.0.1"}}}},
+		`guest.ipset.some: "10.0.0.1\n10.0.0.2" is not`:                         {Guest: &Guest{ID: 100, Ipset: []Ipset{{Name: "some", Entries: []string{"10.0.0.1\n10.0.0.2"}}}}},
+		`cluster.aliases.lan: "10.0.0.1\nlan 10.0.0.2" is not`:                  {Cluster: &Cluster{Aliases: map[string]string{"lan": "10.0.0.1\nlan 10.0.0.2"}}},
+		`cluster.options.log_ratelimit: "1\x00"`:                                {Cluster: &Cluster{Options: map[string]string{"log_ratelimit": "1\x00"}}},
 	} {
 		if err := m.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// Blanks around a rule or a comment, such as the line break at the end of a heredoc, are not part of it, and a tab separates
+// words as a blank does.
+func TestBlanksAreNoControlCharacters(t *testing.T) {
+	m := &Module{Cluster: &Cluster{Rules: []string{"IN\tSSH(ACCEPT)\t# a\n"}, Ipset: []Ipset{{Name: "some", Comment: "a\n"}}}}
+	if err := m.Validate(); err != nil {
+		t.Error(err)
+	}
+	const want = "[OPTIONS]\n\nenable: 0\n\n[IPSET some] # a\n\n\n[RULES]\n\nIN SSH(ACCEPT) # a\n\n"
+	if c, err := m.config(); err != nil || c.Text() != want {
+		t.Errorf("%v: %q, want %q", err, c.Text(), want)
 	}
 }
 
@@ -147,6 +172,17 @@ func TestDrops(t *testing.T) {
 		{on + rules("IN HTTP(DROP)", "IN SSH(ACCEPT)"), "", "ssh", ""},
 		{on + rules("IN HTTP(DROP)", "IN ACCEPT"), "", "metric", "HTTP(DROP)"}, // the macro's ports are not known here
 		{on + rules("IN Ceph(DROP)", "IN ACCEPT"), "", "node", ""},
+		// Only the host knows what local_network is, unless the cluster defines it.
+		{on + rules("IN DROP -source local_network", "IN ACCEPT"), "", "ssh", "local_network"},
+		{on + rules("IN DROP -source dc/Local_Network", "IN ACCEPT"), "", "ssh", "Local_Network"},
+		{on + rules("IN ACCEPT -source local_network"), "", "ssh", "policy_in"},
+		{on + "[ALIASES]\nlocal_network 10.0.0.0/24\n" + rules("IN DROP -source local_network", "IN ACCEPT"), "", "ssh", ""},
+		{on + "[ALIASES]\nlocal_network 10.0.0.0/24\n" + rules("IN ACCEPT -source local_network"), "", "node", ""},
+		{on + "[IPSET blacklist]\nlocal_network\n" + rules("IN ACCEPT"), "", "ssh", "IP set blacklist"},
+		{on + "[IPSET management]\nlocal_network\n", "", "ssh", "policy_in"},
+		{on + "[IPSET management]\n192.168.1.0/24\nlocal_network\n", "", "ssh", ""},
+		{on + "[IPSET management]\n192.168.1.0/24\n!local_network\n", "", "ssh", "policy_in"},
+		{on + "[IPSET some]\nlocal_network\n" + rules("IN DROP -source +some", "IN ACCEPT"), "", "ssh", "+some"},
 	} {
 		f := filter{parseConfig(test.cluster), parseConfig(test.node)}
 		if got := f.drops(packets[test.packet]); test.want == "" && got != "" || !strings.Contains(got, test.want) {
@@ -224,6 +260,102 @@ func TestClusterPlan(t *testing.T) {
 	plan = modulestest.Converges(t, m, hosts("192.168.1.50", map[string]string{clusterFile: uiText}))
 	if got := string(plan.Steps[0].Action.(modules.WriteFile).Content); !strings.Contains(got, "OUT ACCEPT -dest +hlplay-nodes") {
 		t.Errorf("the nodes may not send to each other:\n%s", got)
+	}
+}
+
+// meshed returns the recorded host of a node with the given addresses, or one that cannot be reached if there are none.
+func meshed(name string, cluster pve.Cluster, file string, addresses ...string) *observe.Host {
+	if len(addresses) == 0 {
+		return observe.NewHost(context.Background(), name, "192.0.2.1", func(context.Context) (observe.Asker, error) {
+			return nil, &remote.UnreachableError{Host: name, Address: "192.0.2.1", Reason: "no answer", NoAnswer: true}
+		})
+	}
+	var network observe.Network
+	for _, a := range addresses {
+		network.Interfaces = append(network.Interfaces, observe.Interface{Name: "any", Addresses: []netip.Prefix{netip.MustParsePrefix(a)}})
+	}
+	known := []observe.Expectation{
+		pve.Nodes.Expect("", pve.Node{Name: name, Installed: true, Version: "9.1.1", Codename: "trixie"}), pve.Clusters.Expect("", cluster),
+		observe.Networks.Expect("", network), session.Sessions.Expect("", session.Session{}),
+		observe.Files.Expect(nodeFile("pve1"), observe.File{}), observe.Files.Expect(nodeFile("pve2"), observe.File{}), observe.Files.Expect(nodeFile("pve3"), observe.File{}),
+	}
+	there := observe.File{}
+	if file != "" {
+		there = observe.File{Type: observe.Regular, Mode: 0o640, Owner: "root", Group: "www-data", Content: []byte(file), Size: int64(len(file))}
+	}
+	return observe.NewRecorded(name, append(known, observe.Files.Expect(clusterFile, there))...)
+}
+
+// TestNodesOfAMesh keeps the set of three nodes with a link for each pair, as for Ceph without a switch.
+func TestNodesOfAMesh(t *testing.T) {
+	links := map[string][]string{
+		"pve1": {"10.0.0.11/24", "10.15.12.1/30", "10.15.13.1/30", "172.17.0.1/16", "127.0.0.1/8"},
+		"pve2": {"10.0.0.12/24", "10.15.12.2/30", "10.15.23.1/30", "172.17.0.1/16", "127.0.0.1/8"},
+		"pve3": {"10.0.0.13/24", "10.15.13.2/30", "10.15.23.2/30", "172.17.0.1/16", "127.0.0.1/8"},
+	}
+	routed := map[string][]string{
+		"pve1": {"10.0.0.11/24", "10.15.15.1/32", "fd00:15::1/128", "10.99.0.1/32", "127.0.0.2/32", "::1/128", "fe80::1/128"},
+		"pve2": {"10.0.0.12/24", "10.15.15.2/32", "fd00:15::2/128", "10.99.0.1/32", "127.0.0.2/32", "::1/128", "fe80::2/128"},
+		"pve3": {"10.0.0.13/24", "10.15.15.3/32", "fd00:15::3/128", "10.99.0.1/32", "127.0.0.2/32", "::1/128", "fe80::3/128"},
+	}
+	for name, test := range map[string]struct {
+		addresses map[string][]string
+		want      []string
+	}{
+		"a link for each pair": {links, []string{"10.0.0.11 pve1", "10.0.0.12 pve2", "10.0.0.13 pve3", "10.15.12.1 pve1", "10.15.12.2 pve2",
+			"10.15.13.1 pve1", "10.15.13.2 pve3", "10.15.23.1 pve2", "10.15.23.2 pve3"}},
+		"routed, with host addresses": {routed, []string{"10.0.0.11 pve1", "10.0.0.12 pve2", "10.0.0.13 pve3", "10.15.15.1 pve1", "10.15.15.2 pve2",
+			"10.15.15.3 pve3", "fd00:15::1 pve1", "fd00:15::2 pve2", "fd00:15::3 pve3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := ""
+			plan := func(away ...string) string {
+				cluster := pve.Cluster{Mounted: true, Name: "dream", Quorate: true, Members: map[string]pve.Member{}}
+				var all []*observe.Host
+				for i, name := range []string{"pve1", "pve2", "pve3"} {
+					off := slices.Contains(away, name)
+					cluster.Members[name] = pve.Member{ID: i + 1, Votes: 1, Online: !off, Links: map[int]string{0: fmt.Sprintf("10.0.0.1%d", i+1)}}
+				}
+				for _, name := range cluster.Names() {
+					var addresses []string
+					if !slices.Contains(away, name) {
+						addresses = test.addresses[name]
+					}
+					all = append(all, meshed(name, cluster, file, addresses...))
+				}
+				for _, one := range all {
+					one.SetPeers(func() []*observe.Host { return all }, func(name string) (*observe.Host, error) {
+						return all[slices.IndexFunc(all, func(h *observe.Host) bool { return h.Name() == name })], nil
+					})
+				}
+				plan, err := (&Module{Cluster: &Cluster{Enable: true}}).Plan(t.Context(), all[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(plan.Steps) == 0 {
+					return file
+				}
+				return string(plan.Steps[0].Action.(modules.WriteFile).Content)
+			}
+			file = plan()
+			var got []string
+			for _, e := range parseConfig(file).sets[nodesSet].entries {
+				got = append(got, e.member+" "+e.comment)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("the set (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(file, plan("pve3")); diff != "" {
+				t.Errorf("while pve3 is away (-before +after):\n%s", diff)
+			}
+			// Nothing tells that the others have 10.99.0.1 too, but no address may be lost.
+			after := parseConfig(plan("pve2", "pve3")).sets[nodesSet].entries
+			for _, e := range parseConfig(file).sets[nodesSet].entries {
+				if !slices.Contains(after, e) {
+					t.Errorf("while pve2 and pve3 are away, the set loses %v: %v", e, after)
+				}
+			}
+		})
 	}
 }
 
