@@ -16,6 +16,10 @@ var hot = []string{"cpulimit", "cpuunits", "description", "hookscript", "migrate
 
 func isHot(key string, _ pve.GuestConfig) bool { return slices.Contains(hot, key) }
 
+// pluggable are the options that the host applies by plugging memory or processors into a running machine.
+var pluggable = []string{"memory", "cores", "sockets"}
+
+// plugged matches the value of hotplug on a machine into which memory or processors are plugged.
 var plugged = pattern.New(`\b(cpu|memory)\b`)
 
 // differences returns the options to set, the disks to grow with their new size in GiB, and what differs and is not changed. Where memory
@@ -36,7 +40,7 @@ func (m *Module) differences(have pve.GuestConfig) (set []string, grow map[strin
 		switch {
 		case larger && diskSlot.MatchString(key) && m.Move[key] == "":
 			grow[key] = gib
-		case !slices.Contains(changeable, key), !isHot(key, have) && plugged.MatchString(have.Options["hotplug"]):
+		case !slices.Contains(changeable, key), slices.Contains(pluggable, key) && plugged.MatchString(have.Options["hotplug"]):
 			notes[key] = want[key]
 		case form.Differs(key, is, want[key]):
 			set = append(set, key)

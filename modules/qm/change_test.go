@@ -29,6 +29,7 @@ func TestChanges(t *testing.T) {
 		"the guest's agent":     {m: Module{Options: map[string]string{"agent": "1"}}, running: true, want: "qm set 100 --agent 1 --digest abc", note: "agent takes effect at its next start"},
 		"deleted":               {m: Module{Options: map[string]string{"tags": ""}}, have: map[string]string{"tags": "old"}, want: "qm set 100 --delete tags --digest abc"},
 		"plugged in":            {m: Module{Memory: n(4096), Options: map[string]string{"onboot": "1"}}, have: map[string]string{"hotplug": "disk,memory"}, running: true, want: "qm set 100 --onboot 1 --digest abc", note: `memory is "2048", the task specifies "4096"; not changed`},
+		"the agent, plugged in": {m: Module{Options: map[string]string{"agent": "1"}}, have: map[string]string{"hotplug": "cpu,memory"}, running: true, want: "qm set 100 --agent 1 --digest abc", note: "agent takes effect at its next start"},
 		"grown":                 {m: Module{Disks: map[string]string{"scsi0": "vm-disks:64"}}, running: true, want: "qm disk resize 100 scsi0 64G --digest abc"},
 		"never shrunk":          {m: Module{Disks: map[string]string{"scsi0": "vm-disks:16"}}, note: "not changed"},
 		"on another storage":    {m: Module{Disks: map[string]string{"scsi0": "local:64"}}, note: "not changed"},
