@@ -30,9 +30,11 @@ type fakeHost struct {
 	// stopping is set while the host shuts down, or cannot say whether it does, and can still be reached. It is called when
 	// the host refuses to be disarmed for that, and does what happens before it is asked anew.
 	stopping func()
-	// long are the recorded long commands, cuts how often the connection is lost during the next ones.
+	// long are the recorded long commands, cuts how often the connection is lost during the next ones, or during proofs.
 	long map[string]*fakeLong
 	cuts int
+	// boots is how often the host was rebooted.
+	boots int
 }
 
 // fakeLong is a long command: what is recorded of it, and whether and how it has ended. then is its effect at its end.
@@ -178,6 +180,9 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 				delete(c.host.due, id)
 			}
 			continue
+		case "cat /proc/sys/kernel/random/boot_id":
+			answers[i].Stdout = fmt.Appendf(nil, "boot %d\n", c.host.boots)
+			continue
 		case "get":
 		case "is":
 			for j := 0; j < len(q.Args); j += 2 {
@@ -241,8 +246,16 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 			c.host.due[before[i]] = before[i+1]
 		}
 	}
-	if cmd.Argv[0] == "true" {
+	switch {
+	case cmd.Argv[0] == "true":
 		return remote.Result{}, nil
+	case slices.Equal(cmd.Argv, []string{"systemctl", "reboot"}):
+		c.host.boots++
+		return remote.Result{}, nil
+	case cmd.Argv[0] == "prove" && c.host.cuts > 0:
+		c.host.cuts--
+		close(c.done)
+		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}
 	if cmd.Via.Script == "" {
 		return c.run(cmd)

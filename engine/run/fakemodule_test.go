@@ -232,6 +232,15 @@ func (m *still) Plan(context.Context, modules.Host) (modules.Plan, error) {
 
 func (m *still) OnlyReads() bool { return true }
 
+// restart is a module that reboots a host, which is back when its gateway is up.
+type restart struct{}
+
+func (m *restart) Plan(context.Context, modules.Host) (modules.Plan, error) {
+	return modules.Plan{Repeats: true, Steps: []modules.Step{{Summary: "reboot", Action: modules.Reboot{
+		Limit: time.Minute, Ready: []modules.Proof{{Summary: "the gateway answers", Argv: []string{"prove", "gateway", "up"}}},
+	}}}}, nil
+}
+
 var settingSpec = modules.Spec{
 	Name: "setting", Summary: "A setting of a test's host",
 	Result: struct {

@@ -105,13 +105,21 @@ func (e *execution) readied(ctx context.Context, h *host, ready []modules.Proof,
 // errUnready ends the waiting for a host to get ready.
 var errUnready = errors.New("the time for the reboot has run out")
 
-// ready runs a proof on a host that has rebooted.
+// ready runs a proof on a host that has rebooted. If the connection is lost, it connects again for the next try: a host whose
+// network is still being set up may cut connections.
 func (e *execution) ready(ctx context.Context, h *host, proof modules.Proof) error {
 	session, err := h.connection.session(ctx, h.connection.readsAs())
-	if err != nil {
-		return err
+	lost := err != nil
+	if err == nil {
+		err = try(ctx, session, proof)
+		lost = unreachable(h, err)
 	}
-	return try(ctx, session, proof)
+	if lost {
+		if _, failed := h.connection.reopen(ctx); failed == nil {
+			h.keeper.took(remote.Query{}, errReconnected)
+		}
+	}
+	return err
 }
 
 // errRebooted ends the acting shells of a host that was rebooted.

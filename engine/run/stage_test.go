@@ -169,7 +169,8 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	t.Helper()
 	inv := s.inventory()
 	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
-		Modules:   []modules.Spec{settingSpec, ownSpec, {Name: "still", Summary: "Nothing", New: func() modules.Module { return &still{restless: &s.restless} }}},
+		Modules: []modules.Spec{settingSpec, ownSpec, {Name: "restart", Summary: "A reboot of a test's host", New: func() modules.Module { return &restart{} }},
+			{Name: "still", Summary: "Nothing", New: func() modules.Module { return &still{restless: &s.restless} }}},
 		Inventory: inv,
 	})
 	if diags.HasErrors() {

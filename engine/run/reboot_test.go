@@ -1,0 +1,52 @@
+package run_test
+
+import (
+	"slices"
+	"testing"
+
+	"hlplay/engine/remote"
+)
+
+// Connections that are lost while a host gets ready are made again, as long as the limit of the reboot permits.
+func TestConnectionsLostAfterAReboot(t *testing.T) {
+	for name, test := range map[string]struct {
+		cuts, refused int
+		gateway       string
+		want          string
+	}{
+		"never":               {gateway: "up", want: "changed"},
+		"once":                {gateway: "up", cuts: 1, want: "changed"},
+		"again and again":     {gateway: "up", cuts: 3, want: "changed"},
+		"and refused at once": {gateway: "up", cuts: 1, refused: 3, want: "changed"},
+		"and never ready":     {cuts: 1, want: "failed"},
+		"and for good":        {gateway: "up", cuts: 1, refused: 1000, want: "unreachable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage("a")
+			h := s.hosts["a"]
+			h.settings["gateway"], h.cuts = test.gateway, test.cuts
+			refused := test.refused
+			s.onConnect = func(string) error {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if h.boots == 0 || h.cuts == test.cuts || refused == 0 {
+					return nil
+				}
+				refused--
+				return &remote.UnreachableError{Host: "a", Address: "a", Reason: "nobody answers"}
+			}
+			r := s.play(t, `play "p" {
+  hosts = "all"
+  task "again" {
+    restart {}
+  }
+}`)
+			if got, want := outcomes(r), []string{"a again: " + test.want}; !slices.Equal(got, want) {
+				t.Errorf("it was %v, want %v", got, want)
+			}
+			if h.boots != 1 {
+				t.Errorf("the host was rebooted %d times", h.boots)
+			}
+		})
+	}
+}
