@@ -97,6 +97,7 @@ func (g *git) Want(h modules.Host) {
 	if g.Path != "" {
 		observe.WantReplaceable(h, g.inside())
 		observe.Files.Want(h, g.config())
+		observe.Files.Want(h, g.common())
 	}
 }
 
@@ -105,6 +106,10 @@ func (g *git) inside() string { return path.Join(g.Path, ".git") }
 
 // config returns the path of the repository's configuration, which names programs that git runs, such as filters.
 func (g *git) config() string { return path.Join(g.inside(), "config") }
+
+// common returns the path of the file that makes git read the configuration of another repository (gitrepository-layout(5)). Only
+// linked worktrees have it, whose .git is a file.
+func (g *git) common() string { return path.Join(g.inside(), "commondir") }
 
 // Plan implements modules.Module.
 func (g *git) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -241,6 +246,10 @@ func (g *git) private(ctx context.Context, h modules.Host, actor, group string, 
 	if err != nil && !observe.IsUnknown(err) { // an earlier step creates it
 		return err
 	}
+	common, err := observe.Files.Observe(ctx, h, g.common())
+	if err != nil && !observe.IsUnknown(err) {
+		return err
+	}
 	for _, part := range []struct {
 		name string
 		is   observe.File
@@ -250,7 +259,7 @@ func (g *git) private(ctx context.Context, h modules.Host, actor, group string, 
 		case !f.Exists() || f.Type == observe.Symlink:
 		case f.Owner != actor && f.Owner != "root":
 			by = f.Owner
-		case f.Type == observe.Directory && f.Mode&0o1000 != 0: // with the sticky bit, only owners can replace entries
+		case part.name == g.Path && f.Mode&0o1000 != 0: // with the sticky bit, others can add entries, but not replace .git
 		case f.Mode&0o002 != 0:
 			by = "every user"
 		case f.Mode&0o020 != 0 && f.Group != group && f.Group != "root":
@@ -260,6 +269,9 @@ func (g *git) private(ctx context.Context, h modules.Host, actor, group string, 
 			return fmt.Errorf("%s can write to %s on %s, and so make %s run any program: let only %s write to it (chmod -R go-w), or set become_user to the user that the checkout is for",
 				by, part.name, h.Name(), actor, actor)
 		}
+	}
+	if common.Exists() {
+		return fmt.Errorf("%s exists on %s: a repository whose configuration is elsewhere is not touched", g.common(), h.Name())
 	}
 	if config.Type == observe.Symlink {
 		return fmt.Errorf("%s on %s is a symbolic link: a repository whose configuration is elsewhere is not touched", g.config(), h.Name())

@@ -368,6 +368,14 @@ func TestWhatIsThere(t *testing.T) {
 	s.refused(s.module("v1"), "expected the directory of the checkout")
 }
 
+// git reads the configuration of the repository that commondir names, whoever may write there.
+func TestCommonDirectory(t *testing.T) {
+	s := newSite(t)
+	s.ran(s.module("v1"), "one\n")
+	s.write(filepath.Join(s.checkout, ".git", "commondir"), filepath.Join(s.origin, ".git")+"\n")
+	s.refused(s.module("main"), ".git/commondir exists on n1: a repository whose configuration is elsewhere is not touched")
+}
+
 // git neither reads nor writes where another user could replace what is there.
 func TestPlacesOfOthers(t *testing.T) {
 	dir := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
@@ -459,6 +467,12 @@ func TestRepositoriesOthersWriteTo(t *testing.T) {
 			dir("www", "www", 0o777), dir("www", "www", 0o755), config("www", "www", 0o644), "every user can write to /srv/site on n1",
 		},
 		"everybody may add files": {dir("www", "www", 0o1777), dir("www", "www", 0o755), config("www", "www", 0o644), ""},
+		"everybody may add files to the repository": {
+			dir("www", "www", 0o755), dir("www", "www", 0o1777), config("www", "www", 0o644), "every user can write to /srv/site/.git on n1",
+		},
+		"a group may add files to the repository": {
+			dir("www", "www", 0o755), dir("www", "devs", 0o1775), config("www", "www", 0o644), "the group devs can write to /srv/site/.git on n1",
+		},
 		"the repository is another's": {
 			dir("www", "www", 0o755), dir("ops", "ops", 0o755), config("ops", "ops", 0o644), "ops can write to /srv/site/.git on n1, and so make www run any program",
 		},
@@ -473,7 +487,7 @@ func TestRepositoriesOthersWriteTo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &git{Path: "/srv/site"}
-			h := observe.NewRecorded("n1", observe.Files.Expect(g.config(), test.config))
+			h := observe.NewRecorded("n1", observe.Files.Expect(g.config(), test.config), observe.Files.Expect(g.common(), observe.File{}))
 			err := g.private(t.Context(), h, "www", "www", test.place, test.repository)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("the error is %v, want %q", err, test.want)
