@@ -17,16 +17,31 @@ import (
 // services are the units of Proxmox VE that the other nodes, guests and people need.
 var services = []string{"corosync.service", "pve-cluster.service", "pvedaemon.service", "pveproxy.service", "pvestatd.service", "pve-ha-crm.service", "pve-ha-lrm.service"}
 
+// configured is corosync's configuration on the node itself: what corosync uses, and what is there without pmxcfs.
+const configured = "/etc/corosync/corosync.conf"
+
 // amongNodes completes the step with what is to be true after the reboot. It returns an error if the host must not be away.
 func (m *Module) amongNodes(ctx context.Context, h modules.Host, step *modules.Step) error {
 	action := step.Action.(modules.Reboot)
 	pve.Nodes.Want(h, "")
+	observe.Files.Want(h, configured)
+	observe.Files.Want(h, pve.PmxcfsProgram)
 	cluster, err := pve.Clusters.Observe(ctx, h, "")
 	if err != nil {
 		return err
 	}
+	hidden := false // whether the host may be in a cluster of which it says nothing
+	if !cluster.Mounted {
+		if hidden, err = mayBelong(ctx, h); err != nil {
+			return err
+		}
+	}
+	if hidden && !m.LosesQuorum {
+		return fmt.Errorf("%s has %s, but its cluster file system is not mounted, so its membership in the cluster and whether the others would have a quorum without it are unknown: start it (systemctl start pve-cluster.service) and run again, or set loses_quorum = true",
+			h.Name(), configured)
+	}
 	units := slices.Clone(m.Units)
-	if cluster.Mounted {
+	if cluster.Mounted || hidden {
 		running, err := active(ctx, h)
 		if err != nil {
 			return err
@@ -36,6 +51,7 @@ func (m *Module) amongNodes(ctx context.Context, h modules.Host, step *modules.S
 	if len(units) > 0 {
 		action.Ready = append(action.Ready, activated(units))
 	}
+	action.Alone = hidden
 	if len(cluster.Members) > 1 {
 		if !m.LosesQuorum {
 			if err := spared(ctx, h, cluster); err != nil {
@@ -53,6 +69,21 @@ func (m *Module) amongNodes(ctx context.Context, h modules.Host, step *modules.S
 	}
 	step.Action = action
 	return nil
+}
+
+// mayBelong reports whether a host on which pmxcfs does not run is configured as a node of a cluster. A host on which pmxcfs is not
+// installed is none, even if it uses corosync otherwise. What check mode cannot know counts as no: the run itself looks.
+func mayBelong(ctx context.Context, h modules.Host) (bool, error) {
+	for _, path := range []string{configured, pve.PmxcfsProgram} {
+		exists, err := observe.Exists(ctx, h, path)
+		switch {
+		case observe.IsUnknown(err):
+			return false, nil
+		case err != nil || !exists:
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // active returns the services of Proxmox VE and the daemons of Ceph that are running now. What check mode cannot know is left out: the

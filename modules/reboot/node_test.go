@@ -105,3 +105,46 @@ func TestReady(t *testing.T) {
 		t.Errorf("a host without Proxmox VE is treated like a node: %+v", action)
 	}
 }
+
+// A node whose cluster file system is not mounted may be in a cluster all the same: corosync runs without it.
+func TestUnknownMembership(t *testing.T) {
+	file := func(exists bool) observe.File {
+		if !exists {
+			return observe.File{}
+		}
+		return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root"}
+	}
+	away := func(corosync, pmxcfs bool) modules.Host {
+		h := member(pve.Cluster{})
+		h.Predict([]observe.Expectation{
+			pve.Clusters.Expect("", pve.Cluster{AuthKey: corosync}),
+			observe.Files.Expect(configured, file(corosync)), observe.Files.Expect(pve.PmxcfsProgram, file(pmxcfs)),
+		})
+		return h
+	}
+	m := Module{Always: true, Limit: 1}
+	_, err := m.Plan(t.Context(), away(true, true))
+	if err == nil || !strings.Contains(err.Error(), "its membership in the cluster and whether the others would have a quorum without it are unknown: start it (systemctl start pve-cluster.service)") {
+		t.Errorf("the error is %v", err)
+	}
+	for name, h := range map[string]modules.Host{"a standalone node": away(false, true), "a cluster without Proxmox VE": away(true, false)} {
+		plan, err := m.Plan(t.Context(), h)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if plan.Steps[0].Action.(modules.Reboot).Alone {
+			t.Errorf("%s takes turns", name)
+		}
+	}
+	m.LosesQuorum = true
+	plan, err := m.Plan(t.Context(), away(true, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	action := plan.Steps[0].Action.(modules.Reboot)
+	if !action.Alone {
+		t.Error("the nodes of a cluster do not take turns")
+	}
+	if len(action.Ready) != 1 || !slices.Contains(action.Ready[0].Argv, "corosync.service") {
+		t.Errorf("it is waited for %+v", action.Ready)
+	}
+}

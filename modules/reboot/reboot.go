@@ -32,7 +32,7 @@ The host is back once the units that it needs run as well: those in units and, w
 Ceph daemons that are running before the reboot. A node of a cluster must have its quorum again.
 
 Nodes of a cluster are rebooted one at a time, and none after one that did not come back. It is refused if the other nodes
-would have no quorum meanwhile.`,
+would have no quorum meanwhile, or if that is unknown because the node's cluster file system is not mounted (pve-cluster).`,
 	Example: `task "boot the Proxmox kernel" {
   reboot {
     when_kernel = "*-pve"

@@ -20,6 +20,7 @@ func recorded(running string, demand observe.RebootDemand, installed ...string) 
 		observe.InstalledKernels.Expect("", installed),
 		pve.Clusters.Expect("", pve.Cluster{}),
 		pve.Nodes.Expect("", pve.Node{}),
+		observe.Files.Expect(configured, observe.File{}), observe.Files.Expect(pve.PmxcfsProgram, observe.File{}),
 	)
 }
 
