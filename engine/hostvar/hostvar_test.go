@@ -107,6 +107,8 @@ func TestConvert(t *testing.T) {
 		{"map(string)", text("a"), `Write v = { name = "…" }.`},
 		{"object({ a = string, b = optional(number) })", text("a"), `Write v = { a = "…" }.`},
 		{"object({ a = string })", cty.EmptyObjectVal, `attribute "a" is required`},
+		{"list(object({ a = optional(string) }))", cty.TupleVal([]cty.Value{cty.ObjectVal(map[string]cty.Value{"ab": text("x")})}), `at [0], there is no attribute "ab" (did you mean "a"?)`},
+		{"map(string)", cty.ObjectVal(map[string]cty.Value{"ab": text("x")}), ""},
 		{"tuple([string, number])", text("a"), `Write v = ["…", 4].`},
 		{"any", cty.EmptyTupleVal, ""},
 	} {

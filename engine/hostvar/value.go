@@ -23,10 +23,22 @@ func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Val
 	if v.defaults != nil && !raw.IsNull() {
 		raw = v.defaults.Apply(raw)
 	}
-	converted, err := hclfile.Convert(raw, v.Type)
-	if err == nil {
-		return converted, nil
+	unexpected := hclfile.Unexpected
+	if v.Sensitive {
+		unexpected = hclfile.UnexpectedSecret
 	}
+	if err := unexpected(value, v.Type); err != nil {
+		return cty.NilVal, v.misfit(err, raw, at, whose)
+	}
+	converted, err := hclfile.Convert(raw, v.Type)
+	if err != nil {
+		return cty.NilVal, v.misfit(err, raw, at, whose)
+	}
+	return converted, nil
+}
+
+// misfit reports a value that does not fit the type of the variable.
+func (v *Variable) misfit(err error, raw cty.Value, at hcl.Range, whose string) *hcl.Diagnostic {
 	problem, want := err.Error(), example(v.Type)
 	switch path, ok := err.(cty.PathError); {
 	case v.Sensitive:
@@ -38,7 +50,7 @@ func (v *Variable) Convert(value cty.Value, at hcl.Range, whose string) (cty.Val
 			want = fmt.Sprintf("[%q]", text.AsString())
 		}
 	}
-	return cty.NilVal, fault(at, fmt.Sprintf("Wrong type for host variable %q", v.Name),
+	return fault(at, fmt.Sprintf("Wrong type for host variable %q", v.Name),
 		"It is declared as %s at %s:%d, and %s does not fit: %s. Write %s = %s.",
 		typeexpr.TypeString(v.Type), v.Range.Filename, v.Range.Start.Line, whose, problem, v.Name, want)
 }

@@ -110,10 +110,18 @@ func (v *Variable) convert(value cty.Value, at hcl.Range, origin string) (cty.Va
 	if hclfile.TooLarge(raw) {
 		return cty.UnknownVal(v.Type), fault(at, fmt.Sprintf("the number for variable %q is too large", v.Name), hclfile.TooLargeDetail)
 	}
-	if v.defaults != nil && !raw.IsNull() {
-		raw = v.defaults.Apply(raw)
+	unexpected := hclfile.Unexpected
+	if v.Sensitive {
+		unexpected = hclfile.UnexpectedSecret
 	}
-	converted, err := hclfile.Convert(raw, v.Type)
+	err := unexpected(value, v.Type)
+	var converted cty.Value
+	if err == nil {
+		if v.defaults != nil && !raw.IsNull() {
+			raw = v.defaults.Apply(raw)
+		}
+		converted, err = hclfile.Convert(raw, v.Type)
+	}
 	if err != nil {
 		problem := conversionProblem(err)
 		var path cty.PathError

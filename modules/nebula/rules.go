@@ -1,6 +1,8 @@
 package nebula
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,8 +33,8 @@ func (m *nebula) rules() ([]rule, error) {
 	form := cty.ObjectWithOptionalAttrs(map[string]cty.Type{"protocol": cty.String, "port": cty.String, "hosts": names, "groups": names}, []string{"protocol", "port", "hosts", "groups"})
 	for _, element := range m.Rules.AsValueSlice() {
 		// Conversion ignores unknown attributes, and a rule that loses its condition would admit everybody.
-		if t := element.Type(); t.IsObjectType() {
-			for name := range t.AttributeTypes() {
+		if t := element.Type(); (t.IsObjectType() || t.IsMapType()) && !element.IsNull() {
+			for _, name := range slices.Sorted(maps.Keys(element.AsValueMap())) {
 				if !form.HasAttribute(name) {
 					return nil, bad("rules", want, "a rule has no %q", name)
 				}
