@@ -61,8 +61,12 @@ func (f *inputFlags) becoming(inv *inventory.Inventory) {
 		return
 	}
 	for _, h := range inv.Hosts {
-		if h.Connection != "local" && !h.Become {
-			h.Become, h.BecomeUser = true, f.becomeUser
+		if h.Connection == "local" || h.BecomeGiven {
+			continue
+		}
+		h.Become = true
+		if h.BecomeUser == "" {
+			h.BecomeUser = f.becomeUser
 		}
 	}
 }

@@ -53,6 +53,8 @@ type Host struct {
 	// Become makes commands run through sudo, as BecomeUser or, if that is empty, as root.
 	Become     bool
 	BecomeUser string
+	// BecomeGiven is set if the inventory says whether to become another user, also if it says no.
+	BecomeGiven bool
 	// Vars are the variables of the host and its groups. Expressions see them as host.vars.
 	Vars map[string]cty.Value
 	// Groups are the names of the host's groups, including parent groups: "all", then the others in order of

@@ -84,7 +84,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("pve1 (-want +got):\n%s", diff)
 	}
 	want = &Host{
-		Name: "backup", Address: "backup.lan", SSHAddress: "127.0.0.1", Port: 2201, User: "admin", Connection: "ssh", Become: true, BecomeUser: "root",
+		Name: "backup", Address: "backup.lan", SSHAddress: "127.0.0.1", Port: 2201, User: "admin", Connection: "ssh", Become: true, BecomeUser: "root", BecomeGiven: true,
 		Keys: []string{"/home/me/.ssh/id_lab"}, KnownHosts: filepath.Join(here, "known_hosts"),
 		Vars:   map[string]cty.Value{"ntp": cty.StringVal("ntp.lan")},
 		Groups: []string{"all", "ungrouped"},
@@ -144,6 +144,33 @@ func TestNullIsNotGiven(t *testing.T) {
 	host := load(t, "defaults {\n user = \"root\"\n port = 22\n keys = [\"/k\"]\n become = true\n}\nhost \"h\" {\n user = null\n port = null\n keys = null\n become = null\n vars = null\n}").Host("h")
 	if host.User != "root" || host.Port != 22 || len(host.Keys) != 1 || !host.Become {
 		t.Errorf("null replaced a default: %+v", host)
+	}
+}
+
+// TestBecomeGiven tells a host of which the inventory says that it becomes nobody from one of which it says nothing,
+// also after the inventory has been written and read again.
+func TestBecomeGiven(t *testing.T) {
+	for text, want := range map[string]bool{
+		"host \"h\" {}":                                                      false,
+		"host \"h\" {\n become = null\n}":                                    false,
+		"host \"h\" {\n become_user = \"x\"\n}":                              false,
+		"host \"h\" {\n become = false\n}":                                   true,
+		"host \"h\" {\n become = true\n}":                                    true,
+		"defaults {\n become = false\n}\nhost \"h\" {}":                      true,
+		"group \"g\" {\n hosts = [\"h\"]\n become = false\n}\nhost \"h\" {}": true,
+	} {
+		inv := load(t, text)
+		if got := inv.Host("h").BecomeGiven; got != want {
+			t.Errorf("%s: given: %v", text, got)
+		}
+		var written bytes.Buffer
+		if err := Write(&written, inv); err != nil {
+			t.Fatal(err)
+		}
+		again := load(t, written.String()).Host("h")
+		if again.BecomeGiven != want || again.Become != inv.Host("h").Become {
+			t.Errorf("%s, written and read again: become %v, given: %v", text, again.Become, again.BecomeGiven)
+		}
 	}
 }
 

@@ -104,7 +104,9 @@ func (s *settings) apply(h *Host) {
 		h.Forwards = maps.Clone(s.forwards)
 	}
 	set(&h.Connection, s.connection)
-	set(&h.Become, s.become)
+	if s.become != nil {
+		h.Become, h.BecomeGiven = *s.become, true
+	}
 	set(&h.BecomeUser, s.becomeUser)
 	for name, value := range s.vars {
 		h.Vars[name] = value

@@ -65,8 +65,8 @@ func (inv *Inventory) writeHost(body *hclwrite.Body, host *Host) error {
 		body.SetAttributeValue("forwards", forwardsValue(host.Forwards))
 	}
 	text("connection", host.Connection, "ssh")
-	if host.Become {
-		body.SetAttributeValue("become", cty.True)
+	if host.Become || host.BecomeGiven {
+		body.SetAttributeValue("become", cty.BoolVal(host.Become))
 	}
 	text("become_user", host.BecomeUser, "")
 	if vars := inv.own(host); len(vars) > 0 {
