@@ -26,7 +26,7 @@ func fromEnvironment(cmd *cobra.Command) (map[string]bool, error) {
 	for _, name := range environmentDefaults {
 		variable := "HLPLAY_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
 		flag, text := cmd.Flags().Lookup(name), os.Getenv(variable)
-		if text == "" || flag == nil || flag.Changed || hasOwnDefault(flag) {
+		if text == "" || flag == nil || flag.Changed || hasOwnDefault(flag) || askedInstead(cmd, name) {
 			continue
 		}
 		values := []string{text}
@@ -65,6 +65,16 @@ func projectDefaults(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	return nil
+}
+
+// askedInstead reports whether the command line says to ask for the password that a flag would read from a file.
+func askedInstead(cmd *cobra.Command, name string) bool {
+	prompt, ok := map[string]string{"connection-password-file": "ask-pass", "become-password-file": "ask-become-pass"}[name]
+	if !ok {
+		return false
+	}
+	asked := cmd.Flags().Lookup(prompt)
+	return asked != nil && asked.Value.String() == "true"
 }
 
 func hasOwnDefault(flag *pflag.Flag) bool {
