@@ -36,6 +36,12 @@ func (m *Module) amongNodes(ctx context.Context, h modules.Host, step *modules.S
 			return err
 		}
 	}
+	if hidden {
+		if cluster, err = pve.Remounted.Observe(ctx, h, ""); err != nil {
+			return err
+		}
+		hidden = !cluster.Mounted
+	}
 	if hidden && !m.LosesQuorum {
 		return fmt.Errorf("%s has %s, but its cluster file system is not mounted, so its membership in the cluster and whether the others would have a quorum without it are unknown: start it (systemctl start pve-cluster.service) and run again, or set loses_quorum = true",
 			h.Name(), configured)

@@ -117,7 +117,7 @@ func TestUnknownMembership(t *testing.T) {
 	away := func(corosync, pmxcfs bool) modules.Host {
 		h := member(pve.Cluster{})
 		h.Predict([]observe.Expectation{
-			pve.Clusters.Expect("", pve.Cluster{AuthKey: corosync}),
+			pve.Clusters.Expect("", pve.Cluster{AuthKey: corosync}), pve.Remounted.Expect("", pve.Cluster{AuthKey: corosync}),
 			observe.Files.Expect(configured, file(corosync)), observe.Files.Expect(pve.PmxcfsProgram, file(pmxcfs)),
 		})
 		return h
@@ -135,6 +135,13 @@ func TestUnknownMembership(t *testing.T) {
 			t.Errorf("%s takes turns", name)
 		}
 	}
+
+	h := away(true, true) // pmxcfs was only restarted
+	h.Predict([]observe.Expectation{pve.Remounted.Expect("", pve.Cluster{Mounted: true, Name: "dream", Quorate: true, Members: nodes(true, true, false)})})
+	if _, err := m.Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "cluster dream would have no quorum") {
+		t.Errorf("the error is %v", err)
+	}
+
 	m.LosesQuorum = true
 	plan, err := m.Plan(t.Context(), away(true, true))
 	if err != nil {

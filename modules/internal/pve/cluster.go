@@ -114,6 +114,26 @@ var Clusters = &observe.Kind[Cluster]{
 	},
 }
 
+// Remounted observes Cluster like Clusters, under the empty name, but waits a little while pve-cluster.service is starting: an upgrade
+// restarts it, and /etc/pve is away meanwhile. It does not wait if the service is stopped.
+var Remounted = &observe.Kind[Cluster]{
+	Name: "pve-cluster-remounted", What: "the membership in the cluster",
+	Shared: observe.Always,
+	Ask: func([]string) []remote.Query {
+		return []remote.Query{{Script: remounts + filesQuery.Script, Args: filesQuery.Args, Inline: true}}
+	},
+	Parse: Clusters.Parse,
+}
+
+const remounts = `for _i in 1 2 3 4 5 6 7 8 9 10; do
+	if timeout 10 test -L ` + LocalLink + `; then break; fi
+	case $(systemctl is-active pve-cluster.service) in
+	inactive | failed | unknown) break ;;
+	esac
+	sleep 1
+done
+`
+
 func parseCluster(files Files) (Cluster, error) {
 	c := Cluster{Mounted: files.Has(LocalLink), AuthKey: files.Has(authKey), Certificate: files.Has(localKey)}
 	members, listed, err := files.Read(membersFile)
