@@ -171,6 +171,14 @@ var HAs = &observe.Kind[HA]{
 				expected.Services[sid] = s
 			}
 		}
+		// The manager forgets the service of a removed resource in its next round.
+		removed := func(sid string, _ Service) bool { _, managed := expected.Resources[sid]; return !managed }
+		maps.DeleteFunc(expected.Services, removed)
+		for sid, s := range found.Services {
+			if removed(sid, s) {
+				expected.Services[sid] = s
+			}
+		}
 		for node, state := range found.Nodes {
 			if _, claimed := expected.Nodes[node]; !claimed {
 				expected.Nodes[node] = state
