@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 
 	"engine/defect":    {},
 	"engine/gitrepo":   {},
-	"engine/hclfile":   {"engine/localfile"},
+	"engine/hclfile":   {"engine/localfile", "engine/suggest"},
 	"engine/hostvar":   {"engine/hclfile", "engine/suggest"},
 	"engine/ansible":   {"engine/vault"},
 	"engine/inventory": {"engine/ansible", "engine/hclfile", "engine/hostvar", "engine/localfile", "engine/secret", "engine/suggest"},
