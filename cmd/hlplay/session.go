@@ -283,11 +283,7 @@ func passwordIn(file string) func() (string, error) {
 	if file == "" {
 		return nil
 	}
-	return sync.OnceValues(func() (string, error) {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		return secret.ReadPassword(ctx, file)
-	})
+	return sync.OnceValues(func() (string, error) { return secret.ReadPassword(context.Background(), file) })
 }
 
 // reach returns the options for connecting.

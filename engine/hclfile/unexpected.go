@@ -3,6 +3,7 @@ package hclfile
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ func unexpected(v cty.Value, want cty.Type, at cty.Path, hidden bool) error {
 	case want.IsObjectType() && named:
 		names := want.AttributeTypes()
 		values := v.AsValueMap()
-		for _, name := range sorted(values) {
+		for _, name := range slices.Sorted(maps.Keys(values)) {
 			if _, ok := names[name]; !ok {
 				return noAttribute(name, want, at, hidden)
 			}
@@ -52,7 +53,7 @@ func unexpected(v cty.Value, want cty.Type, at cty.Path, hidden bool) error {
 		}
 	case want.IsMapType() && named:
 		values := v.AsValueMap()
-		for _, name := range sorted(values) {
+		for _, name := range slices.Sorted(maps.Keys(values)) {
 			if err := unexpected(values[name], want.ElementType(), step(at, cty.IndexStep{Key: cty.StringVal(name)}, hidden), hidden); err != nil {
 				return err
 			}
@@ -76,7 +77,7 @@ func unexpectedIn(from, want cty.Type, at cty.Path, hidden bool) error {
 	switch {
 	case from.IsObjectType() && (want.IsObjectType() || want.IsMapType()):
 		types := from.AttributeTypes()
-		for _, name := range sorted(types) {
+		for _, name := range slices.Sorted(maps.Keys(types)) {
 			var to cty.Type
 			switch {
 			case want.IsMapType():
@@ -140,7 +141,7 @@ func step(at cty.Path, next cty.PathStep, hidden bool) cty.Path {
 }
 
 func noAttribute(name string, of cty.Type, at cty.Path, hidden bool) error {
-	known := sorted(of.AttributeTypes())
+	known := slices.Sorted(maps.Keys(of.AttributeTypes()))
 	text := fmt.Sprintf("there is no attribute %q", name)
 	if hidden {
 		text = "it has an attribute that is not declared"
@@ -156,14 +157,4 @@ func noAttribute(name string, of cty.Type, at cty.Path, hidden bool) error {
 		return errors.New(text)
 	}
 	return at.NewErrorf("%s", text)
-}
-
-// sorted returns the names in a map in alphabetical order, so that the same fault is always reported first.
-func sorted[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

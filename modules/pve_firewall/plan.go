@@ -459,9 +459,8 @@ put() {
 }
 n=0 code=0
 while :; do
-	if [ -e /etc/pve/local ]; then
-		now=
-		[ ! -e "$f" ] || now=$(cat "$f")
+	now=
+	if [ -e /etc/pve/local ] && { [ ! -e "$f" ] || now=$(cat "$f"); }; then
 		if [ "$now" != "$ours" ]; then
 			[ "$now" = "$old" ] || { echo "$f was changed by somebody else since: it is left as it is" >&2; code=1; }
 			break
@@ -473,6 +472,6 @@ while :; do
 	sleep 2
 done
 for u in pve-firewall proxmox-firewall; do
-	if systemctl is-enabled --quiet $u 2>/dev/null; then systemctl start $u; fi
+	if systemctl is-enabled --quiet $u 2>/dev/null; then systemctl start $u || code=1; fi
 done
 exit $code`

@@ -392,11 +392,13 @@ func TestGuestNotes(t *testing.T) {
 
 // TestPutBack runs the script that restores the file, with stand-ins that record how they are called.
 func TestPutBack(t *testing.T) {
-	for name, test := range map[string]struct{ is, there, want, says string }{
-		"a file that was there":        {"ours\n\n", "yes", "old\n\n", ""},
-		"a file that was not":          {"ours\n\n", "no", "", ""},
-		"it is back already":           {"old\n\n", "yes", "old\n\n", ""},
-		"somebody else has changed it": {"theirs\n", "yes", "theirs\n", "was changed by somebody else"},
+	for name, test := range map[string]struct{ is, there, want, says, fails string }{
+		"a file that was there":        {"ours\n\n", "yes", "old\n\n", "", ""},
+		"a file that was not":          {"ours\n\n", "no", "", "", ""},
+		"it is back already":           {"old\n\n", "yes", "old\n\n", "", ""},
+		"somebody else has changed it": {"theirs\n", "yes", "theirs\n", "was changed by somebody else", ""},
+		"it cannot be read at once":    {"ours\n\n", "yes", "old\n\n", "", "cat"},
+		"the firewall does not start":  {"ours\n\n", "yes", "old\n\n", "start fails", "start"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -404,9 +406,17 @@ func TestPutBack(t *testing.T) {
 			if err := os.WriteFile(file, []byte(test.is), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			systemctl := "#!/bin/sh\necho \"$*\" >>" + dir + "/log\n"
-			if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(systemctl), 0o700); err != nil {
-				t.Fatal(err)
+			programs := map[string]string{"systemctl": "echo \"$*\" >>" + dir + "/log", "sleep": ":"}
+			switch test.fails {
+			case "cat":
+				programs["cat"] = "rm " + dir + "/cat; echo 'Transport endpoint is not connected' >&2; exit 1" // the first time
+			case "start":
+				programs["systemctl"] += "\n[ $1 != start ] || { echo start fails >&2; exit 1; }"
+			}
+			for name, text := range programs {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+					t.Fatal(err)
+				}
 			}
 			script := strings.ReplaceAll(putBack, "/etc/pve/local", dir)
 			cmd := exec.Command("sh", "-c", script, "sh", file, test.there, map[string]string{"yes": "old"}[test.there], "ours")

@@ -51,7 +51,8 @@ func testNebula(t *testing.T, suite string) {
 		wantOn(t, node, "stat -c '%a %U' /etc/nebula/nebula1.key /etc/nebula/nebula1.yml", "600 root\n600 root")
 		wantOn(t, node, "systemctl show -P Before nebula@nebula1 | tr ' ' '\\n' | grep -cE '^(corosync.service|pve-cluster.service|ceph.target)$'", "3")
 		wantOn(t, node, "systemctl is-enabled nebula@nebula1; cat /sys/class/net/nebula1/mtu", "enabled\n1300")
-		wantOn(t, node, "grep -rlF 'NEBULA ED25519 PRIVATE KEY' /etc /root /run /var/lib /tmp 2>/dev/null", "") // the authority's private key
+		// The host has its own private key, and not the authority's (ED25519).
+		wantOn(t, node, "grep -rlE 'NEBULA (X25519|ED25519) PRIVATE KEY' /etc /root /run /var/lib /tmp 2>/dev/null", "/etc/nebula/nebula1.key")
 	}
 	pings(first, "10.42.0.2")
 
