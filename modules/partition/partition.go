@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -97,11 +98,16 @@ func (m *partition) Plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	if err != nil {
 		return modules.Plan{}, err
 	}
+	if at := slices.IndexFunc(table.Partitions, func(p observe.Partition) bool { return p.Name == m.Name }); at >= 0 {
+		// An earlier run ended in between.
+		return modules.Plan{Data: data, Steps: []modules.Step{m.tell(devices, disk, table, table.Partitions[at])}}, nil
+	}
 	free, err := m.place(h, disk, table)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	return modules.Plan{Data: data, Steps: []modules.Step{m.add(h, devices, disk, table, free)}}, nil
+	add, table, added := m.add(h, disk, table, free)
+	return modules.Plan{Data: data, Steps: []modules.Step{add, m.tell(devices, disk, table, added)}}, nil
 }
 
 const byName = "/dev/disk/by-partlabel/"
@@ -207,38 +213,55 @@ func (m *partition) place(h modules.Host, d observe.BlockDevice, table observe.P
 const linuxFilesystem = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 
 // settle limits how long udev may take to see a partition.
-const settle = 15 * time.Second
+const settle = time.Minute
 
-// add returns the step that creates the partition. sfdisk(8) itself fails if the space has been taken meanwhile, --append
-// leaves the other partitions alone, and --no-reread permits a disk that is in use.
-func (m *partition) add(h modules.Host, devices []observe.BlockDevice, disk observe.BlockDevice, table observe.PartitionTable, free observe.Partition) modules.Step {
+// add returns the step that writes the partition into the table, and the table and the partition after it. sfdisk(8) itself
+// fails if the space has been taken meanwhile, --append leaves the other partitions alone, and --no-reread permits a disk
+// that is in use. The kernel would refuse to read the table of such a disk again, which --no-tell-kernel leaves out.
+func (m *partition) add(h modules.Host, disk observe.BlockDevice, table observe.PartitionTable, free observe.Partition) (modules.Step, observe.PartitionTable, observe.Partition) {
 	bytes := free.Size * table.SectorSize
 	free.Number, free.Name, free.Type, free.UUID = table.Next(), m.Name, strings.ToUpper(linuxFilesystem), strings.ToUpper(uuid.Derived("partition", h.Name(), disk.Serial, disk.Name, m.Name))
 	before := list(table)
 	table.Partitions = append(slices.Clone(table.Partitions), free)
 	slices.SortFunc(table.Partitions, func(a, b observe.Partition) int { return a.Number - b.Number })
-	part := child(disk, free, bytes)
-	after := observe.ChangeDevices(devices, func(d observe.BlockDevice) bool { return d.Name == disk.Name }, func(d *observe.BlockDevice) {
-		d.Children = append(slices.Clone(d.Children), part)
-		slices.SortStableFunc(d.Children, func(a, b observe.BlockDevice) int { return len(a.Name) - len(b.Name) })
-	})
-	path := disk.Path
-	if ids := disk.ByID(); len(ids) > 0 {
-		path = ids[0]
-	}
 	return modules.Step{
 		Risk:    modules.Destroys,
-		Summary: fmt.Sprintf("add partition %s to %s (%s, %d MiB in free space)", m.Name, m.Disk, part.Path, bytes>>20),
+		Summary: fmt.Sprintf("add partition %s to %s (%s, %d MiB in free space)", m.Name, m.Disk, child(disk, free, bytes).Path, bytes>>20),
 		Action: modules.Run{
-			Argv:  []string{"sfdisk", "--quiet", "--append", "--no-reread", "--lock=yes", "--wipe", "never", "--wipe-partitions", "always", path},
+			Argv: []string{"sfdisk", "--quiet", "--append", "--no-reread", "--no-tell-kernel", "--lock=yes", "--wipe", "never",
+				"--wipe-partitions", "always", stable(disk)},
 			Stdin: fmt.Appendf(nil, "start=%d, size=%d, type=%s, uuid=%s, name=%q\n", free.Start, free.Size, free.Type, free.UUID, free.Name),
 			Env:   map[string]string{"LC_ALL": "C"}, Limit: 2 * time.Minute, Brief: true,
 		},
 		Diff:   &modules.Diff{Subject: "partitions of " + disk.Path, Before: before, After: list(table)},
-		Expect: []observe.Expectation{observe.Disks.Expect("", after), observe.PartitionTables.Expect(disk.Path, table)},
-		Settle: settle,
+		Expect: []observe.Expectation{observe.PartitionTables.Expect(disk.Path, table)},
 		Exact:  true,
+	}, table, free
+}
+
+// tell returns the step that tells the kernel of the new partition, and of no other. partx(8) does so on a disk that is
+// in use too, and where udev has been faster.
+func (m *partition) tell(devices []observe.BlockDevice, disk observe.BlockDevice, table observe.PartitionTable, added observe.Partition) modules.Step {
+	part := child(disk, added, added.Size*table.SectorSize)
+	after := observe.ChangeDevices(devices, func(d observe.BlockDevice) bool { return d.Name == disk.Name }, func(d *observe.BlockDevice) {
+		d.Children = append(slices.Clone(d.Children), part)
+		slices.SortStableFunc(d.Children, func(a, b observe.BlockDevice) int { return len(a.Name) - len(b.Name) })
+	})
+	return modules.Step{
+		Summary: fmt.Sprintf("tell the kernel of %s (%s)", part.Path, m.Name),
+		Action:  modules.Run{Argv: []string{"partx", "--update", "--nr", strconv.Itoa(added.Number), stable(disk)}, Limit: time.Minute, Brief: true},
+		Expect:  []observe.Expectation{observe.Disks.Expect("", after)},
+		Settle:  settle,
+		Exact:   true,
 	}
+}
+
+// stable returns the path of a disk that does not change.
+func stable(disk observe.BlockDevice) string {
+	if ids := disk.ByID(); len(ids) > 0 {
+		return ids[0]
+	}
+	return disk.Path
 }
 
 // child returns the new partition as it will be observed. Its links are those of its disk with its number, and those by its

@@ -60,6 +60,20 @@ func TestAdds(t *testing.T) {
 	}
 }
 
+// TestUnknownToTheKernel tests a partition that a run has written into the table of a disk in use, without telling the kernel.
+func TestUnknownToTheKernel(t *testing.T) {
+	written := table()
+	written.Partitions = append(written.Partitions, observe.Partition{Number: 3, Start: 101 * gib, Size: 5 * gib, Name: "osd-a"})
+	plan := modulestest.Converges(t, &partition{Disk: "/dev/disk/by-id/nvme-S1", Name: "osd-a", Size: "5GiB"}, host(written, system(nil)))
+	if got := modulestest.Summaries(plan); len(plan.Steps) != 1 || !strings.Contains(got, "tell the kernel of /dev/nvme0n1p3 (osd-a)") {
+		t.Errorf("steps: %q", got)
+	}
+	run, ok := plan.Steps[0].Action.(modules.Run)
+	if want := "partx --update --nr 3 /dev/disk/by-id/nvme-S1"; !ok || strings.Join(run.Argv, " ") != want {
+		t.Errorf("the action is %q, want %q", run.Argv, want)
+	}
+}
+
 func TestThere(t *testing.T) {
 	for size, note := range map[string]string{
 		"10GiB": "", "": "", "10.0001GiB": "",

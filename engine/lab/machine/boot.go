@@ -119,6 +119,7 @@ func (m *Machine) PowerOn() {
 	m.bindPCI()
 	m.loadModulesAtBoot()
 	m.applySysctlFiles()
+	m.readTables()
 	m.mountAtBoot()
 	m.units.boot()
 	m.networkUp() // a unit may have restored the files before

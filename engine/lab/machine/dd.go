@@ -50,7 +50,7 @@ func dd(_ context.Context, c *Call) int {
 			if c.User != "root" {
 				return c.Errorf("failed to open '%s': Permission denied", of)
 			}
-			if err := c.Machine.ChangeDisk(c.Path(of), func(d *Disk) { d.Use, d.UUID, d.Partitions, d.Volumes = "", "", nil, nil }); err != nil {
+			if err := c.Machine.ChangeDisk(c.Path(of), func(d *Disk) { d.Use, d.UUID, d.Partitions, d.unread, d.Volumes = "", "", nil, nil, nil }); err != nil {
 				return c.Errorf("%v", err)
 			}
 			c.Machine.Record("dd", "wipe /dev/"+d.Name)

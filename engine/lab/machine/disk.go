@@ -17,6 +17,8 @@ type Disk struct {
 	// Use is the signature on the disk, as in lsblk's FSTYPE. It is empty for a blank disk.
 	Use        string
 	Partitions []Disk
+	// unread are further partitions in the table, of which the kernel does not know yet.
+	unread []Disk
 	// Volumes are the logical volumes on the disk. Only their Name (as device mapper spells it), Size and Use matter.
 	Volumes    []Disk
 	Mountpoint string
@@ -36,7 +38,7 @@ type Disk struct {
 // clone returns a deep copy.
 func (d *Disk) clone() Disk {
 	c := *d
-	c.Partitions, c.Volumes = slices.Clone(d.Partitions), slices.Clone(d.Volumes)
+	c.Partitions, c.unread, c.Volumes = slices.Clone(d.Partitions), slices.Clone(d.unread), slices.Clone(d.Volumes)
 	for i := range c.Partitions {
 		c.Partitions[i] = d.Partitions[i].clone()
 	}

@@ -8,7 +8,7 @@ import (
 
 func diskPrograms() map[string]Program {
 	return map[string]Program{"lsblk": lsblk, "/usr/sbin/blkid": blkid, "/usr/sbin/wipefs": wipefs, "udevadm": accept("", ""), "/usr/sbin/partprobe": accept("", ""),
-		"/usr/sbin/sgdisk": sgdisk, "/usr/sbin/sfdisk": sfdisk, "findmnt": findmnt, "/usr/sbin/mkfs.ext4": mkfs("ext4")}
+		"/usr/sbin/sgdisk": sgdisk, "/usr/sbin/sfdisk": sfdisk, "partx": partx, "findmnt": findmnt, "/usr/sbin/mkfs.ext4": mkfs("ext4")}
 }
 
 func blkid(_ context.Context, c *Call) int {
@@ -89,7 +89,7 @@ func wipefs(_ context.Context, c *Call) int {
 		if !o.has("f", "force") && c.Machine.inUse(d) {
 			return c.Errorf("error: %s: probing initialization failed: Device or resource busy", device)
 		}
-		if err := c.Machine.ChangeDisk(c.Path(device), func(d *Disk) { d.Use, d.UUID, d.Partitions, d.Volumes = "", "", nil, nil }); err != nil {
+		if err := c.Machine.ChangeDisk(c.Path(device), func(d *Disk) { d.Use, d.UUID, d.Partitions, d.unread, d.Volumes = "", "", nil, nil, nil }); err != nil {
 			return c.Errorf("error: %v", err)
 		}
 		c.Machine.Record("wipefs", "wipe /dev/"+d.Name)

@@ -34,7 +34,7 @@ func (d *Disk) layOut() {
 
 // sfdisk implements sfdisk --json, and sfdisk --append for one partition described on standard input.
 func sfdisk(_ context.Context, c *Call) int {
-	o, ok := c.options("Jaq", "json", "append", "no-reread", "lock=", "wipe=", "wipe-partitions=", "quiet")
+	o, ok := c.options("Jaq", "json", "append", "no-reread", "no-tell-kernel", "lock=", "wipe=", "wipe-partitions=", "quiet")
 	if !ok {
 		return 1
 	}
@@ -61,7 +61,7 @@ func sfdisk(_ context.Context, c *Call) int {
 	if err != nil {
 		return c.Errorf("%v", err)
 	}
-	n := len(d.Partitions) + 1
+	n := len(d.table()) + 1
 	p.Name = partition(d.Name, n)
 	if refusal := d.refuses(p); refusal != "" {
 		fmt.Fprint(c.Stderr, strings.ReplaceAll(refusal, "#", fmt.Sprintf("#%d", n)))
@@ -70,12 +70,72 @@ func sfdisk(_ context.Context, c *Call) int {
 	if p.PartUUID == "" {
 		p.PartUUID = newUUID()
 	}
-	if err := c.Machine.ChangeDisk(c.Path(name), func(d *Disk) { d.Partitions = append(slices.Clone(d.Partitions), p) }); err != nil {
+	busy := c.Machine.inUse(d)
+	if err := c.Machine.ChangeDisk(c.Path(name), func(d *Disk) {
+		d.unread = append(d.unread, p)
+		if !busy && !o.has("no-tell-kernel") {
+			d.read()
+		}
+	}); err != nil {
 		return c.Errorf("%v", err)
 	}
 	c.Machine.Record("sfdisk", fmt.Sprintf("add partition /dev/%s (%s)", p.Name, p.PartLabel))
 	if !o.has("q", "quiet") {
-		c.printf("\nThe partition table has been altered.\nCalling ioctl() to re-read partition table.\nSyncing disks.\n")
+		c.printf("\nThe partition table has been altered.\n")
+		if !o.has("no-tell-kernel") {
+			c.printf("Calling ioctl() to re-read partition table.\n")
+		}
+	}
+	if busy && !o.has("no-tell-kernel") {
+		fmt.Fprint(c.Stderr, "Re-reading the partition table failed.: Device or resource busy\n")
+	}
+	if !o.has("q", "quiet") {
+		c.printf("Syncing disks.\n")
+	}
+	return 0
+}
+
+// table returns all partitions of the table.
+func (d *Disk) table() []Disk { return append(slices.Clone(d.Partitions), d.unread...) }
+
+// read makes the kernel read the table.
+func (d *Disk) read() { d.Partitions, d.unread = d.table(), nil }
+
+// readTables makes the kernel read the tables of all disks, as it does when it boots.
+func (m *Machine) readTables() {
+	m.mu.Lock()
+	for _, d := range m.disks {
+		d.read()
+	}
+	m.mu.Unlock()
+	m.linkDisks()
+}
+
+// partx implements partx --update.
+func partx(_ context.Context, c *Call) int {
+	o, ok := c.options("un:", "update", "nr=")
+	if !ok || len(o.rest) != 1 || !o.has("u", "update") {
+		notSimulated(c, "without --update and a disk")
+		return 1
+	}
+	name := o.rest[0]
+	d, found := c.Machine.Disk(c.Path(name))
+	switch {
+	case !found:
+		return c.Errorf("stat of %s failed: No such file or directory", name)
+	case c.User != "root":
+		return c.Errorf("cannot open %s: Permission denied", name)
+	}
+	n, err := strconv.Atoi(o.value("n", "nr"))
+	if err != nil || n < 1 || n > len(d.Partitions)+1 || n > len(d.table()) {
+		notSimulated(c, "for another partition than the next one")
+		return 1
+	}
+	if n <= len(d.Partitions) {
+		return 0
+	}
+	if err := c.Machine.ChangeDisk(c.Path(name), func(d *Disk) { d.Partitions, d.unread = append(slices.Clone(d.Partitions), d.unread[0]), d.unread[1:] }); err != nil {
+		return c.Errorf("%v", err)
 	}
 	return 0
 }
@@ -83,7 +143,7 @@ func sfdisk(_ context.Context, c *Call) int {
 // refuses returns why a partition does not fit into the table, or "" if it does.
 func (d *Disk) refuses(p Disk) string {
 	last := p.Start + p.Size/sectorSize - 1
-	for _, other := range d.Partitions {
+	for _, other := range d.table() {
 		if p.Start < other.Start+other.Size/sectorSize && other.Start <= last {
 			return fmt.Sprintf("Sector %d already used.\nFailed to add # partition: Numerical result out of range\n", max(p.Start, other.Start))
 		}
@@ -136,7 +196,7 @@ func (d *Disk) tableJSON(name string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "{\n   \"partitiontable\": {\n      \"label\": \"gpt\",\n      \"id\": %q,\n      \"device\": %q,\n      \"unit\": \"sectors\",\n      \"firstlba\": %d,\n      \"lastlba\": %d,\n      \"sectorsize\": %d,\n      \"partitions\": [\n",
 		strings.ToUpper(uuidOf(uint64(d.Size))), name, gptFirst, d.Size/sectorSize-gptReserved, sectorSize)
-	for i, p := range d.Partitions {
+	for i, p := range d.table() {
 		if i > 0 {
 			b.WriteString(",")
 		} else {

@@ -15,7 +15,7 @@ import (
 // TestSfdisk compares the tables that the simulated and the real sfdisk write on identical disks for the same commands.
 func TestSfdisk(t *testing.T) {
 	const (
-		add  = "sfdisk --quiet --append --no-reread --lock=yes --wipe never --wipe-partitions always "
+		add  = "sfdisk --quiet --append --no-reread --no-tell-kernel --lock=yes --wipe never --wipe-partitions always "
 		uuid = "1f0c3e0a-0000-8000-8000-00000000000"
 	)
 	image := filepath.Join(t.TempDir(), "sdc")
@@ -63,4 +63,29 @@ func TestSfdisk(t *testing.T) {
 	both(`printf 'start=81920, size=204800, name="osd-b"\n' | ` + add + "DISK")
 	both("sfdisk --json DISK")
 	both("sfdisk --json DISK-nope")
+}
+
+// TestUnreadPartition writes partitions into the table of a disk that is in use. The kernel refuses to read it again, and knows
+// nothing of them until partx tells it, or it boots.
+func TestUnreadPartition(t *testing.T) {
+	m := bare(t, func(c *Config) {
+		c.Disks = append(c.Disks, Disk{Name: "sdc", Partitions: []Disk{{Size: 1 << 30, Mountpoint: "/srv"}}})
+	})
+	want := func(script, out, stderr string) {
+		t.Helper()
+		gotOut, gotErr, code := run(t, m, "root", script)
+		if code != 0 || gotOut != out || gotErr != stderr {
+			t.Errorf("%s: exit code %d, %q and %q, want %q and %q", script, code, gotOut, gotErr, out, stderr)
+		}
+	}
+	const names = "lsblk -nro NAME /dev/sdc | tr '\\n' ' '; sfdisk --json /dev/sdc | grep -c node"
+	want("echo size=2048,start=4194304 | sfdisk -q --append --no-reread /dev/sdc", "", "Re-reading the partition table failed.: Device or resource busy\n")
+	want("echo size=2048,start=5242880 | sfdisk -q --append --no-reread --no-tell-kernel /dev/sdc", "", "")
+	want(names, "sdc sdc1 3\n", "")
+	want("partx --update --nr 2 /dev/sdc", "", "")
+	want("partx --update --nr 2 /dev/sdc", "", "")
+	want(names, "sdc sdc1 sdc2 3\n", "")
+	m.PowerOff()
+	m.PowerOn()
+	want(names, "sdc sdc1 sdc2 sdc3 3\n", "")
 }

@@ -9,7 +9,7 @@ const (
 	arch awk b2sum base32 basenc busctl chage chattr chcon chfn choom chrt chsh cksum comm csplit diff diff3 dir dircolors
 	dnsdomainname domainname expand expiry expr factor fallocate flock fmt fold getopt gunzip gzip hardlink hostid
 	ipcmk ipcrm ipcs ischroot join last lastb link localectl login loginctl logname lsattr lsipc lslocks lslogins lsmem
-	lsns mawk mesg mkfifo mknod more namei networkctl nl nsenter nstat numfmt od partx paste pathchk perl pidof pinky pmap
+	lsns mawk mesg mkfifo mknod more namei networkctl nl nsenter nstat numfmt od paste pathchk perl pidof pinky pmap
 	pr printenv prlimit ptx rdma renice reset rev rgrep run-parts runcon sdiff setarch setpriv sg sha224sum sha384sum
 	shred shuf split stty sum systemd-cat systemd-cgls systemd-cgtop systemd-delta systemd-detect-virt systemd-escape
 	systemd-machine-id-setup systemd-mount systemd-notify systemd-path systemd-sysusers systemd-umount tac taskset top
