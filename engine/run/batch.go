@@ -224,16 +224,19 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 	if d.elsewhere {
 		return elsewhere
 	}
-	if to := b.hosts.delegate(t, h); to != nil && d.skipped == "" {
+	undone := false
+	for _, to := range b.delegates(t, h, d) {
 		if err := to.planner.reach(ctx); err != nil {
 			return finish(failure(h, err))
 		}
-		switch waited, err := b.awaitUndo(ctx, to); {
-		case err != nil:
+		waited, err := b.awaitUndo(ctx, to)
+		if err != nil {
 			return finish(failure(h, err))
-		case waited:
-			d = h.planner.decision(ctx, t)
 		}
+		undone = undone || waited
+	}
+	if undone {
+		d = h.planner.decision(ctx, t)
 	}
 	if d.settings != nil {
 		if settings.Timeout == 0 && d.settings.Timeout > 0 {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"slices"
 
 	"hlplay/engine/lang"
 	"hlplay/modules"
@@ -17,13 +18,41 @@ type delegation struct {
 	limited bool
 }
 
-// delegate returns the host on which a task of h is carried out, or nil if that is h.
-func (a *hosts) delegate(t *task, h *host) *host {
-	name := t.Delegate(h.Name)
-	if name == "" || name == h.Name {
+// delegate returns the host on which an item of a task of h is carried out, or nil if that is h.
+func (a *hosts) delegate(t *task, h *host, key string) *host {
+	name := t.Delegate(h.Name, key)
+	if name == "" {
 		return nil
 	}
 	return a.get(a.inventory.Host(name)) // Run has checked that the host exists
+}
+
+// delegates returns the hosts other than h on which a task of h is carried out.
+func (a *hosts) delegates(t *task, h *host) []*host {
+	var all []*host
+	for _, name := range t.On(h.Name) {
+		if name != h.Name {
+			all = append(all, a.get(a.inventory.Host(name)))
+		}
+	}
+	return all
+}
+
+// delegates returns the hosts other than h on which the decision is carried out, as far as it is known.
+func (b *batch) delegates(t *task, h *host, d *decision) []*host {
+	switch {
+	case d.skipped != "":
+		return nil
+	case d.err != nil:
+		return b.hosts.delegates(t, h)
+	}
+	var all []*host
+	for _, it := range d.items {
+		if it.delegated != nil && !slices.Contains(all, it.delegated.to) {
+			all = append(all, it.delegated.to)
+		}
+	}
+	return all
 }
 
 // delegate makes the decision about a task with delegate_to apply to the delegate. The task's hosts take turns, since
@@ -32,19 +61,20 @@ func (p *planner) delegate(t *task, d *decision) {
 	if !t.Delegated() {
 		return
 	}
+	elsewhere := p.hosts.delegates(t, p.host)
 	if d.scope != modules.EachHost {
-		if t.Delegate(p.host.Name) == "" {
+		if len(elsewhere) == 0 {
 			return
 		}
 		d.items, d.err = nil, &undelegableError{fmt.Sprintf("%s changes a cluster, or must not run on two hosts at once, and decides itself where it acts: leave delegate_to out", t.Module.Name)}
 		return
 	}
 	d.scope = modules.OneByOne
-	to := p.hosts.delegate(t, p.host)
-	if to == nil {
-		return
-	}
 	for _, it := range d.items {
+		to := p.hosts.delegate(t, p.host, it.key)
+		if to == nil {
+			continue
+		}
 		it.delegated = &delegation{to: to, user: t.observer(to), limited: !p.expressions.limited[to.Name]}
 	}
 }
@@ -72,19 +102,20 @@ func (d *delegation) direct(plan *modules.Plan) error {
 	return nil
 }
 
-// at returns the host on which the task is carried out.
-func (e *execution) at() *host {
-	if to := e.hosts.delegate(e.task, e.host); to != nil {
-		return to
+// at returns the hosts on which the task is carried out.
+func (e *execution) at() []*host {
+	delegates := e.hosts.delegates(e.task, e.host)
+	if len(delegates) == len(e.task.On(e.host.Name)) {
+		return delegates
 	}
-	return e.host
+	return append(delegates, e.host)
 }
 
 // forgetAll forgets everything on which the task's plan may be based.
 func (e *execution) forgetAll() {
 	e.host.forgetAll()
-	if at := e.at(); at != e.host {
-		at.observed.Forget()
+	for _, to := range e.hosts.delegates(e.task, e.host) {
+		to.observed.Forget()
 	}
 }
 

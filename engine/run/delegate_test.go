@@ -44,6 +44,26 @@ func TestDelegation(t *testing.T) {
 			[]string{"b: set x 1"}, []string{"a t: changed", "b t: ok"}, "",
 		},
 		{
+			"each item elsewhere", `for_each = ["y", "z"]; delegate_to = each.value; setting { name = host.name; value = "1" }`,
+			[]string{"y: set a 1", "z: set a 1", "y: set b 1", "z: set b 1"}, []string{"a t: changed", "b t: changed"}, "",
+		},
+		{
+			"items by host, and one on the host itself", `for_each = host.name == "a" ? ["z", "b"] : [null, "b"]; delegate_to = each.value; setting { name = host.name; value = "1" }`,
+			[]string{"z: set a 1", "b: set a 1", "b: set b 1"}, []string{"a t: changed", "b t: changed"}, "",
+		},
+		{
+			"two items on one host", `for_each = ["z", "z"]; delegate_to = each.value; setting { name = format("x%s", each.key); value = "1" }`,
+			[]string{"z: set x0 1", "z: set x1 1"}, []string{"a t: changed", "b t: ok"}, "",
+		},
+		{
+			"an item left out", `for_each = ["y", "z"]; when = each.value != "y"; delegate_to = each.value; ` + set("x", "1"),
+			[]string{"z: set x 1"}, []string{"a t: changed", "b t: ok"}, "",
+		},
+		{
+			"a cluster, items on one host itself", `for_each = ["a"]; delegate_to = each.value; ` + set("x", "1", `scope = "cluster"`),
+			[]string{"a: set x 1"}, []string{"a t: changed", "b t: failed"}, "",
+		},
+		{
 			"a cluster, on one host itself", `delegate_to = host.name == "a" ? null : "z"; ` + set("x", "1", `scope = "cluster"`),
 			[]string{"a: set x 1"}, []string{"a t: changed", "b t: failed"}, "",
 		},

@@ -34,8 +34,10 @@ func (b *batch) gate(t *task, hosts []*host) *gate {
 	}
 	g := &gate{batch: b, task: t, hosts: hosts, locked: map[*host]error{}}
 	for _, h := range hosts {
-		if to := b.hosts.delegate(t, h); to != nil && !slices.Contains(g.changed(), to) {
-			g.delegates = append(g.delegates, to)
+		for _, to := range b.hosts.delegates(t, h) {
+			if !slices.Contains(g.changed(), to) {
+				g.delegates = append(g.delegates, to)
+			}
 		}
 	}
 	if !slices.ContainsFunc(g.changed(), func(h *host) bool { return !h.admitted }) {
@@ -102,7 +104,8 @@ func (g *gate) shut() string {
 		return ""
 	}
 	for _, h := range g.hosts {
-		if to := g.batch.hosts.delegate(g.task, h); g.locked[h] != nil || to != nil && g.locked[to] != nil {
+		needed := append(g.batch.hosts.delegates(g.task, h), h)
+		if slices.ContainsFunc(needed, func(h *host) bool { return g.locked[h] != nil }) {
 			h.fail()
 		}
 	}

@@ -30,14 +30,17 @@ func (e *execution) obscure() {
 	all := e.hosts.observed()
 	scoped, ok := module.(modules.Scoped)
 	wide := ok && scoped.Scope() != modules.EachHost
-	at := e.at()
-	by := cause{e.task, at.Name}
-	e.causes.anything(by, at.observed, all, wide)
-	if opaque, ok := module.(modules.Opaque); ok && opaque.Opaque() {
-		e.causes.anythingShared(by)
+	var here []*observe.Host
+	for _, at := range e.at() {
+		by := cause{e.task, at.Name}
+		e.causes.anything(by, at.observed, all, wide)
+		if opaque, ok := module.(modules.Opaque); ok && opaque.Opaque() {
+			e.causes.anythingShared(by)
+		}
+		here = append(here, at.observed)
 	}
 	if !wide {
-		all = []*observe.Host{at.observed}
+		all = here
 	}
 	e.cloud(all, e.task.Name)
 }

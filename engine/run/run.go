@@ -292,11 +292,10 @@ func readers(pb *lang.Playbook, inv *inventory.Inventory) map[string]string {
 		}
 		for _, t := range play.AllTasks() {
 			for _, h := range hosts {
-				if to := inv.Host(t.Delegate(h.Name)); to != nil {
-					h = to
-				}
-				if b := t.Become(h.Name); b != nil && b.Enabled && users[h.Name] != "root" {
-					users[h.Name] = becomeUser(b.User)
+				for _, name := range t.On(h.Name) {
+					if b := t.Become(name); b != nil && b.Enabled && users[name] != "root" {
+						users[name] = becomeUser(b.User)
+					}
 				}
 			}
 		}
