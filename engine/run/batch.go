@@ -50,6 +50,8 @@ func (b *batch) nodes(nodes []lang.Node, hosts []*host) []*host {
 func (b *batch) over() bool { return b.fatal != "" || b.ctx.Err() != nil }
 
 // group runs the tasks of a group. A host on which one fails takes the rescue part, and every host takes the always part.
+// Both parts run even if one of the tasks has ended the play: a failure was reported as rescued before the task had ended
+// on all hosts.
 func (b *batch) group(g *lang.Group, hosts []*host) []*host {
 	if len(g.Rescue) > 0 {
 		b.rescuable++
@@ -57,22 +59,26 @@ func (b *batch) group(g *lang.Group, hosts []*host) []*host {
 	came := b.nodes(g.Tasks, hosts)
 	if len(g.Rescue) > 0 {
 		b.rescuable--
-		came = append(came, b.rescue(g, missing(hosts, came))...)
+		b.despiteEnd(func() { came = append(came, b.rescue(g, missing(hosts, came))...) })
 		came = inOrder(hosts, came)
 	}
 	if len(g.Always) == 0 {
 		return came
 	}
-	// It runs even if an earlier task has failed or ended the play.
-	fatal := b.fatal
-	b.fatal = ""
 	var through []*host
 	here := reachable(hosts)
-	despite(here, func() { through = b.nodes(g.Always, here) })
+	b.despiteEnd(func() { despite(here, func() { through = b.nodes(g.Always, here) }) })
+	return both(came, through)
+}
+
+// despiteEnd calls fn with the play going on, if a task has ended it. The play stays ended whatever fn does.
+func (b *batch) despiteEnd(fn func()) {
+	fatal := b.fatal
+	b.fatal = ""
+	fn()
 	if fatal != "" {
 		b.fatal = fatal
 	}
-	return both(came, through)
 }
 
 // despite calls fn with the failed hosts included again. They stay failed whatever fn does.
@@ -89,10 +95,11 @@ func despite(hosts []*host, fn func()) {
 	}
 }
 
-// rescue runs the rescue part of a group on the hosts that failed inside it.
+// rescue runs the rescue part of a group on the hosts that failed inside it. If another run keeps this one out, nothing
+// has failed.
 func (b *batch) rescue(g *lang.Group, failed []*host) []*host {
 	again := reachable(failed)
-	if len(again) == 0 {
+	if len(again) == 0 || b.shut {
 		return nil
 	}
 	for _, h := range again {

@@ -358,6 +358,35 @@ func TestRun(t *testing.T) {
 			notes:   "any_errors_fatal",
 		},
 		{
+			name: "a failure beside a lost host that ends the play is rescued",
+			play: `any_errors_fatal = true`,
+			tasks: `group "g" {
+			    task "t" { setting { name = "x"; value = "1"; fails = host.name == "c" } }
+			    rescue { task "rescue" { ` + set("z", "1") + ` } }
+			  }
+			  task "after" { ` + set("y", "1") + ` }`,
+			prepare: func(s *stage) { s.hosts["b"].dead = true },
+			all:     true,
+			want:    []string{"a t: changed", "b t: unreachable", "c rescue: changed", "c t: failed"},
+			notes:   "any_errors_fatal",
+		},
+		{
+			name: "and one beside more failures than max_fail_percentage, in the group around its own",
+			play: `max_fail_percentage = 30`,
+			tasks: `group "outer" {
+			    group "inner" {
+			      task "t" { setting { name = "x"; value = "1"; fails = host.name == "c" } }
+			      always { task "always" { ` + set("w", "1") + ` } }
+			    }
+			    rescue { task "rescue" { ` + set("z", "1") + ` } }
+			  }
+			  task "after" { ` + set("y", "1") + ` }`,
+			prepare: func(s *stage) { s.hosts["b"].dead = true },
+			all:     true,
+			want:    []string{"a always: changed", "a t: changed", "b t: unreachable", "c always: changed", "c rescue: changed", "c t: failed"},
+			notes:   "max_fail_percentage",
+		},
+		{
 			name:    "a handler whose task was selected runs whatever its own tags",
 			tasks:   `task "t" { ` + set("x", "1") + ` tags = ["one"]; notify = ["h"] } handler "h" { ` + set("h", "1", "repeats = true") + ` }`,
 			options: func(o *run.Options) { o.Tags = []string{"one"} },
