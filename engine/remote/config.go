@@ -184,7 +184,7 @@ func (r *resolver) find(t Target, jumps bool, depth int) (*endpoint, error) {
 	jump, command := set.Get("ProxyJump"), set.Get("ProxyCommand")
 	switch {
 	case jump.Set() && !strings.EqualFold(jump.Text, None):
-		e.via, err = r.chain(jump, t.KnownHosts, depth+1)
+		e.via, err = r.chain(jump, only(tokens, "hnpr"), t.KnownHosts, depth+1)
 	case command.Set() && !strings.EqualFold(command.Text, None):
 		e.proxy, err = newProxyCommand(command, e, tokens)
 	}
@@ -246,6 +246,15 @@ func (r *resolver) tokens(e *endpoint, alias string) map[byte]string {
 		'd': r.home, 'h': e.host, 'i': strconv.Itoa(os.Getuid()), 'k': key, 'L': short, 'l': local, 'n': alias,
 		'p': strconv.Itoa(e.port), 'r': e.user, 'u': r.local,
 	}
+}
+
+// only returns the tokens with these names.
+func only(tokens map[byte]string, names string) map[byte]string {
+	some := map[byte]string{}
+	for i := range len(names) {
+		some[names[i]] = tokens[names[i]]
+	}
+	return some
 }
 
 // files sets the keys, the agent and the known_hosts files of an endpoint.
@@ -327,11 +336,14 @@ func (r *resolver) files(e *endpoint, t Target, set *sshconfig.Settings, tokens 
 	return nil
 }
 
-// chain resolves "[user@]host[:port],…". As in ssh(1), only the first host of a chain may have a ProxyJump in the
+// chain resolves "[user@]host[:port],…", in which tokens are those of the host behind it. As in ssh(1), only the first host of a chain may have a ProxyJump in the
 // configuration; each of the others is reached through the one before it.
-func (r *resolver) chain(jump sshconfig.Setting, knownHosts string, depth int) ([]*endpoint, error) {
+func (r *resolver) chain(jump sshconfig.Setting, tokens map[byte]string, knownHosts string, depth int) ([]*endpoint, error) {
 	list, _, _ := strings.Cut(jump.Text, "#")
-	list = strings.TrimSpace(list)
+	list, err := jump.Expand(strings.TrimSpace(list), tokens)
+	if err != nil {
+		return nil, err
+	}
 	if depth > maxJumps {
 		return nil, jump.Errorf("ProxyJump %s: more than %d hosts in a row; does a host jump through itself?", list, maxJumps)
 	}

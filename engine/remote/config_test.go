@@ -105,6 +105,22 @@ func TestProxyCommandThatFails(t *testing.T) {
 	unreachable(t, Target{Name: "node", Address: "rude"}, Options{}, "node")
 }
 
+// The tokens of ProxyJump are those of the host behind the jump host.
+func TestTokensOfProxyJump(t *testing.T) {
+	settings(t, "Host gate-n1.example\n  Port 2200\nHost n1\n  HostName %h.example\n  Port 2201\n  User carol\n  ProxyJump %r@gate-%h,%%%n:%p\n")
+	e, err := resolved(t, Target{Name: "node", Address: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, hop := range e.via {
+		got = append(got, hop.user+"@"+hop.address())
+	}
+	if len(got) != 2 || got[0] != "carol@gate-n1.example:2200" || !strings.HasSuffix(got[1], "@%n1:2201") {
+		t.Errorf("by way of %q", got)
+	}
+}
+
 // Values that a shell would not read as a plain name are not passed to it.
 func TestProxyCommandTakesOnlyNames(t *testing.T) {
 	settings(t, "Host *\n  ProxyCommand nc %h %p\n")
@@ -196,6 +212,9 @@ func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
 		"Host other\n  ProxyJmp gate":              "did you mean proxyjump?",
 		"IgnoreUnknown a*\nZzzzzzzz 1":             "write IgnoreUnknown zzzzzzzz above it",
 		"IdentitiesOnly maybe":                     "want yes or no",
+		"ProxyJump gate-%i":                        "%i is not a token here",
+		"Host other\n  HostName a b":               "hostname takes one value, and this line has 2",
+		"User # of this host":                      "user needs a value",
 		"Host n1\n  ProxyJump n1":                  "does a host jump through itself",
 		"Include ~nonesuch-user-of-this-host/conf": "nonesuch-user",
 	} {

@@ -279,7 +279,36 @@ func TestAsSSHOnPurpose(t *testing.T) {
 	for _, name := range []string{"b", "a", "c"} {
 		write(t, filepath.Join(dir, name+".conf"), "Host n1\n  User "+name+"\n  IdentityFile /"+name+"\n")
 	}
+	hidden := filepath.Join(dir, "hidden")
+	if err := os.MkdirAll(filepath.Join(hidden, "directory"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(hidden, ".a.swp"), "User swap\n")
+	write(t, filepath.Join(hidden, "b"), "Host n1\r\n  User b\r\n\r\nMatch user b\r\n  IdentityFile \"/b b\"\r\n")
+	write(t, filepath.Join(hidden, "[x"), "Port 8\n")
+	write(t, filepath.Join(hidden, "with space"), "HostKeyAlias c\n")
 	for name, text := range map[string]string{
+		"hidden files":          "Include " + hidden + "/*\nInclude " + hidden + "/?a*\n",
+		"a hidden file":         "Include " + hidden + "/.a.*p\n",
+		"a directory":           "Include " + hidden + "\nPort 5\n",
+		"classes":               "Include " + dir + "/[!ab].conf\nInclude " + dir + "/[b].conf\n",
+		"an open bracket":       "Include " + hidden + "/[x\n",
+		"no braces":             "Include " + dir + "/{a,b}.conf\nPort 5\n",
+		"a quoted file":         "Include \"" + hidden + "/with space\" " + hidden + "/b\n",
+		"two users":             "Host z\n  User a b\n",
+		"no user":               "User # who\n",
+		"no name":               "HostName \"\"\n",
+		"two ports":             "Port 22 23\n",
+		"two files":             "IdentityFile /a /b\n",
+		"an empty file":         "UserKnownHostsFile /a \"\"\n",
+		"an empty alias":        "Host z\n  HostKeyAlias \"\"\n",
+		"a BOM":                 "\ufeffPort 5\n",
+		"criteria with signs":   "Match host=\"n1\"\n  Port 45\nMatch Host = n2\n  Port 46\n",
+		"negated in a list":     "Match host !n2,n*\n  Port 45\nMatch !host !n2,n*\n  Port 46\n",
+		"a comma in Host":       "Host n1,n2\n  Port 45\nHost ! n1\n  Port 46\nHost \"!n1\" *\n  Port 47\n",
+		"escaped tokens":        "HostName %%%h%%\n",
+		"a token it lacks":      "HostName %p\n",
+		"quotes inside":         "User a'b'c\nHostKeyAlias a\"b c\"d\n",
 		"several criteria":      "Match host n2 user other\n  Port 2222\n",
 		"user of the line":      "Match user root\n  Port 2222\n",
 		"user set above":        "User carol\nMatch user carol host n*\n  Port 2222\n",

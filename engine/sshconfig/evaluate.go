@@ -130,6 +130,9 @@ func (e *evaluation) lines(lines []line, active, never bool) error {
 			if err := e.known(l); err != nil {
 				return err
 			}
+			if err := l.values(); err != nil {
+				return err
+			}
 			if active {
 				e.apply(l)
 			}

@@ -31,6 +31,29 @@ var keywords = strings.Fields(`
 	tisauthentication tunnel tunneldevice updatehostkeys useblacklistedkeys usekeychain useprivilegedport user userknownhostsfile
 	userknownhostsfile2 useroaming usersh verifyhostkeydns versionaddendum visualhostkey warnweakcrypto xauthlocation`)
 
+// single are the keywords, among those that hlplay uses, that take one value, and several those that take more.
+var (
+	single = strings.Fields(`addressfamily bindaddress bindinterface canonicalizehostname certificatefile connecttimeout
+		hostkeyalias hostname identitiesonly identityagent identityfile port proxyusefdpass revokedhostkeys
+		stricthostkeychecking user`)
+	several = []string{"userknownhostsfile", "globalknownhostsfile"}
+)
+
+// values returns an error if ssh would reject the values of a line, even in a block that does not apply: a value that
+// is missing or has been split at a blank must not make hlplay connect elsewhere.
+func (l line) values() error {
+	one := slices.Contains(single, l.keyword)
+	switch {
+	case !one && !slices.Contains(several, l.keyword):
+		return nil
+	case len(l.args) == 0 || slices.Contains(l.args, ""):
+		return l.Errorf("%s needs a value", l.keyword)
+	case one && len(l.args) > 1:
+		return l.Errorf("%s takes one value, and this line has %d: quote a value that contains blanks", l.keyword, len(l.args))
+	}
+	return nil
+}
+
 // known returns an error if ssh would reject the keyword of a line, even in a block that does not apply: a mistyped
 // HostName or ProxyJump must not make hlplay connect elsewhere.
 func (e *evaluation) known(l line) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -142,11 +143,10 @@ func (r *reader) include(l line, trail []string) ([]line, error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(r.home, ".ssh", path)
 		}
-		files, err := filepath.Glob(path)
-		if err != nil {
-			return nil, l.Errorf("Include %s: %v", pattern, err)
-		}
-		for _, file := range files {
+		for _, file := range files(path) {
+			if info, err := os.Stat(file); err == nil && info.IsDir() {
+				continue // ssh reads nothing from it
+			}
 			lines, err := r.file(file, true, trail)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
@@ -162,6 +162,24 @@ func (r *reader) include(l line, trail []string) ([]line, error) {
 		}
 	}
 	return all, nil
+}
+
+// files returns the paths that match a pattern, in order, as glob(3) does: filepath.Glob writes a negated class in another way,
+// refuses an open bracket, and lets wildcards match the dot of a hidden file, such as an editor's.
+func files(pattern string) []string {
+	found, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
+	if err != nil { // glob(3) takes the bracket for itself
+		found, _ = filepath.Glob(strings.ReplaceAll(pattern, "[", `\[`))
+	}
+	parts := strings.Split(filepath.Clean(pattern), "/")
+	return slices.DeleteFunc(found, func(path string) bool {
+		for i, part := range strings.Split(path, "/") {
+			if strings.HasPrefix(part, ".") && i < len(parts) && strings.IndexAny(parts[i], "*?[") == 0 {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 const blank = " \t\r\n"
