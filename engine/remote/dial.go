@@ -213,7 +213,7 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 		if proxy != nil {
 			proxy.hangUp()
 		}
-		err = e.explain(ctx, o, err, ring)
+		err = e.explain(ctx, o, keys.without(err), ring)
 		var u *UnreachableError
 		if errors.As(err, &u) && proxy == nil && count.silent() && ctx.Err() == nil {
 			u.NoAnswer = true

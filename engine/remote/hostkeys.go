@@ -55,13 +55,18 @@ func (e *endpoint) loadHostKeys(policy HostKeyPolicy) (*hostKeys, error) {
 	return k, nil
 }
 
-// lines returns the lines about the host.
+// lines returns the lines about the host. Keys under the name without the port count only if there are none under the
+// name with it.
 func (k *hostKeys) lines() []knownLine {
 	lines := k.known.of(k.name)
-	if len(lines) == 0 && k.plain != "" {
-		return k.known.of(k.plain)
+	if k.plain == "" {
+		return lines
 	}
-	return lines
+	plain := k.known.of(k.plain)
+	if slices.ContainsFunc(lines, func(l knownLine) bool { return l.marker == "" }) {
+		plain = slices.DeleteFunc(plain, func(l knownLine) bool { return l.marker == "" })
+	}
+	return append(lines, plain...)
 }
 
 // hostKeyError reports a host key that is not trusted.
@@ -87,28 +92,43 @@ func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 			"do not connect; give the host a new key",
 		}
 	}
-	lines := k.known.of(k.name)
-	checker := ssh.CertChecker{
-		IsHostAuthority: func(signer ssh.PublicKey, _ string) bool {
-			return slices.ContainsFunc(lines, func(l knownLine) bool { return l.marker == authority && sameKey(l.key, signer) })
-		},
-		HostKeyFallback: func(_ string, _ net.Addr, key ssh.PublicKey) error { return k.plainKey(lines, key, offered) },
+	cert, ok := key.(*ssh.Certificate)
+	if !ok {
+		return k.plainKey(key, offered)
 	}
+	unaccepted := k.certificate(remote, cert)
+	if unaccepted == nil {
+		return nil
+	}
+	// As in ssh, the key in a certificate that is not accepted may be known itself.
+	err := k.plainKey(cert.Key, cert.Key.Type()+" "+ssh.FingerprintSHA256(cert.Key))
+	var known *hostKeyError
+	if errors.As(err, &known) {
+		known.reason += "; its certificate is not accepted: " + strings.TrimPrefix(unaccepted.Error(), "ssh: ")
+	}
+	return err
+}
+
+// certificate checks a certificate: an authority for the host has signed it, and it is valid for the host.
+func (k *hostKeys) certificate(remote net.Addr, cert *ssh.Certificate) error {
+	authorities := k.known.of(k.name)
+	if k.plain != "" {
+		authorities = append(authorities, k.known.of(k.plain)...)
+	}
+	checker := ssh.CertChecker{IsHostAuthority: func(signer ssh.PublicKey, _ string) bool {
+		return slices.ContainsFunc(authorities, func(l knownLine) bool { return l.marker == authority && sameKey(l.key, signer) })
+	}}
 	host, _, err := net.SplitHostPort(k.name)
 	if err != nil {
 		host = k.name
 	}
-	err = checker.CheckHostKey(net.JoinHostPort(host, "22"), remote, key)
-	var known *hostKeyError
-	if err == nil || errors.As(err, &known) {
-		return err
-	}
-	return &hostKeyError{"the host's certificate is not accepted: " + err.Error(), "give the host a new certificate"}
+	return checker.CheckHostKey(net.JoinHostPort(host, "22"), remote, cert)
 }
 
-// plainKey checks a key that is not a certificate.
-func (k *hostKeys) plainKey(lines []knownLine, key ssh.PublicKey, offered string) error {
+// plainKey checks a key without a certificate.
+func (k *hostKeys) plainKey(key ssh.PublicKey, offered string) error {
 	has := func(l knownLine) bool { return l.marker == "" && sameKey(l.key, key) }
+	lines := slices.DeleteFunc(k.known.of(k.name), func(l knownLine) bool { return l.marker != "" })
 	if slices.ContainsFunc(lines, has) {
 		return nil
 	}
@@ -119,12 +139,7 @@ func (k *hostKeys) plainKey(lines []knownLine, key ssh.PublicKey, offered string
 				known = l
 			}
 		}
-		return &hostKeyError{
-			fmt.Sprintf("the host key has changed: %s has %s %s, the host shows %s", known.place,
-				known.key.Type(), ssh.FingerprintSHA256(known.key), offered),
-			fmt.Sprintf("somebody may be listening in; if the host was reinstalled, compare the fingerprint on its console, "+
-				"then remove the old key with: ssh-keygen -f %s -R '%s'", known.place.File, k.name),
-		}
+		return changed(known, k.name, "the host shows "+offered)
 	}
 	if k.plain != "" && slices.ContainsFunc(k.known.of(k.plain), has) {
 		return nil
@@ -138,6 +153,26 @@ func (k *hostKeys) plainKey(lines []knownLine, key ssh.PublicKey, offered string
 		"compare the fingerprint on the host's console (ssh-keygen -lf " + hostKeyFile(key) + "), " +
 			"then connect once with ssh, or give --accept-new-host-keys",
 	}
+}
+
+// changed reports that a host does not have the key of a line.
+func changed(known knownLine, name, is string) *hostKeyError {
+	return &hostKeyError{
+		fmt.Sprintf("the host key has changed: %s has %s %s, %s", known.place, known.key.Type(), ssh.FingerprintSHA256(known.key), is),
+		fmt.Sprintf("somebody may be listening in; if the host was reinstalled, compare the fingerprint on its console, "+
+			"then remove the old key with: ssh-keygen -f %s -R '%s'", known.place.File, name),
+	}
+}
+
+// without returns the error of a handshake, as a changed key if the host has no key of a type that is known.
+func (k *hostKeys) without(err error) error {
+	_, offers, ok := strings.Cut(err.Error(), "no common algorithm for host key")
+	lines := slices.DeleteFunc(k.lines(), func(l knownLine) bool { return l.marker != "" })
+	if !ok || len(lines) == 0 {
+		return err
+	}
+	_, offers, _ = strings.Cut(offers, "peer offered: ")
+	return changed(lines[0], k.name, "the host has no key of this type, only "+strings.NewReplacer("[", "", "]", "", `"`, "").Replace(offers))
 }
 
 // hostKeyFile returns the path where Debian's sshd keeps its public key of this type.
@@ -154,14 +189,8 @@ func hostKeyFile(key ssh.PublicKey) string {
 	return "/etc/ssh/ssh_host_" + kind + "_key.pub"
 }
 
-// algorithms returns the algorithms to ask the host for: those of the known keys or, if there are none, all, beginning
-// with the one whose fingerprint people usually compare.
-func (k *hostKeys) algorithms() []string {
-	if known := algorithms(k.lines()); len(known) > 0 {
-		return known
-	}
-	return []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
-}
+// algorithms returns the algorithms to ask the host for.
+func (k *hostKeys) algorithms() []string { return algorithms(k.lines()) }
 
 // add appends a host's key with a single write, so that concurrent additions do not mix.
 func (k *hostKeys) add(name string, key ssh.PublicKey) error {

@@ -195,33 +195,39 @@ func (k *knownKeys) revokes(host string, keys ...ssh.PublicKey) (knownLine, bool
 
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 
-// algorithms returns the host key algorithms for the types of key in lines, or nil if there are no lines.
+// algorithms returns the host key algorithms for lines about a host: certificates if there is an authority for it, then those
+// of its known keys or, if no key is known, all.
 func algorithms(lines []knownLine) []string {
-	var all []string
-	add := func(l knownLine, name string) {
-		if l.marker == authority {
-			name = certificates[name]
-		}
-		if name != "" && !slices.Contains(all, name) {
-			all = append(all, name)
-		}
-	}
+	var certified, known []string
 	for _, l := range lines {
-		if l.key.Type() == ssh.KeyAlgoRSA { // one type of key, three algorithms
-			add(l, ssh.KeyAlgoRSASHA512)
-			add(l, ssh.KeyAlgoRSASHA256)
+		if l.marker == authority { // whatever the type of its key, it may certify keys of any type
+			certified = certificates
+			continue
 		}
-		add(l, l.key.Type())
+		types := []string{l.key.Type()}
+		if types[0] == ssh.KeyAlgoRSA { // one type of key, three algorithms
+			types = []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSA}
+		}
+		for _, name := range types {
+			if !slices.Contains(known, name) {
+				known = append(known, name)
+			}
+		}
 	}
-	return all
+	if len(known) == 0 {
+		known = anyKey
+	}
+	return slices.Concat(certified, known)
 }
 
-// certificates maps a type of key to the algorithm of host certificates for keys of that type.
-var certificates = map[string]string{
-	ssh.KeyAlgoRSA: ssh.CertAlgoRSAv01, ssh.KeyAlgoRSASHA256: ssh.CertAlgoRSASHA256v01, ssh.KeyAlgoRSASHA512: ssh.CertAlgoRSASHA512v01,
-	ssh.KeyAlgoECDSA256: ssh.CertAlgoECDSA256v01, ssh.KeyAlgoECDSA384: ssh.CertAlgoECDSA384v01, ssh.KeyAlgoECDSA521: ssh.CertAlgoECDSA521v01,
-	ssh.KeyAlgoED25519: ssh.CertAlgoED25519v01, ssh.KeyAlgoSKECDSA256: ssh.CertAlgoSKECDSA256v01, ssh.KeyAlgoSKED25519: ssh.CertAlgoSKED25519v01,
-}
+// anyKey are the algorithms for a host without a known key, beginning with the one whose fingerprint people usually compare, and
+// certificates those of host certificates.
+var (
+	anyKey = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
+		ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	certificates = []string{ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+		ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}
+)
 
 // readOnce caches known_hosts files until they change. Otherwise each of a thousand hosts would read, and keep, the
 // lines of all thousand.
