@@ -151,6 +151,9 @@ func (u *User) create(ctx context.Context, h modules.Host) ([]modules.Step, obse
 		observe.Users.Expect(u.Name, account),
 		observe.Passwords.Expect(u.Name, "!"), // useradd(8): locked until a password is set
 	}
+	if u.UID != nil {
+		expect = append(expect, accounts.Holds(accounts.Passwd, *u.UID, u.Name))
+	}
 	if u.Group == "" {
 		expect = append(expect, observe.Groups.Expect(u.Name, observe.Group{Name: u.Name, GID: -1}))
 	}

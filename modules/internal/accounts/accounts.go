@@ -22,13 +22,15 @@ func AddGroup(name string, gid *int, system bool) modules.Step {
 	if system {
 		argv = append(argv, "--system")
 	}
+	expect := Files("an earlier task creates group " + name)
 	if gid != nil {
 		argv, after.GID = append(argv, "--gid", strconv.Itoa(*gid)), *gid
+		expect = append(expect, Holds(Group, *gid, name))
 	}
 	return modules.Step{
 		Summary: "create group " + name,
 		Action:  modules.Run{Argv: append(argv, name), Brief: true},
-		Expect:  append(Files("an earlier task creates group "+name), observe.Groups.Expect(name, after)),
+		Expect:  append(expect, observe.Groups.Expect(name, after)),
 		Exact:   true,
 	}
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // WithID returns the names on those lines of a file that have the given id in a field, without those that an earlier step is
-// about to remove or to give another id. Those that it is about to add are not known.
+// about to remove or to give another id. Of those that it is about to add, the ones with an id of the user's choice are known.
 func WithID(ctx context.Context, h modules.Host, file string, field, id int) (names []string, err error) {
 	text, _, err := observe.Text(ctx, h, file)
 	if observe.IsUnknown(err) {
@@ -42,7 +42,52 @@ func WithID(ctx context.Context, h modules.Host, file string, field, id int) (na
 			names = append(names, name)
 		}
 	}
+	if field != ID {
+		return names, nil
+	}
+	added, ok := h.Known(holders.Key(holderKey(file, id)))
+	if name, _ := added.(string); ok && name != "" && !slices.Contains(names, name) {
+		if is, err := idOf(ctx, h, file, field, name); err != nil || is == id {
+			return append(names, name), err
+		}
+	}
 	return names, nil
+}
+
+// Holds returns the expectation that an entry with the given id has been added to a file.
+func Holds(file string, id int, name string) observe.Expectation {
+	return holders.Expect(holderKey(file, id), name)
+}
+
+func holderKey(file string, id int) string { return file + " " + strconv.Itoa(id) }
+
+// holders observes the names of the entries with an id, by file and id. The file cannot be foreseen, because useradd and
+// groupadd choose other values in it.
+var holders = &observe.Kind[string]{
+	Name: "id", What: "who has the id in %s",
+	Ask: func(names []string) []remote.Query {
+		queries := make([]remote.Query, len(names))
+		for i, name := range names {
+			file, _ := splitHolderKey(name)
+			queries[i] = present.Ask([]string{file})[0]
+		}
+		return queries
+	},
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		for i, name := range names {
+			file, id := splitHolderKey(name)
+			var text string
+			var err error
+			present.Parse([]string{file}, answers[i:i+1], func(_, is string, failed error) { text, err = is, failed })
+			tell(name, strings.Join(withID(text, ID, id), ", "), err)
+		}
+	},
+}
+
+func splitHolderKey(key string) (file string, id int) {
+	file, number, _ := strings.Cut(key, " ")
+	id, _ = strconv.Atoi(number) // Holds has written it
+	return file, id
 }
 
 // idOf returns the id that an entry has, or will have, -1 if it will not be there.
