@@ -57,6 +57,7 @@ func forms(text string) []string {
 			all = append(all, s)
 		}
 	}
+	asJSON := `"` + text + `"`
 	if quoted, err := json.Marshal(text); err == nil { // "<" as \u003c
 		add(inner(string(quoted)))
 	}
@@ -64,7 +65,8 @@ func forms(text string) []string {
 	encoder := json.NewEncoder(&plain)
 	encoder.SetEscapeHTML(false)
 	if encoder.Encode(text) == nil { // "<" as itself
-		add(inner(strings.TrimSuffix(plain.String(), "\n")))
+		asJSON = strings.TrimSuffix(plain.String(), "\n")
+		add(inner(asJSON))
 	}
 	quoted := inner(strconv.Quote(text))
 	add(quoted)
@@ -85,11 +87,20 @@ func forms(text string) []string {
 	add(strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(text))
 	add(strings.ReplaceAll(text, "'", `'\''`))
 	add(strings.ReplaceAll(text, "'", `'"'"'`))
-	add(strings.ReplaceAll(text, "'", "''")) // YAML, SQL
-	add(strings.ReplaceAll(text, `"`, `""`)) // CSV
-	add(strings.ReplaceAll(text, "%", "%%")) // systemd, printf
-	add(strings.ReplaceAll(text, "$", "$$")) // make, compose
-	for _, s := range []string{url.QueryEscape(text), url.PathEscape(text), url.UserPassword("", text).String()[1:]} {
+	add(strings.ReplaceAll(text, "'", "''"))                     // YAML, SQL
+	add(strings.ReplaceAll(text, `"`, `""`))                     // CSV
+	add(strings.ReplaceAll(text, "%", "%%"))                     // systemd, printf
+	add(strings.ReplaceAll(text, "$", "$$"))                     // make, compose
+	add(strings.ReplaceAll(inner(asJSON), "/", `\/`))            // JSON of PHP
+	add(strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(text)) // Python, JavaScript
+	add(backslashed(text))
+	add(unitName(text))
+	query := strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
+	for _, s := range []string{
+		url.QueryEscape(text), url.PathEscape(text), url.UserPassword("", text).String()[1:],
+		query, strings.ReplaceAll(query, "%2F", "/"), // Python
+		strings.NewReplacer("%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(query), // JavaScript
+	} {
 		add(s)
 		add(lowerEscapes(s))
 	}
@@ -98,7 +109,9 @@ func forms(text string) []string {
 	if xml.EscapeText(&asXML, []byte(text)) == nil {
 		add(asXML.String())
 	}
-	add(strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace(text))
+	for _, apostrophe := range []string{"&apos;", "&#x27;"} {
+		add(strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", apostrophe).Replace(text))
+	}
 	add(strings.ReplaceAll(text, "\n", "\r\n"))
 	add(strings.ReplaceAll(text, "\n", "⏎")) // titles of commands
 	add(strings.Join(strings.Fields(text), " "))
@@ -147,6 +160,35 @@ func escaped(s, format string) string {
 			fmt.Fprintf(&b, format, c)
 		default:
 			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// backslashed returns a text as bash's printf %q writes it.
+func backslashed(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if strings.IndexByte(" !\"$&'()*,;<>?[\\]^`{|}", c) >= 0 || i == 0 && (c == '~' || c == '#') {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// unitName returns a text as systemd-escape(1) writes it.
+func unitName(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '/':
+			b.WriteByte('-')
+		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c == ':', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
 		}
 	}
 	return b.String()

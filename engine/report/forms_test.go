@@ -142,6 +142,31 @@ func TestRedactorKnowsForms(t *testing.T) {
 	}
 }
 
+// What programs on a host print: each case is their real output.
+func TestRedactorKnowsWhatProgramsPrint(t *testing.T) {
+	const secret = `p/s'w <d>"$(x)&!`
+	r := NewRedactor()
+	r.Add(secret)
+	for program, text := range map[string]string{
+		"bash: printf %q":          `p/s\'w\ \<d\>\"\$\(x\)\&\!`,
+		"bash: set -x":             `'p/s'\''w <d>"$(x)&!'`,
+		"python: repr":             `'p/s\'w <d>"$(x)&!'`,
+		"python: quote":            `p/s%27w%20%3Cd%3E%22%24%28x%29%26%21`,
+		"python: quote, safe=''":   `p%2Fs%27w%20%3Cd%3E%22%24%28x%29%26%21`,
+		"python: html.escape":      `p/s&#x27;w &lt;d&gt;&quot;$(x)&amp;!`,
+		"php: json_encode":         `"p\/s'w <d>\"$(x)&!"`,
+		"node: encodeURIComponent": `p%2Fs'w%20%3Cd%3E%22%24(x)%26!`,
+		"systemd-escape":           `p-s\x27w\x20\x3cd\x3e\x22\x24\x28x\x29\x26\x21`,
+		"escapes in lower case":    `p%2fs%27w%20%3cd%3e%22%24%28x%29%26%21`,
+	} {
+		got := r.String("<< " + text + " >>")
+		left := strings.Trim(strings.TrimSuffix(strings.TrimPrefix(got, "<< "), " >>"), `'"`)
+		if left != Redacted {
+			t.Errorf("%s: %s became %s", program, text, got)
+		}
+	}
+}
+
 // harmless returns what surrounds a secret in some of the forms.
 func harmless(s string) bool {
 	for _, around := range []string{"https://u:@h", "eyJrIjoi", "<< \"k\": |-\n   -\n  "} {
