@@ -132,7 +132,8 @@ func (m *locale) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	set, err := conffile.Write(ctx, h, setting, withLang(text, m.Lang), "set the host's locale to "+m.Lang)
+	after := conffile.EditLines(text, func(text string) string { return withLang(text, m.Lang) })
+	set, err := conffile.Write(ctx, h, setting, after, "set the host's locale to "+m.Lang)
 	return modules.Plan{Steps: append(steps, set...)}, err
 }
 
@@ -153,7 +154,7 @@ func (m *locale) make(ctx context.Context, h modules.Host, there []string) ([]mo
 	}
 	listed := text
 	for _, name := range m.Generate {
-		listed = withEntry(listed, name)
+		listed = conffile.EditLines(listed, func(text string) string { return withEntry(text, name) })
 	}
 	if listed == text && len(missing) == 0 {
 		return nil, nil

@@ -47,6 +47,10 @@ func TestPlans(t *testing.T) {
 		{"the language that it has", locale{Lang: "C.UTF-8"}, host(), nil, nil},
 		{"no file yet", locale{Lang: "C.UTF-8"}, host(observe.Files.Expect(setting, observe.File{})), []string{"set the host's locale to C.UTF-8"}, map[string]string{setting: "LANG=C.UTF-8\n"}},
 		{"in quotes", locale{Lang: "en_US.UTF-8"}, host(observe.Files.Expect(setting, regular("LANG=\"en_US.UTF-8\"\n"))), nil, nil},
+		{"with the line ends of Windows", locale{Generate: []string{"de_DE.UTF-8", "fr_FR.UTF-8"}, Lang: "de_DE.UTF-8"},
+			host(observe.Files.Expect(list, regular("# de_DE.UTF-8 UTF-8\r\nen_US.UTF-8 UTF-8\r\n")), observe.Files.Expect(setting, regular("LANG=C.UTF-8\r\nLC_TIME=C.UTF-8\r\n"))),
+			[]string{"list de_DE.UTF-8, fr_FR.UTF-8 in /etc/locale.gen", "generate the locales de_DE.UTF-8, fr_FR.UTF-8", "set the host's locale to de_DE.UTF-8"},
+			map[string]string{list: "de_DE.UTF-8 UTF-8\r\nen_US.UTF-8 UTF-8\r\nfr_FR.UTF-8 UTF-8\r\n", setting: "LANG=de_DE.UTF-8\r\nLC_TIME=C.UTF-8\r\n"}},
 		{"made and set", locale{Generate: []string{"de_DE.UTF-8"}, Lang: "de_DE.UTF-8"}, host(),
 			[]string{"list de_DE.UTF-8 in /etc/locale.gen", "generate the locales de_DE.UTF-8", "set the host's locale to de_DE.UTF-8"}, nil},
 	} {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/modules/internal/conffile"
 )
 
 // fstab lists the file systems to mount at boot: fstab(5).
@@ -48,7 +49,16 @@ func take(text, dir string) (string, error) {
 }
 
 // edit replaces the line for a directory unless it is good.
-func edit(text, dir, line string, good func(entry) bool) (string, error) {
+func edit(text, dir, line string, good func(entry) bool) (after string, err error) {
+	after = conffile.EditLines(text, func(text string) string {
+		text, err = replaced(text, dir, line, good)
+		return text
+	})
+	return after, err
+}
+
+// replaced is edit of a text without carriage returns.
+func replaced(text, dir, line string, good func(entry) bool) (string, error) {
 	var out strings.Builder
 	found := 0
 	number := 0

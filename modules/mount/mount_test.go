@@ -20,18 +20,22 @@ func TestEdit(t *testing.T) {
 		e    entry
 		want string
 	}{
-		"appended":            {table, bulk, table + line},
-		"empty":               {"", bulk, line},
-		"no line end":         {"# x", bulk, "# x\n" + line},
-		"replaced":            {"/dev/sdb /srv/bulk ext4 defaults 0 0\n" + table, bulk, line + table},
-		"slash at its end":    {"/dev/sdb /srv/bulk/ ext4 defaults 0 0\n" + table, bulk, line + table},
-		"slash, as it is":     {"UUID=1 /srv//bulk/ ext4 nofail 0 2\n" + table, bulk, "UUID=1 /srv//bulk/ ext4 nofail 0 2\n" + table},
-		"as it is":            {"UUID=1\t\t/srv/bulk   ext4 nofail 0 2\n" + table, bulk, "UUID=1\t\t/srv/bulk   ext4 nofail 0 2\n" + table},
-		"short":               {"/dev/sdb /srv/bulk\n", bulk, line},
-		"escaped":             {table, entry{"/dev/sdz", "/with blank", "xfs", "defaults", "0", "0"}, table},
-		"escaped, new":        {"", entry{"UUID=1", "/a b", "xfs", "defaults", "0", "0"}, "UUID=1 /a\\040b xfs defaults 0 0\n"},
-		"a comment is none":   {"#/dev/sdb /srv/bulk ext4\n", bulk, "#/dev/sdb /srv/bulk ext4\n" + line},
-		"another's beginning": {"UUID=2 /srv/bulk2 xfs defaults 0 0\n", bulk, "UUID=2 /srv/bulk2 xfs defaults 0 0\n" + line},
+		"appended":             {table, bulk, table + line},
+		"empty":                {"", bulk, line},
+		"no line end":          {"# x", bulk, "# x\n" + line},
+		"replaced":             {"/dev/sdb /srv/bulk ext4 defaults 0 0\n" + table, bulk, line + table},
+		"slash at its end":     {"/dev/sdb /srv/bulk/ ext4 defaults 0 0\n" + table, bulk, line + table},
+		"slash, as it is":      {"UUID=1 /srv//bulk/ ext4 nofail 0 2\n" + table, bulk, "UUID=1 /srv//bulk/ ext4 nofail 0 2\n" + table},
+		"as it is":             {"UUID=1\t\t/srv/bulk   ext4 nofail 0 2\n" + table, bulk, "UUID=1\t\t/srv/bulk   ext4 nofail 0 2\n" + table},
+		"short":                {"/dev/sdb /srv/bulk\n", bulk, line},
+		"escaped":              {table, entry{"/dev/sdz", "/with blank", "xfs", "defaults", "0", "0"}, table},
+		"escaped, new":         {"", entry{"UUID=1", "/a b", "xfs", "defaults", "0", "0"}, "UUID=1 /a\\040b xfs defaults 0 0\n"},
+		"a comment is none":    {"#/dev/sdb /srv/bulk ext4\n", bulk, "#/dev/sdb /srv/bulk ext4\n" + line},
+		"line ends of Windows": {"# x\r\n/dev/sdb / ext4 errors=remount-ro 0 1\r\n", bulk, "# x\r\n/dev/sdb / ext4 errors=remount-ro 0 1\r\nUUID=1 /srv/bulk ext4 nofail 0 2\r\n"},
+		"theirs, replaced":     {"/dev/sdb /srv/bulk ext4 defaults 0 0\r\n# x\r\n", bulk, "UUID=1 /srv/bulk ext4 nofail 0 2\r\n# x\r\n"},
+		"theirs, as it is":     {"UUID=1 /srv/bulk ext4 nofail 0 2\r\n# x\n", bulk, "UUID=1 /srv/bulk ext4 nofail 0 2\r\n# x\n"},
+		"theirs on the mount":  {"UUID=1 /srv/bulk ext4 nofail\r\n", bulk, "UUID=1 /srv/bulk ext4 nofail 0 2\r\n"},
+		"another's beginning":  {"UUID=2 /srv/bulk2 xfs defaults 0 0\n", bulk, "UUID=2 /srv/bulk2 xfs defaults 0 0\n" + line},
 	} {
 		got, err := test.e.put(test.text)
 		if err != nil || got != test.want {
@@ -47,6 +51,11 @@ func TestEdit(t *testing.T) {
 	if _, err := bulk.put(line + "# x\n" + line); err == nil || !strings.Contains(err.Error(), "on lines 1 and 3") {
 		t.Errorf("two lines for a directory: %v", err)
 	}
+}
+
+// plain returns a text without the line ends that an edit may add.
+func plain(text string) string {
+	return strings.TrimSuffix(strings.ReplaceAll(text, "\r", ""), "\n")
 }
 
 // FuzzEdit checks that only the line for the directory is changed in fstab.
@@ -67,7 +76,7 @@ func FuzzEdit(f *testing.F) {
 			t.Errorf("%q: %v", got, err)
 		}
 		without, err := take(text, e.path)
-		if err != nil || strings.TrimSuffix(rest, "\n") != strings.TrimSuffix(without, "\n") {
+		if err != nil || plain(rest) != plain(without) {
 			t.Errorf("%q: the other lines became %q, from %q: %v", text, rest, without, err)
 		}
 	})

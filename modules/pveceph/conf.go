@@ -81,7 +81,7 @@ func (c *Conf) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	text := string(before.Content)
 	for _, key := range said {
-		text = editConf(text, c.Section, key, c.Settings[key])
+		text = conffile.EditLines(text, func(text string) string { return editConf(text, c.Section, key, c.Settings[key]) })
 	}
 	steps, err := conffile.Write(ctx, h, linkTarget, text, fmt.Sprintf("set %s in [%s] of %s; daemons read it when they start", strings.Join(said, ", "), c.Section, linkTarget))
 	if err != nil {

@@ -1,6 +1,11 @@
 package pveceph
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"hlplay/modules/internal/conffile"
+)
 
 func TestEditConf(t *testing.T) {
 	const text = "# ours\n[global]\n\tfsid = f\n\tmon osd-down out interval = 600\n\n[mon]\n\tx = 1 # why\n"
@@ -14,6 +19,13 @@ func TestEditConf(t *testing.T) {
 	for name, test := range tests {
 		if got := editConf(text, test.section, test.key, test.value); got != test.want {
 			t.Errorf("%s:\n%s\nwant:\n%s", name, got, test.want)
+		}
+	}
+	windows := strings.ReplaceAll(text, "\n", "\r\n")
+	for name, test := range tests {
+		got := conffile.EditLines(windows, func(text string) string { return editConf(text, test.section, test.key, test.value) })
+		if want := strings.ReplaceAll(test.want, "\n", "\r\n"); got != want {
+			t.Errorf("%s, with the line ends of Windows: %q, want %q", name, got, want)
 		}
 	}
 	if got, want := editConf("[mon]\nx = 1\nx=2", "mon", "x", "3"), "[mon]\n\tx = 3\n"; got != want {

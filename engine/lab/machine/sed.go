@@ -195,7 +195,7 @@ func (p *sedParser) substitute(c *sedCommand) error {
 	return nil
 }
 
-// goReplacement translates a sed replacement (&, \1, \n) for package regexp.
+// goReplacement translates a sed replacement (&, \1, \n, \t, \r) for package regexp.
 func goReplacement(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -213,6 +213,8 @@ func goReplacement(s string) string {
 				b.WriteByte('\n')
 			case s[i] == 't':
 				b.WriteByte('\t')
+			case s[i] == 'r':
+				b.WriteByte('\r')
 			default:
 				b.WriteByte(s[i])
 			}
