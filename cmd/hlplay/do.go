@@ -14,11 +14,7 @@ import (
 )
 
 // doFlags are the flags of `hlplay do`.
-type doFlags struct {
-	runFlags
-	become     bool
-	becomeUser string
-}
+type doFlags struct{ runFlags }
 
 func doCommand() *cobra.Command {
 	f := &doFlags{}
@@ -50,8 +46,7 @@ Exit codes: those of hlplay run.`,
 	}
 	f.inputFlags.add(cmd)
 	cmd.Flags().VarP((*limitList)(&f.limits), "limit", "l", "only hosts that match `PATTERN`, or a pattern in @FILE (repeatable, they add up)")
-	cmd.Flags().BoolVarP(&f.become, "become", "b", false, "become another user: root, or the one --become-user names")
-	cmd.Flags().StringVar(&f.becomeUser, "become-user", "", "become `USER`")
+	f.addBecome(cmd)
 	f.outputFlags.add(cmd)
 	f.connectFlags.add(cmd)
 	f.journalFlags.add(cmd)
@@ -77,7 +72,6 @@ func adHoc(args []string, dash int) (lang.AdHoc, error) {
 }
 
 func (f *doFlags) run(ctx context.Context, task lang.AdHoc) error {
-	task.Become, task.BecomeUser = f.become || f.becomeUser != "", f.becomeUser
 	f.source = task.Source()
 	if task.Command != nil && !f.check && f.output == "auto" {
 		f.shown = report.NewAnswers(os.Stdout, report.Options{Color: !f.noColor && colored(os.Stdout)})

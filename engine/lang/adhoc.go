@@ -22,9 +22,6 @@ type AdHoc struct {
 	// Task is the content of a task block: the block of a module and any other task arguments. The arguments of blocks
 	// may be on one line.
 	Task string
-	// Become is set if the task runs as BecomeUser, or as root if that is empty.
-	Become     bool
-	BecomeUser string
 }
 
 // Source returns the source of a playbook with that task.
@@ -32,12 +29,6 @@ func (a AdHoc) Source() []byte {
 	var b bytes.Buffer
 	text := func(s string) []byte { return hclwrite.TokensForValue(cty.StringVal(s)).Bytes() }
 	fmt.Fprintf(&b, "play %s {\nhosts = %s\n", text(a.title()), text(a.Hosts))
-	if a.Become {
-		b.WriteString("become = true\n")
-	}
-	if a.BecomeUser != "" {
-		fmt.Fprintf(&b, "become_user = %s\n", text(a.BecomeUser))
-	}
 	fmt.Fprintf(&b, "task %s {\n", text(a.title()))
 	switch {
 	case a.Command == nil:
