@@ -169,7 +169,7 @@ func (s *site) guest(ctx context.Context, cluster config) (modules.Plan, error) 
 	switch {
 	case err != nil:
 		return modules.Plan{}, err
-	case !have.Exists:
+	case !have.Exists && !s.m.absent():
 		return modules.Plan{}, fmt.Errorf("guest.id: there is no guest %d: create it in an earlier task, with qm or pct", s.m.Guest.ID)
 	}
 	file, was, err := s.read(ctx, name)
@@ -180,7 +180,7 @@ func (s *site) guest(ctx context.Context, cluster config) (modules.Plan, error) 
 		return modules.Plan{}, err
 	}
 	var notes []string
-	if s.m.Guest.Enable {
+	if s.want.enabled() {
 		filtered, cards := false, 0
 		for key, value := range have.Options {
 			if strings.HasPrefix(key, "net") && count.MatchString(key[3:]) {
@@ -205,10 +205,13 @@ func (s *site) guest(ctx context.Context, cluster config) (modules.Plan, error) 
 
 // same reports whether a file is equivalent to the wanted one.
 func (s *site) same(file observe.File, was config) bool {
+	if s.m.absent() {
+		return !file.Exists()
+	}
 	return file.Exists() && was.Text() == s.want.Text()
 }
 
-// write returns the plan that writes a file.
+// write returns the plan that writes a file, or removes it.
 func (s *site) write(ctx context.Context, name string, file observe.File, was config, summary string) (modules.Plan, error) {
 	text := s.want.Text()
 	if len(text) > mostText {
@@ -216,6 +219,15 @@ func (s *site) write(ctx context.Context, name string, file observe.File, was co
 	}
 	if err := pve.Writable(ctx, s.host); err != nil {
 		return modules.Plan{}, err
+	}
+	if s.m.absent() {
+		return modules.Plan{Steps: []modules.Step{{
+			Summary: "remove " + strings.TrimPrefix(summary, "set "),
+			Action:  modules.Remove{Path: name, Lossless: true}, // a copy is kept: see Spec.Vital
+			Diff:    &modules.Diff{Subject: name, Before: string(file.Content)},
+			Expect:  observe.Placed(s.host, name, observe.File{}),
+			Wide:    true,
+		}}}, nil
 	}
 	switch is, wanted := was.enabled(), s.want.enabled(); {
 	case wanted && !is:

@@ -30,7 +30,10 @@ var Spec = modules.Spec{
 - **guest**: the rules of a guest. They apply to those of its network devices that have ` + "`firewall=1`" + `.
 
 The file is replaced by what the task describes; everything else in it is removed. A file that is equivalent is left alone, however
-it is formatted. Rules are lines in Proxmox VE's format: ` + "`IN SSH(ACCEPT) -source +management -log nolog # a comment`" + `, in this
+it is formatted. With ` + "`state = \"absent\"`" + ` the file of the node or of the guest is removed, which leaves a node with the cluster's rules alone and a
+guest unfiltered; a copy is kept for ` + "`hlplay restore`" + `. The cluster's file stays: with ` + "`enable = false`" + ` it filters nothing.
+
+Rules are lines in Proxmox VE's format: ` + "`IN SSH(ACCEPT) -source +management -log nolog # a comment`" + `, in this
 order: direction (` + "`IN`, `OUT`, `FORWARD`, or `GROUP`" + ` and the name of a security group); ` + "`ACCEPT`, `DROP` or `REJECT`" + `, or a macro
 with one of them; and any of ` + "`-i`, `-source`, `-dest`, `-p`, `-dport`, `-sport`, `-log`, `-icmp-type`" + `. A line that begins
 with ` + "`|`" + ` is disabled.
@@ -82,6 +85,7 @@ type Module struct {
 	Cluster  *Cluster      `hcl:"cluster,block" doc:"The firewall of the cluster, or of a node that is in none."`
 	Node     *Node         `hcl:"node,block" doc:"The firewall of each host of the play."`
 	Guest    *Guest        `hcl:"guest,block" doc:"The firewall of a guest."`
+	State    string        `hcl:"state,optional" enum:"present,absent" default:"present" doc:"absent removes the file of the node or the guest."`
 	Rollback time.Duration `hcl:"rollback,optional" default:"\"3m\"" doc:"Time after which the host undoes the change of a cluster's or a node's firewall, unless it has been proven: 1m to 30m."`
 }
 
@@ -108,7 +112,7 @@ type Node struct {
 // Guest holds the arguments for the file of a guest.
 type Guest struct {
 	ID        int               `hcl:"id" doc:"The guest's ID, from 100."`
-	Enable    bool              `hcl:"enable" doc:"Whether the guest's packets are filtered."`
+	Enable    *bool             `hcl:"enable,optional" doc:"Whether the guest's packets are filtered. Required unless state is absent."`
 	PolicyIn  string            `hcl:"policy_in,optional" enum:"ACCEPT,DROP,REJECT" doc:"What happens to packets to the guest that no rule matches. Proxmox VE's default is DROP."`
 	PolicyOut string            `hcl:"policy_out,optional" enum:"ACCEPT,DROP,REJECT" doc:"What happens to packets from the guest that no rule matches. Proxmox VE's default is ACCEPT."`
 	Options   map[string]string `hcl:"options,optional" doc:"Other options: dhcp, ipfilter, macfilter, ndp, radv, log_level_in, log_level_out, …"`
@@ -190,6 +194,9 @@ func (m *Module) Validate() error {
 	case m.Guest != nil && (m.Guest.ID < 100 || m.Guest.ID > 999999999):
 		return &modules.ArgumentError{Argument: "guest.id", Problem: fmt.Sprint(m.Guest.ID), Want: "a guest's ID is 100 to 999999999"}
 	}
+	if err := m.validateState(); err != nil {
+		return err
+	}
 	c, err := m.config()
 	if err != nil {
 		return err
@@ -202,7 +209,27 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// config returns the file that the task describes.
+// validateState checks what is given against state.
+func (m *Module) validateState() error {
+	guest := m.Guest
+	switch {
+	case !m.absent() && guest != nil && guest.Enable == nil:
+		return &modules.ArgumentError{Argument: "guest.enable", Problem: "missing", Want: "whether the guest's packets are filtered"}
+	case !m.absent():
+		return nil
+	case m.Cluster != nil:
+		return &modules.ArgumentError{Argument: "state", Problem: "the cluster's file is not removed", Want: "with enable = false it filters nothing"}
+	case m.Node != nil && len(m.Node.Rules)+len(m.Node.Options) > 0,
+		guest != nil && (guest.Enable != nil || guest.PolicyIn+guest.PolicyOut != "" || len(guest.Options)+len(guest.Aliases)+len(guest.Rules)+len(guest.Ipset) > 0):
+		return &modules.ArgumentError{Argument: "state", Problem: "absent, and yet the file is described", Want: "only node {}, or guest { id = … }"}
+	}
+	return nil
+}
+
+// absent reports whether the file is removed.
+func (m *Module) absent() bool { return m.State == "absent" }
+
+// config returns the file that the task describes, which is empty if the file is removed.
 func (m *Module) config() (config, error) {
 	c := config{options: map[string]string{}, aliases: map[string]alias{}, sets: map[string]ipset{}, groups: map[string]group{}}
 	at, enable := "cluster", false
@@ -210,6 +237,9 @@ func (m *Module) config() (config, error) {
 	var more map[string]string
 	var rules []string
 	var sets []Ipset
+	if m.absent() {
+		return c, nil
+	}
 	switch {
 	case m.Cluster != nil:
 		k := m.Cluster
@@ -226,7 +256,7 @@ func (m *Module) config() (config, error) {
 		at, enable, more, rules = "node", m.Node.Enable, m.Node.Options, m.Node.Rules
 	default:
 		g := m.Guest
-		at, enable, more, aliases, rules, sets = "guest", g.Enable, g.Options, g.Aliases, g.Rules, g.Ipset
+		at, enable, more, aliases, rules, sets = "guest", g.Enable != nil && *g.Enable, g.Options, g.Aliases, g.Rules, g.Ipset
 		c.set("policy_in", g.PolicyIn)
 		c.set("policy_out", g.PolicyOut)
 	}

@@ -93,10 +93,13 @@ func TestValidate(t *testing.T) {
 		"0 blocks are given":                 {},
 		"2 blocks are given":                 {Node: &Node{}, Guest: &Guest{ID: 100}},
 		"guest.id: 99":                       {Guest: &Guest{ID: 99}},
+		"state: the cluster's file":          {State: "absent", Cluster: &Cluster{}},
+		"state: absent, and yet":             {State: "absent", Guest: &Guest{ID: 100, PolicyIn: "DROP"}},
+		"guest.enable: missing":              {Guest: &Guest{ID: 100}},
 		"rollback: 1s":                       {Node: &Node{}, Rollback: 1e9},
 		`"policy" is not an option of it`:    {Node: &Node{Options: map[string]string{"policy": "DROP"}}},
 		`tcpflags: "yes"; "1" or "0"`:        {Node: &Node{Options: map[string]string{"tcpflags": "yes"}}},
-		"-i eno1: a guest's interfaces":      {Guest: &Guest{ID: 100, Rules: []string{"IN ACCEPT -i eno1"}}},
+		"-i eno1: a guest's interfaces":      {Guest: &Guest{ID: 100, Enable: new(bool), Rules: []string{"IN ACCEPT -i eno1"}}},
 		"is the set that hlplay keeps":       {Cluster: &Cluster{Ipset: []Ipset{{Name: "hlplay-nodes"}}}},
 		"is everybody":                       {Cluster: &Cluster{Ipset: []Ipset{{Name: "all", Entries: []string{"0.0.0.0/0"}}}}},
 		`"10.0.0.1" is given twice`:          {Cluster: &Cluster{Ipset: []Ipset{{Name: "some", Entries: []string{"10.0.0.1", "10.0.0.1/32"}}}}},
@@ -110,8 +113,8 @@ func TestValidate(t *testing.T) {
 		`cluster.rules[0]: "IN SSH(ACCEPT) # a\nIN ACCEPT" contains a control`:  {Cluster: &Cluster{Rules: []string{"IN SSH(ACCEPT) # a\nIN ACCEPT"}}},
 		`cluster.group.web.rules[0]: "IN ACCEPT\r# a" contains a control`:       {Cluster: &Cluster{Group: []Group{{Name: "web", Rules: []string{"IN ACCEPT\r# a"}}}}},
 		`cluster.group.web.comment: "a\n[RULES]\nIN ACCEPT" contains a control`: {Cluster: &Cluster{Group: []Group{{Name: "web", Comment: "a\n[RULES]\nIN ACCEPT"}}}},
-		`guest.ipset.some.comment: "a\n10.0.0.1" contains a control`:            {Guest: &Guest{ID: 100, Ipset: []Ipset{{Name: "some", Comment: "a\n10.0.0.1"}}}},
-		`guest.ipset.some: "10.0.0.1\n10.0.0.2" is not`:                         {Guest: &Guest{ID: 100, Ipset: []Ipset{{Name: "some", Entries: []string{"10.0.0.1\n10.0.0.2"}}}}},
+		`guest.ipset.some.comment: "a\n10.0.0.1" contains a control`:            {Guest: &Guest{ID: 100, Enable: new(bool), Ipset: []Ipset{{Name: "some", Comment: "a\n10.0.0.1"}}}},
+		`guest.ipset.some: "10.0.0.1\n10.0.0.2" is not`:                         {Guest: &Guest{ID: 100, Enable: new(bool), Ipset: []Ipset{{Name: "some", Entries: []string{"10.0.0.1\n10.0.0.2"}}}}},
 		`cluster.aliases.lan: "10.0.0.1\nlan 10.0.0.2" is not`:                  {Cluster: &Cluster{Aliases: map[string]string{"lan": "10.0.0.1\nlan 10.0.0.2"}}},
 		`cluster.options.log_ratelimit: "1\x00"`:                                {Cluster: &Cluster{Options: map[string]string{"log_ratelimit": "1\x00"}}},
 	} {
@@ -213,7 +216,7 @@ func hosts(from string, files map[string]string) modules.Host {
 			pve.GuestLists.Expect("", map[int]pve.Guest{100: {Node: "pve2", Type: "qemu"}}), pve.GuestConfigs.Expect("101", pve.GuestConfig{}),
 			pve.GuestConfigs.Expect("100", pve.GuestConfig{Exists: true, Guest: pve.Guest{Node: "pve2", Type: "qemu"}, Options: map[string]string{"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0"}}),
 		}
-		for _, path := range []string{clusterFile, nodeFile("pve1"), nodeFile("pve2"), nodeFile("pve3"), guestFile(100)} {
+		for _, path := range []string{clusterFile, nodeFile("pve1"), nodeFile("pve2"), nodeFile("pve3"), guestFile(100), guestFile(101)} {
 			file := observe.File{}
 			if text, ok := files[path]; ok {
 				file = observe.File{Type: observe.Regular, Mode: 0o640, Owner: "root", Group: "www-data", Content: []byte(text), Size: int64(len(text))}
@@ -360,6 +363,7 @@ func TestNodesOfAMesh(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	yes := true
 	for name, test := range map[string]struct {
 		from  string
 		files map[string]string
@@ -370,8 +374,9 @@ func TestRefused(t *testing.T) {
 		"it is not let in by what it was":       {"172.30.0.9", map[string]string{clusterFile: "[OPTIONS]\nenable: 1\n"}, lan(), ""},
 		"a node's own file keeps out the nodes": {"192.168.1.50", map[string]string{nodeFile("pve2"): "[RULES]\nIN DROP -p udp\n"}, lan(), `pve2 would keep out pve1 (udp/5405 from 10.0.0.11), by the rule "IN DROP -p udp" of host.fw`},
 		"a node keeps out the others":           {"192.168.1.50", map[string]string{clusterFile: uiText}, &Module{Node: &Node{Enable: true, Rules: []string{"IN REJECT -source 10.0.0.13"}}}, "pve1 would keep out pve3"},
-		"a guest that is not there":             {"192.168.1.50", nil, &Module{Guest: &Guest{ID: 101, Enable: true}}, "there is no guest 101"},
-		"a guest's rule refers to nothing":      {"192.168.1.50", nil, &Module{Guest: &Guest{ID: 100, Rules: []string{"GROUP web"}}}, `there is no security group "web"`},
+		"a guest that is not there":             {"192.168.1.50", nil, &Module{Guest: &Guest{ID: 101, Enable: &yes}}, "there is no guest 101"},
+		"a node loses what admits hlplay":       {"172.30.0.9", map[string]string{clusterFile: uiText, nodeFile("pve1"): "[RULES]\nIN SSH(ACCEPT)\n"}, &Module{State: "absent", Node: &Node{}}, "the session to pve1 comes from 172.30.0.9"},
+		"a guest's rule refers to nothing":      {"192.168.1.50", nil, &Module{Guest: &Guest{ID: 100, Enable: new(bool), Rules: []string{"GROUP web"}}}, `there is no security group "web"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := test.m.Plan(t.Context(), hosts(test.from, test.files))
@@ -383,10 +388,32 @@ func TestRefused(t *testing.T) {
 }
 
 func TestGuestNotes(t *testing.T) {
-	m := &Module{Guest: &Guest{ID: 100, Enable: true, Rules: []string{"GROUP web -i net0"}}}
+	yes := true
+	m := &Module{Guest: &Guest{ID: 100, Enable: &yes, Rules: []string{"GROUP web -i net0"}}}
 	plan := modulestest.Converges(t, m, hosts("", map[string]string{clusterFile: uiText}))
 	if len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "no network device has firewall=1") || plan.Guard != nil {
 		t.Errorf("the plan is %+v", plan)
+	}
+}
+
+// TestAbsent removes the files of a node, guarded, and of a guest, even of one that is gone.
+func TestAbsent(t *testing.T) {
+	files := map[string]string{nodeFile("pve1"): "[OPTIONS]\nenable: 1\n", guestFile(100): "[OPTIONS]\nenable: 1\n", guestFile(101): "[OPTIONS]\nenable: 1\n"}
+	for path, m := range map[string]*Module{
+		nodeFile("pve1"): {State: "absent", Node: &Node{}},
+		guestFile(100):   {State: "absent", Guest: &Guest{ID: 100}},
+		guestFile(101):   {State: "absent", Guest: &Guest{ID: 101}},
+	} {
+		plan := modulestest.Converges(t, m, hosts("192.168.1.50", files))
+		if want := (modules.Remove{Path: path, Lossless: true}); plan.Steps[0].Action != want {
+			t.Errorf("%s: the first step is %+v", path, plan.Steps[0])
+		}
+		if guarded := plan.Guard != nil; guarded != (m.Node != nil) {
+			t.Errorf("%s: the guard is %+v", path, plan.Guard)
+		}
+		if plan, err := m.Plan(t.Context(), hosts("192.168.1.50", nil)); err != nil || len(plan.Steps) > 0 {
+			t.Errorf("%s, once removed: %+v, %v", path, plan.Steps, err)
+		}
 	}
 }
 
@@ -394,6 +421,7 @@ func TestGuestNotes(t *testing.T) {
 func TestPutBack(t *testing.T) {
 	for name, test := range map[string]struct{ is, there, want, says, fails string }{
 		"a file that was there":        {"ours\n\n", "yes", "old\n\n", "", ""},
+		"a file that was removed":      {"", "yes", "old\n\n", "", ""},
 		"a file that was not":          {"ours\n\n", "no", "", "", ""},
 		"it is back already":           {"old\n\n", "yes", "old\n\n", "", ""},
 		"somebody else has changed it": {"theirs\n", "yes", "theirs\n", "was changed by somebody else", ""},
@@ -403,8 +431,12 @@ func TestPutBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			file := filepath.Join(dir, "cluster.fw")
-			if err := os.WriteFile(file, []byte(test.is), 0o600); err != nil {
-				t.Fatal(err)
+			ours := ""
+			if test.is != "" {
+				ours = "ours"
+				if err := os.WriteFile(file, []byte(test.is), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 			programs := map[string]string{"systemctl": "echo \"$*\" >>" + dir + "/log", "sleep": ":"}
 			switch test.fails {
@@ -419,7 +451,7 @@ func TestPutBack(t *testing.T) {
 				}
 			}
 			script := strings.ReplaceAll(putBack, "/etc/pve/local", dir)
-			cmd := exec.Command("sh", "-c", script, "sh", file, test.there, map[string]string{"yes": "old"}[test.there], "ours")
+			cmd := exec.Command("sh", "-c", script, "sh", file, test.there, map[string]string{"yes": "old"}[test.there], ours)
 			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 			out, err := cmd.CombinedOutput()
 			if (err != nil) != (test.says != "") || !strings.Contains(string(out), test.says) {
