@@ -1,6 +1,7 @@
 package ansible
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -13,7 +14,8 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// TestLoad compares inventories with the output of ansible-inventory --list of ansible-core 2.14.
+// TestLoad compares inventories with the output of ansible-inventory --list: a recording of ansible-core 2.14 and, where it is
+// installed, that of Ansible itself.
 func TestLoad(t *testing.T) {
 	for _, file := range []string{"testdata/ini/hosts.ini", "testdata/yaml/hosts.yml", "testdata/program/hosts", "testdata/old/hosts"} {
 		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
@@ -25,6 +27,7 @@ func TestLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			compareLists(t, file, recorded)
 			var groups map[string]struct{ Hosts, Children []string }
 			var meta struct {
 				Meta struct {
@@ -69,6 +72,42 @@ func TestLoad(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// compareLists compares a recording with what Ansible says now, if it is installed.
+func compareLists(t *testing.T, file string, recorded []byte) {
+	t.Helper()
+	program, err := exec.LookPath("ansible-inventory")
+	if err != nil {
+		t.Log("ansible-inventory is not installed: only its recording is compared")
+		return
+	}
+	version, err := exec.CommandContext(t.Context(), program, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(version, []byte("[core 2.14.")) {
+		t.Logf("Ansible is not the one of the recording: %s", bytes.SplitN(version, []byte("\n"), 2)[0])
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), program, "-i", file, "--list")
+	cmd.Env = append(os.Environ(), "ANSIBLE_LOCAL_TEMP="+t.TempDir(), "LC_ALL=C.UTF-8")
+	said, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", cmd, err)
+	}
+	var was, is any
+	for _, list := range []struct {
+		text []byte
+		into *any
+	}{{recorded, &was}, {said, &is}} {
+		if err := json.Unmarshal(list.text, list.into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(was, is); diff != "" {
+		t.Errorf("Ansible says something else than the recording (-recorded +now):\n%s", diff)
 	}
 }
 
