@@ -28,6 +28,8 @@ type server struct {
 	run func(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int
 	// refuse is how many more sessions to refuse.
 	refuse atomic.Int64
+	// silent makes the server answer no request for a tunnel.
+	silent bool
 	// breaks makes the connection break when a session is opened.
 	breaks bool
 
@@ -123,6 +125,7 @@ func (s *server) serve(conn net.Conn) {
 	go ssh.DiscardRequests(requests)
 	for c := range channels {
 		switch {
+		case c.ChannelType() == "direct-tcpip" && s.silent:
 		case c.ChannelType() == "direct-tcpip":
 			go s.relay(c)
 		case c.ChannelType() != "session":

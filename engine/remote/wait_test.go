@@ -3,8 +3,10 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -218,4 +220,47 @@ func TestSlack(t *testing.T) {
 		}
 		time.Sleep(48 * time.Hour) // for what was left behind
 	})
+}
+
+// Hosts that speak without end before they say who they are, and a jump host that never opens the way, have as long as any dial.
+func TestDialsThatNeverEnd(t *testing.T) {
+	key := newKey(t, "id", "")
+	for name, line := range map[string]string{"lines": "welcome\r\n", "one line": "welcome ", "nothing but line ends": "\r\n"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer c.Close()
+					for {
+						if _, err := io.WriteString(c, line); err != nil {
+							return
+						}
+					}
+				}()
+			}
+		}()
+		_, err = Dial(bounded(t), Target{Name: "node", Address: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, KnownHosts: "/nonesuch"},
+			Options{SSHConfig: None, Agent: None, DialTimeout: 100 * time.Millisecond})
+		var u *UnreachableError
+		if !errors.As(err, &u) {
+			t.Errorf("%s without end: error %v", name, err)
+		}
+	}
+
+	jump := newServer(t, key, func(s *server) { s.silent = true })
+	home := settings(t, "")
+	config := fmt.Sprintf("Host behind\n  HostName 10.0.0.1\n  ProxyJump root@127.0.0.1:%d\n  UserKnownHostsFile %[2]s\nHost *\n  UserKnownHostsFile %[2]s\n  IdentityFile %s\n",
+		jump.port(), jump.knownHosts(), key.path)
+	if err := os.WriteFile(filepath.Join(home, ".ssh", "config"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unreachable(t, Target{Name: "node", Address: "behind"}, Options{DialTimeout: 2 * time.Second}, "no answer within 2s")
 }

@@ -151,3 +151,22 @@ func TestTimeoutWithoutInput(t *testing.T) {
 		in.Close()
 	}
 }
+
+// A panic in what a node does later neither ends the lab, nor the program that moves the clock, nor what others do later.
+func TestAPanicOfATimerEndsNothingElse(t *testing.T) {
+	for name, pass := range map[string]func(*VirtualClock){
+		"a program moves the clock": func(c *VirtualClock) { c.Advance(3 * time.Second) },
+		"one sleeps":                func(c *VirtualClock) { _ = c.Sleep(t.Context(), 3*time.Second) },
+	} {
+		c := NewVirtualClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		later := make(chan struct{})
+		c.After(time.Second, func() { panic("a defect of the lab") })
+		c.After(2*time.Second, func() { close(later) })
+		pass(c)
+		select {
+		case <-later:
+		default:
+			t.Errorf("%s: what comes after the panic was not done", name)
+		}
+	}
+}
