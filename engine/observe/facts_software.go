@@ -68,6 +68,9 @@ func OSRelease(ctx context.Context, h *Host) (map[string]string, error) {
 	return parseOSRelease(text), nil
 }
 
+// Codename returns the code name of the release in the text of /etc/os-release, such as trixie; "" if it has none.
+func Codename(release string) string { return parseOSRelease(release)["VERSION_CODENAME"] }
+
 // parseOSRelease parses os-release(5): assignments with shell quoting but without any expansion. Other lines are
 // ignored, as the manual asks.
 func parseOSRelease(text string) map[string]string {

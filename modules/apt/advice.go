@@ -2,7 +2,6 @@ package apt
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -90,14 +89,11 @@ func (m *Module) advice(ctx context.Context, h modules.Host) []modules.Advice {
 	}
 	for i := range m.Repositories {
 		r := &m.Repositories[i]
-		if !r.ofProduct() {
+		if !r.ofProduct() || !*r.Enabled || r.State == "absent" {
 			continue
 		}
-		if doubt, err := r.foreign(ctx, h); err == nil && doubt != nil {
-			all = append(all, modules.Advice{
-				Name: modules.AdviceSuite, Argument: "repository.suites", Problem: fmt.Sprintf("repository %s is for a different Debian release than the host's: %s", r.Name, strings.Join(r.Suites, ", ")),
-				Want: `Use the host's release: suites = [facts.distribution.codename]`,
-			})
+		if release, _, err := observe.Text(ctx, h, "/etc/os-release"); err == nil {
+			all = append(all, wrongform.OtherSuites("repository.suites", "repository "+r.Name, observe.Codename(release), r.Suites)...)
 		}
 	}
 	return all

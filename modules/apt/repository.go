@@ -218,7 +218,7 @@ func (r *Repository) foreign(ctx context.Context, h modules.Host) (doubt, err er
 	if err != nil {
 		return nil, err
 	}
-	own := codename(release)
+	own := observe.Codename(release)
 	for _, suite := range r.Suites {
 		name, _, _ := strings.Cut(suite, "-")
 		if name, _, _ = strings.Cut(name, "/"); own != "" && name != own && slices.Contains(codenames, name) {
@@ -226,16 +226,6 @@ func (r *Repository) foreign(ctx context.Context, h modules.Host) (doubt, err er
 		}
 	}
 	return nil, nil
-}
-
-// codename returns VERSION_CODENAME of os-release(5).
-func codename(release string) string {
-	for line := range strings.Lines(release) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME="); ok {
-			return strings.Trim(value, `"'`)
-		}
-	}
-	return ""
 }
 
 // debianVersion returns VERSION_ID of os-release(5). Testing and unstable have none and count as newest.

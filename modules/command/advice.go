@@ -1,16 +1,23 @@
 package command
 
 import (
+	"slices"
 	"strings"
 
 	"hlplay/modules"
 	"hlplay/modules/internal/wrongform"
 )
 
-// Advise implements modules.Adviser.
+// Advise implements modules.Adviser. What a shell gets on standard input is a script, too; what another program gets may
+// end in a file.
 func (c *Command) Advise() []modules.Advice {
+	argument, text := "argv", strings.Join(c.Argv, " ")
 	if c.Shell != "" {
-		return wrongform.Command("shell", c.Shell)
+		argument, text = "shell", c.Shell
 	}
-	return wrongform.Command("argv", strings.Join(c.Argv, " "))
+	all := wrongform.Command(argument, text)
+	if len(c.Argv) > 0 && slices.Contains([]string{"sh", "bash", "dash"}, c.Argv[0][strings.LastIndexByte(c.Argv[0], '/')+1:]) {
+		return append(all, wrongform.Command("stdin", c.Stdin)...)
+	}
+	return append(all, wrongform.Content("stdin", "", c.Stdin)...)
 }

@@ -14,6 +14,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
+	"hlplay/modules/internal/wrongform"
 )
 
 // Command is a program to run, and the conditions under which it need not run.
@@ -127,8 +128,9 @@ func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if c.Dir != "" {
 		observe.Files.Want(h, c.Dir)
 	}
+	advice := wrongform.Suites(ctx, h, "shell", c.Shell)
 	if c.Always {
-		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: toBeRun}, c.checkDir(ctx, h)
+		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: toBeRun, Advice: advice}, c.checkDir(ctx, h)
 	}
 	due, err := c.due(ctx, h)
 	if err != nil || !due {
@@ -139,7 +141,7 @@ func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	}
 	step := c.step()
 	step.Expect = c.expect(ctx, h)
-	return modules.Plan{Steps: []modules.Step{step}, Data: toBeRun}, nil
+	return modules.Plan{Steps: []modules.Step{step}, Data: toBeRun, Advice: advice}, nil
 }
 
 // checkDir returns an error if the command could not be started in its working directory.

@@ -33,7 +33,7 @@ func (f *File) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err == nil && len(steps) > 0 && f.state() != absent {
 		err = f.checkHost(ctx, h)
 	}
-	plan := modules.Plan{Data: modules.Data(result{Path: f.Path, State: f.state()})}
+	plan := modules.Plan{Data: modules.Data(result{Path: f.Path, State: f.state()}), Advice: f.advice(ctx, h)}
 	if err != nil {
 		return plan, err
 	}
