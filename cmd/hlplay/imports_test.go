@@ -17,7 +17,7 @@ import (
 // engine knows the modules' interface but no module, no module knows the scheduler, only the modules of Proxmox VE and
 // Ceph know these products, the lab knows none of all that, and only the command knows the lab.
 var mayImport = map[string][]string{
-	"cmd/hlplay":                 {"engine/...", "modules", "modules/nebula", "modules/preflight", "modules/registry", "modules/survival/..."},
+	"cmd/hlplay":                 {"engine/...", "modules", "modules/nebula", "modules/preflight", "modules/proof", "modules/registry", "modules/survival/...", "modules/throughput"},
 	"cmd/hlplay/e2e":             {},
 	"cmd/hlplay/e2e/proxmox-lab": {"engine/lab/..."},
 	"cmd/hlplay/peers":           {},
@@ -64,8 +64,9 @@ var mayImport = map[string][]string{
 	"modules/mapping":           {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/network":           {"engine/observe", "engine/remote", "engine/suggest", "modules", "modules/internal/ceph", "modules/internal/conffile", "modules/internal/pve", "modules/internal/session", "modules/network/interfaces"},
 	"modules/reboot":            {"engine/observe", "modules", "modules/internal/ceph", "modules/internal/pve"},
-	"modules/throughput":        {"engine/observe", "modules", "modules/internal/pve"},
+	"modules/throughput":        {"engine/observe", "engine/remote", "modules", "modules/internal/pve"},
 	"modules/passthrough":       {"engine/observe", "engine/remote", "modules", "modules/internal/conffile", "modules/internal/pve", "modules/modprobe"},
+	"modules/proof":             {"engine/observe", "engine/remote", "modules/http", "modules/preflight"},
 	"modules/pbs":               {"engine/observe", "modules", "modules/internal/pbs", "modules/internal/pve", "modules/internal/required"},
 	"modules/pct":               {"engine/observe", "modules", "modules/internal/pve"},
 	"modules/pve8to9":           {"engine/observe", "engine/plural", "engine/remote", "modules", "modules/internal/pve"},

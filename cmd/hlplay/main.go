@@ -101,7 +101,7 @@ same playbook on simulated nodes on this machine.`,
 	cmd.SetHelpCommand(helpCommand())
 	cmd.AddCommand(
 		runCommand(), planCommand(), showCommand(), applyCommand(), driftCommand(), rehearseCommand(), validateCommand(), explainCommand(), doCommand(), fmtCommand(), consoleCommand(), lspCommand(),
-		inventoryCommand(), factsCommand(), statusCommand(), preflightCommand(), proveCommand(),
+		inventoryCommand(), factsCommand(), statusCommand(), preflightCommand(), verifyCommand(), proveCommand(),
 		historyCommand(), resumeCommand(), restoreCommand(),
 		rolesCommand(), secretCommand(), docCommand(), labCommand(),
 	)

@@ -111,24 +111,16 @@ func (f *preflightFlags) gather(ctx context.Context, hosts []*inventory.Host, no
 	for i, h := range hosts {
 		machines[i] = preflight.Machine{Host: h.Name, Address: h.Address, Addresses: addressesOf(h), OSDs: osdsOf(h)}
 	}
-	targets := func(of int) (all []preflight.Target) {
-		for i, m := range machines {
-			for _, address := range m.Addresses {
-				if i != of {
-					all = append(all, preflight.Target{Host: m.Host, Address: address})
-				}
-			}
+	var targets []preflight.Target
+	for _, m := range machines {
+		for _, address := range m.Addresses {
+			targets = append(targets, preflight.Target{Host: m.Host, Address: address})
 		}
-		return all
-	}
-	aims := make([][]preflight.Target, len(hosts))
-	for i := range hosts {
-		aims[i] = targets(i)
 	}
 	var gathered sync.WaitGroup
 	gathered.Add(len(hosts))
 	errs := run.Read(ctx, hosts, f.connect(func(fn func()) { fn() }), func(ctx context.Context, i int, h *observe.Host) error {
-		err := preflight.Gather(ctx, h, &machines[i], aims[i])
+		err := preflight.Gather(ctx, h, &machines[i], preflight.Others(targets, machines[i].Host))
 		gathered.Done()
 		if err != nil {
 			return err

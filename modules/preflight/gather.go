@@ -22,6 +22,11 @@ const (
 // Target is an address of another host that a machine must reach.
 type Target struct{ Host, Address string }
 
+// Others returns the targets that are not on a host.
+func Others(all []Target, host string) []Target {
+	return slices.DeleteFunc(slices.Clone(all), func(t Target) bool { return t.Host == host })
+}
+
 // Gather reads everything about a host except its clock into m, whose Host, Address, Addresses and OSDs are set. What cannot
 // be read is an error: nothing is assumed to be in order.
 func Gather(ctx context.Context, h *observe.Host, m *Machine, targets []Target) error {
@@ -104,27 +109,20 @@ func (m *Machine) readClock(ctx context.Context, h *observe.Host) error {
 	return err
 }
 
+// Paths returns the links of a host that have an address, and the result of sending packets of their MTU to targets. noPing
+// says that nothing was sent, because the host has no ping.
+func Paths(ctx context.Context, h *observe.Host, targets []Target) (links []Link, paths []Path, noPing bool, err error) {
+	interfaces, err := observe.Fact(ctx, h, "interfaces")
+	if err != nil {
+		return nil, nil, false, err
+	}
+	m := Machine{Links: linksOf(interfaces)}
+	err = m.reach(ctx, h, targets)
+	return m.Links, m.Paths, m.NoPing, err
+}
+
 // take copies facts into m.
 func (m *Machine) take(facts map[string]cty.Value) {
-	text := func(v cty.Value) string {
-		if v.IsNull() || !v.IsKnown() {
-			return ""
-		}
-		return v.AsString()
-	}
-	number := func(v cty.Value) int64 {
-		if v.IsNull() || !v.IsKnown() {
-			return 0
-		}
-		n, _ := v.AsBigFloat().Int64()
-		return n
-	}
-	texts := func(v cty.Value) (all []string) {
-		for _, e := range v.AsValueSlice() {
-			all = append(all, text(e))
-		}
-		return all
-	}
 	m.Hostname, m.Resolved = text(facts["hostname"]), texts(facts["name_addresses"])
 	m.Release = text(facts["distribution"].GetAttr("codename"))
 	m.Architecture = text(facts["kernel"].GetAttr("architecture"))
@@ -138,12 +136,43 @@ func (m *Machine) take(facts map[string]cty.Value) {
 			m.Blank++
 		}
 	}
-	for name, i := range facts["interfaces"].AsValueMap() {
+	m.Links = linksOf(facts["interfaces"])
+}
+
+// linksOf returns the links in the fact interfaces that have an address, by name.
+func linksOf(interfaces cty.Value) []Link {
+	var links []Link
+	for name, i := range interfaces.AsValueMap() {
 		if addresses := texts(i.GetAttr("addresses")); name != "lo" && len(addresses) > 0 {
-			m.Links = append(m.Links, Link{name, addresses, int(number(i.GetAttr("mtu"))), int(number(i.GetAttr("speed")))})
+			links = append(links, Link{name, addresses, int(number(i.GetAttr("mtu"))), int(number(i.GetAttr("speed")))})
 		}
 	}
-	slices.SortFunc(m.Links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
+	return links
+}
+
+// text returns a string, "" if it is null or unknown.
+func text(v cty.Value) string {
+	if v.IsNull() || !v.IsKnown() {
+		return ""
+	}
+	return v.AsString()
+}
+
+// number returns a whole number, 0 if it is null or unknown.
+func number(v cty.Value) int64 {
+	if v.IsNull() || !v.IsKnown() {
+		return 0
+	}
+	n, _ := v.AsBigFloat().Int64()
+	return n
+}
+
+func texts(v cty.Value) (all []string) {
+	for _, e := range v.AsValueSlice() {
+		all = append(all, text(e))
+	}
+	return all
 }
 
 // virtualizes reports whether /proc/cpuinfo has the flag of Intel's or of AMD's virtualization.

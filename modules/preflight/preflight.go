@@ -232,7 +232,14 @@ func (j *judge) paths(m Machine) {
 	if m.NoPing {
 		j.warn(m, aboutPaths, "ping is missing, so the paths to the others were not tested", "apt install iputils-ping")
 	}
-	for _, p := range m.Paths {
+	j.findings = append(j.findings, JudgePaths(m.Host, m.Paths)...)
+}
+
+// JudgePaths finds what is wrong with the paths from a host.
+func JudgePaths(host string, paths []Path) []Finding {
+	j := &judge{}
+	m := Machine{Host: host}
+	for _, p := range paths {
 		to := p.To + " (" + p.Address + ")"
 		switch {
 		case p.Lost:
@@ -243,6 +250,7 @@ func (j *judge) paths(m Machine) {
 			j.warn(m, aboutPaths, fmt.Sprintf("%s answers after %.1f ms", to, p.Latency), fmt.Sprintf("corosync needs less than %v", slow))
 		}
 	}
+	return j.findings
 }
 
 func (j *judge) ports(m Machine) {

@@ -32,7 +32,7 @@ func Print(w io.Writer, r Report) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	if err := printPaths(w, r); err != nil {
+	if err := PrintPaths(w, r.Machines); err != nil {
 		return err
 	}
 	if len(r.Findings) == 0 {
@@ -40,7 +40,12 @@ func Print(w io.Writer, r Report) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	for _, f := range r.Findings {
+	return PrintFindings(w, r.Findings)
+}
+
+// PrintFindings prints what is wrong and how to fix it.
+func PrintFindings(w io.Writer, findings []Finding) error {
+	for _, f := range findings {
 		kind := "warning"
 		if f.Stops {
 			kind = "error"
@@ -52,19 +57,19 @@ func Print(w io.Writer, r Report) error {
 	return nil
 }
 
-// printPaths prints a row for each host and a column for each address that others must reach.
-func printPaths(w io.Writer, r Report) error {
+// PrintPaths prints a row for each host and a column for each address that others must reach.
+func PrintPaths(w io.Writer, machines []Machine) error {
 	var addresses []string
-	for _, m := range r.Machines {
+	for _, m := range machines {
 		addresses = append(addresses, m.Addresses...)
 	}
-	if len(r.Machines) < 2 {
+	if len(machines) < 2 {
 		return nil
 	}
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "FROM\t"+strings.Join(addresses, "\t"))
-	for _, m := range r.Machines {
+	for _, m := range machines {
 		cells := []string{m.Host}
 		for _, address := range addresses {
 			cells = append(cells, m.pathTo(address))

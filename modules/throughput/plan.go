@@ -110,7 +110,7 @@ func (m *Module) serve(peer modules.Host, address netip.Addr) modules.Step {
 	return modules.Step{
 		Summary: fmt.Sprintf("wait for a measurement on %s", address),
 		On:      peer, Refresh: true,
-		Action: modules.Run{Argv: []string{program, "-s", "-1", "-D", "-B", address.String(), "-p", strconv.Itoa(m.Port), "--idle-timeout", "60"}, Brief: true},
+		Action: modules.Run{Argv: serverArgv(address.String(), strconv.Itoa(m.Port)), Brief: true},
 	}
 }
 
@@ -124,9 +124,8 @@ func (m *Module) measure(from, to string, address netip.Addr, speed int, c measu
 		Summary: fmt.Sprintf("measure %s to %s (%s), at least %d%% of %d Mbit/s", streams, to, address, c.floor, speed),
 		Refresh: true,
 		Action: modules.Run{
-			Argv: []string{program, "-c", address.String(), "-p", strconv.Itoa(m.Port), "-t", strconv.Itoa(m.Seconds), "-O", "1", "-P", strconv.Itoa(c.streams), "-f", "m"},
-			// The server needs a moment before it listens.
-			Retry: []string{"Connection refused", "server is busy"}, Patience: 10 * time.Second,
+			Argv:  clientArgv(address.String(), strconv.Itoa(m.Port), strconv.Itoa(m.Seconds), strconv.Itoa(c.streams)),
+			Retry: passing, Patience: 10 * time.Second, // the server needs a moment before it listens
 			Limit: time.Duration(m.Seconds)*time.Second + 30*time.Second, Shows: true,
 			Explain: func(_ int, _, stderr []byte) error {
 				if strings.Contains(string(stderr), "unable to connect") {
