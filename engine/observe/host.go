@@ -15,7 +15,8 @@ import (
 type Host struct {
 	hostName, address string
 	dial              func(context.Context) (Asker, error)
-	probeDial         Dial // see SetDial
+	probeDial         Dial              // see SetDial
+	inventory         map[string]string // see SetInventory
 	now               func() time.Time
 
 	peers func() []*Host
@@ -75,6 +76,13 @@ func (h *Host) Address() string { return h.address }
 func (h *Host) SetPeers(all func() []*Host, find func(name string) (*Host, error)) {
 	h.peers, h.peer = all, find
 }
+
+// SetInventory gives the host the addresses of all hosts of the inventory, by name. It must not be changed afterwards.
+func (h *Host) SetInventory(addresses map[string]string) { h.inventory = addresses }
+
+// Inventory returns the addresses of all hosts of the inventory by name, including those that are not of the play. It is
+// empty outside of a run.
+func (h *Host) Inventory() map[string]string { return h.inventory }
 
 // SetClock sets the clock for timed observations; the default is the wall clock. It must not be called during an
 // observation.

@@ -228,6 +228,10 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 		readAhead: !o.NoReadAhead, room: make(chan struct{}, o.ahead()),
 	}
 	readers, dial := readers(pb, inv), inventory.Dialer(inv.Hosts, o.Rehearse)
+	addresses := make(map[string]string, len(inv.Hosts))
+	for _, ih := range inv.Hosts {
+		addresses[ih.Name] = ih.Address
+	}
 	all.add = func(ih *inventory.Host) *host {
 		h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}, foretold: map[string]cause{}}
 		h.connection = newConnection(ih, o.Connect, readers[ih.Name])
@@ -236,6 +240,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 		h.observed.SetClock(o.Clock.Now)
 		h.observed.SetDial(dial)
 		h.observed.SetPeers(all.observedPeers, all.observedPeer)
+		h.observed.SetInventory(addresses)
 		h.keeper = newKeeper(h.connection, h.observed, &holder, func(text string) { c.report(report.Note{Text: text}) })
 		h.planner = newPlanner(shared, h)
 		return h

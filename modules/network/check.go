@@ -41,7 +41,13 @@ func (s site) below() error {
 				return s.missing(w.block, lower)
 			}
 			if w.kind == interfaces.VLAN {
+				if bond, ok := s.bondOf(lower); ok {
+					return fmt.Errorf("%s: %s would be a member of %s, and what arrives for a VLAN on it goes to the bond: put the VLAN on %s, as in vlan \"%s.%d\"", w.block, lower, bond, bond, bond, w.id)
+				}
 				continue
+			}
+			if kind := s.kind(lower); kind == interfaces.Bridge || kind != interfaces.Plain && w.kind == interfaces.Bond {
+				return fmt.Errorf("%s: %s is a %s, which cannot be in a %s: name network cards or, for a bridge, a bond", w.block, lower, kind, w.kind)
 			}
 			for _, other := range s.after.Uppers(lower) {
 				if other.Name != w.name && other.Kind != interfaces.VLAN {
@@ -55,6 +61,31 @@ func (s site) below() error {
 		}
 	}
 	return nil
+}
+
+// bondOf returns the bond that an interface is a member of after the change.
+func (s site) bondOf(name string) (bond string, ok bool) {
+	for _, upper := range s.after.Uppers(name) {
+		if upper.Kind == interfaces.Bond {
+			return upper.Name, true
+		}
+	}
+	return "", false
+}
+
+// kind returns the kind of an interface: what a file declares, or else what exists.
+func (s site) kind(name string) interfaces.Kind {
+	if i, ok := s.after.Find(name); ok && i.Kind != interfaces.Plain {
+		return i.Kind
+	}
+	if _, declared := s.before.Find(name); declared {
+		return interfaces.Plain
+	}
+	switch kind := interfaces.Kind(s.links.ByName[name].Kind); kind {
+	case interfaces.Bond, interfaces.Bridge, interfaces.VLAN:
+		return kind
+	}
+	return interfaces.Plain
 }
 
 // exists reports whether an interface exists or will exist.

@@ -23,10 +23,12 @@ to its former state. Hosts are changed one at a time.
 Nothing is changed unless all of these hold:
 
 - ifupdown2 is installed, /etc/network/interfaces.new holds no pending changes, and NetworkManager is not running;
-- ports and members exist and are in no other bond or bridge; no named interface is declared in another file;
+- ports and members exist and are in no other bond or bridge, no bridge is in another, and no VLAN is on a member of a bond;
+- no named interface is declared in another file;
 - a bridge has the MTU of its ports, a bond that of its members, a VLAN at most that of its parent, and none more than the card supports;
 - a gateway is in a subnet of its interface, and there is at most one each for IPv4 and IPv6;
-- no address is used twice: in the task, on another interface, or on another host of the play;
+- no address is used twice: in the task, on another interface, on another host of the play, or as the address of any host in
+  the inventory;
 - the address that this session came in on stays, or reachable_at gives the new one; and there is still a route back to
   the controller;
 - high availability is not armed, because the watchdog resets a node that loses the others;

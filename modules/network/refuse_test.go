@@ -87,6 +87,13 @@ func TestRefusals(t *testing.T) {
 		{"high availability of Proxmox VE 8", bonded(), host(installed, active, pve.HAs.Expect("", pve.HA{Resources: started}), pve.Nodes.Expect("", pve.Node{Name: "pve1", Installed: true, Version: "8.4.1"})),
 			"stop the agents on all nodes (systemctl stop pve-ha-lrm), then the managers"},
 		{"corosync on bonds alone", bonded(), host(installed, member("192.168.1.64")), "all links of corosync on pve1 (1) would be on bonds"},
+		{"corosync moves onto a bond that is there", &Module{Bridges: []Bridge{{Name: "vmbr0", Ports: []string{"bond1"}, Addressing: Addressing{Address: "192.168.1.64/24", Gateway: "192.168.1.1"}}}, Interfaces: []Interface{{Name: "ens18", Addressing: Addressing{Addresses: []string{}}}}},
+			host(strings.Replace(installed, "\tgateway 192.168.1.1\n", "", 1)+"\nauto bond1\niface bond1 inet manual\n\tbond-slaves ens19\n\tbond-mode active-backup\n", member("192.168.1.64")), "all links of corosync on pve1 (1) would be on bonds"},
+		{"a bridge as a member", with(func(m *Module) { m.Bonds[0].Members[1] = "vmbr1" }), host(second), "bond.bond0: vmbr1 is a bridge, which cannot be in a bond: name network cards"},
+		{"a bridge that no file declares as a port", with(func(m *Module) { m.Bridges[0].Ports = []string{"docker0"} }), host(installed, linked(func(l *links) { l.ByName["docker0"] = link{Kind: "bridge"} })),
+			"bridge.vmbr0: docker0 is a bridge, which cannot be in a bridge"},
+		{"a VLAN on a member of a bond", with(func(m *Module) { m.VLANs = []VLAN{{Name: "ens19.20"}} }), host(installed),
+			`vlan.ens19.20: ens19 would be a member of bond0, and what arrives for a VLAN on it goes to the bond: put the VLAN on bond0, as in vlan "bond0.20"`},
 		{"corosync loses a link", with(func(m *Module) { m.CorosyncOnBond = true }),
 			host(installed+"\nauto ens19\niface ens19 inet static\n\taddress 10.0.0.1/24\n", member("192.168.1.64", "10.0.0.1"),
 				observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("ens18", 1500, "192.168.1.64/24"), card("ens19", 1500, "10.0.0.1/24")}})),
@@ -135,6 +142,24 @@ func TestAddressOfAnotherHost(t *testing.T) {
 	peers(h, observe.NewRecorded("pve2", observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("vmbr0", 1500, "192.168.1.64/24")}})))
 	if _, err := bonded().Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "bridge.vmbr0: 192.168.1.64 is the address of pve2: give each host its own") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAddressInTheInventory tests an address that the inventory gives to a host that is not of the play, and may be down.
+func TestAddressInTheInventory(t *testing.T) {
+	h := host(installed)
+	h.SetInventory(map[string]string{"pve1": "192.168.1.64", "alias": "192.168.1.64", "nas": "10.0.0.9", "local": "127.0.0.1", "named": "pve9.example.org"})
+	with := func(address string) *Module {
+		return &Module{Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: address}}}}
+	}
+	if _, err := with("10.0.0.9/24").Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), "interface.ens19: the inventory gives 10.0.0.9 to nas: give each host its own") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := with("10.0.0.8/24").Plan(t.Context(), h); err != nil {
+		t.Errorf("an address of its own: %v", err)
+	}
+	if _, err := bonded().Plan(t.Context(), h); err != nil {
+		t.Errorf("the host's own address: %v", err)
 	}
 }
 
@@ -199,6 +224,9 @@ func TestValidate(t *testing.T) {
 		{bond(Bond{Mode: "802.3ad", MIIMon: ptr(0)}), "a dead link is never detected"},
 		{bond(Bond{Mode: "802.3ad", UpDelay: ptr(250)}), "bond.bond0.updelay: the kernel rounds 250 ms; write a multiple of miimon, which is 100"},
 		{&Module{Bridges: []Bridge{{Name: "vmbr0", VIDs: "2-4094"}}}, "the bridge is not VLAN-aware"},
+		{&Module{Bridges: []Bridge{{Name: "vmbr0", VLANAware: ptr(true), VIDs: "2-5000"}}}, `bridge.vmbr0.vids: "2-5000" is not a list of VLANs`},
+		{&Module{Bridges: []Bridge{{Name: "vmbr0", VLANAware: ptr(true), VIDs: "10 30-20"}}}, `"10 30-20" is not a list of VLANs`},
+		{&Module{Bridges: []Bridge{{Name: "vmbr0", VLANAware: ptr(true), VIDs: "10,20"}}}, `"10,20" is not a list of VLANs`},
 		{&Module{VLANs: []VLAN{{Name: "storage"}}}, "vlan.storage: the name storage does not contain the VLAN ID"},
 		{&Module{VLANs: []VLAN{{Name: "bond0.20", ID: 30}}}, "ifupdown2 would take bond0.20 for VLAN 20"},
 		{&Module{VLANs: []VLAN{{Name: "storage", Parent: "a", ID: 5000}}}, "there is no VLAN 5000"},

@@ -98,7 +98,7 @@ func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
 	if err != nil {
 		return err
 	}
-	bonded, all := 0, cluster.Members[node.Name].Links
+	bonded, before, all := 0, 0, cluster.Members[node.Name].Links
 	for _, number := range slices.Sorted(maps.Keys(all)) {
 		a, err := netip.ParseAddr(all[number])
 		if err != nil {
@@ -120,11 +120,17 @@ func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
 		if at < 0 {
 			return fmt.Errorf("corosync's link %d of %s is %s, which no interface would have any more: the node would lose its cluster. Keep the address, or give corosync another link first", number, node.Name, a)
 		}
-		if s.onBond(s.names()[at], 0) {
+		if onBond(s.after, s.names()[at], 0) {
 			bonded++
 		}
+		for _, i := range s.net.Interfaces {
+			if slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) && onBond(s.before, i.Name, 0) {
+				before++
+			}
+		}
 	}
-	if bonded > 0 && bonded == len(all) && !told && slices.ContainsFunc(s.wants, func(w want) bool { return w.kind == interfaces.Bond }) {
+	declared := slices.ContainsFunc(s.wants, func(w want) bool { return w.kind == interfaces.Bond })
+	if bonded > 0 && bonded == len(all) && !told && (declared || before < bonded) {
 		return fmt.Errorf("all links of corosync on %s (%d) would be on bonds: while a bond waits for its switch, the cluster has no quorum. Give corosync a link on a network card of its own, or set corosync_on_bond = true", node.Name, bonded)
 	}
 	return nil
@@ -176,9 +182,9 @@ func (s site) keeps(fits func(netip.Prefix) bool) bool {
 }
 
 // onBond reports whether an interface is a bond or on top of one.
-func (s site) onBond(name string, depth int) bool {
-	i, ok := s.after.Find(name)
-	return ok && depth < 8 && (i.Kind == interfaces.Bond || slices.ContainsFunc(i.Lower, func(lower string) bool { return s.onBond(lower, depth+1) }))
+func onBond(c interfaces.Config, name string, depth int) bool {
+	i, ok := c.Find(name)
+	return ok && depth < 8 && (i.Kind == interfaces.Bond || slices.ContainsFunc(i.Lower, func(lower string) bool { return onBond(c, lower, depth+1) }))
 }
 
 // neighbour is another host of the play with an address in one of this host's subnets.
@@ -189,9 +195,29 @@ type neighbour struct {
 	most int
 }
 
+// inventoried verifies that no interface gets the address of another host in the inventory, which need not be up.
+func (s site) inventoried(h modules.Host) error {
+	given := h.Inventory()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		a, err := netip.ParseAddr(given[name])
+		if err != nil || name == h.Name() || given[name] == given[h.Name()] || a.IsLoopback() {
+			continue
+		}
+		for _, w := range s.wants {
+			if slices.ContainsFunc(s.addresses(w.name), func(p netip.Prefix) bool { return p.Addr() == a }) {
+				return fmt.Errorf("%s: the inventory gives %s to %s: give each host its own, such as ${host.address}", w.block, a, name)
+			}
+		}
+	}
+	return nil
+}
+
 // neighbours asks the play's other hosts for their addresses. An address that is used twice is an error. A host on the
 // task's subnets can serve as a proof. One that does not answer does not prevent the change, but is noted.
 func (s site) neighbours(ctx context.Context, h modules.Host) (all []neighbour, notes []string, err error) {
+	if err := s.inventoried(h); err != nil {
+		return nil, nil, err
+	}
 	var others []modules.Host
 	for _, peer := range h.Peers() {
 		if peer.Name() != h.Name() {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -142,9 +143,12 @@ func (m *Module) validBonds() error {
 				return fault(at+"miimon", "write 100", "with %d, a dead link is never detected", miimon)
 			}
 		}
-		for name, delay := range map[string]*int{"updelay": b.UpDelay, "downdelay": b.DownDelay} {
-			if delay != nil && (*delay < 0 || *delay%miimon != 0) {
-				return fault(at+name, fmt.Sprintf("write a multiple of miimon, which is %d", miimon), "the kernel rounds %d ms", *delay)
+		for _, d := range []struct {
+			argument string
+			delay    *int
+		}{{"updelay", b.UpDelay}, {"downdelay", b.DownDelay}} {
+			if delay := d.delay; delay != nil && (*delay < 0 || *delay%miimon != 0) {
+				return fault(at+d.argument, fmt.Sprintf("write a multiple of miimon, which is %d", miimon), "the kernel rounds %d ms", *delay)
 			}
 		}
 	}
@@ -159,14 +163,29 @@ func didYouMean(name string, candidates []string) string {
 	return ""
 }
 
-// vidsPattern matches a list of VLAN IDs and ranges.
-var vidsPattern = pattern.New(`^[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?( [1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?)*$`)
+// validVIDs reports whether a text is a list of VLAN IDs and ascending ranges, as ifupdown2 reads it.
+func validVIDs(text string) bool {
+	id := func(text string) int {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 4094 || strconv.Itoa(n) != text {
+			return 0
+		}
+		return n
+	}
+	for word := range strings.SplitSeq(text, " ") {
+		first, last, isRange := strings.Cut(word, "-")
+		if id(first) == 0 || isRange && id(last) <= id(first) {
+			return false
+		}
+	}
+	return true
+}
 
 func (m *Module) validBridges() error {
 	for _, b := range m.Bridges {
 		at := "bridge." + b.Name + "."
 		switch {
-		case b.VIDs != "" && !vidsPattern.MatchString(b.VIDs):
+		case b.VIDs != "" && !validVIDs(b.VIDs):
 			return fault(at+"vids", `write "2-4094", or "10 20-30"`, "%q is not a list of VLANs", b.VIDs)
 		case b.VIDs != "" && (b.VLANAware == nil || !*b.VLANAware):
 			return fault(at+"vids", "add vlan_aware = true", "the bridge is not VLAN-aware")
