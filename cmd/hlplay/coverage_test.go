@@ -23,12 +23,14 @@ var coverage = []struct {
 	test, file, machines string
 	playbooks            []string // below playbooks, along with what they import
 	except               string   // a task that the test omits
+	steps                []string // further steps, which the test shows with playbooks of its own
 }{
 	{test: "TestGuides", file: "guides_test.go", machines: "rehearsal", playbooks: []string{"cluster.hcl"}},
 	{test: "TestCluster", file: "e2e/proxmox_test.go", machines: "Debian", playbooks: []string{"cluster.hcl"}},
 	{test: "TestCeph", file: "e2e/ceph_test.go", machines: "Ceph", playbooks: []string{"stages/ceph.hcl", "stages/pools.hcl"}, except: "G1.31 G2.4 install Ceph"},
 	{test: "TestArray", file: "e2e/array_test.go", machines: "machine", playbooks: []string{"storage.hcl"}},
 	{test: "TestPassthrough", file: "e2e/passthrough_test.go", machines: "machine", playbooks: []string{"stages/passthrough.hcl"}},
+	{test: "TestMachineOSDs", file: "e2e/osds_test.go", machines: "machine", playbooks: []string{"replace-disk.hcl"}, steps: []string{"G2.7", "G2.8"}},
 }
 
 // optionalStages are the stages of cluster.hcl that do nothing unless the inventory asks for them, which the
@@ -155,6 +157,11 @@ func testCell(t *testing.T, step guideStep, tasks []playbookTask) string {
 		}
 		for _, script := range scriptsThatRun(t, task.playbook) {
 			add("rehearsal", script)
+		}
+	}
+	for _, c := range coverage {
+		if slices.Contains(c.steps, step.id) {
+			add(c.machines, c.test)
 		}
 	}
 	for _, test := range step.tests {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +51,8 @@ func image(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ingredients := []string{rootfs.Suite, strings.Join(packages, ","), recipe, bootable}
+	all := slices.Concat(packages, o.Packages)
+	ingredients := []string{rootfs.Suite, strings.Join(all, ","), recipe, bootable}
 	return rootfs.Cached(cache, "machine-"+rootfs.Suite, ingredients, func(path string) error {
 		began := time.Now()
 		o.Log("building the image %s (Debian %s, with a kernel); this happens once", path, rootfs.Suite)
@@ -58,7 +61,7 @@ func image(ctx context.Context, o Options) (string, error) {
 		if err := os.RemoveAll(root); err != nil {
 			return err
 		}
-		if err := rootfs.Build(ctx, rootfs.Suite, root, packages, recipe); err != nil {
+		if err := rootfs.Build(ctx, rootfs.Suite, root, all, recipe); err != nil {
 			return err
 		}
 		if err := makeBootable(ctx, path, root); err != nil {
@@ -100,9 +103,9 @@ func makeBootable(ctx context.Context, path, root string) error {
 		return err
 	}
 	console := &bytes.Buffer{}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", append(emulation(),
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", append(emulation(memory),
 		"-no-reboot", "-serial", "stdio", "-monitor", "none", "-kernel", kernel, "-initrd", initrd,
-		"-append", "root=/dev/vda1 rw console=ttyS0 net.ifnames=0 quiet panic=1 init=/bootable",
+		"-append", "root=/dev/vda1 rw console=ttyS0 net.ifnames=0 no_timer_check quiet panic=1 init=/bootable",
 		"-drive", "file="+path+",format=raw,if=virtio,cache=unsafe")...)
 	cmd.Stdout, cmd.Stderr = console, console
 	if err := cmd.Run(); err != nil {
@@ -117,12 +120,12 @@ func makeBootable(ctx context.Context, path, root string) error {
 // installed is printed by bootable.sh when it is done.
 const installed = "hlplay: the boot loader is installed"
 
-// memory of a machine in MiB.
-const memory = "1024"
+// memory is the default of Options.Memory.
+const memory = 1024
 
-// emulation returns the QEMU arguments for a processor and memory, with no default devices.
-func emulation() []string {
-	return []string{"-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", memory}
+// emulation returns the QEMU arguments for a processor and memory in MiB, with no default devices.
+func emulation(memory int) []string {
+	return []string{"-nodefaults", "-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", strconv.Itoa(memory)}
 }
 
 // only returns the single path that matches a pattern.

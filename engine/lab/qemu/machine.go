@@ -5,6 +5,7 @@ package qemu
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,8 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"mvdan.cc/sh/v3/syntax"
 
 	"hlplay/engine/lab/login"
 	"hlplay/engine/lab/rootfs"
@@ -54,7 +53,7 @@ func (m *Machine) start(ctx context.Context, base string, o Options) error {
 			return err
 		}
 	}
-	args := emulation()
+	args := emulation(cmp.Or(o.Memory, memory))
 	if len(o.PCI) > 0 { // must come first: only devices after the IOMMU are behind it
 		args = append(args, "-device", "intel-iommu,intremap=on")
 	}
@@ -192,11 +191,7 @@ func (m *Machine) kill() {
 func (m *Machine) Exec(ctx context.Context, argv ...string) (string, error) {
 	words := make([]string, len(argv))
 	for i, arg := range argv {
-		word, err := syntax.Quote(arg, syntax.LangPOSIX)
-		if err != nil {
-			return "", fmt.Errorf("%q: %w", arg, err)
-		}
-		words[i] = word
+		words[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 	}
 	cmd := exec.CommandContext(ctx, "ssh", "-F", "none", "-i", m.all.key, "-o", "UserKnownHostsFile="+m.path("known_hosts"), "-o", "BatchMode=yes",
 		"-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "root@"+m.Address.String(), strings.Join(words, " "))

@@ -35,6 +35,10 @@ type Options struct {
 	// PCI are additional PCI devices of each machine, as QEMU names them: "qemu-xhci". If there are any, the machines
 	// also get an Intel IOMMU.
 	PCI []string
+	// Packages are additional Debian packages. Each set of packages has an image of its own.
+	Packages []string
+	// Memory is that of each machine in MiB; 0 means 1024.
+	Memory int
 	// Log is called when something takes time: building an image, booting. It may be nil.
 	Log func(format string, args ...any)
 }

@@ -10,12 +10,16 @@ printf '127.0.0.1\tlocalhost\n' >"$root/etc/hosts"
 printf 'PARTUUID=none / ext4 errors=remount-ro 0 1\n' >"$root/etc/fstab"
 mkdir -m 0700 -p "$root/root/.ssh"
 chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service
+# On a busy host a device may take longer than the usual 90 seconds to show, and the emulated timer may tick too late for the kernel,
+# which then panics unless it is told not to check that.
+mkdir -p "$root/etc/systemd/system.conf.d"
+printf '[Manager]\nDefaultDeviceTimeoutSec=15min\n' >"$root/etc/systemd/system.conf.d/busy-host.conf"
 cat >"$root/etc/default/grub" <<'END'
 GRUB_DEFAULT=0
 GRUB_TIMEOUT=0
 GRUB_DISTRIBUTOR=Debian
 GRUB_CMDLINE_LINUX_DEFAULT="quiet"
-GRUB_CMDLINE_LINUX="console=ttyS0 net.ifnames=0"
+GRUB_CMDLINE_LINUX="console=ttyS0 net.ifnames=0 no_timer_check"
 GRUB_TERMINAL=serial
 END
 # What a machine is called, its address and its keys are a tar archive on a disk of their own, as they are not in the image.
