@@ -287,6 +287,7 @@ func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyri
 	var told *UnreachableError
 	var dns *net.DNSError
 	var errno syscall.Errno
+	var behind *ssh.OpenChannelError
 	switch {
 	case errors.As(err, &told):
 		return told
@@ -315,6 +316,10 @@ func (e *endpoint) explain(ctx context.Context, o Options, err error, ring keyri
 	case strings.HasPrefix(err.Error(), "ssh: handshake failed"):
 		return e.unreachable("the SSH handshake failed: "+strings.TrimPrefix(err.Error(), "ssh: handshake failed: "),
 			"check that an SSH server listens at this address and allows this connection", err)
+	case errors.As(err, &behind) && behind.Reason == ssh.Prohibited:
+		return e.unreachable("its jump host does not forward connections: "+behind.Message, "allow it there, with AllowTcpForwarding local in sshd_config, or jump through another host", err)
+	case errors.As(err, &behind):
+		return e.unreachable(fmt.Sprintf("its jump host cannot connect to %s: %s", e.address(), behind.Message), "check the address, as seen from the jump host, and that sshd runs on the host", err)
 	case errors.As(err, &errno):
 		return e.unreachable(fmt.Sprintf("cannot connect to %s: %s", e.address(), errno), "check the address and that sshd runs on the host", err)
 	}

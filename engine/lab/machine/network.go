@@ -84,20 +84,25 @@ func (m *Machine) Resolve(name string) []netip.Addr {
 // off.
 func (m *Machine) Reach(name string) (*Machine, bool) {
 	for _, a := range m.Resolve(name) {
-		if a.IsLoopback() {
-			return m, true
-		}
-		if to, ok := m.network.holder(a); ok && (to == m || m.sends(a) && to.On() && to.answers(a)) {
-			return to, true
-		}
-		if to, ok := m.beyond(a); ok {
-			return to, true
-		}
-		if to, ok := m.beyondNebula(a); ok {
+		if to, ok := m.reachAt(a); ok {
 			return to, true
 		}
 	}
 	return nil, false
+}
+
+// reachAt returns the machine that has an address, if it is on and neither of them is cut off.
+func (m *Machine) reachAt(a netip.Addr) (*Machine, bool) {
+	if a.IsLoopback() {
+		return m, true
+	}
+	if to, ok := m.network.holder(a); ok && (to == m || m.sends(a) && to.On() && to.answers(a)) {
+		return to, true
+	}
+	if to, ok := m.beyond(a); ok {
+		return to, true
+	}
+	return m.beyondNebula(a)
 }
 
 type hostsLine struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -18,6 +19,8 @@ type session struct {
 	user    string
 	channel ssh.Channel
 	conn    net.Conn
+	from    netip.Addr // the client's address
+	to      netip.Addr // the machine's, to which the client has connected
 	pty     bool
 	environ []string
 
@@ -118,10 +121,9 @@ func (s *session) start(ctx context.Context, kind, command string) int {
 		_, _ = io.Copy(feed, s.channel) // ends with the channel, or when nobody reads from it any more
 		_ = feed.Close()
 	}()
-	client, server := s.m.controller(), s.m.addresses[0].Addr()
 	environ := append([]string{
 		"USER=" + s.user, "LOGNAME=" + s.user, "HOME=" + u.home, "SHELL=" + u.shell, "PATH=" + sshPath(u),
-		fmt.Sprintf("SSH_CONNECTION=%s 50000 %s 22", client, server), fmt.Sprintf("SSH_CLIENT=%s 50000 22", client),
+		fmt.Sprintf("SSH_CONNECTION=%s 50000 %s 22", s.from, s.to), fmt.Sprintf("SSH_CLIENT=%s 50000 22", s.from),
 	}, s.environ...)
 	c := &Call{Machine: s.m, Dir: dir, User: s.user, Env: lookup(environ), environ: environ,
 		Stdin: stdin, Stdout: s.channel, Stderr: s.channel.Stderr()}

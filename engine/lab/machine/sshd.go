@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path"
 	"strings"
 	"sync"
@@ -71,7 +72,13 @@ func (m *Machine) Listen(ctx context.Context, address string) (net.Addr, error) 
 			if err != nil {
 				return
 			}
-			go m.serve(ctx, conn)
+			go func() {
+				if !m.connected() {
+					_ = conn.Close() // nothing was sent
+					return
+				}
+				m.serve(ctx, conn, m.controller(), m.addresses[0].Addr())
+			}()
 		}
 	}()
 	return listener.Addr(), nil
@@ -112,10 +119,11 @@ func (s *server) drop() {
 	}
 }
 
-func (m *Machine) serve(ctx context.Context, accepted net.Conn) {
-	conn := m.wire(accepted)
+// serve is sshd's side of a connection that a client at address from has opened to one of the machine's addresses.
+func (m *Machine) serve(ctx context.Context, accepted net.Conn, from, to netip.Addr) {
+	conn := m.wire(accepted, to)
 	defer conn.Close()
-	if !m.On() || !m.units.Active("ssh") || !m.connected() || !m.admits(m.controller(), 22) {
+	if !m.Open(22) || !m.admits(from, 22) {
 		return
 	}
 	m.server.mu.Lock()
@@ -140,7 +148,7 @@ func (m *Machine) serve(ctx context.Context, accepted net.Conn) {
 	if err != nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	inSessions, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		for r := range requests {
@@ -150,9 +158,22 @@ func (m *Machine) serve(ctx context.Context, accepted net.Conn) {
 		}
 	}()
 	var open sync.WaitGroup
-	slots := make(chan struct{}, maxSessions)
+	slots, forwards := make(chan struct{}, maxSessions), make(chan struct{}, maxForwards)
 	for nc := range channels {
-		if nc.ChannelType() != "session" {
+		switch nc.ChannelType() {
+		case "session":
+		case "direct-tcpip":
+			select {
+			case forwards <- struct{}{}:
+				open.Go(func() {
+					defer func() { <-forwards }()
+					m.forward(ctx, nc)
+				})
+			default:
+				_ = nc.Reject(ssh.ResourceShortage, "open failed")
+			}
+			continue
+		default:
 			_ = nc.Reject(ssh.UnknownChannelType, "unsupported channel type")
 			continue
 		}
@@ -167,10 +188,10 @@ func (m *Machine) serve(ctx context.Context, accepted net.Conn) {
 			<-slots
 			continue
 		}
-		s := &session{m: m, user: client.User(), channel: channel, conn: conn}
+		s := &session{m: m, user: client.User(), channel: channel, conn: conn, from: from, to: to}
 		open.Go(func() {
 			defer func() { <-slots }()
-			s.serve(ctx, requests)
+			s.serve(inSessions, requests)
 		})
 	}
 	m.server.mu.Lock()

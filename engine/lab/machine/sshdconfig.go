@@ -8,10 +8,12 @@ import (
 	"github.com/spf13/afero"
 )
 
-// sshdConfig is the part of sshd_config(5) that decides who may log in. sshd reads it when it is started or reloaded.
+// sshdConfig is the part of sshd_config(5) that decides who may log in, and connect to other hosts from there. sshd reads
+// it when it is started or reloaded.
 type sshdConfig struct {
 	permitRoot  string
 	allow, deny []string // patterns of users, without hosts
+	forwarding  string   // AllowTcpForwarding
 }
 
 // readSSHD makes sshd read its configuration.
@@ -34,6 +36,8 @@ func (m *Machine) readSSHD() {
 		switch strings.ToLower(keyword) {
 		case "permitrootlogin":
 			c.permitRoot = cmpOr(c.permitRoot, value) // the first value counts
+		case "allowtcpforwarding":
+			c.forwarding = cmpOr(c.forwarding, value)
 		case "allowusers":
 			c.allow = append(c.allow, strings.Fields(value)...)
 		case "denyusers":
@@ -56,4 +60,9 @@ func (c sshdConfig) admits(user string) bool {
 		return false
 	}
 	return len(c.allow) == 0 || slices.ContainsFunc(c.allow, is)
+}
+
+// forwards reports whether clients may connect to other hosts through this one.
+func (c sshdConfig) forwards() bool {
+	return c.forwarding == "" || slices.ContainsFunc([]string{"yes", "all", "local"}, func(v string) bool { return strings.EqualFold(c.forwarding, v) })
 }

@@ -24,10 +24,11 @@ type wire struct {
 	closed  bool
 }
 
-func (m *Machine) wire(conn net.Conn) *wire {
+// wire wraps the connection of a client that has connected to one of the machine's addresses.
+func (m *Machine) wire(conn net.Conn, at netip.Addr) *wire {
 	w := &wire{Conn: conn, m: m}
 	w.changed.L = &w.mu
-	if at := m.addresses[0].Addr(); m.hears(at) {
+	if m.hears(at) {
 		w.at = at
 	}
 	return w
