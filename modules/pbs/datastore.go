@@ -142,8 +142,12 @@ func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Ex
 // notes warns about a datastore that would be lost together with the guests that it has backups of.
 func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	pve.Nodes.Want(h, "")
+	at, _, err := observe.Follow(ctx, h, d.Path)
+	if err != nil {
+		return nil, fmt.Errorf("datastore.path: %w", err)
+	}
 	var above []string // the directory and those above it, the lowest first
-	for dir := d.Path; dir != "/"; dir = path.Dir(dir) {
+	for dir := at; dir != "/"; dir = path.Dir(dir) {
 		above = append(above, dir)
 	}
 	mounts, err := observe.Mounts.ObserveAll(ctx, h, above)
@@ -156,7 +160,11 @@ func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error)
 		if mount.Source == "" {
 			continue
 		}
-		if mount.Type == "ceph" || mount.Type == "fuse.ceph-fuse" || strings.HasPrefix(mount.Source, "/dev/rbd") {
+		on, err := onCeph(ctx, h, mount)
+		if err != nil {
+			return nil, err
+		}
+		if on {
 			notes = append(notes, fmt.Sprintf("datastore %s: %s is on Ceph (%s at %s): if Ceph fails, guests with disks there are lost together with their backups; use local disks of the server", d.Name, d.Path, mount.Source, dir))
 		}
 		break
@@ -169,4 +177,26 @@ func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error)
 		notes = append(notes, fmt.Sprintf("datastore %s: %s is a Proxmox VE node: if it is lost, so are the backups of its guests; keep them on a separate host", d.Name, h.Name()))
 	}
 	return notes, nil
+}
+
+// onCeph reports whether a mounted file system is CephFS, or on an RBD image, also below LVM or encryption.
+func onCeph(ctx context.Context, h modules.Host, mount observe.Mount) (bool, error) {
+	switch {
+	case mount.Type == "ceph", mount.Type == "fuse.ceph-fuse", strings.HasPrefix(mount.Source, "/dev/rbd"):
+		return true, nil
+	case !strings.HasPrefix(mount.Source, "/dev/mapper/"): // /proc/self/mounts names volumes so
+		return false, nil
+	}
+	disks, err := observe.Disks.Observe(ctx, h, "")
+	if err != nil {
+		return false, err
+	}
+	on := false
+	for _, disk := range disks {
+		if !strings.HasPrefix(disk.Name, "rbd") {
+			continue
+		}
+		disk.Walk(func(volume observe.BlockDevice) { on = on || volume.Path == mount.Source })
+	}
+	return on, nil
 }

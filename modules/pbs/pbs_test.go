@@ -40,6 +40,7 @@ func host(change func(*pbs.Server), more ...observe.Expectation) *observe.Host {
 	for _, p := range []string{"/srv", "/srv/backup", "/srv/backup/main", "/srv/new", "/srv/full", "/srv/old", "/srv/disk"} {
 		known = append(known, observe.Mounts.Expect(p, observe.Mount{}))
 	}
+	known = append(known, observe.Files.Expect("/srv/backup/main", observe.File{Type: observe.Directory, Mode: 0o750, Owner: "backup", Group: "backup"}))
 	for _, p := range []string{"/", "/srv"} {
 		known = append(known, dir(p, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"})...)
 	}
@@ -146,15 +147,33 @@ func TestNotes(t *testing.T) {
 		s.Grants[pbs.Grant{Path: "/", Account: "pve@pbs!cluster", Role: "Admin"}] = true
 		s.Accounts["pve@pbs"] = map[string]string{"enable": "false"}
 	}
+	volume := func(below string) []observe.Expectation {
+		lvm := observe.BlockDevice{Name: "dm-3", Path: "/dev/mapper/vg-backup", Type: "lvm"}
+		return []observe.Expectation{
+			observe.Mounts.Expect("/srv/backup", observe.Mount{Source: lvm.Path, Type: "ext4"}),
+			observe.Disks.Expect("", []observe.BlockDevice{
+				{Name: "sda", Path: "/dev/sda", Type: "disk"},
+				{Name: below, Path: "/dev/" + below, Type: "disk", Children: []observe.BlockDevice{{Name: below + "p1", Path: "/dev/" + below + "p1", Type: "part", Children: []observe.BlockDevice{lvm}}}},
+			}),
+		}
+	}
+	link := observe.Files.Expect("/srv/backup/main", observe.File{Type: observe.Symlink, Owner: "root", Target: "/mnt/pve/cephfs/main"})
 	for name, test := range map[string]struct {
 		m    *Module
 		host *observe.Host
 		want []string
 	}{
-		"nothing":    {datastore("main", "/srv/backup/main"), host(nil), nil},
-		"a node":     {datastore("main", "/srv/backup/main"), host(nil, pve.Nodes.Expect("", pve.Node{Name: "pbs", Installed: true})), []string{"pbs is a Proxmox VE node"}},
-		"CephFS":     {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "10.0.0.1:/", Type: "ceph"})), []string{"is on Ceph (10.0.0.1:/ at /srv/backup)"}},
-		"RBD":        {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "/dev/rbd0", Type: "ext4"})), []string{"is on Ceph (/dev/rbd0 at /srv)"}},
+		"nothing":       {datastore("main", "/srv/backup/main"), host(nil), nil},
+		"a node":        {datastore("main", "/srv/backup/main"), host(nil, pve.Nodes.Expect("", pve.Node{Name: "pbs", Installed: true})), []string{"pbs is a Proxmox VE node"}},
+		"CephFS":        {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "10.0.0.1:/", Type: "ceph"})), []string{"is on Ceph (10.0.0.1:/ at /srv/backup)"}},
+		"RBD":           {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "/dev/rbd0", Type: "ext4"})), []string{"is on Ceph (/dev/rbd0 at /srv)"}},
+		"ceph-fuse":     {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv/backup/main", observe.Mount{Source: "ceph-fuse", Type: "fuse.ceph-fuse"})), []string{"is on Ceph (ceph-fuse at /srv/backup/main)"}},
+		"LVM on RBD":    {datastore("main", "/srv/backup/main"), host(nil, volume("rbd1")...), []string{"is on Ceph (/dev/mapper/vg-backup at /srv/backup)"}},
+		"LVM on a disk": {datastore("main", "/srv/backup/main"), host(nil, volume("nvme0n1")...), nil},
+		"a link": {datastore("main", "/srv/backup/main"), host(nil, link,
+			observe.Files.Expect("/mnt/pve/cephfs/main", observe.File{Type: observe.Directory, Owner: "backup"}),
+			observe.Mounts.Expect("/mnt", observe.Mount{}), observe.Mounts.Expect("/mnt/pve", observe.Mount{}), observe.Mounts.Expect("/mnt/pve/cephfs/main", observe.Mount{}),
+			observe.Mounts.Expect("/mnt/pve/cephfs", observe.Mount{Source: "10.0.0.1:/", Type: "ceph"})), []string{"/srv/backup/main is on Ceph (10.0.0.1:/ at /mnt/pve/cephfs)"}},
 		"disk below": {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "x", Type: "ceph"}), observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "/dev/sdb", Type: "ext4"})), nil},
 		"rights":     {token(), host(admin), []string{"pve@pbs is disabled on pbs", "pve@pbs!cluster also has Admin on /"}},
 	} {
