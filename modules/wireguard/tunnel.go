@@ -22,6 +22,7 @@ type tunnel struct {
 	Up        bool
 	Key       string // the public half of the key in use
 	Port, MTU int
+	// Addresses are in the kernel's notation, without link-local ones.
 	Addresses []string
 	// Allowed holds the allowed addresses of each peer, by public key.
 	Allowed map[string]string
@@ -98,7 +99,7 @@ func parse(text string) (map[string]tunnel, error) {
 		case f[0] == "mtu":
 			err = number(&t.MTU)
 		case f[0] == "addresses" && len(f) > 2: // the interface, its state, and its addresses
-			t.Addresses = f[3:]
+			t.Addresses = slices.DeleteFunc(f[3:], linkLocal)
 		default:
 			if t.Allowed == nil {
 				t.Allowed = map[string]string{}
@@ -111,6 +112,13 @@ func parse(text string) (map[string]tunnel, error) {
 		all[name] = t
 	}
 	return all, nil
+}
+
+// linkLocal reports whether an address is one that the kernel gives an interface by itself, as it does if wireguard-go has
+// made it (RFC 4291, 2.5.6).
+func linkLocal(address string) bool {
+	p, err := netip.ParsePrefix(address)
+	return err == nil && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
 }
 
 // peer is another host of the network.

@@ -89,6 +89,9 @@ func (m *wireguard) Validate() error {
 		if err != nil {
 			return &modules.ArgumentError{Argument: "addresses", Problem: fmt.Sprintf("%q of %s is not an address with a prefix length", m.Addresses[name], name), Want: "expected one such as 10.99.0.1/24"}
 		}
+		if linkLocal(m.Addresses[name]) {
+			return &modules.ArgumentError{Argument: "addresses", Problem: fmt.Sprintf("%s of %s is a link-local address, which other hosts cannot use without the name of an interface", m.Addresses[name], name), Want: "expected one such as fd00::1/64"}
+		}
 		if other, taken := owner[p.Addr()]; taken {
 			return &modules.ArgumentError{Argument: "addresses", Problem: fmt.Sprintf("%s and %s have the same address, %s", other, name, p.Addr()), Want: "expected a different one for each host"}
 		}

@@ -157,6 +157,7 @@ func TestValidate(t *testing.T) {
 		"port":              {func(m *wireguard) { m.Port = 0 }, "port"},
 		"mtu":               {func(m *wireguard) { m.MTU = 500 }, "mtu"},
 		"no prefix":         {func(m *wireguard) { m.Addresses["pve1"] = "10.42.0.1" }, "addresses"},
+		"link-local":        {func(m *wireguard) { m.Addresses["pve1"] = "fe80::1/64" }, "addresses"},
 		"no host":           {func(m *wireguard) { m.Addresses, m.Endpoints = map[string]string{}, nil }, "addresses"},
 		"one address twice": {func(m *wireguard) { m.Addresses["pve1"] = "10.42.0.2/24" }, "addresses"},
 		"endpoint":          {func(m *wireguard) { m.Endpoints["pve2"] = "a b" }, "endpoints"},
@@ -177,9 +178,10 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestParse parses what the programs print; wg(8) prints "(none)" for a peer without allowed addresses.
+// TestParse parses what the programs print; wg(8) prints "(none)" for a peer without allowed addresses. An interface of
+// wireguard-go has a link-local address besides those of its configuration.
 func TestParse(t *testing.T) {
-	got, err := parse("interface wg0\nstat 600 root regular file\npublic ONE=\nkey ONE=\nport 51820\nmtu 1420\naddresses wg0              UNKNOWN        10.42.0.1/24 fd00::1/64 \nTWO=\t10.42.0.2/32 fd00::2/128\nTHREE=\t(none)\ninterface wg1\nstat 640 root regular empty file\ninterface wg2\n")
+	got, err := parse("interface wg0\nstat 600 root regular file\npublic ONE=\nkey ONE=\nport 51820\nmtu 1420\naddresses wg0              UNKNOWN        10.42.0.1/24 fd00::1/64 fe80::4ae2:f99:6d0:6b5a/64 \nTWO=\t10.42.0.2/32 fd00::2/128\nTHREE=\t(none)\ninterface wg1\nstat 640 root regular empty file\ninterface wg2\n")
 	want := map[string]tunnel{
 		"wg0": {Public: "ONE=", Up: true, Key: "ONE=", Port: 51820, MTU: 1420, Addresses: []string{"10.42.0.1/24", "fd00::1/64"}, Allowed: map[string]string{"TWO=": "10.42.0.2/32 fd00::2/128", "THREE=": "(none)"}},
 		"wg1": {Loose: "640 root regular empty file"}, "wg2": {},
