@@ -115,19 +115,7 @@ func testNebula(t *testing.T, suite string) {
 		t.Fatal(err)
 	}
 	shell(t, third, "systemctl --no-block reboot")
-	for {
-		now, err := third.BootID(t.Context())
-		if err == nil && now != boot {
-			if _, err = third.Exec(t.Context(), "sh", "-c", "systemctl is-active sshd ssh | grep -qx active && systemctl is-active nebula@nebula1"); err == nil {
-				break
-			}
-		}
-		select {
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		case <-time.After(time.Second):
-		}
-	}
+	awaitBoot(t, third, boot, "nebula@nebula1")
 	wantOn(t, third, "ip -br addr show dev nebula1 | grep -o '10.42.0.3/24'", "10.42.0.3/24") // active means that the interface exists
 	pings(third, "10.42.0.1")
 	run("node1,node2,node3").wantUnchanged(t, "the run after a boot")
@@ -147,15 +135,7 @@ func testNebula(t *testing.T, suite string) {
 // the first node. Its private key is removed from there and encrypted. It returns the path of a file of variables.
 func overlayFiles(t *testing.T, r *runner, n *nspawn.Nodes) string {
 	t.Helper()
-	inventory, err := os.ReadFile(r.inventory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hosts := string(inventory)
-	for i, node := range n.List {
-		head := fmt.Sprintf("host %q {\n", node.Name)
-		hosts = strings.Replace(hosts, head, head+fmt.Sprintf("  vars    = { overlay_address = \"10.42.0.%d/24\" }\n", i+1), 1)
-	}
+	overlayAddresses(t, r, n)
 	dir := filepath.Join(r.dir, "overlay")
 	node := n.List[0]
 	shell(t, node, "cd /root && nebula-cert ca -name dream -duration 87600h")
@@ -169,7 +149,6 @@ func overlayFiles(t *testing.T, r *runner, n *nspawn.Nodes) string {
 		t.Fatal(err)
 	}
 	for path, text := range map[string]string{
-		r.inventory:                                             hosts,
 		filepath.Join(dir, "ca.crt"):                            certificate + "\n",
 		filepath.Join(dir, "ca.key"):                            string(sealed),
 		filepath.Join(dir, "nebula.hcl"):                        "nebula_ca = <<PEM\n" + certificate + "\nPEM\nnebula_ca_key = secret_file(\"ca.key\")\n",
