@@ -39,6 +39,14 @@ host_variable "bulk" {
   }))
   default     = []
   description = "File systems of the host: path; device, or array (name, level, disks by serial); type (ext4, xfs, btrfs); mount options; subvolumes of btrfs; and wipe, the serials of disks that are to be erased."
+  validation {
+    condition     = alltrue([for b in host.vars.bulk : b.type != "btrfs" || can(regex("^(/[A-Za-z0-9._-]+)+$", b.path))])
+    error_message = "The path of a btrfs has letters, digits, dots, hyphens and underscores, as in /srv/bulk: units are named after it."
+  }
+  validation {
+    condition     = length(distinct([for b in host.vars.bulk : replace(b.path, "/", "-") if b.type == "btrfs"])) == length([for b in host.vars.bulk : b.path if b.type == "btrfs"])
+    error_message = "Two paths of btrfs give the same name of a unit, as /srv/a-b and /srv/a/b do: choose another one."
+  }
 }
 
 variable "storage_hosts" {
@@ -63,7 +71,7 @@ play "bulk storage" {
   vars = {
     arrays  = [for b in host.vars.bulk : b if b.array != null]
     btrfs   = [for b in host.vars.bulk : b if b.type == "btrfs"]
-    scrubs  = { for b in host.vars.bulk : "scrub-${replace(trimprefix(b.path, "/"), "/", "-")}" => b.path if b.type == "btrfs" }
+    scrubs  = { for b in host.vars.bulk : b.path => "scrub-${replace(trimprefix(b.path, "/"), "/", "-")}" if b.type == "btrfs" }
     subvols = flatten([for b in host.vars.bulk : [for name in b.subvolumes : "${b.path}/${name}"]])
   }
 
@@ -157,18 +165,18 @@ play "bulk storage" {
   task "G1.57 add the services that scrub btrfs" {
     for_each = vars.scrubs
     file {
-      path    = "/etc/systemd/system/${each.key}.service"
+      path    = "/etc/systemd/system/${each.value}.service"
       content = <<-EOT
         [Unit]
-        Description=Compare what is on ${each.value} with its checksums
-        RequiresMountsFor="${each.value}"
+        Description=Compare what is on ${each.key} with its checksums
+        RequiresMountsFor="${each.key}"
         OnFailure=bulk-mail@%n.service
 
         [Service]
         Type=oneshot
         Nice=19
         IOSchedulingClass=idle
-        ExecStart=/usr/bin/btrfs scrub start -B "${each.value}"
+        ExecStart=/usr/bin/btrfs scrub start -B "${each.key}"
       EOT
     }
   }
@@ -176,10 +184,10 @@ play "bulk storage" {
   task "G1.57 add the timers that scrub btrfs" {
     for_each = vars.scrubs
     file {
-      path    = "/etc/systemd/system/${each.key}.timer"
+      path    = "/etc/systemd/system/${each.value}.timer"
       content = <<-EOT
         [Unit]
-        Description=Read all of ${each.value} once a month
+        Description=Read all of ${each.key} once a month
 
         [Timer]
         OnCalendar=*-*-15 03:00:00
@@ -195,7 +203,7 @@ play "bulk storage" {
   task "G1.57 scrub btrfs every month" {
     for_each = vars.scrubs
     service {
-      name          = "${each.key}.timer"
+      name          = "${each.value}.timer"
       enabled       = true
       state         = "started"
       daemon_reload = true
