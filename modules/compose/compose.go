@@ -174,7 +174,7 @@ func (p *Project) key() string {
 	if p.State != absent {
 		file = p.at(p.main())
 	}
-	return site{Name: p.name(), Directory: p.Directory, File: file}.key()
+	return location{Name: p.name(), Directory: p.Directory, File: file}.key()
 }
 
 // compose returns a command of Docker Compose for the project.

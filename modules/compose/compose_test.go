@@ -281,7 +281,7 @@ func TestParseProject(t *testing.T) {
 		"refused": {Refused: "validating /srv/edge/compose.yml: services.caddy Additional property netwrk_mode is not allowed", Services: map[string]containers{"frps": {}, "caddy": {}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found, err := parseProject(site{Name: "edge", Directory: "/srv/edge", File: "/srv/edge/compose.yml"}, recorded(t, name))
+			found, err := parseProject(location{Name: "edge", Directory: "/srv/edge", File: "/srv/edge/compose.yml"}, recorded(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -297,10 +297,10 @@ func TestParseProject(t *testing.T) {
 			}
 		})
 	}
-	if found, err := parseProject(site{Name: "edge", Directory: "/srv/other"}, recorded(t, "running")); err != nil || found.Elsewhere != "/srv/edge" {
+	if found, err := parseProject(location{Name: "edge", Directory: "/srv/other"}, recorded(t, "running")); err != nil || found.Elsewhere != "/srv/edge" {
 		t.Errorf("found %+v, %v; expected another project", found, err)
 	}
-	if _, err := parseProject(site{}, "what\n"); err == nil {
+	if _, err := parseProject(location{}, "what\n"); err == nil {
 		t.Error("an unexpected word is accepted")
 	}
 }
@@ -332,7 +332,7 @@ func FuzzParseProject(f *testing.F) {
 		f.Add(string(text))
 	}
 	f.Fuzz(func(_ *testing.T, text string) {
-		_, _ = parseProject(site{Name: "edge", Directory: "/srv/edge"}, text) // it must not panic
+		_, _ = parseProject(location{Name: "edge", Directory: "/srv/edge"}, text) // it must not panic
 	})
 }
 

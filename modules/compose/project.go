@@ -14,14 +14,14 @@ import (
 	"hlplay/modules"
 )
 
-// site says where a project is. Encoded as JSON, it is the name of an observation of projects.
-type site struct {
+// location says where a project is. Encoded as JSON, it is the name of an observation of projects.
+type location struct {
 	Name      string `json:"name"`
 	Directory string `json:"directory"`
 	File      string `json:"file,omitempty"` // the path of the file that describes it, unless it is to be absent
 }
 
-func (s site) key() string {
+func (s location) key() string {
 	b, err := json.Marshal(s)
 	if err != nil { // strings always marshal
 		return err.Error()
@@ -81,13 +81,13 @@ printf '%s\n' "$hashes" | sed 's/^/refused /'
 fi
 fi`
 
-// projects observes projects by site.key.
+// projects observes projects by location.key.
 var projects = &observe.Kind[project]{
 	Name: "compose", What: "the containers of a Docker Compose project",
 	Ask: func(names []string) []remote.Query {
 		var queries []remote.Query
 		for _, name := range names {
-			var s site
+			var s location
 			if json.Unmarshal([]byte(name), &s) == nil { // Parse reports the error
 				queries = append(queries, remote.Query{Script: ask, Args: []string{s.Name, s.Directory, s.File, inspection}})
 			}
@@ -96,7 +96,7 @@ var projects = &observe.Kind[project]{
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, project, error)) {
 		for _, name := range names {
-			var s site
+			var s location
 			if err := json.Unmarshal([]byte(name), &s); err != nil {
 				tell(name, project{}, fmt.Errorf("%q does not name a project", name))
 				continue
@@ -153,7 +153,7 @@ type inspected struct {
 }
 
 // parseProject parses the output of ask.
-func parseProject(s site, text string) (project, error) {
+func parseProject(s location, text string) (project, error) {
 	p := project{Services: map[string]containers{}}
 	hashes := map[string]string{}
 	var all []inspected

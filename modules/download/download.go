@@ -176,7 +176,7 @@ func (d *download) probe() string { return path.Join(path.Dir(d.Path), ".hlplay.
 // Plan implements modules.Module.
 func (d *download) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	d.Want(h)
-	s := &site{download: d, host: h}
+	s := &state{download: d, host: h}
 	var err error
 	if s.now, err = places.Observe(ctx, h, d.Path); err != nil {
 		return modules.Plan{}, err

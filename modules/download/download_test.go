@@ -173,7 +173,7 @@ func TestFetching(t *testing.T) {
 				}
 			}
 			h.Predict([]observe.Expectation{observe.Files.Expect(d.probe(), observe.File{})})
-			steps, err := (&site{download: &d, host: h}).fetch(t.Context(), "fetch", 0, nil)
+			steps, err := (&state{download: &d, host: h}).fetch(t.Context(), "fetch", 0, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,14 +20,14 @@ import (
 // limit limits the duration of a download.
 const limit = time.Hour
 
-// site is the observed state of the path.
-type site struct {
+// state is the observed state of the path.
+type state struct {
 	*download
 	host modules.Host
 	now  place
 }
 
-func (s *site) file(ctx context.Context) ([]modules.Step, error) {
+func (s *state) file(ctx context.Context) ([]modules.Step, error) {
 	switch s.now.Type {
 	case observe.Directory:
 		return nil, fmt.Errorf("%s is a directory on %s, expected a file: append the file name, or unpack an archive with unpack = true", s.Path, s.host.Name())
@@ -58,7 +58,7 @@ func (s *site) file(ctx context.Context) ([]modules.Step, error) {
 }
 
 // attributes returns the step that sets the mode and ownership if they differ.
-func (s *site) attributes(ctx context.Context) ([]modules.Step, error) {
+func (s *state) attributes(ctx context.Context) ([]modules.Step, error) {
 	after := s.now
 	var mode *fs.FileMode
 	var what []string
@@ -87,7 +87,7 @@ func (s *site) attributes(ctx context.Context) ([]modules.Step, error) {
 	}}, nil
 }
 
-func (s *site) directory(ctx context.Context) ([]modules.Step, error) {
+func (s *state) directory(ctx context.Context) ([]modules.Step, error) {
 	tag := path.Join(s.Path, marker)
 	file, err := observe.Files.Observe(ctx, s.host, tag)
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *site) directory(ctx context.Context) ([]modules.Step, error) {
 }
 
 // owners returns the owner and group that the file will have.
-func (s *site) owners(ctx context.Context) (owner, group string, err error) {
+func (s *state) owners(ctx context.Context) (owner, group string, err error) {
 	owner, group = s.Owner, s.Group
 	if owner != "" && group != "" {
 		return owner, group, nil
@@ -139,7 +139,7 @@ func (s *site) owners(ctx context.Context) (owner, group string, err error) {
 var fetchScript string
 
 // fetch returns the step that runs fetchScript.
-func (s *site) fetch(ctx context.Context, summary string, risk modules.Risk, expect []observe.Expectation) ([]modules.Step, error) {
+func (s *state) fetch(ctx context.Context, summary string, risk modules.Risk, expect []observe.Expectation) ([]modules.Step, error) {
 	if err := s.settled(ctx); err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (s *site) fetch(ctx context.Context, summary string, risk modules.Risk, exp
 }
 
 // settled rejects a directory in which another user could replace what is fetched.
-func (s *site) settled(ctx context.Context) error {
+func (s *state) settled(ctx context.Context) error {
 	dir := path.Dir(s.Path)
 	_, there, err := observe.Follow(ctx, s.host, dir)
 	switch {
@@ -206,7 +206,7 @@ func (s *site) settled(ctx context.Context) error {
 }
 
 // client returns the program that the host downloads with.
-func (s *site) client(ctx context.Context) (string, error) {
+func (s *state) client(ctx context.Context) (string, error) {
 	observe.Programs.Want(s.host, "curl", "wget")
 	for _, name := range []string{"curl", "wget"} {
 		there, err := observe.Programs.Observe(ctx, s.host, name)
@@ -221,7 +221,7 @@ func (s *site) client(ctx context.Context) (string, error) {
 }
 
 // explain says why nothing was moved into place.
-func (s *site) explain(exit int, _, stderr []byte) error {
+func (s *state) explain(exit int, _, stderr []byte) error {
 	said := strings.TrimSpace(string(stderr))
 	sum, program := s.sum()
 	switch {

@@ -51,8 +51,8 @@ func (m *Module) Validate() error {
 	return nil
 }
 
-// scene holds the observations that a plan is made from.
-type scene struct {
+// state holds the observations that a plan is made from.
+type state struct {
 	host     modules.Host
 	node     string
 	cluster  pve.Cluster
@@ -64,12 +64,12 @@ type scene struct {
 	mappings map[string]pve.Mapping
 }
 
-func survey(ctx context.Context, h modules.Host) (*scene, error) {
+func survey(ctx context.Context, h modules.Host) (*state, error) {
 	pve.Clusters.Want(h, "")
 	pve.HAs.Want(h, "")
 	pve.GuestLists.Want(h, "")
 	pve.Running.Want(h, "")
-	s := &scene{host: h}
+	s := &state{host: h}
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
@@ -115,9 +115,9 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 }
 
 // managed reports whether the HA manager moves the guest.
-func (s *scene) managed(id int) bool { return s.ha.Manages(s.sid(id)) }
+func (s *state) managed(id int) bool { return s.ha.Manages(s.sid(id)) }
 
-func (s *scene) sid(id int) string { return s.guests[id].SID(id) }
+func (s *state) sid(id int) string { return s.guests[id].SID(id) }
 
 // Plan implements modules.Module.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -162,15 +162,15 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 }
 
 // moves reports whether maintenance mode moves a highly available guest. It leaves those that should be stopped.
-func (s *scene) moves(id int) bool {
+func (s *state) moves(id int) bool {
 	state := s.ha.Resources[s.sid(id)].State
 	return state == "started" || s.running[id]
 }
 
 // title describes a guest for people.
-func (s *scene) title(id int) string { return s.configs[strconv.Itoa(id)].Label(id) }
+func (s *state) title(id int) string { return s.configs[strconv.Itoa(id)].Label(id) }
 
-func (s *scene) list(ids []int) string {
+func (s *state) list(ids []int) string {
 	var all []string
 	for _, id := range ids {
 		all = append(all, strconv.Itoa(id))
@@ -179,7 +179,7 @@ func (s *scene) list(ids []int) string {
 }
 
 // maintenance returns the step that makes the HA manager move its guests. The target nodes are not known beforehand.
-func (m *Module) maintenance(s *scene, managed []int) modules.Step {
+func (m *Module) maintenance(s *state, managed []int) modules.Step {
 	after, guests, running := s.ha.Clone(), maps.Clone(s.guests), maps.Clone(s.running)
 	after.Nodes[s.node] = "maintenance"
 	for _, id := range managed {

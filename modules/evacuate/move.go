@@ -15,7 +15,7 @@ import (
 )
 
 // targets returns the nodes that can take guests, with their free memory, and why the others cannot.
-func (s *scene) targets(ctx context.Context) (free map[string]uint64, problems []string) {
+func (s *state) targets(ctx context.Context) (free map[string]uint64, problems []string) {
 	free = map[string]uint64{}
 	for _, name := range s.cluster.Names() {
 		if name == s.node {
@@ -53,7 +53,7 @@ func (s *scene) targets(ctx context.Context) (free map[string]uint64, problems [
 }
 
 // stuck says why a highly available guest cannot leave, or "" if it can.
-func (s *scene) stuck(id int, targets map[string]uint64, stopped bool) string {
+func (s *state) stuck(id int, targets map[string]uint64, stopped bool) string {
 	if stopped && !s.moves(id) {
 		return fmt.Sprintf("it is highly available but not running, so maintenance mode leaves it here: move it (ha-manager crm-command relocate %s NODE)", s.sid(id))
 	}
@@ -82,7 +82,7 @@ func (s *scene) stuck(id int, targets map[string]uint64, stopped bool) string {
 }
 
 // ruled names the HA rule or group that leaves a guest no node, or returns "".
-func (s *scene) ruled(sid string, candidates []string) string {
+func (s *state) ruled(sid string, candidates []string) string {
 	allowed := func(nodes map[string]int) bool {
 		return slices.ContainsFunc(candidates, func(node string) bool { _, ok := nodes[node]; return ok })
 	}
@@ -120,7 +120,7 @@ type move struct {
 }
 
 // assign chooses a node for each guest, the largest guest first, and says why there is none for the others.
-func (m *Module) assign(s *scene, ids []int, targets map[string]uint64) (moves []move, problems []string) {
+func (m *Module) assign(s *state, ids []int, targets map[string]uint64) (moves []move, problems []string) {
 	free := maps.Clone(targets)
 	memory := func(id int) uint64 { return s.configs[strconv.Itoa(id)].Memory() }
 	ordered := slices.SortedStableFunc(slices.Values(ids), func(a, b int) int { return cmp.Compare(memory(b), memory(a)) })
@@ -169,8 +169,8 @@ func room(nodes []string, free map[string]uint64) string {
 	return strings.Join(all, ", ")
 }
 
-// step returns the step that migrates the guest, and updates the scene to the state after it.
-func (v move) step(s *scene) modules.Step {
+// step returns the step that migrates the guest, and updates the state to the state after it.
+func (v move) step(s *state) modules.Step {
 	id := strconv.Itoa(v.id)
 	guest := s.guests[v.id]
 	title, running := s.title(v.id), s.running[v.id]

@@ -38,7 +38,7 @@ func (a *Affinity) sids() []string { return sortedOnce(a.Resources) }
 // affinities maps the arguments to Proxmox VE's words.
 var affinities = map[string]string{"together": "positive", "apart": "negative"}
 
-func (a *Affinity) plan(s *scene) (modules.Plan, error) {
+func (a *Affinity) plan(s *state) (modules.Plan, error) {
 	if s.major == 8 {
 		return modules.Plan{}, fmt.Errorf("affinity: Proxmox VE 8 has no resource-affinity rules; they need version 9")
 	}
@@ -77,7 +77,7 @@ func (a *Affinity) plan(s *scene) (modules.Plan, error) {
 }
 
 // conflicts rejects what Proxmox VE would reject, or silently ignore later, because of one other rule.
-func (a *Affinity) conflicts(s *scene) error {
+func (a *Affinity) conflicts(s *state) error {
 	sids := a.sids()
 	if nodes := len(s.cluster.Members); a.Keep == "apart" && len(sids) > nodes {
 		return fmt.Errorf("affinity.resources: %d resources cannot be kept apart on %s", len(sids), plural.Of(nodes, "node"))

@@ -24,7 +24,7 @@ func (u *unit) String() string { return strings.Join(u.sids, ", ") }
 
 // feasible rejects rules that cannot all be followed, as far as they concern the given resources, directly or through
 // others. Proxmox VE compares rules in pairs: it accepts three that contradict each other, and drops one of them later.
-func (s *scene) feasible(argument string, rules map[string]pve.Rule, sids []string) error {
+func (s *state) feasible(argument string, rules map[string]pve.Rule, sids []string) error {
 	units, err := s.units(rules, sids)
 	if err != nil {
 		return fmt.Errorf("%s: %w", argument, err)
@@ -55,7 +55,7 @@ func (s *scene) feasible(argument string, rules map[string]pve.Rule, sids []stri
 
 // units groups the resources that rules keep together, and records which groups are kept apart. It follows chains of
 // resource-affinity rules from the given resources.
-func (s *scene) units(rules map[string]pve.Rule, sids []string) (map[string]*unit, error) {
+func (s *state) units(rules map[string]pve.Rule, sids []string) (map[string]*unit, error) {
 	units := map[string]*unit{}
 	for waiting := slices.Clone(sids); len(waiting) > 0; waiting = waiting[1:] {
 		sid := waiting[0]

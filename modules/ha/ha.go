@@ -102,8 +102,8 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return m.Placement.plan(s)
 }
 
-// scene holds the observations that a plan is made from.
-type scene struct {
+// state holds the observations that a plan is made from.
+type state struct {
 	host    modules.Host
 	major   int
 	cluster pve.Cluster
@@ -113,15 +113,15 @@ type scene struct {
 	written map[string]bool
 }
 
-func (s *scene) note(format string, args ...any) {
+func (s *state) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-func (s *scene) plan(steps ...modules.Step) modules.Plan {
+func (s *state) plan(steps ...modules.Step) modules.Plan {
 	return modules.Plan{Steps: steps, Notes: s.notes}
 }
 
-func survey(ctx context.Context, h modules.Host) (*scene, error) {
+func survey(ctx context.Context, h modules.Host) (*state, error) {
 	pve.Nodes.Want(h, "")
 	pve.Clusters.Want(h, "")
 	pve.GuestLists.Want(h, "")
@@ -146,14 +146,14 @@ func survey(ctx context.Context, h modules.Host) (*scene, error) {
 	if err := pve.Writable(ctx, h); err != nil {
 		return nil, err // without a quorum, the manager's status is outdated as well
 	}
-	return &scene{host: h, major: major, cluster: cluster, ha: ha, written: map[string]bool{}}, nil
+	return &state{host: h, major: major, cluster: cluster, ha: ha, written: map[string]bool{}}, nil
 }
 
 // versions maps subcommands of ha-manager to the file whose version they check.
 var versions = map[string]string{"set": pve.ResourcesFile, "groupset": pve.GroupsFile, "rules set": pve.RulesFile}
 
 // manager returns a command that runs ha-manager.
-func (s *scene) manager(args ...string) modules.Run {
+func (s *state) manager(args ...string) modules.Run {
 	call := args[0]
 	if call == "rules" {
 		call += " " + args[1]

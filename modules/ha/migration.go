@@ -18,7 +18,7 @@ const migratedPrefix = "ha-group-"
 
 // migration waits until Proxmox VE 9 has turned the groups of an upgraded cluster into rules, which its manager tries every minute; no
 // rule can be changed before (PVE::HA::Manager and PVE::HA::Groups of pve-ha-manager 5).
-func (s *scene) migration(ctx context.Context) (modules.Plan, error) {
+func (s *state) migration(ctx context.Context) (modules.Plan, error) {
 	obstacles, err := s.obstacles(ctx)
 	if err != nil {
 		return modules.Plan{}, err
@@ -41,7 +41,7 @@ func (s *scene) migration(ctx context.Context) (modules.Plan, error) {
 }
 
 // obstacles lists what prevents the manager from migrating the groups.
-func (s *scene) obstacles(ctx context.Context) ([]string, error) {
+func (s *state) obstacles(ctx context.Context) ([]string, error) {
 	var all []string
 	if offline := s.cluster.Offline(); len(offline) > 0 {
 		all = append(all, strings.Join(offline, ", ")+" is offline")

@@ -75,7 +75,7 @@ func sortedOnce(sids []string) []string {
 	return slices.Compact(sorted)
 }
 
-func (p *Placement) plan(s *scene) (modules.Plan, error) {
+func (p *Placement) plan(s *state) (modules.Plan, error) {
 	for _, node := range names(p.Nodes) {
 		if _, ok := s.cluster.Members[node]; !ok {
 			return modules.Plan{}, fmt.Errorf("placement.nodes: cluster %s has no node %s (it has %s)", s.cluster.Name, node, strings.Join(s.cluster.Names(), ", "))
@@ -91,7 +91,7 @@ func (p *Placement) plan(s *scene) (modules.Plan, error) {
 }
 
 // managed rejects guests that are not highly available.
-func (s *scene) managed(argument string, sids []string) error {
+func (s *state) managed(argument string, sids []string) error {
 	for _, sid := range sids {
 		if _, ok := s.ha.Resources[sid]; !ok {
 			return fmt.Errorf("%s: %s is not highly available yet: add it in an earlier task with ha { resource { … } }", argument, sid)
@@ -101,7 +101,7 @@ func (s *scene) managed(argument string, sids []string) error {
 }
 
 // step returns a change of the configuration, which shows at once.
-func (s *scene) step(summary string, after pve.HA, args ...string) modules.Step {
+func (s *state) step(summary string, after pve.HA, args ...string) modules.Step {
 	return modules.Step{
 		Risk:    modules.Restarts, // guests move to the nodes where they belong now
 		Summary: summary,
@@ -114,7 +114,7 @@ func (s *scene) step(summary string, after pve.HA, args ...string) modules.Step 
 }
 
 // group plans a group of Proxmox VE 8, and the membership of the resources in it.
-func (p *Placement) group(s *scene) (modules.Plan, error) {
+func (p *Placement) group(s *state) (modules.Plan, error) {
 	after := s.ha.Clone()
 	var steps []modules.Step
 	have, exists := s.ha.Groups[p.Name]
@@ -156,7 +156,7 @@ func (p *Placement) strictText() string {
 }
 
 // rule plans a node-affinity rule of Proxmox VE 9.
-func (p *Placement) rule(s *scene) (modules.Plan, error) {
+func (p *Placement) rule(s *state) (modules.Plan, error) {
 	name := p.ruleName(s.ha.Rules)
 	have, exists := s.ha.Rules[name]
 	if exists && have.Type != "node-affinity" {
@@ -202,7 +202,7 @@ func (p *Placement) rule(s *scene) (modules.Plan, error) {
 }
 
 // conflicts rejects what Proxmox VE would reject, or silently ignore later.
-func (p *Placement) conflicts(s *scene, name string) error {
+func (p *Placement) conflicts(s *state, name string) error {
 	priorities := prioritiesOf(p.nodes())
 	for _, id := range names(s.ha.Rules) {
 		rule := s.ha.Rules[id]

@@ -39,7 +39,7 @@ func (r *Resource) validate() error {
 	return nil
 }
 
-func (r *Resource) plan(ctx context.Context, s *scene) (modules.Plan, error) {
+func (r *Resource) plan(ctx context.Context, s *state) (modules.Plan, error) {
 	guest, err := r.guest(ctx, s)
 	if err != nil {
 		return modules.Plan{}, err
@@ -95,7 +95,7 @@ func moves(have, want pve.Resource) modules.Risk {
 }
 
 // guest returns the guest, or an error if there is none of this ID or its type differs.
-func (r *Resource) guest(ctx context.Context, s *scene) (pve.Guest, error) {
+func (r *Resource) guest(ctx context.Context, s *state) (pve.Guest, error) {
 	guests, err := pve.GuestLists.Observe(ctx, s.host, "")
 	if err != nil {
 		return pve.Guest{}, err

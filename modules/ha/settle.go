@@ -11,7 +11,7 @@ import (
 )
 
 // finish adds the step's effects to it.
-func (r *Resource) finish(s *scene, after pve.HA, step modules.Step) modules.Step {
+func (r *Resource) finish(s *state, after pve.HA, step modules.Step) modules.Step {
 	step.Expect = pve.Everywhere(s.host, pve.HAs.Expect("", after))
 	step.Settle = pve.SettleService
 	step.Await = fmt.Sprintf("%s %s (ha-manager status; now %s)", r.SID, r.goal(), s.ha.Services[r.SID])
@@ -31,7 +31,7 @@ func (r *Resource) goal() string {
 }
 
 // settled waits for a resource whose configuration is right and whose service is on its way.
-func (r *Resource) settled(ctx context.Context, s *scene, after pve.HA) (modules.Plan, error) {
+func (r *Resource) settled(ctx context.Context, s *state, after pve.HA) (modules.Plan, error) {
 	service := s.ha.Services[r.SID]
 	if service.Arrived(r.State) {
 		return s.plan(), nil
@@ -53,7 +53,7 @@ func (r *Resource) settled(ctx context.Context, s *scene, after pve.HA) (modules
 }
 
 // inError says why a resource is in state error, as far as can be seen, and how to get it out of it.
-func (r *Resource) inError(ctx context.Context, s *scene) error {
+func (r *Resource) inError(ctx context.Context, s *state) error {
 	obstacle, err := r.obstacle(ctx, s)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func orUnknown(node string) string {
 }
 
 // obstacle returns why the guest cannot be started, or "" if no reason is known.
-func (r *Resource) obstacle(ctx context.Context, s *scene) (string, error) {
+func (r *Resource) obstacle(ctx context.Context, s *state) (string, error) {
 	_, id := pve.SplitServiceID(r.SID)
 	guest, err := pve.GuestConfigs.Observe(ctx, s.host, strconv.Itoa(id))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 var sharedTypes = []string{"rbd", "cephfs", "nfs", "cifs", "iscsi", "iscsidirect", "pbs", "esxi"}
 
 // warn notes what would prevent the guest from being recovered on another node.
-func (r *Resource) warn(ctx context.Context, s *scene) error {
+func (r *Resource) warn(ctx context.Context, s *state) error {
 	votes := 0
 	for _, member := range s.cluster.Members {
 		votes += member.Votes

@@ -11,8 +11,8 @@ import (
 	"hlplay/modules/internal/blank"
 )
 
-// site is the observed state of the host. Planned steps are applied to it.
-type site struct {
+// state is the observed state of the host. Planned steps are applied to it.
+type state struct {
 	*lvm
 	host    modules.Host
 	devices []observe.BlockDevice
@@ -23,7 +23,7 @@ type site struct {
 var carriers = []string{"disk", "part", "crypt", "mpath", "raid0", "raid1", "raid4", "raid5", "raid6", "raid10"}
 
 // plan returns what is to be done.
-func (s *site) plan() (modules.Plan, error) {
+func (s *state) plan() (modules.Plan, error) {
 	targets, missing, err := blank.Find(s.host, s.devices, s.Disks, carriers...)
 	if err != nil {
 		return modules.Plan{}, err
@@ -67,7 +67,7 @@ func (s *site) plan() (modules.Plan, error) {
 
 // first returns a plan whose steps give the group its disks. Only afterwards is it certain how many extents they have, so
 // the volumes are planned then. If the volumes cannot be created at all, nothing is done.
-func (s *site) first(steps []modules.Step) (modules.Plan, error) {
+func (s *state) first(steps []modules.Step) (modules.Plan, error) {
 	g, err := s.group()
 	if err != nil {
 		return modules.Plan{}, err
@@ -79,7 +79,7 @@ func (s *site) first(steps []modules.Step) (modules.Plan, error) {
 }
 
 // group returns the group with the name, or nil, unless it is one that cannot be changed.
-func (s *site) group() (*group, error) {
+func (s *state) group() (*group, error) {
 	var found *group
 	for i := range s.groups {
 		g := &s.groups[i]
@@ -111,7 +111,7 @@ func (s *site) group() (*group, error) {
 }
 
 // fresh returns the targets that are not yet disks of the group.
-func (s *site) fresh(g *group, targets []blank.Target) ([]blank.Target, error) {
+func (s *state) fresh(g *group, targets []blank.Target) ([]blank.Target, error) {
 	var fresh []blank.Target
 	for _, t := range targets {
 		if s.groupOf(t.Device) != g.Name {
@@ -125,7 +125,7 @@ func (s *site) fresh(g *group, targets []blank.Target) ([]blank.Target, error) {
 }
 
 // groupOf returns the name of the group that a device is a physical volume of, or "".
-func (s *site) groupOf(d observe.BlockDevice) string {
+func (s *state) groupOf(d observe.BlockDevice) string {
 	for _, g := range s.groups {
 		for _, p := range g.Disks {
 			if at, ok := observe.FindDevice(s.devices, p.Device); ok && at.Name == d.Name {
@@ -137,7 +137,7 @@ func (s *site) groupOf(d observe.BlockDevice) string {
 }
 
 // disksOf lists the disks of a group.
-func (s *site) disksOf(g group) string {
+func (s *state) disksOf(g group) string {
 	var all []string
 	for _, p := range g.Disks {
 		name := p.Device
@@ -150,7 +150,7 @@ func (s *site) disksOf(g group) string {
 }
 
 // others lists the groups of the host.
-func (s *site) others() string {
+func (s *state) others() string {
 	var all []string
 	for _, g := range s.groups {
 		all = append(all, g.Name)
@@ -169,7 +169,7 @@ const (
 )
 
 // claim creates the group on the targets, or extends g by them.
-func (s *site) claim(targets []blank.Target, g *group) ([]modules.Step, error) {
+func (s *state) claim(targets []blank.Target, g *group) ([]modules.Step, error) {
 	var steps []modules.Step
 	for _, t := range targets {
 		if other := s.groupOf(t.Device); other != "" {
@@ -214,15 +214,15 @@ func (s *site) claim(targets []blank.Target, g *group) ([]modules.Step, error) {
 }
 
 // put adds the group, or replaces the one with its name.
-func (s *site) put(g group) {
+func (s *state) put(g group) {
 	all := slices.DeleteFunc(slices.Clone(s.groups), func(other group) bool { return other.Name == g.Name })
 	all = append(all, g)
 	slices.SortFunc(all, func(a, b group) int { return strings.Compare(a.Name+a.UUID, b.Name+b.UUID) })
 	s.groups = all
 }
 
-// expect returns the expectations for the current state of the site.
-func (s *site) expect() []observe.Expectation {
+// expect returns the expectations for the current state of the state.
+func (s *state) expect() []observe.Expectation {
 	return []observe.Expectation{volumeGroups.Expect("", s.groups), observe.Disks.Expect("", s.devices)}
 }
 
@@ -230,7 +230,7 @@ func (s *site) expect() []observe.Expectation {
 const mostNamed = 8
 
 // notes returns remarks about what the group has and the task does not declare.
-func (s *site) notes(g *group, targets []blank.Target) []string {
+func (s *state) notes(g *group, targets []blank.Target) []string {
 	var notes, disks, volumes []string
 	for _, p := range g.Disks {
 		d, ok := observe.FindDevice(s.devices, p.Device)

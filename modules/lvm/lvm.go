@@ -212,7 +212,7 @@ func (m *lvm) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	} else if !there {
 		return modules.Plan{}, fmt.Errorf("%s has no %s: install package lvm2 first", h.Name(), program)
 	}
-	s := &site{lvm: m, host: h}
+	s := &state{lvm: m, host: h}
 	var err error
 	if s.devices, err = observe.Disks.Observe(ctx, h, ""); err != nil {
 		return modules.Plan{}, err
@@ -228,7 +228,7 @@ func (m *lvm) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return plan, nil
 }
 
-func (s *site) result() Result {
+func (s *state) result() Result {
 	r := Result{Path: "/dev/" + s.Group}
 	for _, g := range s.groups {
 		if g.Name == s.Group {

@@ -17,9 +17,9 @@ var growable = []string{"ext2", "ext3", "ext4", "xfs"}
 
 // volumes plans the changes of the group's volumes in this order: removals, which free space; whatever takes space, ending
 // with what takes all the rest; and thin volumes.
-func (s *site) volumes(g *group) (modules.Plan, error) {
+func (s *state) volumes(g *group) (modules.Plan, error) {
 	own := g.clone()
-	w := &work{site: s, g: &own}
+	w := &work{state: s, g: &own}
 	for _, v := range s.Volumes {
 		if v.State == "absent" {
 			if err := w.remove(v); err != nil {
@@ -55,7 +55,7 @@ func (s *site) volumes(g *group) (modules.Plan, error) {
 
 // work is the state while the volumes of a group are planned.
 type work struct {
-	*site
+	*state
 	g     *group
 	steps []modules.Step
 	notes []string

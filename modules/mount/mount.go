@@ -129,22 +129,22 @@ func (m *mount) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	s := &site{m, h, devices, mounted}
+	s := &state{m, h, devices, mounted}
 	if m.State == "absent" {
 		return s.absent(ctx, string(table.Content))
 	}
 	return s.present(ctx, string(table.Content))
 }
 
-// site is the observed state of the host.
-type site struct {
+// state is the observed state of the host.
+type state struct {
 	*mount
 	host    modules.Host
 	devices []observe.BlockDevice
 	mounted observe.Mount
 }
 
-func (s *site) present(ctx context.Context, table string) (modules.Plan, error) {
+func (s *state) present(ctx context.Context, table string) (modules.Plan, error) {
 	e, on, err := s.entry()
 	if err != nil {
 		return modules.Plan{}, err
@@ -212,7 +212,7 @@ func (s *site) present(ctx context.Context, table string) (modules.Plan, error) 
 }
 
 // asked reports whether systemd mounts the file system only when the directory is used.
-func (s *site) asked(e entry) bool {
+func (s *state) asked(e entry) bool {
 	return s.mounted.Type == "autofs" && slices.Contains(strings.Split(e.options, ","), "x-systemd.automount")
 }
 
@@ -236,12 +236,12 @@ func (m *mount) plain(ctx context.Context, h modules.Host) error {
 
 // settled rejects a directory that another user could replace: mount(8) would follow a link in its place, and mount over a
 // directory of the system or unmount it.
-func (s *site) settled(ctx context.Context) error {
+func (s *state) settled(ctx context.Context) error {
 	return required.Settled(ctx, s.host, s.Path, "and therefore what mount(8) would mount", "name a directory that only root can replace")
 }
 
 // entry returns the desired line of fstab and its device, which is nil if the source is not a known device.
-func (s *site) entry() (entry, *observe.BlockDevice, error) {
+func (s *state) entry() (entry, *observe.BlockDevice, error) {
 	e := entry{s.Source, s.Path, s.Type, "defaults", "0", "0"}
 	on := s.find()
 	switch {
@@ -268,7 +268,7 @@ func (s *site) entry() (entry, *observe.BlockDevice, error) {
 }
 
 // find returns the device that the source names.
-func (s *site) find() *observe.BlockDevice {
+func (s *state) find() *observe.BlockDevice {
 	if uuid, ok := strings.CutPrefix(s.Source, "UUID="); ok {
 		var found *observe.BlockDevice
 		for _, top := range s.devices {
@@ -294,7 +294,7 @@ func orBlank(use string) string {
 }
 
 // same reports whether the right file system is mounted.
-func (s *site) same(e entry, on *observe.BlockDevice) bool {
+func (s *state) same(e entry, on *observe.BlockDevice) bool {
 	if on == nil {
 		return withoutSlash(s.mounted.Source) == withoutSlash(e.source)
 	}
@@ -306,7 +306,7 @@ func (s *site) same(e entry, on *observe.BlockDevice) bool {
 // nas:/export/.
 func withoutSlash(source string) string { return strings.TrimRight(source, "/") }
 
-func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
+func (s *state) absent(ctx context.Context, table string) (modules.Plan, error) {
 	content, err := take(table, s.Path)
 	if err != nil {
 		return modules.Plan{}, err
@@ -329,7 +329,7 @@ func (s *site) absent(ctx context.Context, table string) (modules.Plan, error) {
 }
 
 // step returns a step that mounts or unmounts something. What is below the directory then belongs to another file system.
-func (s *site) step(what, summary string, argv []string, after observe.Mount) modules.Step {
+func (s *state) step(what, summary string, argv []string, after observe.Mount) modules.Step {
 	step := modules.Step{
 		Summary: summary,
 		Action:  modules.Run{Argv: argv, Limit: 2 * time.Minute},

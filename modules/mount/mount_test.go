@@ -238,7 +238,7 @@ func TestReadOnly(t *testing.T) {
 // The directory of a server is the same with and without a trailing slash, which the kernel does not always show.
 func TestSlashOfSource(t *testing.T) {
 	for _, source := range []string{"//nas/share/", "//nas/share"} {
-		s := &site{mount: &mount{Source: source}, mounted: observe.Mount{Source: "//nas/share"}}
+		s := &state{mount: &mount{Source: source}, mounted: observe.Mount{Source: "//nas/share"}}
 		if !s.same(entry{source: source}, nil) {
 			t.Errorf("%s is not taken for the mounted %s", source, s.mounted.Source)
 		}

@@ -38,7 +38,7 @@ func (m *Module) validAbsent() error {
 }
 
 // removed returns the names in absent that the kernel or the files still have.
-func (s site) removed() []string {
+func (s state) removed() []string {
 	return slices.DeleteFunc(slices.Clone(s.absent), func(name string) bool {
 		_, declared := s.before.Find(name)
 		_, there := s.links.ByName[name]
@@ -48,7 +48,7 @@ func (s site) removed() []string {
 
 // removable verifies that the removed interfaces belong to ifupdown2 and that nothing uses them any more. ifreload only
 // removes what it created itself, and a guard could not restore an interface that the file never named.
-func (s site) removable(ctx context.Context, h modules.Host) error {
+func (s state) removable(ctx context.Context, h modules.Host) error {
 	for _, name := range s.removed() {
 		is, there := s.links.ByName[name]
 		was, declared := s.before.Find(name)
@@ -75,7 +75,7 @@ func (s site) removable(ctx context.Context, h modules.Host) error {
 
 // unplugged verifies that no guest of the host has a network card on a removed bridge, without which the guest would not
 // start.
-func (s site) unplugged(ctx context.Context, h modules.Host) error {
+func (s state) unplugged(ctx context.Context, h modules.Host) error {
 	gone := s.removed()
 	if len(gone) == 0 {
 		return nil
@@ -100,14 +100,14 @@ func (s site) unplugged(ctx context.Context, h modules.Host) error {
 }
 
 // networkWithout returns the host's addresses as they will be without the removed interfaces.
-func (s site) networkWithout() observe.Network {
+func (s state) networkWithout() observe.Network {
 	n := s.net
 	n.Interfaces = slices.DeleteFunc(slices.Clone(n.Interfaces), func(i observe.Interface) bool { return slices.Contains(s.absent, i.Name) })
 	return n
 }
 
 // linksWithout returns the kernel's interfaces as they will be without the removed ones.
-func (s site) linksWithout() links {
+func (s state) linksWithout() links {
 	l := s.links
 	l.ByName = maps.Clone(l.ByName)
 	maps.DeleteFunc(l.ByName, func(name string, _ link) bool { return slices.Contains(s.absent, name) })

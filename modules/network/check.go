@@ -10,8 +10,8 @@ import (
 	"hlplay/modules/network/interfaces"
 )
 
-// site holds everything that is checked before a change.
-type site struct {
+// state holds everything that is checked before a change.
+type state struct {
 	host          string
 	wants         []want   // with ports and members
 	absent        []string // interfaces that must not exist
@@ -21,7 +21,7 @@ type site struct {
 }
 
 // sound returns the first fault that the files and the kernel's state alone show.
-func (s site) sound() error {
+func (s state) sound() error {
 	for _, check := range []func() error{s.below, s.mtus, s.cards, s.gateways, s.addressesOnce} {
 		if err := check(); err != nil {
 			return err
@@ -31,7 +31,7 @@ func (s site) sound() error {
 }
 
 // below verifies that ports, members and parents exist and belong to nothing else.
-func (s site) below() error {
+func (s state) below() error {
 	for _, w := range s.wants {
 		if w.kind == interfaces.Plain && !w.port && !s.exists(w.name) {
 			return s.missing(w.block, w.name)
@@ -64,7 +64,7 @@ func (s site) below() error {
 }
 
 // bondOf returns the bond that an interface is a member of after the change.
-func (s site) bondOf(name string) (bond string, ok bool) {
+func (s state) bondOf(name string) (bond string, ok bool) {
 	for _, upper := range s.after.Uppers(name) {
 		if upper.Kind == interfaces.Bond {
 			return upper.Name, true
@@ -74,7 +74,7 @@ func (s site) bondOf(name string) (bond string, ok bool) {
 }
 
 // kind returns the kind of an interface: what a file declares, or else what exists.
-func (s site) kind(name string) interfaces.Kind {
+func (s state) kind(name string) interfaces.Kind {
 	if i, ok := s.after.Find(name); ok && i.Kind != interfaces.Plain {
 		return i.Kind
 	}
@@ -89,7 +89,7 @@ func (s site) kind(name string) interfaces.Kind {
 }
 
 // exists reports whether an interface exists or will exist.
-func (s site) exists(name string) bool {
+func (s state) exists(name string) bool {
 	if slices.Contains(s.absent, name) {
 		return false
 	}
@@ -100,13 +100,13 @@ func (s site) exists(name string) bool {
 	return ok
 }
 
-func (s site) missing(block, name string) error {
+func (s state) missing(block, name string) error {
 	cards := s.links.cards()
 	return fmt.Errorf("%s: %s has no interface %s; %sits network cards are %s", block, s.host, name, didYouMean(name, cards), strings.Join(cards, ", "))
 }
 
 // mtu returns the MTU that an interface will have. ifupdown2 resets the MTU of interfaces that the file gives none.
-func (s site) mtu(name string) int {
+func (s state) mtu(name string) int {
 	i, ok := s.after.Find(name)
 	if !ok || !i.Auto {
 		card, _ := interfaceOf(s.net, name)
@@ -130,7 +130,7 @@ func (s site) mtu(name string) int {
 const ethernetMTU = 1500
 
 // mtus verifies that the MTUs along each path agree.
-func (s site) mtus() error {
+func (s state) mtus() error {
 	for _, upper := range s.after {
 		for _, lower := range upper.Lower {
 			if !s.concerns(upper.Name) && !s.concerns(lower) || !s.exists(lower) {
@@ -150,7 +150,7 @@ func (s site) mtus() error {
 }
 
 // saysMTU says where the MTU of an interface comes from.
-func (s site) saysMTU(name string) string {
+func (s state) saysMTU(name string) string {
 	i, ok := s.after.Find(name)
 	switch {
 	case ok && i.MTU != 0:
@@ -162,13 +162,13 @@ func (s site) saysMTU(name string) string {
 }
 
 // concerns reports whether the task changes an interface.
-func (s site) concerns(name string) bool {
+func (s state) concerns(name string) bool {
 	_, ok := find(s.wants, name)
 	return ok || slices.Contains(s.absent, name)
 }
 
 // cards verifies that the network cards support what is asked of them.
-func (s site) cards() error {
+func (s state) cards() error {
 	for _, w := range s.wants {
 		most := s.links.ByName[w.name].MostMTU
 		if mtu := s.mtu(w.name); most > 0 && mtu > most {
@@ -182,7 +182,7 @@ func (s site) cards() error {
 }
 
 // gateways verifies that each gateway lies in a subnet of its interface, and that there is at most one per protocol.
-func (s site) gateways() error {
+func (s state) gateways() error {
 	for _, i := range s.after {
 		for _, g := range i.Gateways {
 			block := s.blockOf(i.Name)
@@ -219,7 +219,7 @@ func familyOf(a netip.Addr) string {
 }
 
 // foreignDefault returns a default route on another interface that stays and that no file mentions.
-func (s site) foreignDefault(name string, gateway netip.Addr) (dev string, via netip.Addr, ok bool) {
+func (s state) foreignDefault(name string, gateway netip.Addr) (dev string, via netip.Addr, ok bool) {
 	for _, r := range s.links.Routes {
 		if r.To == defaultOf(gateway) && r.Dev != name && !s.concerns(r.Dev) && r.Via.IsValid() && !r.Via.IsLinkLocalUnicast() {
 			if i, known := s.after.Find(r.Dev); !known || !slices.Contains(i.Gateways, r.Via) {
@@ -231,7 +231,7 @@ func (s site) foreignDefault(name string, gateway netip.Addr) (dev string, via n
 }
 
 // addresses returns the addresses that an interface will have, without link-local ones.
-func (s site) addresses(name string) []netip.Prefix {
+func (s state) addresses(name string) []netip.Prefix {
 	i, known := s.after.Find(name)
 	card, _ := interfaceOf(s.net, name)
 	now := global(card.Addresses)
@@ -259,7 +259,7 @@ func (s site) addresses(name string) []netip.Prefix {
 }
 
 // names returns the names of the interfaces that exist or will exist.
-func (s site) names() []string {
+func (s state) names() []string {
 	var all []string
 	for _, i := range s.net.Interfaces {
 		all = append(all, i.Name)
@@ -273,7 +273,7 @@ func (s site) names() []string {
 }
 
 // addressesOnce verifies that no interface gets an address that another one has.
-func (s site) addressesOnce() error {
+func (s state) addressesOnce() error {
 	for _, w := range s.wants {
 		for _, p := range s.addresses(w.name) {
 			for _, other := range s.names() {

@@ -157,7 +157,7 @@ func ready(ctx context.Context, h modules.Host) error {
 }
 
 // blockOf returns the block of the task that declares one of the interfaces, for errors.
-func (s site) blockOf(names ...string) string {
+func (s state) blockOf(names ...string) string {
 	for _, name := range names {
 		if slices.Contains(s.absent, name) {
 			return "absent"

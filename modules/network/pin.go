@@ -92,7 +92,7 @@ func (m *Module) pinsAll() bool { return m.Pin && len(m.wants()) == 0 && len(m.A
 
 // toPin returns the cards whose names are to be pinned, and notes about cards whose MAC address does not identify them. It
 // never returns bonds, bridges and VLANs, which have the MAC addresses of cards, nor the interfaces of guests.
-func (m *Module) toPin(s site) (names, notes []string, err error) {
+func (m *Module) toPin(s state) (names, notes []string, err error) {
 	add := func(name string) error {
 		card := s.links.ByName[name]
 		if card.followsMAC(name) {
@@ -150,7 +150,7 @@ func (l link) hasMAC() bool {
 
 // planPins plans the files that pin the names of the network cards, and the update of the initramfs images, because cards
 // are already renamed there. Names that were pinned by other means are left alone.
-func (m *Module) planPins(ctx context.Context, h modules.Host, s site) (steps []modules.Step, notes []string, err error) {
+func (m *Module) planPins(ctx context.Context, h modules.Host, s state) (steps []modules.Step, notes []string, err error) {
 	if !m.Pin {
 		return nil, nil, nil
 	}

@@ -34,7 +34,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	m.Want(h)
-	s := site{host: h.Name(), wants: m.all(), absent: m.Absent}
+	s := state{host: h.Name(), wants: m.all(), absent: m.Absent}
 	if m.pinsAll() {
 		var err error
 		if s.links, err = allLinks.Observe(ctx, h, ""); err != nil {
@@ -88,7 +88,7 @@ func read(text string, others []interfaces.Named) (interfaces.Config, error) {
 }
 
 // change plans the changes, after all safety checks.
-func (m *Module) change(ctx context.Context, h modules.Host, s site, after string, drift []difference, pins []modules.Step) (modules.Plan, error) {
+func (m *Module) change(ctx context.Context, h modules.Host, s state, after string, drift []difference, pins []modules.Step) (modules.Plan, error) {
 	if err := s.sound(); err != nil {
 		return modules.Plan{}, err
 	}
@@ -128,7 +128,7 @@ func (m *Module) change(ctx context.Context, h modules.Host, s site, after strin
 }
 
 // summary describes the change of the file.
-func (s site) summary() string {
+func (s state) summary() string {
 	var names []string
 	for _, w := range s.wants {
 		names = append(names, w.name)
@@ -144,7 +144,7 @@ func (s site) summary() string {
 }
 
 // drift returns what a reload would change.
-func (s site) drift() []difference {
+func (s state) drift() []difference {
 	var all []difference
 	for _, w := range s.wants {
 		file, _ := s.after.Find(w.name)
@@ -159,7 +159,7 @@ func (s site) drift() []difference {
 }
 
 // lost returns notes about addresses that no interface will have any more.
-func (s site) lost() []string {
+func (s state) lost() []string {
 	var notes []string
 	for _, name := range s.names() {
 		if !s.concerns(name) {
@@ -182,7 +182,7 @@ func (s site) lost() []string {
 const reloadLimit = 2 * time.Minute
 
 // reload applies the file.
-func (s site) reload(drift []difference) modules.Step {
+func (s state) reload(drift []difference) modules.Step {
 	var before, after []string
 	for _, d := range drift {
 		before = append(before, d.what+": "+d.is)
@@ -219,7 +219,7 @@ func explain(exit int, _, stderr []byte) error {
 }
 
 // guard returns the guard that undoes the change unless it is confirmed.
-func (m *Module) guard(s site, address string, neighbours []neighbour) *modules.Guard {
+func (m *Module) guard(s state, address string, neighbours []neighbour) *modules.Guard {
 	g := &modules.Guard{
 		Within: m.Rollback, Files: []string{interfaces.Path}, Undo: [][]string{{"ifreload", "-a"}}, Address: address,
 	}

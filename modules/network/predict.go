@@ -10,7 +10,7 @@ import (
 )
 
 // predictedNetwork returns what ip(8) will show. New interfaces come after the existing ones.
-func (s site) predictedNetwork() observe.Network {
+func (s state) predictedNetwork() observe.Network {
 	n := s.networkWithout()
 	for _, w := range s.wants {
 		at := slices.IndexFunc(n.Interfaces, func(i observe.Interface) bool { return i.Name == w.name })
@@ -44,7 +44,7 @@ func (s site) predictedNetwork() observe.Network {
 }
 
 // predictedLinks returns what the kernel will know about the interfaces.
-func (s site) predictedLinks() links {
+func (s state) predictedLinks() links {
 	all := s.linksWithout()
 	change := func(name string, set func(*link)) {
 		l := all.ByName[name]

@@ -17,7 +17,7 @@ import (
 
 // reach verifies that a new connection can be made after the change. address is the one to connect to if it is new. Without
 // an SSH session, or if NAT hides the address that it came in on, the inventory's address counts.
-func (s site) reach(inventory, reachableAt string) (address, note string, err error) {
+func (s state) reach(inventory, reachableAt string) (address, note string, err error) {
 	server := s.links.Server
 	if !server.IsValid() || server.IsLoopback() || !s.net.Has(server) {
 		server, _ = netip.ParseAddr(inventory)
@@ -47,7 +47,7 @@ func (s site) reach(inventory, reachableAt string) (address, note string, err er
 }
 
 // back verifies that there is a route back to the client of the session.
-func (s site) back() error {
+func (s state) back() error {
 	client := s.links.Client
 	if !client.IsValid() || client.IsLoopback() || client.IsLinkLocalUnicast() {
 		return nil
@@ -80,7 +80,7 @@ func (s site) back() error {
 }
 
 // lastBlock returns the block to name in an error about the whole task.
-func (s site) lastBlock() string {
+func (s state) lastBlock() string {
 	if len(s.wants) == 0 {
 		return "absent"
 	}
@@ -88,7 +88,7 @@ func (s site) lastBlock() string {
 }
 
 // corosync verifies that the cluster's links keep their addresses and are not all on bonds.
-func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
+func (s state) corosync(ctx context.Context, h modules.Host, told bool) error {
 	pve.Nodes.Want(h, "")
 	cluster, err := pve.Clusters.Observe(ctx, h, "")
 	if err != nil || len(cluster.Members) == 0 {
@@ -137,7 +137,7 @@ func (s site) corosync(ctx context.Context, h modules.Host, told bool) error {
 }
 
 // ceph verifies that the Ceph daemons which run on the host keep their networks, and a monitor its address.
-func (s site) ceph(ctx context.Context, h modules.Host) error {
+func (s state) ceph(ctx context.Context, h modules.Host) error {
 	conf, err := ceph.Confs.Observe(ctx, h, "")
 	if err != nil || !conf.Initialised() {
 		return err
@@ -177,7 +177,7 @@ func (s site) ceph(ctx context.Context, h modules.Host) error {
 }
 
 // keeps reports whether an interface has an address after the change that fits.
-func (s site) keeps(fits func(netip.Prefix) bool) bool {
+func (s state) keeps(fits func(netip.Prefix) bool) bool {
 	return slices.ContainsFunc(s.names(), func(name string) bool { return slices.ContainsFunc(s.addresses(name), fits) })
 }
 
@@ -196,7 +196,7 @@ type neighbour struct {
 }
 
 // inventoried verifies that no interface gets the address of another host in the inventory, which need not be up.
-func (s site) inventoried(h modules.Host) error {
+func (s state) inventoried(h modules.Host) error {
 	given := h.Inventory()
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		a, err := netip.ParseAddr(given[name])
@@ -214,7 +214,7 @@ func (s site) inventoried(h modules.Host) error {
 
 // neighbours asks the play's other hosts for their addresses. An address that is used twice is an error. A host on the
 // task's subnets can serve as a proof. One that does not answer does not prevent the change, but is noted.
-func (s site) neighbours(ctx context.Context, h modules.Host) (all []neighbour, notes []string, err error) {
+func (s state) neighbours(ctx context.Context, h modules.Host) (all []neighbour, notes []string, err error) {
 	if err := s.inventoried(h); err != nil {
 		return nil, nil, err
 	}
@@ -254,7 +254,7 @@ func (s site) neighbours(ctx context.Context, h modules.Host) (all []neighbour, 
 }
 
 // neighbour returns the first address of another host in a subnet of an interface of the task.
-func (s site) neighbour(w want, host string, n observe.Network) (neighbour, bool) {
+func (s state) neighbour(w want, host string, n observe.Network) (neighbour, bool) {
 	for _, p := range s.addresses(w.name) {
 		for _, i := range n.Interfaces {
 			for _, other := range i.Addresses {

@@ -44,7 +44,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	s := &site{m: m, host: h, node: node.Name, cluster: c}
+	s := &state{m: m, host: h, node: node.Name, cluster: c}
 	if s.want, err = m.config(); err != nil {
 		return modules.Plan{}, err
 	}
@@ -61,8 +61,8 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return s.all(ctx, was)
 }
 
-// site holds the observations on which a plan is based.
-type site struct {
+// state holds the observations on which a plan is based.
+type state struct {
 	m       *Module
 	host    modules.Host
 	node    string
@@ -71,7 +71,7 @@ type site struct {
 }
 
 // read returns a file in /etc/pve and its parsed content.
-func (s *site) read(ctx context.Context, name string) (observe.File, config, error) {
+func (s *state) read(ctx context.Context, name string) (observe.File, config, error) {
 	file, err := observe.Files.Observe(ctx, s.host, name)
 	switch {
 	case err != nil:
@@ -85,7 +85,7 @@ func (s *site) read(ctx context.Context, name string) (observe.File, config, err
 }
 
 // all plans the cluster's file.
-func (s *site) all(ctx context.Context, was config) (modules.Plan, error) {
+func (s *state) all(ctx context.Context, was config) (modules.Plan, error) {
 	addresses, err := s.addresses(ctx, was)
 	if err != nil {
 		return modules.Plan{}, err
@@ -128,7 +128,7 @@ func (s *site) all(ctx context.Context, was config) (modules.Plan, error) {
 }
 
 // own plans the host's file.
-func (s *site) own(ctx context.Context, cluster config) (modules.Plan, error) {
+func (s *state) own(ctx context.Context, cluster config) (modules.Plan, error) {
 	name := nodeFile(s.node)
 	file, was, err := s.read(ctx, name)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *site) own(ctx context.Context, cluster config) (modules.Plan, error) {
 }
 
 // guest plans a guest's file. It cannot cut off a node, so it has no guard.
-func (s *site) guest(ctx context.Context, cluster config) (modules.Plan, error) {
+func (s *state) guest(ctx context.Context, cluster config) (modules.Plan, error) {
 	name := guestFile(s.m.Guest.ID)
 	observe.Files.Want(s.host, name)
 	have, _, err := pve.FindGuest(ctx, s.host, s.m.Guest.ID)
@@ -204,7 +204,7 @@ func (s *site) guest(ctx context.Context, cluster config) (modules.Plan, error) 
 }
 
 // same reports whether a file is equivalent to the wanted one.
-func (s *site) same(file observe.File, was config) bool {
+func (s *state) same(file observe.File, was config) bool {
 	if s.m.absent() {
 		return !file.Exists()
 	}
@@ -212,7 +212,7 @@ func (s *site) same(file observe.File, was config) bool {
 }
 
 // write returns the plan that writes a file, or removes it.
-func (s *site) write(ctx context.Context, name string, file observe.File, was config, summary string) (modules.Plan, error) {
+func (s *state) write(ctx context.Context, name string, file observe.File, was config, summary string) (modules.Plan, error) {
 	text := s.want.Text()
 	if len(text) > mostText {
 		return modules.Plan{}, fmt.Errorf("%s would have %d KiB, and the limit is %d: use networks in place of addresses", name, len(text)>>10, mostText>>10)
@@ -246,7 +246,7 @@ func (s *site) write(ctx context.Context, name string, file observe.File, was co
 
 // guard adds the guard, and a step that waits for the host's own daemon, so that the new connection is subject to the new
 // rules.
-func (s *site) guard(plan *modules.Plan, name string, file observe.File) {
+func (s *state) guard(plan *modules.Plan, name string, file observe.File) {
 	plan.Steps = append(plan.Steps, modules.Step{
 		Summary: "wait until pve-firewall has loaded the rules",
 		Action:  modules.Run{Argv: []string{"sh", "-c", loaded, "sh", name}, Limit: 2 * time.Minute, Explain: lastWords},
@@ -271,7 +271,7 @@ func trimmed(text string) string { return strings.TrimRight(text, "\n") }
 // addresses returns the addresses of each node of the cluster: those of corosync's links, those in every network in which
 // several nodes have addresses, such as the networks for Ceph, migrations and administration, and host addresses, such as
 // those of a routed mesh. For a node that is away, it returns the addresses in the set.
-func (s *site) addresses(ctx context.Context, was config) (map[string][]netip.Addr, error) {
+func (s *state) addresses(ctx context.Context, was config) (map[string][]netip.Addr, error) {
 	of := map[string][]netip.Addr{}
 	networks := map[string][]netip.Prefix{}
 	hosts := map[string]modules.Host{}
@@ -351,7 +351,7 @@ func shared(p netip.Prefix, node string, networks map[string][]netip.Prefix) boo
 
 // keepNodes adds the set of the nodes' addresses, and the rules that let the nodes reach each other. These come first, so
 // that no rule of the task precedes them.
-func (s *site) keepNodes(addresses map[string][]netip.Addr) {
+func (s *state) keepNodes(addresses map[string][]netip.Addr) {
 	set := ipset{comment: "the nodes, kept by hlplay"}
 	for _, name := range slices.Sorted(maps.Keys(addresses)) {
 		for _, a := range addresses[name] {
@@ -377,7 +377,7 @@ var needed = []packet{
 }
 
 // open returns an error if a node would keep out hlplay or another node that it admits now.
-func (s *site) open(ctx context.Context, node string, before, after filter, addresses map[string][]netip.Addr) error {
+func (s *state) open(ctx context.Context, node string, before, after filter, addresses map[string][]netip.Addr) error {
 	on, err := s.hostOf(ctx, node)
 	if err != nil {
 		return err
@@ -414,7 +414,7 @@ func (s *site) open(ctx context.Context, node string, before, after filter, addr
 }
 
 // hostOf returns the host of a node.
-func (s *site) hostOf(ctx context.Context, node string) (modules.Host, error) {
+func (s *state) hostOf(ctx context.Context, node string) (modules.Host, error) {
 	if node == s.node {
 		return s.host, nil
 	}

@@ -57,7 +57,7 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 
 // notes adds what may have been forgotten, such as a flag, once all placement groups are clean. In check mode, uncertain
 // things are left out.
-func (c *Clean) notes(ctx context.Context, s *site, status ceph.Status) error {
+func (c *Clean) notes(ctx context.Context, s *state, status ceph.Status) error {
 	health, err := ceph.Healths.Observe(ctx, s.host, "")
 	if err == nil {
 		var faults []fault

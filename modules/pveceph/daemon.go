@@ -86,7 +86,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 
 // firstManager waits for the manager that pveceph creates together with the first monitor. The manager appears in the map
 // only seconds later, and would count as stopped until then.
-func (s *site) firstManager(ctx context.Context) ([]modules.Step, error) {
+func (s *state) firstManager(ctx context.Context) ([]modules.Step, error) {
 	if !s.local.Mgr || len(s.conf.MonHosts()) != 1 {
 		return nil, nil
 	}
@@ -105,7 +105,7 @@ func sameAddress(a, b string) bool {
 	return errX == nil && errY == nil && x == y
 }
 
-func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, error) {
+func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan, error) {
 	if err := s.writable(ctx); err != nil {
 		return modules.Plan{}, err
 	}
@@ -150,7 +150,7 @@ func (m *Mon) create(ctx context.Context, s *site, await string) (modules.Plan, 
 }
 
 // address returns the address that the monitor will listen on.
-func (m *Mon) address(ctx context.Context, s *site) (string, error) {
+func (m *Mon) address(ctx context.Context, s *state) (string, error) {
 	public, err := ceph.Networks(s.conf.Global("public_network"))
 	if err != nil {
 		return "", fmt.Errorf("/etc/pve/ceph.conf: public_network: %w", err)

@@ -70,7 +70,7 @@ func (f *Flags) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 }
 
 // setFlag sets or unsets a flag.
-func (s *site) setFlag(verb, flag string, after ceph.Health) modules.Step {
+func (s *state) setFlag(verb, flag string, after ceph.Health) modules.Step {
 	risk := modules.Harmless
 	if verb == "unset" { // the data that the flag has held back then moves
 		risk = modules.MovesData

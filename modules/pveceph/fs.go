@@ -70,7 +70,7 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 func (f *FS) metadataPGs() int { return max(8, f.PGNum/4) }
 
 // check rejects what pveceph would reject, and returns the pools as they will be.
-func (f *FS) check(ctx context.Context, s *site) (map[string]ceph.Pool, error) {
+func (f *FS) check(ctx context.Context, s *state) (map[string]ceph.Pool, error) {
 	if err := s.writable(ctx); err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func number(text string, otherwise int) int {
 }
 
 // standby requires a metadata server that stands by for the file system.
-func (f *FS) standby(ctx context.Context, s *site) error {
+func (f *FS) standby(ctx context.Context, s *state) error {
 	members, err := s.members(ctx)
 	if err != nil {
 		return err

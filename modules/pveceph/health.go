@@ -124,7 +124,7 @@ func (m *Health) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 }
 
 // checkNodes rejects names in allow that refer to nothing.
-func (m *Health) checkNodes(ctx context.Context, s *site) error {
+func (m *Health) checkNodes(ctx context.Context, s *state) error {
 	for _, name := range m.Allow {
 		if checkCode.MatchString(name) || osdName.MatchString(name) || slices.Contains(ceph.OSDFlags, name) {
 			continue
@@ -142,7 +142,7 @@ func (m *Health) checkNodes(ctx context.Context, s *site) error {
 }
 
 // faults returns Ceph's problems, and what an administrator has set and may have forgotten.
-func (s *site) faults(ctx context.Context, health ceph.Health, status ceph.Status) ([]fault, error) {
+func (s *state) faults(ctx context.Context, health ceph.Health, status ceph.Status) ([]fault, error) {
 	ha, err := pve.HAs.Observe(ctx, s.host, "")
 	if err != nil {
 		return nil, err

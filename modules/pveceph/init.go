@@ -102,7 +102,7 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 }
 
 // existing compares an existing configuration, which is never changed.
-func (i *Init) existing(ctx context.Context, s *site) (modules.Plan, error) {
+func (i *Init) existing(ctx context.Context, s *state) (modules.Plan, error) {
 	public, cluster := s.conf.Global("public_network"), s.conf.Global("cluster_network")
 	if cluster == "" {
 		cluster = public
@@ -183,7 +183,7 @@ func (l *Link) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 }
 
 // link creates /etc/ceph/ceph.conf, which managers and metadata servers read but their create commands do not create.
-func (s *site) link() []modules.Step {
+func (s *state) link() []modules.Step {
 	if s.local.Conf == linkTarget {
 		return nil
 	}

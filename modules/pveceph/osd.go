@@ -103,7 +103,7 @@ func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 }
 
 // existing checks an existing OSD.
-func (o *OSD) existing(s *site, b *bay, device observe.BlockDevice, osd ceph.OSD) modules.Plan {
+func (o *OSD) existing(s *state, b *bay, device observe.BlockDevice, osd ceph.OSD) modules.Plan {
 	id := cty.UnknownVal(cty.Number)
 	if osd.ID >= 0 {
 		id = cty.NumberIntVal(int64(osd.ID))
@@ -171,7 +171,7 @@ func (b *bay) sharable(argument, name string, data observe.BlockDevice, wipe wip
 }
 
 // checkNetwork rejects a node without an address for replication, on which no OSD can be created.
-func (o *OSD) checkNetwork(ctx context.Context, s *site) error {
+func (o *OSD) checkNetwork(ctx context.Context, s *state) error {
 	which := "cluster_network"
 	text := s.conf.Global(which)
 	if text == "" {
@@ -198,7 +198,7 @@ func (o *OSD) checkNetwork(ctx context.Context, s *site) error {
 }
 
 // create creates the OSD. used lists its disk and the devices for its database and log.
-func (o *OSD) create(s *site, b *bay, used []observe.BlockDevice) modules.Step {
+func (o *OSD) create(s *state, b *bay, used []observe.BlockDevice) modules.Step {
 	device := used[0]
 	args := []string{"osd", "create", o.Device}
 	if o.Class != "" {

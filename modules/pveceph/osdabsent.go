@@ -92,7 +92,7 @@ func locate(osds map[string][]ceph.OSD, id int) (node string, at int) {
 }
 
 // elsewhere rejects the OSD if Ceph lists it on a host that is not one of members, the nodes of the cluster.
-func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][]ceph.OSD) error {
+func (o *OSDAbsent) elsewhere(ctx context.Context, s *state, members map[string][]ceph.OSD) error {
 	all, err := ceph.OSDMaps.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (o *OSDAbsent) elsewhere(ctx context.Context, s *site, members map[string][
 }
 
 // check rejects a removal that would leave a pool without places for its copies, or that could never finish.
-func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]ceph.OSD) error {
+func (o *OSDAbsent) check(ctx context.Context, s *state, osds map[string][]ceph.OSD) error {
 	pools, err := ceph.Pools.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (o *OSDAbsent) check(ctx context.Context, s *site, osds map[string][]ceph.O
 }
 
 // room rejects a removal that would make the other OSDs nearly full.
-func (o *OSDAbsent) room(ctx context.Context, s *site) error {
+func (o *OSDAbsent) room(ctx context.Context, s *state) error {
 	d, err := ceph.Distributions.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (o *OSDAbsent) room(ctx context.Context, s *site) error {
 }
 
 // remove plans the removal of an OSD, resuming one that was interrupted at any point.
-func (o *OSDAbsent) remove(ctx context.Context, s *site, here []ceph.OSD, at int) (modules.Plan, error) {
+func (o *OSDAbsent) remove(ctx context.Context, s *state, here []ceph.OSD, at int) (modules.Plan, error) {
 	d, err := ceph.Distributions.Observe(ctx, s.host, "")
 	if err != nil {
 		return modules.Plan{}, err

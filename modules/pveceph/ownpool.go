@@ -9,7 +9,7 @@ import (
 )
 
 // ownPool returns the pool that Ceph creates for itself: .mgr, once there are a manager and enough OSDs.
-func (s *site) ownPool() ceph.Pool {
+func (s *state) ownPool() ceph.Pool {
 	return ceph.Pool{
 		ID: -1, Size: number(s.conf.Global("osd_pool_default_size"), 3), MinSize: number(s.conf.Global("osd_pool_default_min_size"), 2),
 		PGs: 1, PGsMin: 1, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"mgr"},

@@ -227,7 +227,7 @@ func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
 // check rejects what Ceph would accept but could never serve, and what it would reject.
-func (p *Pool) check(ctx context.Context, s *site, pools map[string]ceph.Pool, rules map[string]ceph.CrushRule, have, want ceph.Pool) error {
+func (p *Pool) check(ctx context.Context, s *state, pools map[string]ceph.Pool, rules map[string]ceph.CrushRule, have, want ceph.Pool) error {
 	if want.MinSize < 2 {
 		return fmt.Errorf("pool %s would have min_size %d: a single disk could hold the only copy of what was just written", p.Name, want.MinSize)
 	}
@@ -256,7 +256,7 @@ func (p *Pool) check(ctx context.Context, s *site, pools map[string]ceph.Pool, r
 }
 
 // budget rejects more placement groups, multiplied by copies, than the OSDs may carry.
-func (s *site) budget(pools map[string]ceph.Pool, name string, copies int, osds map[string][]ceph.OSD) error {
+func (s *state) budget(pools map[string]ceph.Pool, name string, copies int, osds map[string][]ceph.OSD) error {
 	count := 0
 	for _, list := range osds {
 		for _, osd := range list {

@@ -111,7 +111,7 @@ func (r *Reweight) text(d ceph.Distribution, is ceph.Reweighting) string {
 
 // steps sets the overrides that the dry run has shown, one by one. Ceph's own command would calculate again, possibly with
 // another result.
-func (r *Reweight) steps(s *site, d ceph.Distribution, is ceph.Reweighting, moved float64) []modules.Step {
+func (r *Reweight) steps(s *state, d ceph.Distribution, is ceph.Reweighting, moved float64) []modules.Step {
 	var steps []modules.Step
 	for i, id := range slices.Sorted(maps.Keys(is.Weights)) {
 		name := fmt.Sprintf("osd.%d", id)

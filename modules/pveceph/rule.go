@@ -98,7 +98,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 }
 
 // checkClass rejects a class that no OSD has, as Ceph would.
-func (r *Rule) checkClass(ctx context.Context, s *site) error {
+func (r *Rule) checkClass(ctx context.Context, s *state) error {
 	osds, err := s.osds(ctx)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (r *Rule) checkClass(ctx context.Context, s *site) error {
 }
 
 // osds returns the OSDs of all nodes by node name.
-func (s *site) osds(ctx context.Context) (map[string][]ceph.OSD, error) {
+func (s *state) osds(ctx context.Context) (map[string][]ceph.OSD, error) {
 	members, err := s.members(ctx)
 	if err != nil {
 		return nil, err

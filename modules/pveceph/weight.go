@@ -126,7 +126,7 @@ func movedBy(d ceph.Distribution, id int, want ceph.OSDWeight) float64 {
 	return math.Abs(d.With(id, want).Share(id) - d.Share(id))
 }
 
-func (w *Weight) step(s *site, d ceph.Distribution, id int, is, want ceph.OSDWeight, command modules.Run) modules.Step {
+func (w *Weight) step(s *state, d ceph.Distribution, id int, is, want ceph.OSDWeight, command modules.Run) modules.Step {
 	return modules.Step{
 		Risk:    modules.MovesData,
 		Summary: fmt.Sprintf("weigh %s %s instead of %s: about %s of the data of class %s moves", w.OSD, describeWeight(want), describeWeight(is), percent(movedBy(d, id, want)), orNone(is.Class)),

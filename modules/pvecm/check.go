@@ -28,7 +28,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, founder modules.Host
 			return err
 		}
 	}
-	s := &situation{m: m, host: h, founder: founder, node: node, cluster: cluster}
+	s := &state{m: m, host: h, founder: founder, node: node, cluster: cluster}
 	switch {
 	case cluster.Name == m.Cluster:
 		_, err := s.founderSide(ctx)
@@ -55,7 +55,7 @@ func (m *Module) check(ctx context.Context, h modules.Host, founder modules.Host
 
 // oneRelease rejects a host whose Debian release differs from the founder's: each release belongs to a major version of
 // Proxmox VE, and a cluster has one. If the founder cannot be asked, its own task fails.
-func (s *situation) oneRelease(ctx context.Context) error {
+func (s *state) oneRelease(ctx context.Context) error {
 	founder, err := pve.Nodes.Observe(ctx, s.founder, "")
 	if err != nil || founder.Codename == s.node.Codename {
 		return ctx.Err()
@@ -66,7 +66,7 @@ func (s *situation) oneRelease(ctx context.Context) error {
 
 // checkFounder verifies that a founder which this run does not change has a cluster, and that an existing cluster has the
 // same links and no member of this name yet.
-func (s *situation) checkFounder(ctx context.Context) error {
+func (s *state) checkFounder(ctx context.Context) error {
 	there := pve.Cluster{}
 	node, err := pve.Nodes.Observe(ctx, s.founder, "")
 	if err == nil && node.Installed {
@@ -97,7 +97,7 @@ func (s *situation) checkFounder(ctx context.Context) error {
 }
 
 // discards rejects a join that would discard something on the joining node.
-func (s *situation) discards(ctx context.Context) error {
+func (s *state) discards(ctx context.Context) error {
 	if s.cluster.AuthKey {
 		return fmt.Errorf("%s has /etc/corosync/authkey, left by an earlier create or join: make sure that it is not in a cluster, move the file away, and run again", s.host.Name())
 	}

@@ -36,7 +36,7 @@ func apart(mine pve.Cluster, me string, theirs pve.Cluster, peer string) bool {
 
 // founderSide rejects a node whose cluster has the wanted name but is not the founder's. asked is false if the founder could
 // not be asked.
-func (s *situation) founderSide(ctx context.Context) (asked bool, err error) {
+func (s *state) founderSide(ctx context.Context) (asked bool, err error) {
 	if s.founder == s.host {
 		return true, nil
 	}
@@ -56,7 +56,7 @@ func (s *situation) founderSide(ctx context.Context) (asked bool, err error) {
 }
 
 // twoClusters returns the error for a node and a founder that are in different clusters of the same name.
-func (s *situation) twoClusters(theirs pve.Cluster, founder string) error {
+func (s *state) twoClusters(theirs pve.Cluster, founder string) error {
 	return fmt.Errorf("%s and founder %s are in different clusters, both named %q: that of %s has %s, that of %s has %s; clusters cannot be merged: "+
 		"remove %s from this playbook, or back up its guests, reinstall it and run again; if its cluster is the right one, set founder to one of its members",
 		s.host.Name(), s.founder.Name(), s.cluster.Name, s.node.Name, strings.Join(s.cluster.Names(), ", "), founder, strings.Join(theirs.Names(), ", "), s.host.Name())
@@ -67,7 +67,7 @@ func (s *situation) twoClusters(theirs pve.Cluster, founder string) error {
 const stock = "debian"
 
 // otherCluster returns the error for a node that is in another cluster.
-func (s *situation) otherCluster() error {
+func (s *state) otherCluster() error {
 	if _, member := s.cluster.Members[s.node.Name]; s.cluster.Name == stock && !member {
 		return fmt.Errorf("%s is not in a cluster: its /etc/pve/corosync.conf is the sample from Debian's corosync package (cluster %q of %s), copied when pve-cluster first started. Remove it:  systemctl stop pve-cluster corosync; pmxcfs -l; rm /etc/pve/corosync.conf /etc/corosync/corosync.conf; killall pmxcfs; systemctl start pve-cluster",
 			s.host.Name(), s.cluster.Name, strings.Join(s.cluster.Names(), ", "))
@@ -106,7 +106,7 @@ func running(ctx context.Context, unit string, hosts ...modules.Host) error {
 
 // checkName rejects a node whose own name does not resolve to one of its addresses: pvecm looks it up even if links are
 // given, and pmxcfs does not start with a loopback address. A name that does not resolve at all is left to pvecm.
-func (s *situation) checkName(ctx context.Context) error {
+func (s *state) checkName(ctx context.Context) error {
 	observe.Networks.Want(s.host, "")
 	found, err := observe.Resolves.Observe(ctx, s.host, s.node.Name)
 	if err != nil || len(found) == 0 {

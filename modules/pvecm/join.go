@@ -14,7 +14,7 @@ import (
 )
 
 // join plans how a standalone node joins the cluster.
-func (s *situation) join(ctx context.Context) (modules.Plan, error) {
+func (s *state) join(ctx context.Context) (modules.Plan, error) {
 	cluster, err := s.founderCluster(ctx)
 	if err != nil {
 		return modules.Plan{}, err
@@ -51,7 +51,7 @@ func (s *situation) join(ctx context.Context) (modules.Plan, error) {
 }
 
 // founderCluster returns the cluster as the founder sees it, if it can be joined.
-func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
+func (s *state) founderCluster(ctx context.Context) (pve.Cluster, error) {
 	c, err := pve.Clusters.Observe(ctx, s.founder, "")
 	if err != nil {
 		return c, err
@@ -78,7 +78,7 @@ func (s *situation) founderCluster(ctx context.Context) (pve.Cluster, error) {
 }
 
 // checkNode rejects a joining node that would lose something, or on which the join would fail.
-func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
+func (s *state) checkNode(ctx context.Context, cluster pve.Cluster) error {
 	if err := s.discards(ctx); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *situation) checkNode(ctx context.Context, cluster pve.Cluster) error {
 }
 
 // notListed rejects a node whose name is already in the cluster.
-func (s *situation) notListed(cluster pve.Cluster) error {
+func (s *state) notListed(cluster pve.Cluster) error {
 	member, listed := cluster.Members[s.node.Name]
 	switch {
 	case !listed:
@@ -120,7 +120,7 @@ func ids(guests map[int]pve.Guest) string {
 	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(numbers)), ", "), "[]")
 }
 
-func (s *situation) checkVersions(ctx context.Context) error {
+func (s *state) checkVersions(ctx context.Context) error {
 	mine, err := pve.Major(ctx, s.host)
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (s *situation) checkVersions(ctx context.Context) error {
 
 // checkLinks verifies that the task has the same links as the cluster, with addresses that belong to this host and to no
 // other.
-func (s *situation) checkLinks(ctx context.Context, cluster pve.Cluster) error {
+func (s *state) checkLinks(ctx context.Context, cluster pve.Cluster) error {
 	wanted := s.m.links()
 	for _, name := range cluster.Names() {
 		member := cluster.Members[name]
@@ -163,7 +163,7 @@ func (s *situation) checkLinks(ctx context.Context, cluster pve.Cluster) error {
 // door is the member through which the node joins, and its address.
 type door struct{ name, address string }
 
-func (s *situation) door(ctx context.Context, cluster pve.Cluster) (door, error) {
+func (s *state) door(ctx context.Context, cluster pve.Cluster) (door, error) {
 	node, err := pve.Nodes.Observe(ctx, s.founder, "")
 	if err != nil {
 		return door{}, err
@@ -176,7 +176,7 @@ func (s *situation) door(ctx context.Context, cluster pve.Cluster) (door, error)
 }
 
 // add joins the cluster.
-func (s *situation) add(ctx context.Context, cluster pve.Cluster, to door) (modules.Step, error) {
+func (s *state) add(ctx context.Context, cluster pve.Cluster, to door) (modules.Step, error) {
 	after := cluster.With(s.node.Name, s.m.member())
 	joined := after
 	joined.AuthKey, joined.Certificate = true, true

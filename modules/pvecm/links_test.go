@@ -120,7 +120,7 @@ func TestLinks(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		links []Link
-		site  linked
+		now   linked
 		want  []string
 	}{
 		{"as they are", []Link{link(0, ""), link(1, "")}, withLinks(0, 1), nil},
@@ -145,7 +145,7 @@ func TestLinks(t *testing.T) {
 			if err := m.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			plan := modulestest.Converges(t, m, test.site.host())
+			plan := modulestest.Converges(t, m, test.now.host())
 			if len(plan.Steps) != len(test.want) {
 				t.Fatalf("want %q, got\n%s", test.want, modulestest.Summaries(plan))
 			}
@@ -182,7 +182,7 @@ func TestLinksRefuse(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		links []Link
-		site  linked
+		now   linked
 		want  string
 	}{
 		{"no quorum", []Link{link(1, "")}, weak, "cluster dream has no quorum as seen from pve1"},
@@ -200,8 +200,8 @@ func TestLinksRefuse(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := play("pve1", host("pve1", standalone, observe.Files.Expect(pve.CorosyncFile, observe.File{})))
-			if test.site.cluster.Name != "" {
-				h = test.site.host()
+			if test.now.cluster.Name != "" {
+				h = test.now.host()
 			}
 			plan, err := modulestest.Decoded(&Module{Link: test.links}).Plan(t.Context(), h)
 			if err == nil || !strings.Contains(err.Error(), test.want) || len(plan.Steps) > 0 {
@@ -268,13 +268,13 @@ func TestLinksArePutBack(t *testing.T) {
 		{name: "changed by somebody else", m: added, done: 1, edit: "# mine\n", problem: "was changed by somebody else since: it is left as it is"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			site := withLinks(0, 1)
-			plan, err := test.m.Plan(t.Context(), site.host())
+			now := withLinks(0, 1)
+			plan, err := test.m.Plan(t.Context(), now.host())
 			if err != nil {
 				t.Fatal(err)
 			}
 			file := filepath.Join(dir, "corosync.conf")
-			text := site.text()
+			text := now.text()
 			for _, s := range plan.Steps {
 				if w, ok := s.Action.(modules.WriteFile); ok && test.done > 0 {
 					text, test.done = string(w.Content), test.done-1
@@ -298,8 +298,8 @@ func TestLinksArePutBack(t *testing.T) {
 			}
 			want := text
 			if test.want > 0 {
-				site.cluster.ConfigVersion = test.want
-				want = site.text()
+				now.cluster.ConfigVersion = test.want
+				want = now.text()
 			}
 			got, _ := os.ReadFile(file)
 			if diff := cmp.Diff(want, string(got)); diff != "" {

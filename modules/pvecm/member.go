@@ -18,7 +18,7 @@ import (
 const settleJoin = 90 * time.Second
 
 // member checks a node that is in the wanted cluster according to its own configuration.
-func (s *situation) member(ctx context.Context) (modules.Plan, error) {
+func (s *state) member(ctx context.Context) (modules.Plan, error) {
 	self, listed := s.cluster.Members[s.node.Name]
 	if !listed {
 		return modules.Plan{}, fmt.Errorf("%s has the configuration of cluster %s but is no longer a member: it was removed (pvecm delnode), and must be reinstalled before it can join again",
@@ -45,7 +45,7 @@ func (s *situation) member(ctx context.Context) (modules.Plan, error) {
 }
 
 // unproven lists what is still missing for a complete membership of the node.
-func (s *situation) unproven(ctx context.Context) ([]string, error) {
+func (s *state) unproven(ctx context.Context) ([]string, error) {
 	var missing []string
 	if !s.cluster.Quorate {
 		missing = append(missing, s.node.Name+" is not quorate")
@@ -102,7 +102,7 @@ func (s *situation) unproven(ctx context.Context) ([]string, error) {
 
 // concerned returns the hosts whose corosync decides about the node's membership: its own and, without a quorum, those of
 // all others.
-func (s *situation) concerned() []modules.Host {
+func (s *state) concerned() []modules.Host {
 	if s.cluster.Quorate {
 		return []modules.Host{s.host}
 	}
@@ -110,7 +110,7 @@ func (s *situation) concerned() []modules.Host {
 }
 
 // proof returns a step that waits for what is not proven yet.
-func (s *situation) proof(missing []string) modules.Step {
+func (s *state) proof(missing []string) modules.Step {
 	after := s.seen(s.cluster)
 	after.Quorate = true
 	expect := []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)}
@@ -131,7 +131,7 @@ func (s *situation) proof(missing []string) modules.Step {
 }
 
 // seen returns a cluster that lists this node as online.
-func (s *situation) seen(c pve.Cluster) pve.Cluster {
+func (s *state) seen(c pve.Cluster) pve.Cluster {
 	c.Members = maps.Clone(c.Members)
 	self, listed := c.Members[s.node.Name]
 	if !listed {
@@ -142,13 +142,13 @@ func (s *situation) seen(c pve.Cluster) pve.Cluster {
 	return c
 }
 
-func (s *situation) awaitJoin() string {
+func (s *state) awaitJoin() string {
 	return s.node.Name + " online and quorate, as every member sees it (journalctl -u corosync -u pve-cluster)"
 }
 
 // certificate repairs a join that stopped between membership and the node's files: the node is in the cluster, but has no
 // key of its own.
-func (s *situation) certificate() modules.Step {
+func (s *state) certificate() modules.Step {
 	after := s.cluster
 	after.Certificate = true
 	return modules.Step{
@@ -161,7 +161,7 @@ func (s *situation) certificate() modules.Step {
 }
 
 // drift notes differences that only a careful edit of corosync.conf can repair.
-func (s *situation) drift(self pve.Member) {
+func (s *state) drift(self pve.Member) {
 	var wrong []string
 	for number, address := range s.m.links() {
 		if have := self.Links[number]; have != address {

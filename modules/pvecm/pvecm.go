@@ -251,7 +251,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	s := &situation{m: m, host: h, founder: founder, node: node, cluster: cluster}
+	s := &state{m: m, host: h, founder: founder, node: node, cluster: cluster}
 	switch {
 	case !cluster.Mounted:
 		if err := running(ctx, pmxcfsUnit, h); err != nil {
@@ -272,8 +272,8 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	return s.join(ctx)
 }
 
-// situation holds the observations that a plan is made from.
-type situation struct {
+// state holds the observations that a plan is made from.
+type state struct {
 	m       *Module
 	host    modules.Host
 	founder modules.Host
@@ -284,13 +284,13 @@ type situation struct {
 	notes []string
 }
 
-func (s *situation) note(format string, args ...any) {
+func (s *state) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
 // unasked notes that a host could not be asked. The reason and the remedy are reported only once, by that host's own
 // failure.
-func (s *situation) unasked(peer modules.Host, what string, err error) {
+func (s *state) unasked(peer modules.Host, what string, err error) {
 	var unreachable *remote.UnreachableError
 	if errors.As(err, &unreachable) {
 		s.note("could not ask %s %s", peer.Name(), what)
@@ -300,11 +300,11 @@ func (s *situation) unasked(peer modules.Host, what string, err error) {
 }
 
 // data returns the registered result.
-func (s *situation) data() cty.Value {
+func (s *state) data() cty.Value {
 	return modules.Data(result{Cluster: s.cluster.Name, Nodes: s.cluster.Names(), Quorate: s.cluster.Quorate})
 }
 
-func (s *situation) plan(steps ...modules.Step) modules.Plan {
+func (s *state) plan(steps ...modules.Step) modules.Plan {
 	return modules.Plan{Steps: steps, Data: s.data(), Notes: s.notes}
 }
 
@@ -321,7 +321,7 @@ func waitForMount(h modules.Host) modules.Plan {
 
 // checkAddresses rejects a link address that this host does not have: pvecm create accepts it, but the resulting cluster is
 // useless and cannot be left.
-func (s *situation) checkAddresses(ctx context.Context) error {
+func (s *state) checkAddresses(ctx context.Context) error {
 	network, err := observe.Networks.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
@@ -339,7 +339,7 @@ func (s *situation) checkAddresses(ctx context.Context) error {
 }
 
 // create plans the creation of the cluster on a standalone founder.
-func (s *situation) create(ctx context.Context) (modules.Plan, error) {
+func (s *state) create(ctx context.Context) (modules.Plan, error) {
 	if err := s.noOtherCluster(ctx); err != nil {
 		return modules.Plan{}, err
 	}
@@ -369,7 +369,7 @@ func (s *situation) create(ctx context.Context) (modules.Plan, error) {
 }
 
 // noOtherCluster verifies that no host of the play is in a cluster yet, because clusters cannot be merged.
-func (s *situation) noOtherCluster(ctx context.Context) error {
+func (s *state) noOtherCluster(ctx context.Context) error {
 	peers := s.host.Peers()
 	for _, peer := range peers {
 		pve.Clusters.Want(peer, "")

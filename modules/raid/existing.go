@@ -21,7 +21,7 @@ type roll struct {
 }
 
 // existing brings an existing array to the desired members.
-func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []string) (modules.Plan, error) {
+func (s *state) existing(md observe.BlockDevice, disks []blank.Target, missing []string) (modules.Plan, error) {
 	s.node = node(s.Name, md)
 	a, known := s.array(md.Name)
 	switch {
@@ -87,7 +87,7 @@ func (s *site) existing(md observe.BlockDevice, disks []blank.Target, missing []
 	return plan, nil
 }
 
-func (s *site) callRoll(a array, disks []blank.Target) roll {
+func (s *state) callRoll(a array, disks []blank.Target) roll {
 	var r roll
 	named := map[string]bool{}
 	for _, t := range disks {
@@ -111,14 +111,14 @@ func (s *site) callRoll(a array, disks []blank.Target) roll {
 }
 
 // foreign returns the disks that hold nothing of this array. A former member can be added again without being wiped.
-func (s *site) foreign(disks []blank.Target) []blank.Target {
+func (s *state) foreign(disks []blank.Target) []blank.Target {
 	return slices.DeleteFunc(slices.Clone(disks), func(t blank.Target) bool {
 		return t.Device.Filesystem == signature && t.Device.UUID == s.uuid && len(t.Device.Children) == 0
 	})
 }
 
 // drop removes failed members. mdadm accepts a bare kernel name for a member even if the disk and its node in /dev are gone.
-func (s *site) drop(plan *modules.Plan, md observe.BlockDevice, a array, dead []member) array {
+func (s *state) drop(plan *modules.Plan, md observe.BlockDevice, a array, dead []member) array {
 	argv := []string{"mdadm", "--manage", s.node}
 	var gone []string
 	for _, m := range dead {
@@ -140,7 +140,7 @@ func (s *site) drop(plan *modules.Plan, md observe.BlockDevice, a array, dead []
 }
 
 // add plans to fill vacant slots.
-func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []blank.Target) {
+func (s *state) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []blank.Target) {
 	a.Members = slices.Clone(a.Members)
 	for _, t := range disks {
 		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: a.freeSlot()})
@@ -150,7 +150,7 @@ func (s *site) add(plan *modules.Plan, md observe.BlockDevice, a array, disks []
 }
 
 // exchange plans to replace healthy members with new disks.
-func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r roll) {
+func (s *state) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r roll) {
 	a.Members = slices.Clone(a.Members)
 	argv := []string{"mdadm", "--manage", s.node, "--add"}
 	argv = append(argv, blank.Paths(r.fresh)...)
@@ -170,7 +170,7 @@ func (s *site) exchange(plan *modules.Plan, md observe.BlockDevice, a array, r r
 }
 
 // grow plans to reshape the array over more disks.
-func (s *site) grow(plan *modules.Plan, md observe.BlockDevice, a array, disks []blank.Target) {
+func (s *state) grow(plan *modules.Plan, md observe.BlockDevice, a array, disks []blank.Target) {
 	a.Members = slices.Clone(a.Members)
 	for i, t := range disks {
 		a.Members = append(a.Members, member{Device: t.Device.Name, Slot: a.Disks + i})
@@ -181,7 +181,7 @@ func (s *site) grow(plan *modules.Plan, md observe.BlockDevice, a array, disks [
 }
 
 // manage adds a step after which disks are members of the array.
-func (s *site) manage(plan *modules.Plan, summary string, md observe.BlockDevice, a array, disks []blank.Target, argv ...string) {
+func (s *state) manage(plan *modules.Plan, summary string, md observe.BlockDevice, a array, disks []blank.Target, argv ...string) {
 	plan.Steps = append(plan.Steps, modules.Step{
 		Risk:    modules.MovesData,
 		Summary: summary,
@@ -203,7 +203,7 @@ func (a array) freeSlot() int {
 }
 
 // notes returns remarks about the current operation.
-func (s *site) notes(a array, r roll) []string {
+func (s *state) notes(a array, r roll) []string {
 	var notes []string
 	if s.node != device(s.Name) {
 		notes = append(notes, fmt.Sprintf("%s is running as %s: it gets its name when it is next started, for example at boot", device(s.Name), s.node))
@@ -227,7 +227,7 @@ func (s *site) notes(a array, r roll) []string {
 }
 
 // members lists the array's members in the order of their slots.
-func (s *site) members(a array) string {
+func (s *state) members(a array) string {
 	var all []string
 	for _, m := range a.Members {
 		d, _ := observe.FindDevice(s.devices, m.Device)

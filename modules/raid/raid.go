@@ -115,7 +115,7 @@ func (m *raid) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	} else if !there {
 		return modules.Plan{}, fmt.Errorf("%s has no %s: install package mdadm first", h.Name(), program)
 	}
-	s := &site{raid: m, host: h}
+	s := &state{raid: m, host: h}
 	var err error
 	if s.devices, err = observe.Disks.Observe(ctx, h, ""); err != nil {
 		return modules.Plan{}, err
@@ -175,7 +175,7 @@ func (m *raid) list(ctx context.Context, h modules.Host, uuid string) ([]modules
 	return conffile.Write(ctx, h, confFile, after, summary)
 }
 
-func (m *raid) result(s *site) cty.Value {
+func (m *raid) result(s *state) cty.Value {
 	r := Result{Device: device(m.Name), UUID: s.uuid}
 	if d, found, _ := s.find(); found { // otherwise the plan has reported an error
 		r.Device = s.node

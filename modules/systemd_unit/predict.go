@@ -43,7 +43,7 @@ func installOf(name, text string) install {
 }
 
 // loaded returns the expected unit once systemd has read the file.
-func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
+func (s *state) loaded(ctx context.Context) (observe.Expectation, error) {
 	switch {
 	case s.template():
 		return s.instances("an earlier task changes its template"), nil
@@ -84,7 +84,7 @@ func (s *site) loaded(ctx context.Context) (observe.Expectation, error) {
 }
 
 // withoutDropIn returns the expected unit without the drop-in.
-func (s *site) withoutDropIn() observe.Expectation {
+func (s *state) withoutDropIn() observe.Expectation {
 	switch {
 	case s.template():
 		return s.instances("an earlier task removes a drop-in of its template")
@@ -97,7 +97,7 @@ func (s *site) withoutDropIn() observe.Expectation {
 }
 
 // gone returns the expected unit without its file. A file from a package may then apply.
-func (s *site) gone(ctx context.Context) (observe.Expectation, error) {
+func (s *state) gone(ctx context.Context) (observe.Expectation, error) {
 	if s.template() {
 		return s.instances("an earlier task removes its template"), nil
 	}
@@ -122,7 +122,7 @@ func (s *site) gone(ctx context.Context) (observe.Expectation, error) {
 }
 
 // instances returns the expectation that the instances of a template are unknown.
-func (s *site) instances(because string) observe.Expectation {
+func (s *state) instances(because string) observe.Expectation {
 	stem, kind, _ := strings.Cut(s.Name, "@")
 	return observe.Expectation{
 		Match: func(k observe.Key) bool {

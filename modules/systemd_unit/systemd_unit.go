@@ -147,7 +147,7 @@ func (u *unit) Want(h modules.Host) {
 // Plan implements modules.Module.
 func (u *unit) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	u.Want(h)
-	s := &site{unit: u, host: h}
+	s := &state{unit: u, host: h}
 	var err error
 	if s.file, err = observe.Files.Observe(ctx, h, u.path()); err != nil {
 		return modules.Plan{}, err
@@ -170,8 +170,8 @@ func (u *unit) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	return modules.Plan{Steps: steps, Data: modules.Data(result{Name: u.Name, Path: u.path()})}, nil
 }
 
-// site is the observed state of the unit.
-type site struct {
+// state is the observed state of the unit.
+type state struct {
 	*unit
 	host modules.Host
 	file observe.File
@@ -180,7 +180,7 @@ type site struct {
 	doubt error
 }
 
-func (s *site) present(ctx context.Context) ([]modules.Step, error) {
+func (s *state) present(ctx context.Context) ([]modules.Step, error) {
 	switch {
 	case s.file.Type == observe.Symlink && s.file.Target == "/dev/null":
 		return nil, fmt.Errorf("%s is masked on %s, so it has no file: unmask it first, with service { masked = false }", s.Name, s.host.Name())
@@ -227,7 +227,7 @@ func (s *site) present(ctx context.Context) ([]modules.Step, error) {
 var fragments = []string{units, "/run/systemd/system", "/run/systemd/generator", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
 // fragment returns an error if a masked unit has no file of its own below the mask: systemctl masks units that do not exist.
-func (s *site) fragment(ctx context.Context) error {
+func (s *state) fragment(ctx context.Context) error {
 	name := s.Name
 	if base, instance, ok := strings.Cut(name, "@"); ok {
 		name = base + "@" + path.Ext(instance)
@@ -260,7 +260,7 @@ const analyze = "systemd-analyze"
 var verifyScript string
 
 // verify returns the step that checks the content with systemd-analyze before it is written.
-func (s *site) verify(content string) modules.Step {
+func (s *state) verify(content string) modules.Step {
 	argv := []string{"sh", "-c", verifyScript, "sh", s.Name}
 	if s.DropIn != "" {
 		argv = append(argv, s.DropIn+".conf")
@@ -297,7 +297,7 @@ func (e *refusedError) Hint() string {
 func (e *refusedError) Output() string { return e.said }
 
 // label names the file for people.
-func (s *site) label() string {
+func (s *state) label() string {
 	if s.DropIn != "" {
 		return "the drop-in " + s.DropIn + " of " + s.Name
 	}
@@ -305,13 +305,13 @@ func (s *site) label() string {
 }
 
 // reload returns the step that reloads systemd's unit files.
-func (s *site) reload(expect ...observe.Expectation) modules.Step {
+func (s *state) reload(expect ...observe.Expectation) modules.Step {
 	step := conffile.ReloadUnits(s.label())
 	step.Expect = expect
 	return step
 }
 
-func (s *site) absent(ctx context.Context) ([]modules.Step, error) {
+func (s *state) absent(ctx context.Context) ([]modules.Step, error) {
 	if !s.file.Exists() {
 		if err := observe.Files.MayAppear(s.host, s.path()); err != nil {
 			return nil, err
@@ -347,7 +347,7 @@ func (s *site) absent(ctx context.Context) ([]modules.Step, error) {
 }
 
 // ended returns the steps that stop and disable the unit.
-func (s *site) ended() []modules.Step {
+func (s *state) ended() []modules.Step {
 	if s.template() {
 		pattern := strings.Replace(s.Name, "@.", "@*.", 1)
 		return []modules.Step{

@@ -204,7 +204,7 @@ func TestVerified(t *testing.T) {
 		{"x.service", text + "Restrat=always\n", "x.service:3: Unknown key 'Restrat' in section [Service], ignoring."},
 		{"x.service", "[Service]\nExecStart=/opt/none/x\n", "x.service: Command /opt/none/x is not executable: No such file or directory"},
 	} {
-		s := &site{unit: &unit{Name: test.name}}
+		s := &state{unit: &unit{Name: test.name}}
 		run := s.verify(test.content).Action.(modules.Run)
 		cmd := exec.Command(run.Argv[0], run.Argv[1:]...)
 		cmd.Stdin = strings.NewReader(string(run.Stdin))
@@ -216,7 +216,7 @@ func TestVerified(t *testing.T) {
 			t.Errorf("%s names the file where nobody finds it: %s", test.name, out)
 		}
 	}
-	got := fmt.Sprint((&site{unit: &unit{Name: "x.service"}}).verify("").Action.(modules.Run).Explain(1, nil, []byte("x.service:3: bad\nmore\n")))
+	got := fmt.Sprint((&state{unit: &unit{Name: "x.service"}}).verify("").Action.(modules.Run).Explain(1, nil, []byte("x.service:3: bad\nmore\n")))
 	if want := "systemd-analyze rejects x.service: x.service:3: bad …; nothing was written"; got != want {
 		t.Errorf("the error is %q, want %q", got, want)
 	}

@@ -16,8 +16,8 @@ import (
 // signature is lsblk's name for an array's superblock on its members.
 const signature = "linux_raid_member"
 
-// site is the observed state of the host.
-type site struct {
+// state is the observed state of the host.
+type state struct {
 	*raid
 	host    modules.Host
 	devices []observe.BlockDevice
@@ -31,7 +31,7 @@ type site struct {
 }
 
 // plan returns the steps on the disks.
-func (s *site) plan() (modules.Plan, error) {
+func (s *state) plan() (modules.Plan, error) {
 	disks, missing, err := blank.Find(s.host, s.devices, s.Disks, "disk", "part")
 	if err != nil {
 		return modules.Plan{}, err
@@ -58,7 +58,7 @@ func (s *site) plan() (modules.Plan, error) {
 // find returns the array: the one with the right name, or one whose members have the UUID that mdadm.conf lists or that it
 // was created with. A running array may lack its name: it is /dev/md127 if the initramfs started it without mdadm.conf, or
 // if it was created under another host name.
-func (s *site) find() (found observe.BlockDevice, ok bool, err error) {
+func (s *state) find() (found observe.BlockDevice, ok bool, err error) {
 	for _, top := range s.devices {
 		top.Walk(func(d observe.BlockDevice) {
 			for _, child := range d.Children {
@@ -87,7 +87,7 @@ func node(name string, md observe.BlockDevice) string {
 
 func isArray(d observe.BlockDevice) bool { return strings.HasPrefix(d.Type, "raid") }
 
-func (s *site) array(name string) (array, bool) {
+func (s *state) array(name string) (array, bool) {
 	at := slices.IndexFunc(s.arrays, func(a array) bool { return a.Name == name })
 	if at < 0 {
 		return array{}, false
@@ -96,7 +96,7 @@ func (s *site) array(name string) (array, bool) {
 }
 
 // guard wipes the disks that may be wiped, and rejects others that are not blank.
-func (s *site) guard(disks []blank.Target) ([]modules.Step, error) {
+func (s *state) guard(disks []blank.Target) ([]modules.Step, error) {
 	var steps []modules.Step
 	for _, t := range disks {
 		if err := t.Eligible(s.host, s.Wipe...); err != nil {
@@ -114,7 +114,7 @@ func (s *site) guard(disks []blank.Target) ([]modules.Step, error) {
 }
 
 // create plans to create the array.
-func (s *site) create(disks []blank.Target) (modules.Plan, error) {
+func (s *state) create(disks []blank.Target) (modules.Plan, error) {
 	steps, err := s.guard(disks)
 	if err != nil {
 		return modules.Plan{}, err
@@ -141,7 +141,7 @@ func (s *site) create(disks []blank.Target) (modules.Plan, error) {
 }
 
 // assemble plans to start an existing array.
-func (s *site) assemble(disks []blank.Target) modules.Plan {
+func (s *state) assemble(disks []blank.Target) modules.Plan {
 	argv := []string{"mdadm", "--assemble", device(s.Name), "--uuid=" + mdForm(s.uuid)}
 	a := array{Name: s.free(), Level: "raid" + s.Level, State: "active", Disks: len(disks), Sync: "idle"}
 	smallest := disks[0].Device.Size
@@ -161,7 +161,7 @@ func (s *site) assemble(disks []blank.Target) modules.Plan {
 }
 
 // free returns the name that the kernel will give the next array: the highest one that is free.
-func (s *site) free() string {
+func (s *state) free() string {
 	for n := 127; ; n-- {
 		name := fmt.Sprintf("md%d", n)
 		if _, taken := s.array(name); !taken {
@@ -178,7 +178,7 @@ const (
 )
 
 // capacity returns the usable size in bytes of an array of n disks.
-func (s *site) capacity(smallest int64, n int) int64 {
+func (s *state) capacity(smallest int64, n int) int64 {
 	share := (smallest - reserved) / chunk * chunk
 	switch s.Level {
 	case "1":
@@ -192,7 +192,7 @@ func (s *site) capacity(smallest int64, n int) int64 {
 }
 
 // joined returns the devices once the disks are members of the array.
-func (s *site) joined(devices []observe.BlockDevice, md observe.BlockDevice, disks []blank.Target) []observe.BlockDevice {
+func (s *state) joined(devices []observe.BlockDevice, md observe.BlockDevice, disks []blank.Target) []observe.BlockDevice {
 	return observe.ChangeDevices(devices, among(disks), func(d *observe.BlockDevice) {
 		d.Filesystem, d.UUID, d.Children = signature, s.uuid, []observe.BlockDevice{md}
 	})
@@ -205,7 +205,7 @@ func among(disks []blank.Target) func(observe.BlockDevice) bool {
 }
 
 // expect returns the expectations for the given array and, unless nil, the given devices.
-func (s *site) expect(a array, devices []observe.BlockDevice) []observe.Expectation {
+func (s *state) expect(a array, devices []observe.BlockDevice) []observe.Expectation {
 	all := slices.DeleteFunc(slices.Clone(s.arrays), func(other array) bool { return other.Name == a.Name })
 	all = append(all, a)
 	slices.SortFunc(all, func(a, b array) int { return strings.Compare(a.Name, b.Name) })

@@ -13,8 +13,8 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// site holds the observations that most parts start from.
-type site struct {
+// state holds the observations that most parts start from.
+type state struct {
 	host  modules.Host
 	node  pve.Node
 	local ceph.Node
@@ -24,16 +24,16 @@ type site struct {
 	notes []string
 }
 
-func (s *site) note(format string, args ...any) {
+func (s *state) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-func (s *site) plan(steps ...modules.Step) modules.Plan {
+func (s *state) plan(steps ...modules.Step) modules.Plan {
 	return modules.Plan{Steps: steps, Notes: s.notes}
 }
 
 // survey reads a node that has Ceph installed and usable.
-func survey(ctx context.Context, h modules.Host) (*site, error) {
+func survey(ctx context.Context, h modules.Host) (*state, error) {
 	ceph.Nodes.Want(h, "")
 	ceph.Confs.Want(h, "")
 	ceph.Units.Want(h, "")
@@ -62,14 +62,14 @@ func survey(ctx context.Context, h modules.Host) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &site{host: h, node: node, local: local, conf: conf, units: units}, nil
+	return &state{host: h, node: node, local: local, conf: conf, units: units}, nil
 }
 
 // runs reports whether a daemon of this node is running, regardless of Ceph's maps.
-func (s *site) runs(kind, id string) bool { return s.units[ceph.DaemonUnit(kind, id)] == "active" }
+func (s *state) runs(kind, id string) bool { return s.units[ceph.DaemonUnit(kind, id)] == "active" }
 
 // started returns the expectation that units of this node's daemons are running.
-func (s *site) started(units ...string) observe.Expectation {
+func (s *state) started(units ...string) observe.Expectation {
 	return ceph.Units.Expect("", ceph.WithUnits(s.units, units...)).On(s.host)
 }
 
@@ -78,7 +78,7 @@ func installing(h modules.Host) error {
 }
 
 // running is survey for parts that need a cluster with a monitor.
-func running(ctx context.Context, h modules.Host) (*site, error) {
+func running(ctx context.Context, h modules.Host) (*state, error) {
 	s, err := survey(ctx, h)
 	if err == nil && (!s.conf.Initialised() || len(s.conf.MonHosts()) == 0) {
 		err = fmt.Errorf("%s: %w", h.Name(), ceph.ErrNoCeph)
@@ -87,7 +87,7 @@ func running(ctx context.Context, h modules.Host) (*site, error) {
 }
 
 // members returns the names of the nodes of the Proxmox VE cluster.
-func (s *site) members(ctx context.Context) ([]string, error) {
+func (s *state) members(ctx context.Context) ([]string, error) {
 	cluster, err := pve.Clusters.Observe(ctx, s.host, "")
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (s *site) members(ctx context.Context) ([]string, error) {
 }
 
 // writable returns an error if /etc/pve is not writable.
-func (s *site) writable(ctx context.Context) error {
+func (s *state) writable(ctx context.Context) error {
 	cluster, err := pve.Clusters.Observe(ctx, s.host, "")
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ const linkTarget = "/etc/pve/ceph.conf"
 
 // linked returns the expectation of the node's local state with a change and with the link, which monitors, OSDs and init
 // create.
-func (s *site) linked(change func(*ceph.Node)) observe.Expectation {
+func (s *state) linked(change func(*ceph.Node)) observe.Expectation {
 	local := s.local
 	local.Conf = linkTarget
 	if change != nil {
@@ -149,7 +149,7 @@ func addressesIn(ctx context.Context, h modules.Host, network netip.Prefix) ([]s
 const settleDaemon = 3 * time.Minute
 
 // startUnit starts a daemon that exists but is not running.
-func (s *site) startUnit(unit, await string, expect []observe.Expectation) modules.Step {
+func (s *state) startUnit(unit, await string, expect []observe.Expectation) modules.Step {
 	return modules.Step{
 		Summary: "start " + unit,
 		Action:  modules.Run{Argv: []string{"systemctl", "enable", "--now", unit}, Limit: 2 * time.Minute, Brief: true},
