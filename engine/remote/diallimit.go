@@ -8,91 +8,91 @@ import (
 	"time"
 )
 
-// Crowd keeps the dials of a run from flooding one sshd, such as that of a shared ProxyJump host: from ten connections
+// DialLimiter keeps the dials of a run from flooding one sshd, such as that of a shared ProxyJump host: from ten connections
 // on that have not logged in yet, sshd drops some at random (MaxStartups 10:30:100, sshd_config(5)). The zero value is
 // ready to use.
-type Crowd struct {
-	mu    sync.Mutex
-	doors map[string]*door
+type DialLimiter struct {
+	mu      sync.Mutex
+	targets map[string]*dialTarget
 }
 
-// atOneDoor is the number of concurrent dials to one sshd. It leaves room for other clients.
-const atOneDoor = 8
+// dialsPerTarget is the number of concurrent dials to one sshd. It leaves room for other clients.
+const dialsPerTarget = 8
 
 // stagger is the maximum delay of a dial to an sshd that others dial as well, so that they do not start simultaneously.
 const stagger = 20 * time.Millisecond
 
-// door is an address that is being dialled.
-type door struct {
-	places chan struct{}
-	users  int // guarded by Crowd.mu
+// dialTarget is an address that is being dialled.
+type dialTarget struct {
+	slots chan struct{}
+	users int // guarded by DialLimiter.mu
 	// dead is closed, with why set, when a dial was not answered, so that the others need not find out one after
 	// another.
 	dead chan struct{}
 	why  error
 }
 
-// enter waits for a place at an address. leave gives it back and is passed the error of the dial. enter returns the
+// acquire waits for a place at an address. release gives it back and is passed the error of the dial. acquire returns the
 // error of another dial that got no answer, or of the context.
-func (c *Crowd) enter(ctx context.Context, address string) (leave func(error), err error) {
-	d, alone := c.approach(address)
+func (l *DialLimiter) acquire(ctx context.Context, address string) (release func(error), err error) {
+	d, alone := l.join(address)
 	select {
-	case d.places <- struct{}{}:
+	case d.slots <- struct{}{}:
 		select {
 		case <-d.dead:
-			<-d.places
-			c.depart(address, d)
+			<-d.slots
+			l.part(address, d)
 			return nil, d.why
 		default:
 		}
 	case <-d.dead:
-		c.depart(address, d)
+		l.part(address, d)
 		return nil, d.why
 	case <-ctx.Done():
-		c.depart(address, d)
+		l.part(address, d)
 		return nil, context.Cause(ctx)
 	}
-	leave = func(err error) {
-		c.mu.Lock()
+	release = func(err error) {
+		l.mu.Lock()
 		if errors.Is(err, errDialTimeout) && d.why == nil {
 			d.why = err
 			close(d.dead)
 		}
-		c.mu.Unlock()
-		<-d.places
-		c.depart(address, d)
+		l.mu.Unlock()
+		<-d.slots
+		l.part(address, d)
 	}
 	if alone {
-		return leave, nil
+		return release, nil
 	}
 	select {
 	case <-time.After(rand.N(stagger)):
-		return leave, nil
+		return release, nil
 	case <-ctx.Done():
-		leave(nil)
+		release(nil)
 		return nil, context.Cause(ctx)
 	}
 }
 
-// approach counts another dial to an address. alone reports whether it is the only one.
-func (c *Crowd) approach(address string) (d *door, alone bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.doors == nil {
-		c.doors = map[string]*door{}
+// join counts another dial to an address. alone reports whether it is the only one.
+func (l *DialLimiter) join(address string) (d *dialTarget, alone bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.targets == nil {
+		l.targets = map[string]*dialTarget{}
 	}
-	if d = c.doors[address]; d == nil {
-		d = &door{places: make(chan struct{}, atOneDoor), dead: make(chan struct{})}
-		c.doors[address] = d
+	if d = l.targets[address]; d == nil {
+		d = &dialTarget{slots: make(chan struct{}, dialsPerTarget), dead: make(chan struct{})}
+		l.targets[address] = d
 	}
 	d.users++
 	return d, d.users == 1
 }
 
-func (c *Crowd) depart(address string, d *door) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (l *DialLimiter) part(address string, d *dialTarget) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if d.users--; d.users == 0 {
-		delete(c.doors, address)
+		delete(l.targets, address)
 	}
 }

@@ -27,7 +27,7 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 		}
 		return path
 	}
-	o := Options{Agent: None, Crowd: &Crowd{}}
+	o := Options{Agent: None, Dials: &DialLimiter{}}
 	o.SSHConfig = write("config", fmt.Sprintf("Host bastion\n  HostName 127.0.0.1\n  Port %d\nHost node\n  HostName 127.0.0.1\n  ProxyJump bastion\nHost *\n  IdentityFile %s\n", bastion.port(), key.path))
 	known := write("known_hosts", fmt.Sprintf("[127.0.0.1]:%d %s[127.0.0.1]:%d %s",
 		node.port(), ssh.MarshalAuthorizedKey(node.hostKey.PublicKey()), bastion.port(), ssh.MarshalAuthorizedKey(bastion.hostKey.PublicKey())))
@@ -38,8 +38,8 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 	// When the maximum number of dials is in progress, the next one waits before it connects.
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(bastion.port()))
 	var leave []func(error)
-	for range atOneDoor {
-		out, err := o.Crowd.enter(t.Context(), address)
+	for range dialsPerTarget {
+		out, err := o.Dials.acquire(t.Context(), address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,16 +52,16 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 		refused <- err
 	}()
 	waits := func() bool {
-		o.Crowd.mu.Lock()
-		defer o.Crowd.mu.Unlock()
-		return o.Crowd.doors[address].users > atOneDoor
+		o.Dials.mu.Lock()
+		defer o.Dials.mu.Unlock()
+		return o.Dials.targets[address].users > dialsPerTarget
 	}
 	for !waits() && ctx.Err() == nil && len(refused) == 0 {
 		runtime.Gosched()
 	}
 	giveUp()
 	if err := <-refused; err == nil || !strings.Contains(err.Error(), "given up") {
-		t.Errorf("with %d logging in, the next dial ended with %v, expected that it was given up", atOneDoor, err)
+		t.Errorf("with %d logging in, the next dial ended with %v, expected that it was given up", dialsPerTarget, err)
 	}
 	bastion.mu.Lock()
 	if n := len(bastion.conns); n > 0 {
@@ -72,7 +72,7 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 		out(nil)
 	}
 
-	const hosts = 3 * atOneDoor
+	const hosts = 3 * dialsPerTarget
 	failed := make([]error, hosts)
 	var dials sync.WaitGroup
 	for i := range hosts {
@@ -89,18 +89,18 @@ func TestManyHostsBehindOneJumpHost(t *testing.T) {
 			t.Errorf("node%d: %v", i, err)
 		}
 	}
-	if len(o.Crowd.doors) > 0 {
-		t.Errorf("the crowd remembers %d addresses at the end", len(o.Crowd.doors))
+	if len(o.Dials.targets) > 0 {
+		t.Errorf("the limiter remembers %d addresses at the end", len(o.Dials.targets))
 	}
 }
 
-// TestCrowdAtUnresponsiveHost checks that a dial without an answer fails all waiting ones as well.
-func TestCrowdAtUnresponsiveHost(t *testing.T) {
-	var c Crowd
+// TestDialLimiterAtUnresponsiveHost checks that a dial without an answer fails all waiting ones as well.
+func TestDialLimiterAtUnresponsiveHost(t *testing.T) {
+	var c DialLimiter
 	const address = "192.0.2.1:22"
 	var leave []func(error)
-	for range atOneDoor {
-		out, err := c.enter(t.Context(), address)
+	for range dialsPerTarget {
+		out, err := c.acquire(t.Context(), address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestCrowdAtUnresponsiveHost(t *testing.T) {
 	told := make(chan error, 20)
 	for range cap(told) {
 		go func() {
-			out, err := c.enter(bounded(t), address)
+			out, err := c.acquire(bounded(t), address)
 			if err == nil {
 				out(nil)
 			}
@@ -117,7 +117,7 @@ func TestCrowdAtUnresponsiveHost(t *testing.T) {
 		}()
 	}
 	why := fmt.Errorf("%w: nobody there", errDialTimeout)
-	for c.doorUsers(address) < atOneDoor+cap(told) {
+	for c.targetUsers(address) < dialsPerTarget+cap(told) {
 		runtime.Gosched()
 	}
 	for _, out := range leave[1:] { // still dialling
@@ -131,8 +131,8 @@ func TestCrowdAtUnresponsiveHost(t *testing.T) {
 	}
 }
 
-func (c *Crowd) doorUsers(address string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.doors[address].users
+func (l *DialLimiter) targetUsers(address string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.targets[address].users
 }
