@@ -29,7 +29,7 @@ exit $code
 
 // Names of users and groups may contain spaces, backslashes and stars.
 func TestNamesOfADomain(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	path := domain(t)
 	if err := os.Chmod(s.home, 0o775); err != nil {
 		t.Fatal(err)

@@ -17,20 +17,20 @@ import (
 // stranger is the ID of a user who owns nothing outside the test.
 const stranger = 65534
 
-// scene is a directory of root's that contains a stranger's home and what the stranger wants to get at.
-type scene struct {
+// fixture is a directory of root's that contains a stranger's home and what the stranger wants to get at.
+type fixture struct {
 	t          *testing.T
 	conn       *conn
 	home, root string
 }
 
-func newScene(t *testing.T) *scene {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("only root can act where another user is at work")
 	}
 	dir := t.TempDir()
-	s := &scene{t: t, conn: Local("node").(*conn), home: filepath.Join(dir, "home"), root: filepath.Join(dir, "root")}
+	s := &fixture{t: t, conn: Local("node").(*conn), home: filepath.Join(dir, "home"), root: filepath.Join(dir, "root")}
 	t.Cleanup(func() { s.conn.Close() })
 	for _, d := range []string{s.home, s.root, filepath.Join(s.root, "dir")} {
 		if err := os.Mkdir(d, 0o755); err != nil {
@@ -44,10 +44,10 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-func (s *scene) victim() string { return filepath.Join(s.root, "victim") }
+func (s *fixture) victim() string { return filepath.Join(s.root, "victim") }
 
 // give makes the stranger the owner of a path below the home.
-func (s *scene) give(name string) string {
+func (s *fixture) give(name string) string {
 	s.t.Helper()
 	path := filepath.Join(s.home, name)
 	if err := os.Lchown(path, stranger, stranger); err != nil {
@@ -56,7 +56,7 @@ func (s *scene) give(name string) string {
 	return path
 }
 
-func (s *scene) link(target, name string) {
+func (s *fixture) link(target, name string) {
 	s.t.Helper()
 	if err := os.Symlink(target, filepath.Join(s.home, name)); err != nil {
 		s.t.Fatal(err)
@@ -64,7 +64,7 @@ func (s *scene) link(target, name string) {
 	s.give(name)
 }
 
-func (s *scene) file(name string) {
+func (s *fixture) file(name string) {
 	s.t.Helper()
 	if err := os.WriteFile(filepath.Join(s.home, name), []byte("mine"), 0o644); err != nil {
 		s.t.Fatal(err)
@@ -72,7 +72,7 @@ func (s *scene) file(name string) {
 	s.give(name)
 }
 
-func (s *scene) mkdir(name string) {
+func (s *fixture) mkdir(name string) {
 	s.t.Helper()
 	if err := os.Mkdir(filepath.Join(s.home, name), 0o755); err != nil {
 		s.t.Fatal(err)
@@ -81,7 +81,7 @@ func (s *scene) mkdir(name string) {
 }
 
 // untouched checks that root's files have not changed.
-func (s *scene) untouched(after string) {
+func (s *fixture) untouched(after string) {
 	s.t.Helper()
 	for name, mode := range map[string]os.FileMode{"": os.ModeDir | 0o755, "victim": 0o600, "dir": os.ModeDir | 0o755} {
 		info, err := os.Lstat(filepath.Join(s.root, name))
@@ -118,7 +118,7 @@ func acts(path string) map[string]Command {
 }
 
 func TestLinksOfOthersAreRefused(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.link(s.victim(), "file")
 	s.link(s.root, "dir")
 	s.link("nowhere", "dangling")
@@ -157,7 +157,7 @@ func TestLinksOfOthersAreRefused(t *testing.T) {
 
 // No command starts as root in a directory reached through another user's link.
 func TestDirectoriesBehindLinksOfOthers(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.link(s.root, "dir")
 	s.link("../root/dir", "relative")
 	for _, brief := range []bool{false, true} {
@@ -186,7 +186,7 @@ func TestDirectoriesBehindLinksOfOthers(t *testing.T) {
 
 // Changes to what a stranger owns are made in place, and nothing of root's is affected.
 func TestActingInAHome(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.mkdir("sub")
 	large := bytes.Repeat([]byte("0123456789"), 1<<15)
 	for _, content := range [][]byte{[]byte("small"), large} {
@@ -241,7 +241,7 @@ func TestActingInAHome(t *testing.T) {
 
 // The former owner of a file may have made it setuid; the bit must not be kept for another owner.
 func TestAnotherOwnerDoesNotKeepSetuid(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	for owner, want := range map[string]os.FileMode{"": 0o755 | os.ModeSetuid, "nobody": 0o755 | os.ModeSetuid, "root": 0o755, "0": 0o755} {
 		s.file("tool")
 		path := filepath.Join(s.home, "tool")
@@ -257,7 +257,7 @@ func TestAnotherOwnerDoesNotKeepSetuid(t *testing.T) {
 
 // A link that only root could have made is followed, even into a home. Links inside the home are not.
 func TestLinksOfRootAreFollowed(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.mkdir("www")
 	if err := os.Symlink("../home/www", filepath.Join(s.root, "dir", "www")); err != nil {
 		t.Fatal(err)
@@ -283,7 +283,7 @@ func TestLinksOfRootAreFollowed(t *testing.T) {
 
 // In a directory with the sticky bit, names of root's are safe, those of others are not.
 func TestStickyDirectories(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestStickyDirectories(t *testing.T) {
 
 // A link that disappears between two checks still counts as a stranger's. What it led to is root's.
 func TestLinkThatDisappears(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestLinkThatDisappears(t *testing.T) {
 }
 
 // as runs fn repeatedly as another user until stop is called. Each thread has its own file system IDs.
-func (s *scene) as(uid int, fn func(turn int)) (stop func()) {
+func (s *fixture) as(uid int, fn func(turn int)) (stop func()) {
 	var ended atomic.Bool
 	done := make(chan struct{})
 	go func() {
@@ -358,7 +358,7 @@ func (s *scene) as(uid int, fn func(turn int)) (stop func()) {
 }
 
 // exchange swaps two names in the home.
-func (s *scene) exchange(a, b string) {
+func (s *fixture) exchange(a, b string) {
 	_ = unix.Renameat2(unix.AT_FDCWD, filepath.Join(s.home, a), unix.AT_FDCWD, filepath.Join(s.home, b), unix.RENAME_EXCHANGE)
 }
 
@@ -367,9 +367,9 @@ const raceAttempts = 4
 
 // While the stranger swaps names, root changes only what is the stranger's, or refuses.
 func TestRaces(t *testing.T) {
-	race := func(name string, prepare func(s *scene), attack func(s *scene, turn int), paths ...string) {
+	race := func(name string, prepare func(s *fixture), attack func(s *fixture, turn int), paths ...string) {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
+			s := newFixture(t)
 			prepare(s)
 			stop := s.as(stranger, func(turn int) { attack(s, turn) })
 			defer stop()
@@ -390,23 +390,23 @@ func TestRaces(t *testing.T) {
 			t.Logf("%d of %d succeeded", won, raceAttempts*5)
 		})
 	}
-	race("the file is a link at times", func(s *scene) {
+	race("the file is a link at times", func(s *fixture) {
 		s.file("f")
 		s.link(s.victim(), "evil")
-	}, func(s *scene, turn int) {
+	}, func(s *fixture, turn int) {
 		s.exchange("f", "evil")
 		if turn%50 == 0 {
 			_ = os.Symlink(s.victim(), filepath.Join(s.home, "evil"))
 			_ = os.Symlink(s.victim(), filepath.Join(s.home, "f"))
 		}
 	}, "f")
-	race("the directory is a link at times", func(s *scene) {
+	race("the directory is a link at times", func(s *fixture) {
 		s.mkdir("d")
 		s.link(s.root, "evil")
-	}, func(s *scene, _ int) { s.exchange("d", "evil") }, "d/victim", "d/dir", "d/new", "d/dir/new")
-	race("what is being made is swapped for a link", func(s *scene) {
+	}, func(s *fixture, _ int) { s.exchange("d", "evil") }, "d/victim", "d/dir", "d/new", "d/dir/new")
+	race("what is being made is swapped for a link", func(s *fixture) {
 		s.link(s.root, "evil")
-	}, func(s *scene, _ int) {
+	}, func(s *fixture, _ int) {
 		entries, _ := os.ReadDir(s.home)
 		for _, e := range entries {
 			if strings.Contains(e.Name(), ".hlplay-") {

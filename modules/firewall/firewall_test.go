@@ -35,8 +35,8 @@ func text(content string) observe.File {
 	return observe.File{Type: observe.Regular, Mode: 0o644, Owner: "root", Group: "root", Size: int64(len(content)), Content: []byte(content)}
 }
 
-// site describes the host of a test.
-type site struct {
+// fixture describes the host of a test.
+type fixture struct {
 	rules   ruleset
 	conf    string
 	file    observe.File
@@ -45,7 +45,7 @@ type site struct {
 	running []string
 }
 
-func (s site) host() modules.Host {
+func (s fixture) host() modules.Host {
 	state := func(name, enabled string) observe.Expectation {
 		u := observe.Unit{LoadState: "not-found", ActiveState: "inactive"}
 		if enabled != "" {
@@ -101,18 +101,18 @@ const lanTable = `table inet hlplay {
 func TestPlan(t *testing.T) {
 	file := text("# Kept by hlplay.\n" + replacing(lanTable))
 	for name, test := range map[string]struct {
-		site  site
-		first []string // the steps of the first plan
+		fixture fixture
+		first   []string // the steps of the first plan
 	}{
-		"new":                      {site{conf: debianConf, session: over("192.168.1.5")}, []string{"check the rules (nft -c)", "load the rules"}},
-		"changed by hand":          {site{rules: ruleset{Table: strings.Replace(lanTable, "dport 22", "dport 23", 1)}, conf: including(debianConf), file: file, session: over("192.168.1.5")}, []string{"check the rules (nft -c)", "load the rules"}},
-		"interrupted after proof":  {site{rules: ruleset{Table: lanTable}, conf: debianConf}, []string{"write the rules", "include " + rules, "start nftables.service at boot"}},
-		"the file alone":           {site{rules: ruleset{Table: lanTable}, conf: including(debianConf), file: text("old\n")}, []string{"write the rules", "start nftables.service at boot"}},
-		"a session of nobody":      {site{conf: debianConf}, []string{"check the rules (nft -c)", "load the rules"}},
-		"a session of the machine": {site{conf: debianConf, session: over("127.0.0.1")}, []string{"check the rules (nft -c)", "load the rules"}},
+		"new":                      {fixture{conf: debianConf, session: over("192.168.1.5")}, []string{"check the rules (nft -c)", "load the rules"}},
+		"changed by hand":          {fixture{rules: ruleset{Table: strings.Replace(lanTable, "dport 22", "dport 23", 1)}, conf: including(debianConf), file: file, session: over("192.168.1.5")}, []string{"check the rules (nft -c)", "load the rules"}},
+		"interrupted after proof":  {fixture{rules: ruleset{Table: lanTable}, conf: debianConf}, []string{"write the rules", "include " + rules, "start nftables.service at boot"}},
+		"the file alone":           {fixture{rules: ruleset{Table: lanTable}, conf: including(debianConf), file: text("old\n")}, []string{"write the rules", "start nftables.service at boot"}},
+		"a session of nobody":      {fixture{conf: debianConf}, []string{"check the rules (nft -c)", "load the rules"}},
+		"a session of the machine": {fixture{conf: debianConf, session: over("127.0.0.1")}, []string{"check the rules (nft -c)", "load the rules"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := test.site.host()
+			h := test.fixture.host()
 			plan := modulestest.Converges(t, lan(), h)
 			var steps []string
 			for _, s := range plan.Steps {
@@ -124,7 +124,7 @@ func TestPlan(t *testing.T) {
 			if guarded := plan.Guard != nil; guarded != (steps[0] == "check the rules (nft -c)") {
 				t.Errorf("guarded: %t", guarded)
 			}
-			if plan.Guard != nil && (plan.Guard.Undo[0][1] != replacing(test.site.rules.Table) || plan.Guard.Within != 90*time.Second) {
+			if plan.Guard != nil && (plan.Guard.Undo[0][1] != replacing(test.fixture.rules.Table) || plan.Guard.Within != 90*time.Second) {
 				t.Errorf("the guard is %+v", plan.Guard)
 			}
 		})
@@ -136,17 +136,17 @@ func TestPlan(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for name, test := range map[string]struct {
-		site site
-		want string
+		fixture fixture
+		want    string
 	}{
-		"Proxmox VE":                {site{node: pve.Node{Name: "web1", Installed: true}}, "web1 runs Proxmox VE, which has its own firewall"},
-		"the session":               {site{conf: debianConf, session: over("192.168.2.5")}, `the session to web1 comes from 192.168.2.5 to port 22, which no allow block would admit: hlplay could not connect again. Add a block with ports = ["tcp/22"] and from = ["192.168.2.5"], or its network`},
-		"a boot without it":         {site{rules: ruleset{Unloadable: "/etc/nftables.conf:3:1-5: Error: syntax error"}}, "/etc/nftables.conf on web1 does not load, so the host would boot without a firewall: correct it first; nft -c -f /etc/nftables.conf says: /etc/nftables.conf:3:1-5: Error: syntax error"},
-		"more than can be put back": {site{rules: ruleset{Table: many(200).table() + many(2000).table()}, conf: debianConf, session: over("192.168.1.5")}, "too long to be restored if the change fails: they take 1"},
-		"a QDevice's daemon":        {site{conf: debianConf, running: []string{"corosync-qnetd.service"}}, ""}, // "the others" may reach it
+		"Proxmox VE":                {fixture{node: pve.Node{Name: "web1", Installed: true}}, "web1 runs Proxmox VE, which has its own firewall"},
+		"the session":               {fixture{conf: debianConf, session: over("192.168.2.5")}, `the session to web1 comes from 192.168.2.5 to port 22, which no allow block would admit: hlplay could not connect again. Add a block with ports = ["tcp/22"] and from = ["192.168.2.5"], or its network`},
+		"a boot without it":         {fixture{rules: ruleset{Unloadable: "/etc/nftables.conf:3:1-5: Error: syntax error"}}, "/etc/nftables.conf on web1 does not load, so the host would boot without a firewall: correct it first; nft -c -f /etc/nftables.conf says: /etc/nftables.conf:3:1-5: Error: syntax error"},
+		"more than can be put back": {fixture{rules: ruleset{Table: many(200).table() + many(2000).table()}, conf: debianConf, session: over("192.168.1.5")}, "too long to be restored if the change fails: they take 1"},
+		"a QDevice's daemon":        {fixture{conf: debianConf, running: []string{"corosync-qnetd.service"}}, ""}, // "the others" may reach it
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := lan().Plan(t.Context(), test.site.host())
+			_, err := lan().Plan(t.Context(), test.fixture.host())
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
@@ -154,14 +154,14 @@ func TestRefused(t *testing.T) {
 	}
 	ssh := &firewall{Allow: lan().Allow[:1]}
 	for unit, want := range map[string]string{"corosync.service": "udp port 5405: it would lose its cluster", "corosync-qnetd.service": `ports = ["tcp/5403"]`} {
-		if _, err := ssh.Plan(t.Context(), site{conf: debianConf, running: []string{unit}}.host()); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ssh.Plan(t.Context(), fixture{conf: debianConf, running: []string{unit}}.host()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", unit, err, want)
 		}
 	}
 }
 
 func TestAbsent(t *testing.T) {
-	h := site{rules: ruleset{Table: lanTable}, conf: including(debianConf), file: text("x"), node: pve.Node{Installed: true}}.host()
+	h := fixture{rules: ruleset{Table: lanTable}, conf: including(debianConf), file: text("x"), node: pve.Node{Installed: true}}.host()
 	if plan := modulestest.Converges(t, &firewall{State: "absent"}, h); len(plan.Steps) != 3 || plan.Guard != nil {
 		t.Errorf("the plan is:\n%s", modulestest.Summaries(plan))
 	}
@@ -205,7 +205,7 @@ func TestTheLongestRulesCanBePutBack(t *testing.T) {
 		}
 		m = many(len(m.Allow[0].From) - step)
 	}
-	plan, err := lan().Plan(t.Context(), site{rules: ruleset{Table: m.table()}, conf: debianConf, session: over("192.168.1.5")}.host())
+	plan, err := lan().Plan(t.Context(), fixture{rules: ruleset{Table: m.table()}, conf: debianConf, session: over("192.168.1.5")}.host())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,15 +23,15 @@ func (m thisMachine) Ask(_ context.Context, queries []remote.Query) ([]remote.An
 	return modulestest.Answers(m.t, queries), nil
 }
 
-// site is a repository with two commits, and the path of a checkout of it.
-type site struct {
+// fixture is a repository with two commits, and the path of a checkout of it.
+type fixture struct {
 	t         *testing.T
 	origin    string
 	checkout  string
 	old, last string
 }
 
-func newSite(t *testing.T) *site {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	dir := t.TempDir()
 	for name, value := range map[string]string{
@@ -40,7 +40,7 @@ func newSite(t *testing.T) *site {
 	} {
 		t.Setenv(name, value)
 	}
-	s := &site{t: t, origin: filepath.Join(dir, "origin"), checkout: filepath.Join(dir, "site")}
+	s := &fixture{t: t, origin: filepath.Join(dir, "origin"), checkout: filepath.Join(dir, "site")}
 	s.git("init", "--quiet", "-b", "main", s.origin)
 	s.old = s.commit(s.origin, "page", "one\n")
 	s.git("-C", s.origin, "tag", "-a", "-m", "the first", "v1")
@@ -48,7 +48,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-func (s *site) git(args ...string) string {
+func (s *fixture) git(args ...string) string {
 	s.t.Helper()
 	out, err := exec.Command("git", args...).CombinedOutput()
 	if err != nil {
@@ -57,14 +57,14 @@ func (s *site) git(args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func (s *site) write(name, content string) {
+func (s *fixture) write(name, content string) {
 	s.t.Helper()
 	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *site) commit(repository, name, content string) string {
+func (s *fixture) commit(repository, name, content string) string {
 	s.t.Helper()
 	s.write(filepath.Join(repository, name), content)
 	s.git("-C", repository, "add", name)
@@ -73,7 +73,7 @@ func (s *site) commit(repository, name, content string) string {
 }
 
 // page returns the content of the file in the checkout.
-func (s *site) page() string {
+func (s *fixture) page() string {
 	text, err := os.ReadFile(filepath.Join(s.checkout, "page"))
 	if err != nil {
 		return err.Error()
@@ -82,7 +82,7 @@ func (s *site) page() string {
 }
 
 // host returns this machine as a host on which nobody else can replace the directories above the checkout.
-func (s *site) host() modules.Host {
+func (s *fixture) host() modules.Host {
 	h := observe.NewHost(s.t.Context(), "n1", "127.0.0.1", func(context.Context) (observe.Asker, error) { return thisMachine{s.t}, nil })
 	for at := filepath.Dir(s.checkout); ; at = filepath.Dir(at) {
 		h.Predict([]observe.Expectation{observe.Files.Expect(at, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root"})})
@@ -92,13 +92,13 @@ func (s *site) host() modules.Host {
 	}
 }
 
-func (s *site) module(revision string) *git {
+func (s *fixture) module(revision string) *git {
 	return modulestest.Decoded(&git{URL: s.origin, Path: s.checkout, Revision: revision})
 }
 
 // run plans, checks that check mode's prediction converges, carries out the steps, and checks that planning again finds
 // nothing to do. It returns the first plan, or the error of planning or of a step.
-func (s *site) run(g *git) (modules.Plan, error) {
+func (s *fixture) run(g *git) (modules.Plan, error) {
 	s.t.Helper()
 	before, after := s.host(), s.host()
 	plan, err := g.Plan(s.t.Context(), before)
@@ -132,7 +132,7 @@ func (s *site) run(g *git) (modules.Plan, error) {
 	return plan, nil
 }
 
-func (s *site) ran(g *git, page string) {
+func (s *fixture) ran(g *git, page string) {
 	s.t.Helper()
 	plan, err := s.run(g)
 	if err != nil || len(plan.Steps) != 1 || s.page() != page {
@@ -141,7 +141,7 @@ func (s *site) ran(g *git, page string) {
 }
 
 // refused runs a task that must fail and leave the page unchanged.
-func (s *site) refused(g *git, want string) {
+func (s *fixture) refused(g *git, want string) {
 	s.t.Helper()
 	before := s.page()
 	plan, err := s.run(g)
@@ -154,7 +154,7 @@ func (s *site) refused(g *git, want string) {
 }
 
 func TestCheckout(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	s.ran(s.module("v1"), "one\n")
 	s.ran(s.module("main"), "two\n")
 	s.ran(s.module(s.old), "one\n")
@@ -197,7 +197,7 @@ func TestCheckout(t *testing.T) {
 }
 
 func TestNothingIsLost(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	force := func(revision string) *git {
 		g := s.module(revision)
 		g.Force = true
@@ -241,7 +241,7 @@ func TestNothingIsLost(t *testing.T) {
 
 // An interrupted checkout leaves files behind that are in no commit. They do not count as local changes.
 func TestInterrupted(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	s.git("init", "--quiet", s.checkout)
 	s.git("-C", s.checkout, "fetch", "--quiet", s.origin, "main")
 	s.git("-C", s.checkout, "update-ref", "refs/hlplay/coming", s.last)
@@ -251,7 +251,7 @@ func TestInterrupted(t *testing.T) {
 
 // Neither hooks nor programs that a repository's configuration names are run.
 func TestNoProgramIsRun(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	s.ran(s.module("v1"), "one\n")
 	ran := filepath.Join(t.TempDir(), "ran")
 	program := filepath.Join(s.checkout, ".git", "hooks", "post-checkout")
@@ -270,7 +270,7 @@ func TestNoProgramIsRun(t *testing.T) {
 
 // git prints the error first; its last line may be the advice to trust any owner.
 func TestUnreadable(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	if err := os.MkdirAll(filepath.Join(s.checkout, ".git"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestUnreadable(t *testing.T) {
 
 // Check mode does not report a repository as unreadable if an earlier change, such as that of a key, may make it readable.
 func TestBeforeAChange(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	g := s.module("main")
 	g.URL += ".none"
 	h := s.host()
@@ -309,7 +309,7 @@ func TestBeforeAChange(t *testing.T) {
 // If hlplay is run by a git hook on its own machine, the environment names the hook's repository, which must not be taken
 // for the checkout.
 func TestRunByAHook(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	other := filepath.Join(filepath.Dir(s.origin), "other")
 	s.git("init", "--quiet", "-b", "main", other)
 	s.commit(other, "theirs", "one\n")
@@ -327,7 +327,7 @@ func TestRunByAHook(t *testing.T) {
 
 // An SSH client that does not know the repository's host must not prompt on a terminal.
 func TestSSHDoesNotAsk(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	ssh := filepath.Join(t.TempDir(), "ssh")
 	asks := `#!/bin/sh
 if [ "$SSH_ASKPASS_REQUIRE" != force ] || "$SSH_ASKPASS" 'Are you sure you want to continue connecting (yes/no)?'; then
@@ -347,7 +347,7 @@ exit 255
 }
 
 func TestWhatIsThere(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	if err := os.Mkdir(s.checkout, 0o750); err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +370,7 @@ func TestWhatIsThere(t *testing.T) {
 
 // git reads the configuration of the repository that commondir names, whoever may write there.
 func TestCommonDirectory(t *testing.T) {
-	s := newSite(t)
+	s := newFixture(t)
 	s.ran(s.module("v1"), "one\n")
 	s.write(filepath.Join(s.checkout, ".git", "commondir"), filepath.Join(s.origin, ".git")+"\n")
 	s.refused(s.module("main"), ".git/commondir exists on n1: a repository whose configuration is elsewhere is not touched")

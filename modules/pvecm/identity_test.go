@@ -51,7 +51,7 @@ func TestApart(t *testing.T) {
 // A node whose cluster has the founder's name but other members is refused, by the preflight and by the task; the founder
 // and its members are not affected.
 func TestASecondClusterOfTheSameName(t *testing.T) {
-	scene := func() []*observe.Host {
+	nodes := func() []*observe.Host {
 		both := cluster("pve1", "pve2")
 		return []*observe.Host{host("pve1", both), host("pve2", both), host("pve4", cluster("pve4"))}
 	}
@@ -59,7 +59,7 @@ func TestASecondClusterOfTheSameName(t *testing.T) {
 		for _, number := range []string{"1", "2", "4"} {
 			m := module(number)
 			m.Check = check
-			plan, err := m.Plan(t.Context(), play("pve"+number, scene()...))
+			plan, err := m.Plan(t.Context(), play("pve"+number, nodes()...))
 			switch {
 			case number != "4" && (err != nil || len(plan.Steps) > 0):
 				t.Errorf("pve%s, a member in good standing: %v, steps %q", number, err, modulestest.Summaries(plan))
@@ -128,7 +128,7 @@ func TestTheNodesOwnName(t *testing.T) {
 
 // The reason why a host cannot be reached is reported once, by the host's own failure, and not in the notes of the others.
 func TestAHostThatCannotBeReachedIsNotedInOneLine(t *testing.T) {
-	s := &situation{host: host("pve1", cluster("pve1"))}
+	s := &state{host: host("pve1", cluster("pve1"))}
 	gone := &remote.UnreachableError{Host: "pve4", Reason: "no key was accepted", Hint: "a long one"}
 	s.unasked(host("pve4", pve.Cluster{}), "whether it sees pve1", gone)
 	if len(s.notes) != 1 || s.notes[0] != "could not ask pve4 whether it sees pve1" {

@@ -73,15 +73,15 @@ var brokenPlay = `play "site" {
 }
 `
 
-// sight is what is visible of a page.
-type sight struct {
+// rendered is what is visible of a page.
+type rendered struct {
 	text string
 	wide []string // elements that overflow the window
 }
 
 // measure returns what is visible of a page in a window of the given width. The window is a frame, because a browser's
 // own window cannot be as narrow as a phone's.
-func measure(t *testing.T, chromium, page string, width int) sight {
+func measure(t *testing.T, chromium, page string, width int) rendered {
 	t.Helper()
 	content, err := os.ReadFile(page)
 	if err != nil {
@@ -96,9 +96,9 @@ onload = () => {
 	for (const e of page.querySelectorAll("body *")) {
 		if (e.getBoundingClientRect().right > width + 1 && !e.closest(".scroll")) wide.push(e.outerHTML.slice(0, 200));
 	}
-	const sight = document.createElement("pre");
-	sight.textContent = wide.join("\n") + "\n====\n" + page.body.innerText;
-	document.body.append(sight);
+	const found = document.createElement("pre");
+	found.textContent = wide.join("\n") + "\n====\n" + page.body.innerText;
+	document.body.append(found);
 };
 </script>`, html.EscapeString(string(content)), width)
 	framed := filepath.Join(t.TempDir(), "frame.html")
@@ -110,7 +110,7 @@ onload = () => {
 	if found == nil {
 		t.Fatalf("the browser shows\n%s", dom)
 	}
-	s := sight{text: html.UnescapeString(found[2])}
+	s := rendered{text: html.UnescapeString(found[2])}
 	if found[1] != "" {
 		s.wide = strings.Split(html.UnescapeString(found[1]), "\n")
 	}

@@ -15,7 +15,7 @@ import (
 
 // byScript is the lower bound of a first run: one connection per host, and one script that makes the playbook's
 // changes.
-var byScript = tool{name: oneScript, command: func(s *site, _ string) (string, []string, []string, error) {
+var byScript = tool{name: oneScript, command: func(s *testbed, _ string) (string, []string, []string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", nil, nil, err
@@ -34,7 +34,7 @@ var byScript = tool{name: oneScript, command: func(s *site, _ string) (string, [
 }}
 
 // script returns first.sh for a node.
-func (s *site) script(i int) ([]byte, error) {
+func (s *testbed) script(i int) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(ansibleFolder, "first.sh"))
 	if err != nil {
 		return nil, err

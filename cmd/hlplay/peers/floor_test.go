@@ -129,8 +129,8 @@ func (p *phases) read(host string, key ssh.Signer, known *knownhosts.HostKeyDB) 
 	return err
 }
 
-// floors measures the two lower bounds on a site.
-func (s *site) floors(t *testing.T) map[string]result {
+// floors measures the two lower bounds on a testbed.
+func (s *testbed) floors(t *testing.T) map[string]result {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

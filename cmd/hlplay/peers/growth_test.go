@@ -71,7 +71,7 @@ func TestRoundTripsDoNotGrow(t *testing.T) {
 }
 
 // list returns the lines that a script prints on a node.
-func (s *site) list(t *testing.T, script string) []string {
+func (s *testbed) list(t *testing.T, script string) []string {
 	t.Helper()
 	out, err := s.List[0].Exec(t.Context(), "sh", "-c", script)
 	if err != nil || out == "" {

@@ -33,8 +33,8 @@ for s in ip_forward:0 conf/all/rp_filter:0 conf/default/rp_filter:0 conf/all/acc
 done
 echo 32768 60999 >ip_local_port_range`
 
-// site is three fresh nodes, with addresses at which they can be reached from some distance.
-type site struct {
+// testbed is three fresh nodes, with addresses at which they can be reached from some distance.
+type testbed struct {
 	*nspawn.Nodes
 	rtt     time.Duration
 	proxies []*delay.Proxy
@@ -44,7 +44,7 @@ type site struct {
 }
 
 // open boots three nodes. Without a round-trip time they are reached directly.
-func open(t testing.TB, rtt time.Duration) *site {
+func open(t testing.TB, rtt time.Duration) *testbed {
 	t.Helper()
 	if rtt == 0 {
 		return prepare(t, 0, nil)
@@ -53,20 +53,20 @@ func open(t testing.TB, rtt time.Duration) *site {
 }
 
 // openHere boots three nodes that this process itself can reach, always through proxies.
-func openHere(t testing.TB, rtt time.Duration) *site {
+func openHere(t testing.TB, rtt time.Duration) *testbed {
 	t.Helper()
 	return prepare(t, rtt, func(*nspawn.Nodes) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
 }
 
 // prepare boots three nodes and a proxy for each of them with a listener from listen. If listen is nil, there are no
 // proxies.
-func prepare(t testing.TB, rtt time.Duration, listen func(*nspawn.Nodes) (net.Listener, error)) *site {
+func prepare(t testing.TB, rtt time.Duration, listen func(*nspawn.Nodes) (net.Listener, error)) *testbed {
 	t.Helper()
 	n, err := nspawn.Start(t.Context(), nspawn.Options{Names: []string{"pve1", "pve2", "pve3"}, Packages: added, Log: t.Logf})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{Nodes: n, rtt: rtt, home: filepath.Join(n.Dir, "home")}
+	s := &testbed{Nodes: n, rtt: rtt, home: filepath.Join(n.Dir, "home")}
 	t.Cleanup(s.close(t))
 	if err := os.Mkdir(s.home, 0o700); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func prepare(t testing.TB, rtt time.Duration, listen func(*nspawn.Nodes) (net.Li
 	return s
 }
 
-func (s *site) close(t testing.TB) func() {
+func (s *testbed) close(t testing.TB) func() {
 	return func() {
 		for _, p := range s.proxies {
 			if err := p.Close(); err != nil {
@@ -107,7 +107,7 @@ func (s *site) close(t testing.TB) func() {
 }
 
 // inventories writes the files that tell the tools about the nodes.
-func (s *site) inventories() error {
+func (s *testbed) inventories() error {
 	own, err := s.Nodes.Inventory(nspawn.Root)
 	if err != nil {
 		return err
@@ -146,23 +146,23 @@ func (s *site) inventories() error {
 // ring returns the address of a node in the storage network.
 func ring(i int) string { return "10.77.1.1" + strconv.Itoa(i+1) }
 
-func (s *site) host(i int) string {
+func (s *testbed) host(i int) string {
 	host, _, _ := net.SplitHostPort(s.endpoints[i])
 	return host
 }
 
-func (s *site) port(i int) string {
+func (s *testbed) port(i int) string {
 	_, port, _ := net.SplitHostPort(s.endpoints[i])
 	return port
 }
 
-func (s *site) file(name string) string { return filepath.Join(s.home, name) }
+func (s *testbed) file(name string) string { return filepath.Join(s.home, name) }
 
 // key returns the path of the private key for logging in.
-func (s *site) key() string { return filepath.Join(s.Dir, "key") }
+func (s *testbed) key() string { return filepath.Join(s.Dir, "key") }
 
 // counts returns the totals of the proxies.
-func (s *site) counts() (all delay.Counts) {
+func (s *testbed) counts() (all delay.Counts) {
 	for _, p := range s.proxies {
 		c := p.Counts()
 		all.Connections += c.Connections
@@ -174,7 +174,7 @@ func (s *site) counts() (all delay.Counts) {
 }
 
 // lastProcesses returns, for each node, the ID of the last process or thread that it started. Asking starts one.
-func (s *site) lastProcesses(ctx context.Context) (all []int, err error) {
+func (s *testbed) lastProcesses(ctx context.Context) (all []int, err error) {
 	for _, node := range s.List {
 		text, err := node.Exec(ctx, "cat", "/proc/sys/kernel/ns_last_pid")
 		if err != nil {
@@ -190,7 +190,7 @@ func (s *site) lastProcesses(ctx context.Context) (all []int, err error) {
 }
 
 // started returns how many processes and threads a node started between two calls of lastProcesses, on average.
-func (s *site) started(ctx context.Context, before, after []int) (int, error) {
+func (s *testbed) started(ctx context.Context, before, after []int) (int, error) {
 	text, err := s.List[0].Exec(ctx, "cat", "/proc/sys/kernel/pid_max")
 	if err != nil {
 		return 0, err
@@ -211,7 +211,7 @@ func (s *site) started(ctx context.Context, before, after []int) (int, error) {
 }
 
 // cpu returns the processor time of all nodes.
-func (s *site) cpu() (all time.Duration, err error) {
+func (s *testbed) cpu() (all time.Duration, err error) {
 	for _, node := range s.List {
 		cpu, err := node.CPU()
 		if err != nil {

@@ -97,7 +97,7 @@ func compare(t *testing.T, by tool, rtt time.Duration, results *findings) {
 		}
 		return
 	}
-	var s *site
+	var s *testbed
 	note := func(what string) {
 		key := row{what, by.name, rtt}
 		if !chosen.MatchString(key.String()) {

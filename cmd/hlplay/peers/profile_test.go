@@ -24,8 +24,8 @@ import (
 	"hlplay/modules/registry"
 )
 
-// here runs a playbook on a site in this process, where it can be profiled. wrap may wrap the connections.
-func here(ctx context.Context, s *site, playbook string, wrap func(remote.Conn) remote.Conn) (engine.Recap, error) {
+// here runs a playbook on a testbed in this process, where it can be profiled. wrap may wrap the connections.
+func here(ctx context.Context, s *testbed, playbook string, wrap func(remote.Conn) remote.Conn) (engine.Recap, error) {
 	inv, diags := inventory.Load(s.file("hosts.hcl"))
 	if diags.HasErrors() {
 		return engine.Recap{}, diags

@@ -48,7 +48,7 @@ func TestSameWork(t *testing.T) {
 	}
 }
 
-func (s *site) state(t *testing.T) map[string][]string {
+func (s *testbed) state(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
 	for _, node := range s.List {

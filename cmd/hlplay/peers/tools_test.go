@@ -18,8 +18,8 @@ import (
 // tool is one of the tools to compare.
 type tool struct {
 	name string
-	// command returns the command line and environment of a run on a site. The working directory is the playbook's.
-	command func(s *site, what string) (dir string, env, argv []string, err error)
+	// command returns the command line and environment of a run on a testbed. The working directory is the playbook's.
+	command func(s *testbed, what string) (dir string, env, argv []string, err error)
 	// changed returns the number of changes on all hosts from a run's output, or what went wrong. Nil means that the
 	// tool does not count.
 	changed func(output string) (int, error)
@@ -50,7 +50,7 @@ func toolNamed(name string) tool {
 	panic("no tool " + name)
 }
 
-func hlplay(s *site, what string) (string, []string, []string, error) {
+func hlplay(s *testbed, what string) (string, []string, []string, error) {
 	path, err := filepath.Abs(*program)
 	if err != nil {
 		return "", nil, nil, err
@@ -62,8 +62,8 @@ func hlplay(s *site, what string) (string, []string, []string, error) {
 	return filepath.Dir(playbook), []string{"HOME=" + s.home, "PATH=" + os.Getenv("PATH")}, argv, nil
 }
 
-func ansible(config string) func(*site, string) (string, []string, []string, error) {
-	return func(s *site, what string) (string, []string, []string, error) {
+func ansible(config string) func(*testbed, string) (string, []string, []string, error) {
+	return func(s *testbed, what string) (string, []string, []string, error) {
 		folder, err := filepath.Abs(ansibleFolder)
 		if err != nil {
 			return "", nil, nil, err
@@ -158,8 +158,8 @@ func summary(output string) (changed int, err error) {
 	return 0, fmt.Errorf("there is no recap in:\n%s", output)
 }
 
-// run runs a tool on a site and returns what it used.
-func (s *site) run(t *testing.T, by tool, what string) result {
+// run runs a tool on a testbed and returns what it used.
+func (s *testbed) run(t *testing.T, by tool, what string) result {
 	t.Helper()
 	dir, env, argv, err := by.command(s, what)
 	if err != nil {

@@ -64,8 +64,8 @@ func bareHost(n int, codename string) *observe.Host {
 	return observe.NewRecorded(name, known...)
 }
 
-// site returns three hosts that are peers of one another.
-func site(codename string) []*observe.Host {
+// threeHosts returns three hosts that are peers of one another.
+func threeHosts(codename string) []*observe.Host {
 	var hosts []*observe.Host
 	for n := 1; n <= 3; n++ {
 		hosts = append(hosts, bareHost(n, codename))
@@ -116,8 +116,8 @@ func foresee(t *testing.T, m modules.Module, h *observe.Host) []string {
 	}
 }
 
-// road is one stage: a task on all hosts, or on one on behalf of all.
-type road struct {
+// stage is one step of the way to a cluster: a task on all hosts, or on one on behalf of all.
+type stage struct {
 	task  string
 	build func(h *observe.Host, n int) modules.Module
 	// changed is the number of hosts that change.
@@ -126,7 +126,7 @@ type road struct {
 
 func number(n int) *int { return &n }
 
-var stages = []road{
+var stages = []stage{
 	{"disks", func(h *observe.Host, n int) modules.Module {
 		return &pveceph.Module{Disks: &pveceph.Disks{Devices: []string{"/dev/disk/by-id/ata-" + h.Name() + "-b", "/dev/disk/by-id/ata-" + h.Name() + "-c"}}}
 	}, 0},
@@ -184,7 +184,7 @@ var stages = []road{
 func TestTheWholeRoadIsForeseen(t *testing.T) {
 	for _, codename := range []string{"bookworm", "trixie"} {
 		t.Run(codename, func(t *testing.T) {
-			hosts := site(codename)
+			hosts := threeHosts(codename)
 			for _, stage := range stages {
 				if stage.build == nil {
 					for _, h := range hosts {
@@ -225,7 +225,7 @@ func TestTheWholeRoadIsForeseen(t *testing.T) {
 // TestOSDsOfManyHostsAreForeseenTogether plans on all hosts before any prediction is made, as check mode does for a
 // task that hosts carry out concurrently: no prediction may overwrite another one.
 func TestOSDsOfManyHostsAreForeseenTogether(t *testing.T) {
-	hosts := site("trixie")
+	hosts := threeHosts("trixie")
 	for _, stage := range stages[:6] {
 		for i, h := range hosts {
 			if stage.build == nil {
