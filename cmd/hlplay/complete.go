@@ -178,7 +178,7 @@ func inventoryOf(cmd *cobra.Command) *inventory.Inventory {
 	}
 	slices.Sort(paths) // cobra may have parsed the flags twice
 	paths = slices.Compact(paths)
-	inv, _ := inventory.LoadStill(secret.NewKeyring(secret.Options{Context: cmd.Context(), Lenient: true}), paths...)
+	inv, _ := inventory.LoadStatic(secret.NewKeyring(secret.Options{Context: cmd.Context(), Lenient: true}), paths...)
 	return inv
 }
 

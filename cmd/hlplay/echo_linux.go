@@ -17,13 +17,13 @@ type echo struct {
 // typing is the echo of this process.
 var typing echo
 
-// still turns echo off and on again. It does nothing if hlplay is in the background or echo is off anyway. Input is not
-// lost: the next reader gets it.
-func (e *echo) still(still bool) {
+// set turns echo on or off. It does nothing if hlplay is in the background or echo is off anyway. Input is not lost: the
+// next reader gets it.
+func (e *echo) set(on bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case still && e.hidden == nil && !e.over:
+	case !on && e.hidden == nil && !e.over:
 		tty, err := openTerminal()
 		if err != nil {
 			return
@@ -33,7 +33,7 @@ func (e *echo) still(still bool) {
 			return
 		}
 		e.hidden = tty
-	case !still && e.hidden != nil:
+	case on && e.hidden != nil:
 		if foreground(e.hidden) { // otherwise the shell has taken over
 			setEcho(e.hidden, true)
 		}
@@ -47,7 +47,7 @@ func (e *echo) end() {
 	e.mu.Lock()
 	e.over = true
 	e.mu.Unlock()
-	e.still(false)
+	e.set(true)
 }
 
 // setEcho turns echo on or off, and reports whether that changed anything.

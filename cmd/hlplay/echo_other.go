@@ -7,5 +7,5 @@ type echo struct{}
 
 var typing echo
 
-func (*echo) still(bool) {}
-func (*echo) end()       {}
+func (*echo) set(bool) {}
+func (*echo) end()     {}

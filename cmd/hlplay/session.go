@@ -266,7 +266,7 @@ func (f *connectFlags) connect(suspend func(func())) func(context.Context, *inve
 	o := f.reach()
 	o.AskPassword, o.AskSudoPassword = f.askPassword || f.passwordFile != "", f.askSudo || f.sudoPasswordFile != ""
 	o.Password, o.SudoPassword = passwordIn(f.passwordFile), passwordIn(f.sudoPasswordFile)
-	o.Ask, o.Remark, o.Secrets, o.Crowd = prompter(suspend), remarker(suspend), &remote.Secrets{}, &remote.Crowd{}
+	o.Ask, o.Remark, o.Secrets, o.Dials = prompter(suspend), remarker(suspend), &remote.Secrets{}, &remote.DialLimiter{}
 	if f.acceptNew {
 		o.HostKeys = remote.AcceptNew
 	}
@@ -371,7 +371,7 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 func (f *outputFlags) reporter(file *os.File, w io.Writer) (report.Reporter, error) {
 	o := report.Options{
 		Color: !f.noColor && colored(file), Width: width(file), Resized: func() int { return width(file) },
-		Rows: func() int { return height(file) }, Still: typing.still,
+		Rows: func() int { return height(file) }, SetEcho: typing.set,
 		Diff: f.diff, Verbose: f.verbose,
 	}
 	switch f.output {

@@ -91,7 +91,7 @@ func (d *declarations) ansible(inv *Inventory, files []string) {
 	}
 	programs := &programs{inv: inv}
 	run := programs.run
-	if d.still {
+	if d.static {
 		run = func(path string, _ ...string) ([]byte, bool, error) {
 			program := isProgram(path)
 			inv.Partial = inv.Partial || program

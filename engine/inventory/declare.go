@@ -19,7 +19,7 @@ const (
 // declarations are the decoded blocks of an inventory, before hosts inherit from groups.
 type declarations struct {
 	decoder
-	still      bool // do not run programs
+	static     bool // do not run programs
 	unsaved    map[string][]byte
 	defaults   settings
 	defaultsAt *hcl.Range

@@ -20,7 +20,7 @@ type Inventory struct {
 	Files map[string]*hcl.File
 	// Answers is the output of inventory programs, by their names and arguments. It may contain passwords.
 	Answers map[string][]byte
-	// Partial is set if hosts are missing because LoadStill did not run a program.
+	// Partial is set if hosts are missing because LoadStatic did not run a program.
 	Partial bool
 
 	declared []*declared

@@ -43,15 +43,15 @@ func LoadWith(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostic
 	return (&declarations{decoder: decoder{secrets: keys}}).load(paths)
 }
 
-// LoadStill is like LoadWith but does not run programs, whose hosts are then missing.
-func LoadStill(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
-	return (&declarations{decoder: decoder{secrets: keys}, still: true}).load(paths)
+// LoadStatic is like LoadWith but does not run programs, whose hosts are then missing.
+func LoadStatic(keys *secret.Keyring, paths ...string) (*Inventory, hcl.Diagnostics) {
+	return (&declarations{decoder: decoder{secrets: keys}, static: true}).load(paths)
 }
 
-// LoadUnsaved is like LoadStill, with texts to use instead of the content of HCL files, by path: those that an editor
+// LoadUnsaved is like LoadStatic, with texts to use instead of the content of HCL files, by path: those that an editor
 // has changed and not saved.
 func LoadUnsaved(keys *secret.Keyring, unsaved map[string][]byte, paths ...string) (*Inventory, hcl.Diagnostics) {
-	return (&declarations{decoder: decoder{secrets: keys}, still: true, unsaved: unsaved}).load(paths)
+	return (&declarations{decoder: decoder{secrets: keys}, static: true, unsaved: unsaved}).load(paths)
 }
 
 func (d *declarations) load(paths []string) (*Inventory, hcl.Diagnostics) {

@@ -36,7 +36,7 @@ echo '{"_meta": {"hostvars": {"web1": {"ansible_port": 2222}}}, "web": {"hosts":
 	if h == nil || h.Port != 2222 || len(inv.Answers["hosts --list"]) == 0 {
 		t.Errorf("the host is %+v, the answers %v", h, inv.Answers)
 	}
-	if inv, _ := LoadStill(nil, "hosts"); len(inv.Hosts) > 0 || len(inv.Answers) > 0 {
+	if inv, _ := LoadStatic(nil, "hosts"); len(inv.Hosts) > 0 || len(inv.Answers) > 0 {
 		t.Errorf("a program was run that was not to be: %v", inv.Answers)
 	}
 }

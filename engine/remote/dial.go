@@ -52,8 +52,8 @@ type Options struct {
 	Remark func(text string)
 	// Secrets remembers the user's answers; nil remembers them for one connection only.
 	Secrets *Secrets
-	// Crowd is shared by the dials of a run; nil means that this is the only dial.
-	Crowd *Crowd
+	// Dials is shared by the dials of a run; nil means that this is the only dial.
+	Dials *DialLimiter
 	// DialTimeout limits each dial up to the end of the handshake, not counting the time in which the user is asked.
 	// Zero means the configuration's ConnectTimeout or, if there is none, DefaultDialTimeout.
 	DialTimeout time.Duration
@@ -81,8 +81,8 @@ func Dial(ctx context.Context, t Target, o Options) (Conn, error) {
 	if o.Secrets == nil {
 		o.Secrets = &Secrets{}
 	}
-	if o.Crowd == nil {
-		o.Crowd = &Crowd{}
+	if o.Dials == nil {
+		o.Dials = &DialLimiter{}
 	}
 	r, err := newResolver(o)
 	if err != nil {
@@ -136,7 +136,7 @@ func (e *endpoint) throughJump(hop *endpoint, err error) error {
 
 // inTurn dials once there is a place at the host.
 func (e *endpoint) inTurn(ctx context.Context, o Options, through *ssh.Client) (*ssh.Client, *countingConn, error) {
-	leave, err := o.Crowd.enter(ctx, e.address())
+	release, err := o.Dials.acquire(ctx, e.address())
 	switch {
 	case errors.Is(err, errDialTimeout): // of another dial to the same address
 		return nil, nil, err
@@ -144,7 +144,7 @@ func (e *endpoint) inTurn(ctx context.Context, o Options, through *ssh.Client) (
 		return nil, nil, fmt.Errorf("%s: the dial was given up: %w", e.name, err)
 	}
 	client, count, err := e.dial(ctx, o, through)
-	leave(err)
+	release(err)
 	return client, count, err
 }
 

@@ -28,8 +28,9 @@ type live struct {
 	done  int // hosts that have reported
 	hosts map[string]liveHost
 	frame int
-	still bool
-	drawn []int // widths in columns of the lines currently at the bottom of the terminal
+	// echoOff is set while the terminal's echo is off.
+	echoOff bool
+	drawn   []int // widths in columns of the lines currently at the bottom of the terminal
 }
 
 type liveHost struct {

@@ -133,11 +133,11 @@ func TestLiveLinesOfALowTerminal(t *testing.T) {
 	}
 }
 
-// While there are live lines on the terminal, and only then, its echo is off: typing a newline would move them.
-func TestTheTerminalIsStillWhileLinesAreLive(t *testing.T) {
+// TestEchoIsOffWhileLinesAreLive checks that the terminal's echo is off while there are live lines, and only then.
+func TestEchoIsOffWhileLinesAreLive(t *testing.T) {
 	var out bytes.Buffer
 	var told []bool
-	r := terminal(&out, Options{Width: 80, Still: func(still bool) { told = append(told, still) }})
+	r := terminal(&out, Options{Width: 80, SetEcho: func(on bool) { told = append(told, on) }})
 	expect := func(when string, want ...bool) {
 		t.Helper()
 		if diff := cmp.Diff(want, told); diff != "" {
@@ -148,19 +148,19 @@ func TestTheTerminalIsStillWhileLinesAreLive(t *testing.T) {
 	expect("before the first task")
 	r.Report(TaskStarted{"play", "task", false})
 	r.tick()
-	expect("in a task", true)
+	expect("in a task", false)
 	r.Suspend(func() {
-		expect("while a password is asked for", true, false)
+		expect("while a password is asked for", false, true)
 		r.Report(Progress{Host: "n", What: "works"})
 		r.tick()
 		r.Suspend(func() {})
-		expect("while something is reported meanwhile", true, false)
+		expect("while something is reported meanwhile", false, true)
 	})
-	expect("afterwards", true, false, true)
+	expect("afterwards", false, true, false)
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	expect("at the end", true, false, true, false)
+	expect("at the end", false, true, false, true)
 }
 
 // TestTicker runs the real ticker concurrently with events, for the race detector, and closes twice.

@@ -21,9 +21,9 @@ type Options struct {
 	Resized func() int
 	// Rows, if set, returns the current height of the terminal and is called for each output; zero means unknown.
 	Rows func() int
-	// Still, if set, is called when live lines appear and disappear. While there are any, keys must not be echoed,
-	// because newlines would move them.
-	Still func(still bool)
+	// SetEcho, if set, turns the terminal's echo of keys off when live lines appear, because echoed newlines would move
+	// them, and on again when they disappear.
+	SetEcho func(on bool)
 	// Diff shows the changes in files and settings.
 	Diff bool
 	// Verbose shows durations, reasons and the cost of the connections.
@@ -49,7 +49,7 @@ func NewTerminal(w io.Writer, o Options) Reporter {
 // NewPlain returns a Reporter for logs and pipes: the same content as on a terminal, without colours and live lines. Unless
 // Options.Verbose is set, the text depends only on what happened, not on how long it took or in which order hosts finished.
 func NewPlain(w io.Writer, o Options) Reporter {
-	o.Color, o.Width, o.Resized, o.Rows, o.Still = false, 0, nil, nil, nil
+	o.Color, o.Width, o.Resized, o.Rows, o.SetEcho = false, 0, nil, nil, nil
 	return newText(w, o)
 }
 
@@ -141,7 +141,7 @@ func (t *textReporter) Close() error {
 func (t *textReporter) Suspend(fn func()) {
 	t.mu.Lock()
 	t.print(t.live.erase(t.o.Width))
-	t.still(false)
+	t.setEcho(true)
 	t.away++
 	t.mu.Unlock()
 	defer func() {
@@ -265,19 +265,19 @@ func (t *textReporter) emit(s string) {
 	t.waiting.Reset()
 	lines := t.drawLive()
 	if lines != "" {
-		t.still(true)
+		t.setEcho(false)
 	}
 	t.print(out + lines)
 	if lines == "" {
-		t.still(false)
+		t.setEcho(true)
 	}
 }
 
-// still tells Options.Still whether there are live lines on the terminal.
-func (t *textReporter) still(still bool) {
-	if t.o.Still != nil && t.live != nil && still != t.live.still {
-		t.live.still = still
-		t.o.Still(still)
+// setEcho calls Options.SetEcho if that changes the echo.
+func (t *textReporter) setEcho(on bool) {
+	if t.o.SetEcho != nil && t.live != nil && on == t.live.echoOff {
+		t.live.echoOff = !on
+		t.o.SetEcho(on)
 	}
 }
 
