@@ -122,7 +122,7 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 		return hosts
 	}
 	b.report(report.TaskStarted{Play: t.play.Name, Task: t.Name, Handler: t.handler})
-	b.hosts.lead(hosts[0])
+	b.lead(hosts[0])
 	all := &everywhere{gate: b.gate(t, hosts), consent: newConsent(hosts)}
 	previous := make(chan struct{})
 	close(previous)
@@ -148,6 +148,15 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	came := inRun(hosts)
 	b.judge(t, hosts, came)
 	return came
+}
+
+// lead makes h the host that runs what must run once, and drops the plans of the old and the new leader, which were
+// made for the other role.
+func (c *conductor) lead(h *host) {
+	if was := c.hosts.setLeader(h); was != nil && was != h {
+		was.planner.drop()
+		h.planner.drop()
+	}
 }
 
 // everywhere is the state that the hosts of a task share while it runs.
@@ -177,7 +186,7 @@ func (b *batch) forAll(t *task, hosts []*host, ended []report.Status, left bool)
 	close(first)
 	for !left && len(others) > 0 && b.ctx.Err() == nil && (status == report.Unreachable || status == report.Skipped && !t.RunOnce) {
 		leader, others = others[0], others[1:]
-		b.hosts.lead(leader)
+		b.lead(leader)
 		all := &everywhere{}
 		status = b.onHost(t, leader, 0, all, first)
 		left = all.left.Load()
@@ -372,3 +381,8 @@ func missing(all, some []*host) []*host {
 func inOrder(order, some []*host) []*host { return missing(order, missing(order, some)) }
 
 func both(a, b []*host) []*host { return inOrder(a, inOrder(b, a)) }
+
+// selected reports whether --tags and --skip-tags select a task.
+func (c *conductor) selected(t *lang.Task) bool {
+	return lang.Selected(t, c.options.Tags, c.options.SkipTags)
+}

@@ -28,7 +28,7 @@ type command struct {
 
 // asCommand returns a step as a single command, which replaces only what was seen. ok is false if the step needs more
 // than one.
-func asCommand(h *host, step modules.Step, seen *sight) (c command, ok bool) {
+func asCommand(h *host, step modules.Step, seen *baseline) (c command, ok bool) {
 	c.step = step
 	placing := func(path string, do remote.Command) (command, bool) {
 		c.Command = do
@@ -116,7 +116,7 @@ func (c command) patient(tried time.Time, result remote.Result) bool {
 }
 
 // act carries out a step that is not a single command. It calls begin when the host may start to change.
-func (e *execution) act(ctx context.Context, h *host, user string, step modules.Step, seen *sight, before remote.Query, begin func()) error {
+func (e *execution) act(ctx context.Context, h *host, user string, step modules.Step, seen *baseline, before remote.Query, begin func()) error {
 	switch a := step.Action.(type) {
 	case modules.Wait:
 		begin()
@@ -143,14 +143,6 @@ func (e *execution) act(ctx context.Context, h *host, user string, step modules.
 
 func remoteFile(a modules.WriteFile) remote.File {
 	return remote.File{Path: a.Path, Content: a.Content, Source: a.Source, Mode: a.Mode, Owner: a.Owner, Group: a.Group, OverLink: a.OverLink}
-}
-
-func firstLine(b []byte) string {
-	line, _, _ := bytes.Cut(bytes.TrimSpace(b), []byte("\n"))
-	if len(line) == 0 {
-		return "failed without a message"
-	}
-	return string(line)
 }
 
 func matchesAny(result remote.Result, texts []string) bool {

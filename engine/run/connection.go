@@ -366,9 +366,3 @@ func add(a, b remote.Stats) remote.Stats {
 		Sent: a.Sent + b.Sent, Received: a.Received + b.Received,
 	}
 }
-
-// unreachable reports whether err says that this host cannot be reached.
-func unreachable(h *host, err error) bool {
-	var u *remote.UnreachableError
-	return errors.As(err, &u) && u.Host == h.Name
-}

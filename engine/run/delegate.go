@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/observe"
 	"hlplay/modules"
 )
 
@@ -134,4 +135,16 @@ func (c *conductor) missingDelegate(play *lang.Play) error {
 		}
 	}
 	return nil
+}
+
+// bind sets the host of expectations that name none.
+func bind(expectations []observe.Expectation, h *observe.Host) []observe.Expectation {
+	all := make([]observe.Expectation, len(expectations))
+	for i, e := range expectations {
+		if e.Host == nil {
+			e.Host = h
+		}
+		all[i] = e
+	}
+	return all
 }

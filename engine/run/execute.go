@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -222,7 +221,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			e.alone(ctx, it)
 			continue
 		}
-		if err := e.guarded(ctx, it, rest, newSight(it, len(meanwhile) == mostStale), &o); err != nil {
+		if err := e.guarded(ctx, it, rest, newBaseline(it, len(meanwhile) == mostStale), &o); err != nil {
 			if path := stale(err); path != "" && ctx.Err() == nil {
 				if len(meanwhile) == mostStale {
 					return o.with(failure(e.host, &restlessError{err}))
@@ -274,32 +273,6 @@ func plannedAgain(path string) string {
 	return path + " was changed by somebody else while this task was running; planned again"
 }
 
-// alone plans an item again without planning other tasks ahead.
-func (e *execution) alone(ctx context.Context, it *itemPlan) {
-	done := make(chan struct{})
-	e.host.observed.Go(observe.WithUser(ctx, e.task.observer(e.host)), func(ctx context.Context) {
-		defer close(done)
-		it.replan(ctx, e.host)
-	})
-	<-done
-}
-
-// verify plans an item again together with the next tasks, so that the reads that verify a step travel with those of
-// the next task.
-func (e *execution) verify(ctx context.Context, it *itemPlan) {
-	done := make(chan struct{})
-	e.host.planner.alongside(func(planner context.Context) {
-		defer close(done)
-		// The planner's context identifies the planner; the task's own context limits it.
-		planner, cancel := context.WithCancelCause(planner)
-		defer cancel(nil)
-		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-		defer stop()
-		it.replan(observe.WithUser(planner, e.task.observer(e.host)), e.host)
-	})
-	<-done
-}
-
 // fault returns the outcome of a task that could not be planned. In check mode, earlier tasks might prevent the error
 // in the run.
 func (e *execution) fault(d *decision, err error, saw ...*observe.Tracker) outcome {
@@ -310,12 +283,4 @@ func (e *execution) fault(d *decision, err error, saw ...*observe.Tracker) outco
 		return uncertain(e.host, doubtful)
 	}
 	return failure(e.host, err)
-}
-
-func summaries(steps []modules.Step) string {
-	var all []string
-	for _, s := range steps {
-		all = append(all, s.Summary)
-	}
-	return strings.Join(all, "; ")
 }

@@ -52,7 +52,7 @@ type setting struct {
 	Panics    bool   `hcl:"panics,optional" doc:"The module is defective."`
 	Scope_    string `hcl:"scope,optional" doc:"one_by_one or cluster."`
 	Repeats   bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
-	Clouds    string `hcl:"clouds,optional" doc:"A setting that becomes unknowable."`
+	Obscures  string `hcl:"obscures,optional" doc:"A setting that becomes unknowable."`
 	On        string `hcl:"on,optional" doc:"The host that is changed instead."`
 	Needs     string `hcl:"needs,optional" doc:"A setting that must not be empty."`
 	NeedsOf   string `hcl:"needs_of,optional" doc:"The host whose setting that is."`
@@ -166,8 +166,8 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if m.Impatient {
 		step.Settle = 0
 	}
-	if m.Clouds != "" {
-		step.Expect = append(step.Expect, settings.Unknown(m.Clouds, m.Name+" decides it"))
+	if m.Obscures != "" {
+		step.Expect = append(step.Expect, settings.Unknown(m.Obscures, m.Name+" decides it"))
 	}
 	if m.Claims != "" {
 		step.Expect = append(step.Expect, settings.Expect(m.Claims, ""))
@@ -212,14 +212,14 @@ func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 
 var ownSpec = modules.Spec{Name: "own", Summary: "A setting of a test's host", Local: true, Result: settingSpec.Result, New: func() modules.Module { return &own{} }}
 
-// still is a module that reads nothing and does nothing, or refuses.
-type still struct {
+// noop is a module that reads nothing and does nothing, or refuses.
+type noop struct {
 	Refuses string `hcl:"refuses,optional" doc:"Why."`
 	// restless is how many more times another process writes to a file while it is read.
 	restless *int
 }
 
-func (m *still) Plan(context.Context, modules.Host) (modules.Plan, error) {
+func (m *noop) Plan(context.Context, modules.Host) (modules.Plan, error) {
 	if m.Refuses != "" {
 		return modules.Plan{}, errors.New(m.Refuses)
 	}
@@ -230,7 +230,7 @@ func (m *still) Plan(context.Context, modules.Host) (modules.Plan, error) {
 	return modules.Plan{}, nil
 }
 
-func (m *still) OnlyReads() bool { return true }
+func (m *noop) OnlyReads() bool { return true }
 
 // restart is a module that reboots a host, which is back when its gateway is up.
 type restart struct{}

@@ -7,6 +7,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"hlplay/engine/nodestate"
 	"hlplay/engine/report"
 	"hlplay/modules"
 )
@@ -102,4 +103,29 @@ func leaveOut(t *task, hosts []*host) {
 	for _, h := range hosts {
 		h.register(t, outcome{status: report.Skipped, message: "not selected"})
 	}
+}
+
+// judgeKept decides after a task which handlers stay due. A handler that has succeeded is no longer due, nor are those
+// that a task has announced if it did not start anything. A failed command may have made its change, which the next run
+// would find done, so the handlers that it notifies stay due.
+func (b *batch) judgeKept(t *task, h *host, o outcome) {
+	if b.check {
+		return
+	}
+	if t.handler && finished(o.status) && !o.held && !o.left {
+		h.keeper.clear(nodestate.Name(t.play.Name, t.Name))
+	}
+	if o.sure || o.effect || len(o.open) > 0 {
+		return
+	}
+	for _, name := range t.Notify {
+		if !b.notifications.has(handlerKey{t.play.Name, name, h.Name}) {
+			h.keeper.withdraw(nodestate.Name(t.play.Name, name))
+		}
+	}
+}
+
+// finished reports whether a handler with this status need not run again.
+func finished(status report.Status) bool {
+	return status == report.OK || status == report.Changed || status == report.Skipped
 }

@@ -25,7 +25,7 @@ func TestExpectationsAreHeldAgainstHosts(t *testing.T) {
 		"an act that repeats":             {`when = host.name == "a"; ` + set("x", "1", `claims = "c"`, "repeats = true"), []string{told}},
 		"on another host":                 {`when = host.name == "a"; ` + set("x", "1", `on = "b"`), nil},
 		"nothing to do":                   {`when = host.name == "a"; ` + set("c", "1", `claims = "c"`), nil},
-		"nobody can know":                 {`when = host.name == "a"; ` + set("x", "1", `clouds = "c"`), nil},
+		"nobody can know":                 {`when = host.name == "a"; ` + set("x", "1", `obscures = "c"`), nil},
 		"it failed":                       {`when = host.name == "a"; ` + set("x", "1", `claims = "c"`, "fails = true"), nil},
 	}
 	for name, test := range tests {

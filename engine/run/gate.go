@@ -2,14 +2,9 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
-	"time"
-
-	"hlplay/engine/report"
 )
 
 // gate holds the hosts of a task until all are ready to change something: if another run holds the lock of one of them,
@@ -128,58 +123,4 @@ func (e *shutError) Error() string {
 		why += fmt.Sprintf(" (and %d more hosts)", len(hosts)-1)
 	}
 	return "the run stops before it changes anything else: " + why
-}
-
-// grace is how long a lock is retried without --wait: a run that has just ended takes a moment to release it.
-const grace = 3 * time.Second
-
-// await waits until no other run holds a host's lock. It then forgets what was read before.
-func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
-	if err := h.keeper.look(ctx); err != nil {
-		return false, nil // the host's own task reports it
-	}
-	begun := b.clock.Now()
-	pause := grace / 6
-	for {
-		if l, is := h.keeper.occupied(); is {
-			waited = true
-			if err = b.outlast(ctx, h, l); err != nil {
-				break
-			}
-			begun, pause = b.clock.Now(), grace/6
-			continue
-		}
-		err = h.keeper.locked()
-		tried := b.clock.Now()
-		if err == nil || tried.Sub(begun) >= max(grace, b.options.Wait) {
-			break
-		}
-		waited = true
-		if b.options.Wait > 0 {
-			what := strings.TrimSuffix(err.Error(), "; nothing was started there")
-			b.report(report.Progress{Host: h.Name, What: "the other run to end: " + what, Awaits: true, Limit: b.options.Wait})
-		}
-		if sleepErr := b.clock.Sleep(ctx, pause); sleepErr != nil {
-			return waited, sleepErr
-		}
-		pause = min(2*pause, 5*time.Second)
-		if lookErr := h.keeper.lookAgain(ctx); lookErr != nil {
-			return waited, lookErr
-		}
-	}
-	var locked *lockedError
-	if waited && !errors.As(err, &locked) {
-		b.report(report.Progress{Host: h.Name})
-		h.forgetAll()
-		b.outdated(h)
-	}
-	return waited, err
-}
-
-// outdated drops plans that were made from a host before the run waited for it.
-func (b *batch) outdated(h *host) {
-	h.planner.invalidate()
-	for _, reader := range b.hosts.all() {
-		reader.planner.peerChanged(h.observed)
-	}
 }

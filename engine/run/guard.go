@@ -17,7 +17,7 @@ import (
 )
 
 // guarded carries out steps under a guard: the host undoes them unless a proof over a new connection succeeds.
-func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
+func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *baseline, o *outcome) error {
 	guard := it.plan.Guard
 	if guard == nil || e.check {
 		return e.steps(ctx, it, rest, seen, o)
@@ -157,38 +157,6 @@ var (
 	errUnproven    = errors.New("the time for the proofs has run out")
 )
 
-// proofLimit bounds a try of a proof that gives no limit.
-const proofLimit = 10 * time.Second
-
-func (e *execution) proof(ctx context.Context, proof modules.Proof) error {
-	on := e.host
-	if proof.On != nil {
-		on = e.hosts.behind(proof.On)
-	}
-	root := on.connection.asRoot()
-	switch {
-	case root == nil && on == e.host:
-		return errors.New("the connection was lost again")
-	case root == nil:
-		return fmt.Errorf("%s cannot be asked as root: the connection was lost, or its tasks do not become root", on.Name)
-	}
-	return try(ctx, root, proof)
-}
-
-// try runs a proof once.
-func try(ctx context.Context, session remote.Session, proof modules.Proof) error {
-	result, err := session.Run(ctx, remote.Command{Argv: proof.Argv, Limit: cmp.Or(proof.Limit, proofLimit)})
-	if err == nil && result.Exit != 0 {
-		if proof.Explain != nil {
-			if err := proof.Explain(result.Exit, result.Stdout, result.Stderr); err != nil {
-				return fmt.Errorf("%s: %w", proof.Summary, err)
-			}
-		}
-		err = &commandError{summary: proof.Summary, argv: proof.Argv, result: result}
-	}
-	return err
-}
-
 // untilUndone is how long to wait for a host that should have undone a change.
 const untilUndone = 2 * time.Minute
 
@@ -297,43 +265,4 @@ func (e *armedError) Error() string { return "interrupted before the change was 
 
 func (e *armedError) Hint() string {
 	return fmt.Sprintf("%s will undo it by itself within %s; run again after that", e.host, max(e.left, 0).Round(time.Second))
-}
-
-// awaitUndo waits until a host has undone a change that an earlier run made and did not prove, because anything read
-// before that would be outdated. It reports what the change was. Check mode only reports it.
-func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error) {
-	if err := h.keeper.look(ctx); err != nil {
-		return false, nil // the host's own task reports it
-	}
-	var last error
-	for begun, pause := b.clock.Now(), time.Second; ; pause = min(2*pause, 5*time.Second) {
-		u := h.keeper.armed()
-		if u == nil {
-			break
-		}
-		if b.check {
-			b.report(report.Note{Text: h.Name + ": " + u.String()})
-			return false, nil
-		}
-		if !waited {
-			b.report(report.Note{Text: h.Name + ": " + u.String() + "; waiting for that"})
-		}
-		waited = true
-		if b.clock.Now().Sub(begun) > u.Within+untilUndone {
-			return waited, fmt.Errorf("%s; the time is up, but the host has not undone it: see %s/undo there, or keep the change with hlplay status %s --clear --reason WHY (%v)", u, nodestate.Dir, h.Name, last)
-		}
-		b.report(report.Progress{Host: h.Name, What: "the host to undo the unconfirmed change", Awaits: true, Limit: u.Within})
-		if err := b.clock.Sleep(ctx, pause); err != nil {
-			return waited, err
-		}
-		if last = h.keeper.lookAgain(ctx); last != nil {
-			_, last = h.connection.reopen(ctx) // undoing may have cut the connection
-		}
-	}
-	if waited {
-		b.report(report.Progress{Host: h.Name})
-		h.forgetAll()
-		b.outdated(h)
-	}
-	return waited, nil
 }

@@ -34,8 +34,8 @@ type host struct {
 	counts   report.Counts
 	// failed and unreachable hosts leave the run.
 	failed, unreachable bool
-	// clouded is set once check mode has changed something here: see observe.AfterChange.
-	clouded bool
+	// predicted is set once check mode has changed something here: see observe.AfterChange.
+	predicted bool
 }
 
 // count adds a task's outcome to the recap. A failure removes the host from the run unless the task says otherwise.
@@ -239,11 +239,11 @@ func (h *host) setFailed(failed bool) (was bool) {
 	return was
 }
 
-// cloud records that check mode has changed something on a host, and returns the previous value.
-func (h *host) cloud() (before bool) {
+// noteChange records that check mode has changed something on a host, and returns the previous value.
+func (h *host) noteChange() (before bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	before, h.clouded = h.clouded, true
+	before, h.predicted = h.predicted, true
 	return before
 }
 
@@ -332,17 +332,13 @@ func (a *hosts) observedPeer(name string) (*observe.Host, error) {
 	return a.get(ih).observed, nil
 }
 
-// lead makes h the host that runs what must run once, and drops the plans of the old and the new leader, which were
-// made for the other role.
-func (a *hosts) lead(h *host) {
+// setLeader makes h the host that runs what must run once, and returns the previous one, or nil.
+func (a *hosts) setLeader(h *host) (was *host) {
 	a.mu.Lock()
-	was := a.met[a.leader]
+	defer a.mu.Unlock()
+	was = a.met[a.leader]
 	a.leader = h.Name
-	a.mu.Unlock()
-	if was != nil && was != h {
-		was.planner.drop()
-		h.planner.drop()
-	}
+	return was
 }
 
 // leads reports whether h is the host that runs run_once tasks and cluster-wide changes.
@@ -352,10 +348,10 @@ func (a *hosts) leads(h *host) bool {
 	return a.leader == h.Name
 }
 
-// close ends planning and the connections.
-func (a *hosts) close() {
-	for _, h := range a.all() {
-		h.planner.drop()
-		h.connection.close()
+func names(hosts []*host) []string {
+	all := make([]string, 0, len(hosts))
+	for _, h := range hosts {
+		all = append(all, h.Name)
 	}
+	return all
 }

@@ -3,12 +3,9 @@ package run
 import (
 	"context"
 	"path/filepath"
-	"slices"
 
 	"hlplay/engine/nodestate"
 	"hlplay/engine/remote"
-	"hlplay/engine/report"
-	"hlplay/modules"
 )
 
 // keep prepares a host's node for a step: it takes the lock and records the handlers that the task notifies as due. The
@@ -49,38 +46,4 @@ func (e *execution) notifies() (all []nodestate.Due) {
 		})
 	}
 	return all
-}
-
-// clears returns the handlers that are no longer due when the last steps of an item have succeeded: the handler that is
-// running, if the exit code alone proves its success.
-func clears(t *task, plan modules.Plan, last bool, commands []command) []string {
-	if !t.handler || !last || !plan.Repeats || t.Until != nil || slices.ContainsFunc(commands, command.suspicious) {
-		return nil
-	}
-	return []string{nodestate.Name(t.play.Name, t.Name)}
-}
-
-// judgeKept decides after a task which handlers stay due. A handler that has succeeded is no longer due, nor are those
-// that a task has announced if it did not start anything. A failed command may have made its change, which the next run
-// would find done, so the handlers that it notifies stay due.
-func (b *batch) judgeKept(t *task, h *host, o outcome) {
-	if b.check {
-		return
-	}
-	if t.handler && finished(o.status) && !o.held && !o.left {
-		h.keeper.clear(nodestate.Name(t.play.Name, t.Name))
-	}
-	if o.sure || o.effect || len(o.open) > 0 {
-		return
-	}
-	for _, name := range t.Notify {
-		if !b.notifications.has(handlerKey{t.play.Name, name, h.Name}) {
-			h.keeper.withdraw(nodestate.Name(t.play.Name, name))
-		}
-	}
-}
-
-// finished reports whether a handler with this status need not run again.
-func finished(status report.Status) bool {
-	return status == report.OK || status == report.Changed || status == report.Skipped
 }

@@ -342,3 +342,17 @@ func (o outcome) value() cty.Value {
 	}
 	return cty.ObjectVal(v)
 }
+
+func summaries(steps []modules.Step) string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, s.Summary)
+	}
+	return strings.Join(all, "; ")
+}
+
+// unreachable reports whether err says that this host cannot be reached.
+func unreachable(h *host, err error) bool {
+	var u *remote.UnreachableError
+	return errors.As(err, &u) && u.Host == h.Name
+}

@@ -67,3 +67,11 @@ func tail(b []byte, lines int) string {
 	}
 	return "…\n" + string(b[from+1:])
 }
+
+func firstLine(b []byte) string {
+	line, _, _ := bytes.Cut(bytes.TrimSpace(b), []byte("\n"))
+	if len(line) == 0 {
+		return "failed without a message"
+	}
+	return string(line)
+}

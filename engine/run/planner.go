@@ -4,32 +4,12 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"hlplay/engine/observe"
-	"hlplay/engine/report"
 )
 
 // widest limits how many tasks are planned ahead while nothing changes.
 const widest = 1000
-
-// hostsAtOnce limits how many hosts are planned ahead at a time. Each of them connects, and has a goroutine per task
-// while it is planned; finished plans need little memory.
-const hostsAtOnce = 64
-
-// slowHost is how long a slow or silent host keeps its place among those.
-const slowHost = 4 * time.Second
-
-// planning is the state that the planners of a run share.
-type planning struct {
-	ctx         context.Context // of the run
-	hosts       *hosts
-	expressions *expressions
-	redactor    *report.Redactor
-	readAhead   bool
-	// room has a place for each host that may be planned ahead at a time.
-	room chan struct{}
-}
 
 // planner plans a host's tasks, the upcoming ones ahead of their turn, as a processor executes speculatively past a
 // branch. While nothing changes, all plans are ready when they are wanted, after two or three flights. When a step is
@@ -192,19 +172,4 @@ func (p *planner) reach(ctx context.Context) (err error) {
 	})
 	<-done
 	return err
-}
-
-// admit starts work on a host when there is room for it. It returns when the work has ended or the host is slow.
-func (p *planning) admit(start func() (ended <-chan struct{})) {
-	select {
-	case p.room <- struct{}{}:
-		defer func() { <-p.room }()
-	case <-p.ctx.Done(): // the work notices that itself
-	}
-	patience := time.NewTimer(slowHost)
-	defer patience.Stop()
-	select {
-	case <-start():
-	case <-patience.C:
-	}
 }

@@ -80,7 +80,7 @@ func (c *conductor) begin(p plannedPlay, members []*host, rolling bool) *batch {
 	c.hosts.setPeers(p.peers)
 	c.expressions.setPeers(p.peers)
 	b := &batch{conductor: c, play: p.play, tasks: c.tasks(p.play), members: members, rolling: rolling}
-	c.hosts.lead(members[0])
+	c.lead(members[0])
 	ahead := c.upcoming(p.play)
 	for _, h := range members {
 		nodestate.States.Want(h.observed, "")
@@ -119,19 +119,6 @@ func (c *conductor) upcoming(play *lang.Play) *upcoming {
 	}
 	ahead.findProducers()
 	return ahead
-}
-
-// selected reports whether --tags and --skip-tags select a task.
-func (c *conductor) selected(t *lang.Task) bool {
-	return lang.Selected(t, c.options.Tags, c.options.SkipTags)
-}
-
-func names(hosts []*host) []string {
-	all := make([]string, 0, len(hosts))
-	for _, h := range hosts {
-		all = append(all, h.Name)
-	}
-	return all
 }
 
 // batches splits hosts by the sizes of serial, each a number or a percentage of all hosts. The last size repeats.

@@ -14,9 +14,9 @@ func (e *execution) predict(on *host, step modules.Step) {
 	switch {
 	case step.Refresh:
 	case step.Wide:
-		e.cloud(e.hosts.observed(), step.Summary)
+		e.forgetOutputs(e.hosts.observed(), step.Summary)
 	default:
-		e.cloud([]*observe.Host{e.host.observed, on.observed}, step.Summary)
+		e.forgetOutputs([]*observe.Host{e.host.observed, on.observed}, step.Summary)
 	}
 	e.changed(step)
 }
@@ -42,28 +42,16 @@ func (e *execution) obscure() {
 	if !wide {
 		all = here
 	}
-	e.cloud(all, e.task.Name)
+	e.forgetOutputs(all, e.task.Name)
 }
 
-// cloud makes the output of the author's commands unknown on some hosts, because something changes there.
-func (e *execution) cloud(hosts []*observe.Host, what string) {
+// forgetOutputs makes the output of the author's commands unknown on some hosts, because something changes there.
+func (e *execution) forgetOutputs(hosts []*observe.Host, what string) {
 	for _, o := range hosts {
 		h := e.hosts.behind(o)
-		if !h.cloud() {
+		if !h.noteChange() {
 			o.Predict([]observe.Expectation{observe.AfterChange(what)})
 			h.planner.invalidate()
 		}
 	}
-}
-
-// bind sets the host of expectations that name none.
-func bind(expectations []observe.Expectation, h *observe.Host) []observe.Expectation {
-	all := make([]observe.Expectation, len(expectations))
-	for i, e := range expectations {
-		if e.Host == nil {
-			e.Host = h
-		}
-		all[i] = e
-	}
-	return all
 }

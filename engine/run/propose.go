@@ -3,6 +3,7 @@ package run
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"hlplay/modules"
 )
@@ -82,4 +83,11 @@ func (e *execution) propose(it *itemPlan, o *outcome) (asked bool, err error) {
 	}
 	e.agreed = !asked
 	return asked, nil
+}
+
+// covers reports whether everything in now was also in shown.
+func covers(shown, now Proposal) bool {
+	return !slices.ContainsFunc(now.Steps, func(s ProposedStep) bool {
+		return !slices.ContainsFunc(shown.Steps, func(other ProposedStep) bool { return other.same(s) })
+	})
 }

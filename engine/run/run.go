@@ -7,13 +7,17 @@
 // Four types share the work. Each calls only those after it:
 //
 //   - the conductor takes plays, batches of hosts, tasks and handlers in order (run.go, play.go, batch.go,
-//     handlers.go, gate.go, consent.go, finish.go, leftover.go);
-//   - an execution carries out a task on a host: steps, flights, verification, settling, or in check mode
-//     prediction (execute.go, steps.go, sendahead.go, command.go, settle.go, reboot.go, predict.go, causes.go, keep.go);
-//   - a host's planner decides what a task needs there, ahead for upcoming tasks (planner.go, readahead.go, decide.go,
-//     upcoming.go, expressions.go);
+//     handlers.go, gate.go, await.go, consent.go, finish.go, leftover.go);
+//   - an execution carries out a task on a host: steps, flights, verification, settling, or in check mode prediction
+//     (execute.go, propose.go, guard.go, steps.go, sendahead.go, command.go, long.go, reboot.go, proof.go, settle.go,
+//     verify.go, predict.go, doubt.go, keep.go, copies.go, fulfil.go, changed.go);
+//   - a host's planner decides what a task needs there, ahead for upcoming tasks (planner.go, readahead.go, planning.go,
+//     decide.go, delegate.go, peers.go, expressions.go, upcoming.go);
 //   - a host has its connection, its registered results, its standing in the run, and what is kept on its node (host.go,
-//     connection.go, keeper.go).
+//     keeper.go, connection.go).
+//
+// All of them use a few types of their own: task, outcome, notifications, causes, asking, throttle, Clock. Read in this
+// order, a file calls files after it; handlers, which are tasks, run through the batch again.
 package run
 
 import (
@@ -121,7 +125,7 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 	defer cancel()
 	c := newConductor(running, cancel, pb, inv, limit, o)
 	defer c.holder.End()
-	defer c.hosts.close()
+	defer c.close()
 
 	plays := make([]plannedPlay, 0, len(pb.Plays))
 	var order []string
@@ -246,6 +250,14 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 		return h
 	}
 	return c
+}
+
+// close ends planning and the connections.
+func (c *conductor) close() {
+	for _, h := range c.hosts.all() {
+		h.planner.drop()
+		h.connection.close()
+	}
 }
 
 // reporting serializes concurrent events. A nil reporter gets none.

@@ -303,7 +303,7 @@ func TestRun(t *testing.T) {
 		},
 		{
 			name:    "what a change makes unknowable is uncertain, not guessed",
-			tasks:   `task "t" { ` + set("x", "1", `clouds = "y"`) + ` } task "u" { ` + set("y", "1") + ` notify = ["h"] } handler "h" { ` + set("h", "1") + ` }`,
+			tasks:   `task "t" { ` + set("x", "1", `obscures = "y"`) + ` } task "u" { ` + set("y", "1") + ` notify = ["h"] } handler "h" { ` + set("h", "1") + ` }`,
 			options: check,
 			want:    []string{"h: uncertain", "t: changed", "u: uncertain"},
 		},
@@ -441,7 +441,7 @@ func TestRun(t *testing.T) {
 		},
 		{
 			name:    "a change is sure although what it leads to is not",
-			tasks:   `task "t" { ` + set("x", "1", `clouds = "x"`) + ` register = "r" } task "u" { when = result.r.was == "1"; ` + set("y", "1") + ` }`,
+			tasks:   `task "t" { ` + set("x", "1", `obscures = "x"`) + ` register = "r" } task "u" { when = result.r.was == "1"; ` + set("y", "1") + ` }`,
 			options: check,
 			want:    []string{"t: changed", "u: uncertain"},
 		},

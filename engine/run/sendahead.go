@@ -379,7 +379,7 @@ func (f *foresight) part(t *task, d *decision) *part {
 		return nil
 	}
 	it := d.items[0]
-	commands := together(f.host, f.host, it.plan.Steps, newSight(it, false))
+	commands := together(f.host, f.host, it.plan.Steps, newBaseline(it, false))
 	if !f.portable(it.plan, commands, f.at) {
 		return nil
 	}

@@ -13,8 +13,8 @@ import (
 // mostStale limits how often a task is planned again because something that it replaces has changed.
 const mostStale = 5
 
-// sight is what the steps of a plan replace: what the plan saw, unless an earlier step has changed it.
-type sight struct {
+// baseline is what the steps of a plan replace: what the plan saw, unless an earlier step has changed it.
+type baseline struct {
 	saw *observe.Tracker
 	// changed are the paths that steps of the plan change.
 	changed map[*host]map[string]remote.Seen
@@ -22,12 +22,12 @@ type sight struct {
 	last bool
 }
 
-func newSight(it *itemPlan, last bool) *sight {
-	return &sight{saw: it.saw, changed: map[*host]map[string]remote.Seen{}, last: last}
+func newBaseline(it *itemPlan, last bool) *baseline {
+	return &baseline{saw: it.saw, changed: map[*host]map[string]remote.Seen{}, last: last}
 }
 
 // over returns what was at a path when its replacement was planned, for the next step.
-func (v *sight) over(on *host, action modules.Action) remote.Seen {
+func (b *baseline) over(on *host, action modules.Action) remote.Seen {
 	name, follow, after := "", false, remote.Seen{}
 	switch a := action.(type) {
 	case modules.WriteFile:
@@ -41,17 +41,17 @@ func (v *sight) over(on *host, action modules.Action) remote.Seen {
 	default:
 		return remote.Seen{}
 	}
-	if _, removes := action.(modules.Remove); removes && v.last || v.saw == nil {
+	if _, removes := action.(modules.Remove); removes && b.last || b.saw == nil {
 		return remote.Seen{}
 	}
-	seen, known := v.changed[on][name]
+	seen, known := b.changed[on][name]
 	if !known {
-		seen = v.saw.Seen(on.observed, name, follow)
+		seen = b.saw.Seen(on.observed, name, follow)
 	}
-	if v.changed[on] == nil {
-		v.changed[on] = map[string]remote.Seen{}
+	if b.changed[on] == nil {
+		b.changed[on] = map[string]remote.Seen{}
 	}
-	v.changed[on][name] = after
+	b.changed[on][name] = after
 	return seen
 }
 

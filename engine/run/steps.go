@@ -3,8 +3,10 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
@@ -17,7 +19,7 @@ import (
 // Steps that are one command each share a flight, and the last of them travels with the reads that follow: those that
 // verify the steps, and those of the next items and tasks. The host decides by exit code whether to continue with the
 // next command. A command whose exit code is not sufficient travels alone.
-func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *sight, o *outcome) error {
+func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, seen *baseline, o *outcome) error {
 	plan := it.plan
 	steps := it.visible()
 	for len(steps) > 0 {
@@ -96,7 +98,7 @@ func (it *itemPlan) visible() []modules.Step {
 }
 
 // together returns the first steps as commands that can share a flight.
-func together(h, on *host, steps []modules.Step, seen *sight) []command {
+func together(h, on *host, steps []modules.Step, seen *baseline) []command {
 	var all []command
 	for _, step := range steps {
 		if step.On != steps[0].On {
@@ -267,58 +269,6 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 	}
 }
 
-// forget drops the observations of the hosts for which and on which a step was carried out, and records what was read
-// after it.
-func (e *execution) forget(on *host, readback *observe.Readback, answers []remote.Answer) {
-	if readback != nil {
-		readback.Arrive(answers)
-	} else {
-		e.host.observed.Forget()
-	}
-	if on != e.host {
-		on.observed.Forget()
-	}
-}
-
-// changed drops what was planned ahead on every host that a step may have changed.
-func (e *execution) changed(step modules.Step) {
-	touched := map[*host]bool{e.host: true}
-	if step.On != nil {
-		touched[e.hosts.behind(step.On)] = true
-	}
-	for _, expected := range step.Expect {
-		if expected.Host != nil {
-			touched[e.hosts.behind(expected.Host)] = true
-		}
-	}
-	all := e.hosts.all()
-	if step.Wide {
-		for _, other := range all {
-			touched[other] = true
-		}
-	}
-	if (step.Unknown || rebootsAlone(step)) && !step.Wide && !e.check {
-		for _, other := range all {
-			if !touched[other] {
-				other.observed.ForgetShared()
-				other.planner.sharedChanged()
-			}
-		}
-	}
-	for other := range touched {
-		if other == nil {
-			continue
-		}
-		if !e.check && other != e.host {
-			other.observed.Forget()
-		}
-		other.planner.invalidate()
-		for _, reader := range all {
-			reader.planner.peerChanged(other.observed)
-		}
-	}
-}
-
 // veiled returns a diff that only says that something sensitive changes. The old value may be a secret too, without
 // being marked as one.
 func veiled(d *modules.Diff) *modules.Diff {
@@ -330,4 +280,13 @@ func veiled(d *modules.Diff) *modules.Diff {
 		v.Before = "(sensitive, another)"
 	}
 	return &v
+}
+
+// clears returns the handlers that are no longer due when the last steps of an item have succeeded: the handler that is
+// running, if the exit code alone proves its success.
+func clears(t *task, plan modules.Plan, last bool, commands []command) []string {
+	if !t.handler || !last || !plan.Repeats || t.Until != nil || slices.ContainsFunc(commands, command.suspicious) {
+		return nil
+	}
+	return []string{nodestate.Name(t.play.Name, t.Name)}
 }

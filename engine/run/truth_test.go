@@ -60,7 +60,7 @@ func TestAForetoldFailureIsOneOfTheRun(t *testing.T) {
 			[]string{"a first: changed", "a second: uncertain", "a third: changed", "b second: uncertain", "b third: changed"}, `which task "first" may change`,
 		},
 		"a task of which nobody knows what it will do": {
-			first("exact = true", `clouds = "c"`) + `task "unknown" { ` + set("c", "1", "exact = true") + ` } ` + needs("unit"),
+			first("exact = true", `obscures = "c"`) + `task "unknown" { ` + set("c", "1", "exact = true") + ` } ` + needs("unit"),
 			[]string{"a first: changed", "a second: uncertain", "a third: changed", "a unknown: uncertain",
 				"b first: changed", "b second: uncertain", "b third: changed", "b unknown: uncertain"}, `which task "unknown" may change`,
 		},
