@@ -92,6 +92,7 @@ func (f *runFlags) arguments(pb *lang.Playbook, r *report.Redactor) journal.Argu
 		Inventory: f.inventory, Limits: f.limits, Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt,
 		SSHConfig: f.sshConfig, KnownHosts: f.knownHosts, AcceptNew: f.acceptNew, AskPassword: f.askPassword, AskSudo: f.askSudo,
 		PasswordFile: f.passwordFile, SudoPasswordFile: f.sudoPasswordFile, Become: f.inputFlags.become, BecomeUser: f.inputFlags.becomeUser,
+		IgnoreUndeclared: f.ignoreUndeclared,
 	}
 	secret := func(name, text string) bool { return pb.MayBeSensitive(name) || r.String(text) != text }
 	for _, v := range pb.Variables {

@@ -99,6 +99,7 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 // take sets the flags of a run from recorded arguments, except for values.
 func (f *runFlags) take(a journal.Arguments) {
 	f.inventory, f.limits, f.tags, f.skipTags, f.startAt = a.Inventory, a.Limits, a.Tags, a.SkipTags, a.StartAt
+	f.ignoreUndeclared = a.IgnoreUndeclared
 	f.knownHosts, f.sshConfig, f.acceptNew, f.askPassword, f.askSudo = a.KnownHosts, a.SSHConfig, a.AcceptNew, a.AskPassword, a.AskSudo
 	f.passwordFile, f.sudoPasswordFile, f.inputFlags.become, f.inputFlags.becomeUser = a.PasswordFile, a.SudoPasswordFile, a.Become, a.BecomeUser
 }

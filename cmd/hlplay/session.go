@@ -34,6 +34,8 @@ type inputFlags struct {
 	keyFlags
 	inventory []string
 	extra     []string
+	// ignoreUndeclared allows files of variables to hold more than the playbook declares.
+	ignoreUndeclared bool
 	// become is set if tasks run as becomeUser, or as root if that is empty, on hosts of which the inventory does not say it.
 	become     bool
 	becomeUser string
@@ -47,6 +49,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	f.addInventory(cmd)
 	f.keyFlags.add(cmd)
 	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set variables: `name=value`, '{\"name\": \"value\"}', or @file (repeatable)")
+	cmd.Flags().BoolVar(&f.ignoreUndeclared, "ignore-undeclared", false, "leave out variables in files (-e @FILE) that the playbook does not declare")
 }
 
 // addBecome adds the flags about the account that tasks run as.
@@ -167,7 +170,7 @@ func (f *inputFlags) loadPlaybook(path string, inv *inventory.Inventory, chosen 
 
 // languageOptions returns the inputs of a playbook other than its sources.
 func (f *inputFlags) languageOptions(inv *inventory.Inventory) (lang.Options, error) {
-	o := lang.Options{Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets, Roles: roles.At(".")}
+	o := lang.Options{IgnoreUndeclared: f.ignoreUndeclared, Modules: registry.All(), Facts: map[string]cty.Type{}, Secrets: f.secrets, Roles: roles.At(".")}
 	for _, f := range observe.Facts() {
 		o.Facts[f.Name] = f.Type
 	}

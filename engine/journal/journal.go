@@ -59,12 +59,14 @@ type Arguments struct {
 	SkipTags  []string `json:"skip_tags,omitempty"`
 	StartAt   string   `json:"start_at,omitempty"`
 	// Values holds the variables set on the command line, in the order given.
-	Values      []Value `json:"values,omitempty"`
-	SSHConfig   string  `json:"ssh_config,omitempty"`
-	KnownHosts  string  `json:"known_hosts,omitempty"`
-	AcceptNew   bool    `json:"accept_new,omitempty"`
-	AskPassword bool    `json:"ask_password,omitempty"`
-	AskSudo     bool    `json:"ask_sudo,omitempty"`
+	Values []Value `json:"values,omitempty"`
+	// IgnoreUndeclared is set if files of variables may hold values for variables that the playbook does not declare.
+	IgnoreUndeclared bool   `json:"ignore_undeclared,omitempty"`
+	SSHConfig        string `json:"ssh_config,omitempty"`
+	KnownHosts       string `json:"known_hosts,omitempty"`
+	AcceptNew        bool   `json:"accept_new,omitempty"`
+	AskPassword      bool   `json:"ask_password,omitempty"`
+	AskSudo          bool   `json:"ask_sudo,omitempty"`
 	// PasswordFile and SudoPasswordFile are the files that hold the passwords; empty without them.
 	PasswordFile     string `json:"password_file,omitempty"`
 	SudoPasswordFile string `json:"sudo_password_file,omitempty"`

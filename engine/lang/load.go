@@ -34,6 +34,9 @@ type Options struct {
 	// ValueFiles lists files of values (`-e @file`): JSON or YAML according to their extension, else HCL attributes.
 	// Later files override earlier ones.
 	ValueFiles []string
+	// IgnoreUndeclared leaves out what ValueFiles hold for variables that the playbook does not declare, as of a file that
+	// several playbooks share. Without it such a value is an error. A name that is much like a declared one is a warning.
+	IgnoreUndeclared bool
 	// Environment holds values in the form of Values, by name without EnvironmentPrefix. Undeclared names are ignored.
 	Environment map[string]string
 	// Inventory contains the hosts that the playbook is checked for. If it is nil, patterns of hosts, `hosts["name"]`,

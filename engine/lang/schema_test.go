@@ -55,6 +55,11 @@ func TestDefectiveModules(t *testing.T) {
 			Channel chan int `hcl:"channel"`
 		} `hcl:"inner,block"`
 	}
+	// Arguments cannot be objects, whose unknown attributes a conversion would drop: these are blocks.
+	type object struct {
+		modules.Module
+		Disk map[string]struct{ Size int } `hcl:"disk"`
+	}
 	type badDefault struct {
 		modules.Module
 		Count int `hcl:"count,optional" default:"many"`
@@ -74,6 +79,7 @@ func TestDefectiveModules(t *testing.T) {
 	for want, m := range map[string]modules.Module{
 		"of a nested block":     &topLabel{},
 		"cannot be decoded":     &loop{},
+		"argument \"disk\"":     &object{},
 		"its default":           &badDefault{},
 		"it is required":        &requiredDefault{},
 		"unknown option":        &badOption{},

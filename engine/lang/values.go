@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,6 +19,7 @@ import (
 
 	"hlplay/engine/hclfile"
 	"hlplay/engine/secret"
+	"hlplay/engine/suggest"
 	"hlplay/engine/vault"
 )
 
@@ -35,6 +37,9 @@ func (l *loader) givenValues() map[string]given {
 	l.environmentValues(all)
 	for _, path := range l.options.ValueFiles {
 		for _, value := range l.valueFile(filepath.Clean(path)) {
+			if l.options.IgnoreUndeclared && l.foreignValue(value) {
+				continue
+			}
 			v, ok := l.declared(value.name, value.at)
 			if !ok {
 				continue
@@ -90,12 +95,29 @@ func commandLine(name string) hcl.Range {
 	return hcl.Range{Filename: "-e " + name, Start: hcl.InitialPos, End: hcl.InitialPos}
 }
 
+// foreignValue reports whether a value is for a variable that the playbook does not declare. It warns if the name may be a
+// misspelt one.
+func (l *loader) foreignValue(value fileValue) bool {
+	if _, ok := l.space.variables[value.name]; ok {
+		return false
+	}
+	if near := suggest.Nearest(value.name, sortedKeys(l.space.variables)); near != "" {
+		d := fault(value.at, fmt.Sprintf("there is no variable %q", value.name), fmt.Sprintf("It is ignored, as --ignore-undeclared says. Did you mean %q?", near))
+		d.Severity = hcl.DiagWarning
+		l.report(d)
+	}
+	return true
+}
+
 func (l *loader) declared(name string, at hcl.Range) (*Variable, bool) {
 	v, ok := l.space.variables[name]
 	if !ok {
 		detail := "A value is given for it, but the playbook declares no such variable." + didYouMean(name, sortedKeys(l.space.variables))
 		if name == "true" || name == "false" {
 			detail += " (In YAML the words y, n, yes, no, on and off mean true and false unless they are quoted.)"
+		}
+		if slices.Contains(l.options.ValueFiles, at.Filename) {
+			detail += " Use --ignore-undeclared for a file that several playbooks share."
 		}
 		l.report(fault(at, fmt.Sprintf("there is no variable %q", name), detail))
 	}
