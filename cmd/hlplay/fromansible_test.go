@@ -76,6 +76,25 @@ func TestFromAnsible(t *testing.T) {
 	}
 }
 
+// TestFromAnsibleIsComplete checks that the page names every module of ansible.builtin, of ansible-core 2.14, that a playbook
+// can use.
+func TestFromAnsibleIsComplete(t *testing.T) {
+	page, err := os.ReadFile("../../docs/from-ansible.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(`add_host apt apt_key apt_repository assemble assert async_status blockinfile command copy cron debconf
+		debug dnf dpkg_selections expect fail fetch file find gather_facts get_url getent git group group_by hostname import_playbook
+		import_role import_tasks include_role include_tasks include_vars iptables known_hosts lineinfile meta package package_facts pause
+		ping pip raw reboot replace rpm_key script service service_facts set_fact set_stats setup shell slurp stat subversion systemd
+		systemd_service sysvinit tempfile template unarchive uri user validate_argument_spec wait_for wait_for_connection yum
+		yum_repository`) {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/from-ansible.md does not name `%s`", name)
+		}
+	}
+}
+
 // row is a simulated node, web1, on which the tasks of the page are tried.
 type row struct {
 	lab *lab.Lab
