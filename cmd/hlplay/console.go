@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/report"
 	"hlplay/engine/run"
 )
 
@@ -96,7 +97,7 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 		}
 	}, func(q *lang.Question, s lang.Scope, err error) {
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "hlplay:", err)
+			complain(err)
 			unreachable = true
 			return
 		}
@@ -105,7 +106,7 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 			failed = true
 			return
 		}
-		fmt.Println(answer)
+		fmt.Println(report.Printable(answer))
 	})
 	switch {
 	case err != nil:

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"hlplay/engine/report"
 	"hlplay/engine/run"
 )
 
@@ -60,12 +60,12 @@ func (f *factsFlags) run(ctx context.Context, pattern string, names []string) er
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stdout.Write(append(facts.JSON, '\n')); err != nil {
+	if _, err := os.Stdout.Write(append(report.EscapeUnseen(facts.JSON), '\n')); err != nil {
 		return err
 	}
 	code := exitOK
 	for _, failure := range facts.Failures {
-		fmt.Fprintln(os.Stderr, "hlplay:", failure)
+		complain(failure)
 		code = exitUnreachable
 	}
 	if code != exitOK {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -81,7 +82,7 @@ func (f *historyFlags) list(w io.Writer) error {
 	for _, id := range all {
 		g, err := store.Glance(id)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "hlplay:", err)
+			complain(err)
 			continue
 		}
 		hosts := hostsOf(g)
@@ -139,9 +140,14 @@ func ending(g journal.Glance) string {
 }
 
 func writeJSON(w io.Writer, object any) error {
-	encoder := json.NewEncoder(w)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(object)
+	if err := encoder.Encode(object); err != nil {
+		return err
+	}
+	_, err := w.Write(report.EscapeUnseen(text.Bytes()))
+	return err
 }
 
 func (f *historyFlags) show(w io.Writer, word string) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/report"
 )
 
 // The exit codes, as documented in README.md.
@@ -45,16 +46,21 @@ func Main() int {
 		return exitOK
 	case errors.As(err, &code):
 		if code.err != nil {
-			fmt.Fprintln(os.Stderr, "hlplay:", code.err)
+			complain(code.err)
 		}
 		return code.code
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "hlplay: interrupted")
 		return exitInterrupted
 	default:
-		fmt.Fprintln(os.Stderr, "hlplay:", err)
+		complain(err)
 		return exitInput
 	}
+}
+
+// complain prints a problem. What a host says in it can neither move the terminal's cursor nor hide text.
+func complain(problem any) {
+	fmt.Fprintln(os.Stderr, "hlplay:", report.Printable(fmt.Sprint(problem)))
 }
 
 // exitError ends the program with an exit code. err is nil if there is nothing left to print.

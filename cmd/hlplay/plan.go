@@ -178,9 +178,12 @@ func showCommand() *cobra.Command {
 				_, err = fmt.Print(p.Text())
 				return err
 			}
-			encoder := json.NewEncoder(os.Stdout)
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(p)
+			text, err := json.MarshalIndent(p, "", "  ")
+			if err != nil {
+				return err
+			}
+			_, err = os.Stdout.Write(append(report.EscapeUnseen(text), '\n'))
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -17,6 +17,7 @@ import (
 	"hlplay/engine/lab"
 	"hlplay/engine/lang"
 	"hlplay/engine/observe"
+	"hlplay/engine/report"
 	"hlplay/engine/run"
 	"hlplay/modules/preflight"
 )
@@ -75,16 +76,19 @@ func (f *preflightFlags) run(ctx context.Context, path string) error {
 	if err := f.prepareAloud(hosts); err != nil {
 		return err
 	}
-	report := preflight.Judge(f.gather(ctx, hosts, now))
+	findings := preflight.Judge(f.gather(ctx, hosts, now))
 	if f.json {
 		var text []byte
-		if text, err = json.MarshalIndent(report, "", "  "); err == nil {
-			_, err = os.Stdout.Write(append(text, '\n'))
+		if text, err = json.MarshalIndent(findings, "", "  "); err == nil {
+			_, err = os.Stdout.Write(append(report.EscapeUnseen(text), '\n'))
 		}
 	} else {
-		err = preflight.Print(os.Stdout, report)
+		var text strings.Builder
+		if err = preflight.Print(&text, findings); err == nil {
+			_, err = os.Stdout.WriteString(report.Printable(text.String()))
+		}
 	}
-	if err == nil && report.Stops() {
+	if err == nil && findings.Stops() {
 		return &exitError{code: exitFailed}
 	}
 	return err

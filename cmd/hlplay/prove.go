@@ -86,7 +86,7 @@ func (f *proveFlags) run(ctx context.Context, pattern string) error {
 	if f.json {
 		text, err := json.MarshalIndent(r, "", "  ")
 		if err == nil {
-			_, err = os.Stdout.Write(append(text, '\n'))
+			_, err = os.Stdout.Write(append(report.EscapeUnseen(text), '\n'))
 		}
 		return err
 	}
@@ -139,7 +139,7 @@ func (f *proveFlags) read(ctx context.Context, hosts []*inventory.Host) (surviva
 	for i := range found {
 		switch {
 		case errs[i] != nil:
-			fmt.Fprintln(os.Stderr, "hlplay:", errs[i])
+			complain(errs[i])
 			continue
 		case c.Name != "" && c.Name != found[i].cluster.Name:
 			return c, fmt.Errorf("%s is in cluster %s and %s in cluster %s: name the nodes of one", hosts[i].Name, found[i].cluster.Name, c.Nodes[0].Name, c.Name)
@@ -163,18 +163,19 @@ func printProof(w *os.File, r survival.Report) error {
 	if r.Device > 0 {
 		device = "a QDevice of " + plural.Of(r.Device, "vote")
 	}
-	fmt.Fprintf(w, "cluster %s: %s online, %s\n\n", r.Cluster, plural.Of(len(r.Nodes), "node"), device)
+	fmt.Fprintf(w, "cluster %s: %s online, %s\n\n", report.OneLine(r.Cluster), plural.Of(len(r.Nodes), "node"), device)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "LOST\tCOROSYNC\tMONITORS\tPOOLS\tMETADATA\tHA GUESTS")
 	for _, l := range r.Losses {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(l.Lost, " "), standing(l.Quorate, l.Votes, l.VotesOf),
-			monitorCell(l), poolCell(l), metadataCell(l), guestCell(l))
+		fmt.Fprintln(table, report.OneLine(strings.Join([]string{
+			strings.Join(l.Lost, " "), standing(l.Quorate, l.Votes, l.VotesOf), monitorCell(l), poolCell(l), metadataCell(l), guestCell(l),
+		}, "\t")))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	for _, finding := range r.Findings {
-		text := "- " + finding
+		text := "- " + report.Printable(finding)
 		if isTerminal(w) { // do not wrap lines that may be searched
 			text = ansi.Wordwrap(text, width(w), "")
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 
@@ -13,6 +12,7 @@ import (
 	"hlplay/engine/inventory"
 	"hlplay/engine/nodestate"
 	"hlplay/engine/remote"
+	"hlplay/engine/report"
 )
 
 // statusFlags are the flags of `hlplay status`.
@@ -91,7 +91,7 @@ func (f *statusFlags) run(ctx context.Context, pattern string) error {
 	for i, h := range hosts {
 		if found[i].err != nil {
 			failed = true
-			fmt.Fprintf(os.Stderr, "hlplay: %s\n", found[i].err)
+			complain(found[i].err)
 			continue
 		}
 		fmt.Print(found[i].text(h.Name))
@@ -125,7 +125,9 @@ func (f *statusFlags) host(ctx context.Context, connect func(context.Context, *i
 // text describes the state of a host.
 func (s hostStatus) text(host string) string {
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, host+": "+format+"\n", args...) }
+	line := func(format string, args ...any) {
+		b.WriteString(report.OneLine(fmt.Sprintf(host+": "+format, args...)) + "\n")
+	}
 	verb := ""
 	if s.cleared {
 		verb = "forgotten: "

@@ -59,7 +59,7 @@ func (a *answers) Close() error {
 			b.WriteString(": " + OneLine(one.head))
 		}
 		b.WriteByte('\n')
-		for line := range strings.Lines(printable(one.lines)) {
+		for line := range strings.Lines(Printable(one.lines)) {
 			b.WriteString("  " + strings.TrimSuffix(line, "\n") + "\n")
 		}
 	}

@@ -37,7 +37,7 @@ func Unified(d modules.Diff) string {
 	if before != "" && after != "" && !strings.HasSuffix(before, "\n") && !strings.HasSuffix(after, "\n") {
 		before, after = before+"\n", after+"\n" // not a difference: lists of settings have no final newline
 	}
-	return printable(showReturns(udiff.Unified(from, to, before, after)))
+	return Printable(showReturns(udiff.Unified(from, to, before, after)))
 }
 
 func single(s string) bool { return !strings.Contains(strings.TrimSuffix(s, "\n"), "\n") }
@@ -49,7 +49,7 @@ func side(s string) string {
 	if s = strings.TrimSuffix(s, "\n"); s == "" {
 		return "(empty)"
 	}
-	return printable(showReturns(s))
+	return Printable(showReturns(s))
 }
 
 func showReturns(s string) string { return strings.ReplaceAll(s, "\r", `\r`) }
@@ -58,5 +58,5 @@ func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\
 
 // OneLine returns text from elsewhere as a single line.
 func OneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(printable(s), func(c rune) bool { return c == '\n' }), " ")
+	return strings.Join(strings.FieldsFunc(Printable(s), func(c rune) bool { return c == '\n' }), " ")
 }

@@ -191,6 +191,6 @@ func (d *drift) writeJSON() error {
 	if err != nil {
 		return err
 	}
-	_, err = d.w.Write(append(escapeUnseen(b), '\n'))
+	_, err = d.w.Write(append(EscapeUnseen(b), '\n'))
 	return err
 }

@@ -160,7 +160,7 @@ func (j *jsonReporter) write(object any) {
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(object)
 	if err == nil {
-		_, err = j.w.Write(escapeUnseen(line.Bytes()))
+		_, err = j.w.Write(EscapeUnseen(line.Bytes()))
 	}
 	if err != nil {
 		j.err = fmt.Errorf("writing the report: %w", err)

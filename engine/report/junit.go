@@ -66,9 +66,9 @@ func (j *junit) add(r TaskResult) {
 	}
 	c := junitCase{
 		Class: r.Play, Name: fmt.Sprintf("%s [%s]", r.Task, r.Host), File: r.File, Line: r.Line,
-		Time: fmt.Sprintf("%.3f", r.Duration.Seconds()), Output: printable(happened(r)),
+		Time: fmt.Sprintf("%.3f", r.Duration.Seconds()), Output: Printable(happened(r)),
 	}
-	problem := &junitProblem{Message: OneLine(r.Message), Text: printable(explained(r))}
+	problem := &junitProblem{Message: OneLine(r.Message), Text: Printable(explained(r))}
 	switch {
 	case bad(r.Status) && r.forgiven():
 	case r.Status == Failed:

@@ -23,7 +23,7 @@ func pad(s string, columns int) string {
 
 // wrap breaks text from elsewhere into lines of at most columns; zero means no limit.
 func wrap(s string, columns int) []string {
-	s = strings.TrimRight(printable(s), "\n")
+	s = strings.TrimRight(Printable(s), "\n")
 	if columns > 0 {
 		s = ansi.Wrap(s, max(columns, narrowest/2), "")
 	}

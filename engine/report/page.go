@@ -215,7 +215,7 @@ func (p *page) Tellings(results []pageResult) []*telling {
 	var all []*telling
 	known := map[string]*telling{}
 	for _, r := range results {
-		text := printable(strings.Join(p.text.tells(r.TaskResult, 0), "\n"))
+		text := Printable(strings.Join(p.text.tells(r.TaskResult, 0), "\n"))
 		key := text
 		for _, d := range r.Diffs {
 			key += "\n" + Unified(d)
@@ -319,7 +319,7 @@ func PageStyle() template.CSS { return template.CSS(pageStyle) }
 var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"style": PageStyle,
-		"clean": printable,
+		"clean": Printable,
 		"span":  span,
 		"hosts": hostNames,
 		"diff":  DiffLines,
@@ -345,7 +345,7 @@ func DiffLines(d modules.Diff) []DiffLine {
 		case strings.HasPrefix(line, "-"):
 			kind = "removed"
 		}
-		lines = append(lines, DiffLine{kind, printable(strings.TrimSuffix(line, "\n")) + "\n"})
+		lines = append(lines, DiffLine{kind, Printable(strings.TrimSuffix(line, "\n")) + "\n"})
 	}
 	return lines
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// printable returns text from elsewhere with control characters made visible ("^["), and with invisible characters and
+// Printable returns text from elsewhere with control characters made visible ("^["), and with invisible characters and
 // those that reorder text escaped ("\u202e"), so that a host can neither move the cursor of a terminal nor hide text.
 // Newlines and tabs are kept.
-func printable(s string) string {
+func Printable(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	clean := true
 	for _, c := range s {
@@ -69,9 +69,9 @@ func escape(c rune) string {
 	return fmt.Sprintf(`\u%04x`, c)
 }
 
-// escapeUnseen escapes characters in a JSON text that terminals would interpret or not show. They occur in strings
+// EscapeUnseen escapes characters in a JSON text that terminals would interpret or not show. They occur in strings
 // only.
-func escapeUnseen(text []byte) []byte {
+func EscapeUnseen(text []byte) []byte {
 	hidden := func(c rune) bool { return unseen(c) || c >= 0x7f && c < 0xa0 }
 	if !bytes.ContainsFunc(text, hidden) {
 		return text
