@@ -22,7 +22,7 @@ type state struct {
 
 // sound returns the first fault that the files and the kernel's state alone show.
 func (s state) sound() error {
-	for _, check := range []func() error{s.below, s.mtus, s.cards, s.gateways, s.addressesOnce} {
+	for _, check := range []func() error{s.below, s.mtus, s.cards, s.gateways, s.routes, s.addressesOnce} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -205,6 +205,25 @@ func (s state) gateways() error {
 			}
 			if other, via, ok := s.foreignDefault(i.Name, g); ok && s.concerns(i.Name) {
 				return fmt.Errorf("%s: %s has a default route via %s on %s, which is not from the file (DHCP, or a router): with %s on %s there would be two", block, s.host, via, other, g, i.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// routes verifies that the gateway of each of the task's routes lies in a subnet of its interface: the kernel refuses a
+// route to a gateway that it cannot reach.
+func (s state) routes() error {
+	for _, w := range s.wants {
+		i, _ := s.after.Find(w.name)
+		for _, r := range w.routes {
+			on := func(p netip.Prefix) bool { return p.Contains(r.Via) }
+			switch {
+			case i.Methods[familyOf(r.Via)] == "dhcp" || r.Via.IsLinkLocalUnicast():
+			case !slices.ContainsFunc(i.Addresses, on):
+				return fmt.Errorf("%s.routes: %s, the gateway for %s, is in no subnet of %s, which has %s: it would be unreachable", w.block, r.Via, r.To, w.name, words(i.Addresses))
+			case slices.ContainsFunc(i.Addresses, func(p netip.Prefix) bool { return p.Addr() == r.Via }):
+				return fmt.Errorf("%s.routes: %s, the gateway for %s, is the address of %s itself", w.block, r.Via, r.To, w.name)
 			}
 		}
 	}
