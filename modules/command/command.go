@@ -128,7 +128,8 @@ func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if c.Dir != "" {
 		observe.Files.Want(h, c.Dir)
 	}
-	advice := wrongform.Suites(ctx, h, "shell", c.Shell)
+	text := strings.Join(c.argv(), " ")
+	advice := append(wrongform.Suites(ctx, h, "shell", text), wrongform.Upgrade(ctx, h, "shell", text)...)
 	if c.Always {
 		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: toBeRun, Advice: advice}, c.checkDir(ctx, h)
 	}
