@@ -32,7 +32,11 @@ func (m *Module) keepDisplay(devices, chosen []observe.PCIDevice) error {
 	if len(taken) == 0 || len(left) > 0 || m.OnlyDisplay {
 		return nil
 	}
-	return fmt.Errorf("%s is the only display for this host's console: expected another display to remain; set only_display = true if the host is managed only over the network or a serial console", list(taken))
+	is := "is the only display"
+	if len(taken) > 1 {
+		is = "are the only displays"
+	}
+	return fmt.Errorf("%s %s for this host's console: expected another display to remain; set only_display = true if the host is managed only over the network or a serial console", list(taken), is)
 }
 
 // check returns an error if passthrough would not work, or would take something that the host needs.

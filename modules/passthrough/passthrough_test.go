@@ -114,7 +114,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{"no such device", "1002:*", node(), "the host has 0000:00:01.0 (8086:460d, class 0604), 0000:00:02.0"},
 		{"a function of the card is left out", "10de:2204", node(), `add "10de:1aef" to devices`},
-		{"the only display", "class:03*", node(), "set only_display = true"},
+		{"the only displays", "class:03*", node(), "are the only displays for this host's console: expected another display to remain; set only_display = true"},
 		{"a network card in use", "8086:1572", node(), "is network interface ens1, which is up"},
 		{"a disk with data", "1000:0097", node(), "which contains data of the host (ext4)"},
 		{"no IOMMU", "10de:*", node(without), "enable VT-d"},
