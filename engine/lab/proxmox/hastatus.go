@@ -218,6 +218,9 @@ func (v *view) managerStatus(node string) map[string]any {
 		}
 		manager["node_request"] = requests
 	}
+	if ha.Disarmed != "" {
+		manager["disarm"] = map[string]any{"mode": ha.Disarmed, "state": "disarmed"}
+	}
 	status["lrm_status"] = lrms
 	return status
 }
