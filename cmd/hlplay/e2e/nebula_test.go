@@ -29,7 +29,7 @@ func testNebula(t *testing.T, suite string) {
 	first, second, third := n.List[0], n.List[1], n.List[2]
 	values := overlayFiles(t, r, n)
 	const playbook = "../../playbooks/overlay.hcl"
-	flags := []string{"-e", "overlay=nebula", "-e", "overlay_latency=200", "-e", "@" + values}
+	flags := []string{"-e", "overlay=nebula", "-e", "overlay_latency=60000", "-e", "@" + values}
 	run := func(hosts string, more ...string) outcome {
 		t.Helper()
 		return r.run(t, playbook, append(append([]string{"-e", "overlay_hosts=" + hosts}, flags...), more...)...)
