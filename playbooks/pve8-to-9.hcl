@@ -16,6 +16,12 @@ import "variables.hcl" {}
 import "stages/pin.hcl" {}
 import "stages/rolling.hcl" {}
 
+variable "tries" {
+  description = "How often to check, once all nodes run Proxmox VE 9, whether HA groups have become rules."
+  type        = number
+  default     = 90
+}
+
 variable "free_space" {
   description = "How many GB have to be free on the root file system of a node."
   type        = number
@@ -313,9 +319,7 @@ play "upgrade one node at a time" {
       }
     }
 
-    import "roles/rejoin" {
-      vars = { tries = var.tries, pause = var.pause }
-    }
+    import "roles/rejoin" {}
   }
 }
 

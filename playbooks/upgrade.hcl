@@ -101,8 +101,6 @@ play "upgrade one node at a time" {
       }
     }
 
-    import "roles/rejoin" {
-      vars = { tries = var.tries, pause = var.pause }
-    }
+    import "roles/rejoin" {}
   }
 }

@@ -1,13 +1,7 @@
 # Shared by upgrade.hcl and pve8-to-9.hcl, which take one node after the other out of service.
 
-variable "tries" {
-  description = "How often to check whether the cluster has got as far as it should: a node has a quorum again, for example."
-  type        = number
-  default     = 90
-}
-
 variable "pause" {
-  description = "How long to wait between two checks."
+  description = "How long to wait between two checks of whether the cluster has got as far as it should."
   type        = string
   default     = "10s"
 }
