@@ -148,18 +148,12 @@ func (v *view) allocateVolumes(db *Database, id string, keys map[string]string) 
 
 func pctSet(c *Command, a arguments) int {
 	return c.change(func(v *view, db *Database) error {
-		g, err := c.own(db, a)
-		if err != nil {
-			return err
-		}
 		if len(a.values) == 1 || len(a.values) == 2 && a.has("digest") {
 			return failed(exitDie, "no options specified")
 		}
-		if err := g.unlocked(); err != nil {
+		g, err := c.changeable(db, a)
+		if err != nil {
 			return err
-		}
-		if a.has("digest") && a.get("digest") != digest(g.config) {
-			return failed(exitDie, "detected modified configuration - file changed by other user? Try again.")
 		}
 		keys, pending := parseGuest(g.config), g.pending()
 		running := db.guestState(g.id).Running
@@ -238,15 +232,9 @@ func pctResize(c *Command, a arguments) int {
 	var wanted int64
 	var running bool
 	if code := c.change(func(v *view, db *Database) error {
-		g, err := c.own(db, a)
+		g, err := c.changeable(db, a)
 		if err != nil {
 			return err
-		}
-		if err := g.unlocked(); err != nil {
-			return err
-		}
-		if a.has("digest") && a.get("digest") != digest(g.config) {
-			return failed(exitDie, "detected modified configuration - file changed by other user? Try again.")
 		}
 		d, ok := parseDrive(parseGuest(g.config)[a.get("disk")])
 		if !ok {

@@ -110,16 +110,10 @@ func (v *view) imageStorage(db *Database, id string) (Section, error) {
 
 // disk returns a disk of a guest on this node, if it may be changed.
 func (c *Command) disk(db *Database, a arguments) (g guest, keys map[string]string, d drive, err error) {
-	if g, err = c.own(db, a); err != nil {
+	if g, err = c.changeable(db, a); err != nil {
 		return g, nil, d, err
 	}
 	keys = parseGuest(g.config)
-	if err = g.unlocked(); err != nil {
-		return g, keys, d, err
-	}
-	if a.has("digest") && a.get("digest") != digest(g.config) {
-		return g, keys, d, failed(exitDie, "detected modified configuration - file changed by other user? Try again.")
-	}
 	value, ok := keys[a.get("disk")]
 	if !ok || !diskKey.MatchString(a.get("disk")) {
 		return g, keys, d, failed(exitDie, "disk '%s' does not exist", a.get("disk"))

@@ -73,6 +73,22 @@ func (c *Command) own(db *Database, a arguments) (guest, error) {
 	return g, nil
 }
 
+// changeable returns a guest on this node that may be changed: it is not locked, and its configuration is the one that the
+// option digest names, if that is given.
+func (c *Command) changeable(db *Database, a arguments) (guest, error) {
+	g, err := c.own(db, a)
+	if err != nil {
+		return g, err
+	}
+	if err := g.unlocked(); err != nil {
+		return g, err
+	}
+	if a.has("digest") && a.get("digest") != digest(g.config) {
+		return g, failed(exitDie, "detected modified configuration - file changed by other user? Try again.")
+	}
+	return g, nil
+}
+
 func qmCreate(c *Command, a arguments) int {
 	if a.has("archive") {
 		return qmRestore(c, a)
@@ -184,17 +200,11 @@ func qmSet(c *Command, a arguments) int {
 		return c.report(err)
 	}
 	code := c.change(func(v *view, db *Database) error {
-		g, err := c.own(db, a)
+		g, err := c.changeable(db, a)
 		if err != nil {
 			return err
 		}
 		keys, pending := parseGuest(g.config), g.pending()
-		if err := g.unlocked(); err != nil {
-			return err
-		}
-		if a.has("digest") && a.get("digest") != digest(g.config) {
-			return failed(exitDie, "detected modified configuration - file changed by other user? Try again.")
-		}
 		for _, key := range sortedKeys(a.values) {
 			if key != "vmid" && key != "delete" && key != "digest" {
 				if db.guestState(g.id).Running && unplugged(key, keys) {
