@@ -139,7 +139,7 @@ func (p *planner) plan(ctx, facts context.Context, t *task, results map[string]c
 	return d
 }
 
-// takeTurns makes hosts take turns that must not be away at once.
+// takeTurns makes a task run host by host if its hosts must not be down at the same time.
 func (d *decision) takeTurns() {
 	for _, it := range d.items {
 		if slices.ContainsFunc(it.plan.Steps, rebootsAlone) {
@@ -148,7 +148,7 @@ func (d *decision) takeTurns() {
 	}
 }
 
-// rebootsAlone reports whether a step is a reboot during which no other host may be away.
+// rebootsAlone reports whether a step is a reboot during which no other host may be down.
 func rebootsAlone(step modules.Step) bool {
 	a, boots := step.Action.(modules.Reboot)
 	return boots && a.Alone

@@ -20,7 +20,7 @@ type host struct {
 	observed   *observe.Host
 	planner    *planner
 	keeper     *keeper
-	// sent is what the host has done ahead of its turn.
+	// sent is what the host has done before its task's turn.
 	sent sentAhead
 	// admitted is set once no other run held the host's lock when this run started to change it: see gate.
 	admitted bool

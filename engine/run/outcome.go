@@ -213,7 +213,7 @@ func (o outcome) doubted(h *host, doubt error) outcome {
 	return o.with(uncertain(h, doubt))
 }
 
-// with replaces the end of an outcome, keeping what was done before it.
+// with returns the outcome with another end, keeping what was done before.
 func (o outcome) with(end outcome) outcome {
 	end.classes = o.classes
 	end.steps, end.open, end.diffs, end.notes, end.data, end.items = o.steps, o.open, o.diffs, o.notes, o.data, o.items

@@ -12,7 +12,7 @@ import (
 	"hlplay/modules"
 )
 
-// settle waits until planning again finds nothing left to do, as long as the steps allow.
+// settle waits until planning again finds nothing left to do, for as long as the steps allow.
 func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan) error {
 	var limit time.Duration
 	await := ""

@@ -116,8 +116,8 @@ func together(h, on *host, steps []modules.Step, seen *baseline) []command {
 	return all
 }
 
-// readback returns what is read with the last steps of an item, or nil if nothing can be. more is read, too. last is set if
-// the next task is to be planned from it together with those that may be sent with it.
+// readback returns what is read with the last steps of an item, or nil if nothing can be. It includes more. last says
+// that the next task is to be planned from it, together with those that may be sent with it.
 func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read, last bool) *observe.Readback {
 	pass := e.host.connection.asReader(e.task.user(e.host))
 	if pass == nil {
@@ -145,8 +145,8 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read
 	return readback
 }
 
-// flight carries out commands, repeating one that finds somebody else's lock, and then the reads that travel with them. What
-// comes along follows. If the host has done all that ahead, its answers are there already.
+// flight carries out commands, repeating one that finds another process's lock, then the reads that travel with them, then the
+// parts of later tasks. If the host has done the commands ahead of their turn, done holds its answers.
 func (e *execution) flight(ctx context.Context, on *host, commands []command, readback *observe.Readback, cleared []string, done *part, along []*part, o *outcome) (err error) {
 	var answers []remote.Answer
 	began := 0 // how many of the commands
