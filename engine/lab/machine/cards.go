@@ -109,7 +109,7 @@ func (m *Machine) networkUp() {
 
 // networkAtBoot returns the network that the files configure for cards, which have no addresses yet. A card that the
 // files do not mention keeps the address that the installer gave it, unless it has been renamed. Unlike with ifreload,
-// a missing port or interface is no error: a bridge comes up without it.
+// a missing port or interface is not an error: a bridge comes up without it.
 func (m *Machine) networkAtBoot(cards []string) reloaded {
 	names, all := m.stanzas(true)
 	r := reloaded{ifaces: []iface{loopback()}}

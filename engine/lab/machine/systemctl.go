@@ -36,7 +36,7 @@ func systemctl(ctx context.Context, c *Call) int {
 			fmt.Fprintln(c.Stderr, "Too few arguments.")
 			return 1
 		}
-		return c.unitJob(verb, c.expandUnits(names)) // a pattern without a match is no error
+		return c.unitJob(verb, c.expandUnits(names)) // a pattern without a match is not an error
 	case "enable", "disable", "mask", "unmask", "reenable", "preset":
 		return c.unitFile(verb, names, unitFileOptions{now: o.has("now"), quiet: o.has("q", "quiet"), runtime: o.has("runtime")})
 	case "is-active", "is-failed", "is-enabled":

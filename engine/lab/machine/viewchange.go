@@ -44,7 +44,7 @@ func (v view) Remove(name string) error {
 	return fail("remove", name, err)
 }
 
-// RemoveAll removes a file, or a directory with everything in it. It is no error if the file does not exist.
+// RemoveAll removes a file, or a directory with everything in it. It is not an error if the file does not exist.
 func (v view) RemoveAll(name string) error {
 	info, err := v.stat("remove", name, false)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -27,7 +27,7 @@ type Node interface {
 	// WriteFile writes a file, creating missing parent directories.
 	WriteFile(name string, data []byte, mode os.FileMode) error
 	MkdirAll(name string, mode os.FileMode) error
-	// Remove removes a file, or a directory with its content. It is no error if it does not exist.
+	// Remove removes a file, or a directory with its content. It is not an error if it does not exist.
 	Remove(name string) error
 	// Symlink creates or replaces a symbolic link.
 	Symlink(target, name string) error
