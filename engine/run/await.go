@@ -21,14 +21,14 @@ func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 		return false, nil // the host's own task reports it
 	}
 	begun := b.clock.Now()
-	pause := grace / 6
+	retry := backoff{grace / 6, 5 * time.Second}
 	for {
 		if l, is := h.keeper.occupied(); is {
 			waited = true
 			if err = b.outlast(ctx, h, l); err != nil {
 				break
 			}
-			begun, pause = b.clock.Now(), grace/6
+			begun, retry.pause = b.clock.Now(), grace/6
 			continue
 		}
 		err = h.keeper.locked()
@@ -41,10 +41,9 @@ func (b *batch) await(ctx context.Context, h *host) (waited bool, err error) {
 			what := strings.TrimSuffix(err.Error(), "; nothing was started there")
 			b.report(report.Progress{Host: h.Name, What: "the other run to end: " + what, Awaits: true, Limit: b.options.Wait})
 		}
-		if sleepErr := b.clock.Sleep(ctx, pause); sleepErr != nil {
+		if sleepErr := retry.sleep(ctx, b.clock); sleepErr != nil {
 			return waited, sleepErr
 		}
-		pause = min(2*pause, 5*time.Second)
 		if lookErr := h.keeper.lookAgain(ctx); lookErr != nil {
 			return waited, lookErr
 		}
@@ -114,7 +113,9 @@ func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error)
 		return false, nil // the host's own task reports it
 	}
 	var last error
-	for begun, pause := b.clock.Now(), time.Second; ; pause = min(2*pause, 5*time.Second) {
+	begun := b.clock.Now()
+	retry := backoff{time.Second, 5 * time.Second}
+	for {
 		u := h.keeper.armed()
 		if u == nil {
 			break
@@ -131,7 +132,7 @@ func (b *batch) awaitUndo(ctx context.Context, h *host) (waited bool, err error)
 			return waited, fmt.Errorf("%s; the time is up, but the host has not undone it: see %s/undo there, or keep the change with hlplay status %s --clear --reason WHY (%v)", u, nodestate.Dir, h.Name, last)
 		}
 		b.report(report.Progress{Host: h.Name, What: "the host to undo the unconfirmed change", Awaits: true, Limit: u.Within})
-		if err := b.clock.Sleep(ctx, pause); err != nil {
+		if err := retry.sleep(ctx, b.clock); err != nil {
 			return waited, err
 		}
 		if last = h.keeper.lookAgain(ctx); last != nil {

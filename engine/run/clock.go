@@ -15,6 +15,19 @@ type Clock interface {
 	AfterFunc(d time.Duration, fn func()) (stop func())
 }
 
+// backoff spaces the tries of something that takes time: each pause is twice the one before, up to most.
+type backoff struct{ pause, most time.Duration }
+
+// next returns the next pause.
+func (b *backoff) next() time.Duration {
+	pause := b.pause
+	b.pause = min(2*pause, b.most)
+	return pause
+}
+
+// sleep sleeps until the next try; the error is that of Clock.Sleep.
+func (b *backoff) sleep(ctx context.Context, c Clock) error { return c.Sleep(ctx, b.next()) }
+
 // withTimeout returns a context that ends with cause after d on the clock.
 func withTimeout(ctx context.Context, c Clock, d time.Duration, cause error) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -35,13 +35,13 @@ func (e *execution) fulfil(ctx context.Context, done []modules.Step) {
 		limit = max(limit, step.Settle)
 	}
 	begun := e.clock.Now()
-	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+	for retry := (backoff{250 * time.Millisecond, 2 * time.Second}); ; {
 		looked := e.clock.Now()
 		found := slices.DeleteFunc(e.host.observed.Fulfil(ctx, expect), func(u observe.Unfulfilled) bool {
 			var lost *remote.UnreachableError
 			return errors.As(u.Err, &lost) // unknown, because the host was lost
 		})
-		if len(found) > 0 && looked.Sub(begun) < limit && e.clock.Sleep(ctx, pause) == nil {
+		if len(found) > 0 && looked.Sub(begun) < limit && retry.sleep(ctx, e.clock) == nil {
 			continue
 		}
 		for _, u := range found {

@@ -115,7 +115,7 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate
 	defer cancel()
 	what := "a new connection to " + e.host.connection.where()
 	var before error
-	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+	for retry := (backoff{500 * time.Millisecond, 5 * time.Second}); ; {
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: what, Awaits: true, Limit: guard.Within})
 		_, last := e.host.connection.reopen(ctx)
 		if last != nil {
@@ -134,7 +134,7 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate
 		if e.isUndone(ctx, u) { // later failures say nothing about the change
 			return cmp.Or(before, last)
 		}
-		if e.clock.Sleep(ctx, pause) != nil {
+		if retry.sleep(ctx, e.clock) != nil {
 			return last
 		}
 		before = last
@@ -166,7 +166,7 @@ func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate
 	q := u.Now()
 	deadline := armed.Add(u.Within + untilUndone)
 	var last error
-	for pause := time.Second; e.clock.Now().Before(deadline); pause = min(2*pause, 10*time.Second) {
+	for retry := (backoff{time.Second, 10 * time.Second}); e.clock.Now().Before(deadline); {
 		var found *nodestate.Undo
 		if found, last = e.undo(ctx, u, q); last == nil && found.Ended {
 			e.host.observed.ForgetAll()
@@ -177,7 +177,7 @@ func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate
 			break
 		}
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: "the host to undo the change", Awaits: true, Limit: u.Within})
-		if e.clock.Sleep(ctx, pause) != nil {
+		if retry.sleep(ctx, e.clock) != nil {
 			break
 		}
 		if last != nil && e.host.connection.hasMoved() { // one of the two addresses is right

@@ -43,10 +43,10 @@ func (e *execution) reattach(ctx context.Context, on *host, c command, lost erro
 	}
 	begun := e.clock.Now()
 	tried := begun
-	for pause := time.Second; tried.Sub(begun) < reattachLimit; pause = min(2*pause, 15*time.Second) {
+	for retry := (backoff{time.Second, 15 * time.Second}); tried.Sub(begun) < reattachLimit; {
 		what := fmt.Sprintf("the connection, which was lost while %q ran there", c.step.Summary)
 		e.report(report.Progress{Host: on.Name, Task: e.task.Name, What: what, Awaits: true, Limit: reattachLimit})
-		if err := e.clock.Sleep(ctx, pause); err != nil {
+		if err := retry.sleep(ctx, e.clock); err != nil {
 			return remote.Result{}, left()
 		}
 		tried = e.clock.Now()
@@ -67,7 +67,7 @@ func (e *execution) reattach(ctx context.Context, on *host, c command, lost erro
 			if r, err = e.attach(ctx, on, c, state.Lock); err == nil {
 				return r, nil
 			}
-			begun, tried, pause = e.clock.Now(), e.clock.Now(), time.Second
+			begun, tried, retry.pause = e.clock.Now(), e.clock.Now(), time.Second
 		}
 		switch {
 		case ctx.Err() != nil:

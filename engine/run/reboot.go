@@ -42,9 +42,9 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 	h.keeper.took(remote.Query{}, errRebooted)
 	var last error
 	tried := begun
-	for pause := 2 * time.Second; tried.Sub(begun) < limit; pause = min(pause*3/2, 15*time.Second) {
+	for retry := (backoff{2 * time.Second, 15 * time.Second}); tried.Sub(begun) < limit; {
 		e.report(report.Progress{Host: h.Name, What: "the host to come back from its reboot", Awaits: true, Limit: limit})
-		if err := e.clock.Sleep(ctx, pause); err != nil {
+		if err := retry.sleep(ctx, e.clock); err != nil {
 			return err
 		}
 		tried = e.clock.Now()
@@ -81,7 +81,7 @@ func (e *execution) readied(ctx context.Context, h *host, ready []modules.Proof,
 	bounded, cancel := withTimeout(ctx, e.clock, max(left, time.Second), errUnready)
 	defer cancel()
 	for _, proof := range ready {
-		for pause := time.Second; ; pause = min(2*pause, 10*time.Second) {
+		for retry := (backoff{time.Second, 10 * time.Second}); ; {
 			e.report(report.Progress{Host: h.Name, What: proof.Summary, Awaits: true, Limit: left})
 			err := e.ready(bounded, h, proof)
 			if err == nil {
@@ -90,7 +90,7 @@ func (e *execution) readied(ctx context.Context, h *host, ready []modules.Proof,
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if e.clock.Sleep(bounded, pause) != nil {
+			if retry.sleep(bounded, e.clock) != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}

@@ -32,7 +32,7 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 	}()
 	begun := e.clock.Now()
 	looked := begun // a look before the deadline proves nothing, so there is always one after it
-	pause := 250 * time.Millisecond
+	retry := backoff{250 * time.Millisecond, remote.LongestPause}
 	watches := true
 	for {
 		if it.err == nil && len(it.plan.Steps) == 0 {
@@ -46,7 +46,7 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 			e.host.planner.invalidate()
 		}
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: await, Awaits: true, Limit: limit})
-		before := e.clock.Now()
+		before, pause := e.clock.Now(), retry.next()
 		watched := false
 		if left := limit - before.Sub(begun); watches && left > 0 {
 			var err error
@@ -65,7 +65,6 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 			e.forgetAll()
 			e.alone(ctx, it)
 		}
-		pause = min(2*pause, remote.LongestPause)
 		if unreachable(e.host, it.err) {
 			return it.err
 		}

@@ -191,7 +191,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 			queries = append(queries, q)
 		}
 	}
-	pause := time.Second
+	retry := backoff{time.Second, 10 * time.Second}
 	for at := 0; ; {
 		from, tried := at, e.clock.Now()
 		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) { progress(from + i + 1) }}
@@ -262,10 +262,9 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 			}
 			return nil
 		}
-		if err := e.clock.Sleep(ctx, pause); err != nil {
+		if err := retry.sleep(ctx, e.clock); err != nil {
 			return err
 		}
-		pause = min(2*pause, 10*time.Second)
 	}
 }
 
