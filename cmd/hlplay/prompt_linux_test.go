@@ -42,7 +42,7 @@ func echoes(t *testing.T, tty *os.File) bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-func TestSecretIsReadWithoutEcho(t *testing.T) {
+func TestPromptSecret(t *testing.T) {
 	keyboard, tty := terminal(t)
 	type answer struct {
 		text string
@@ -65,7 +65,7 @@ func TestSecretIsReadWithoutEcho(t *testing.T) {
 }
 
 // Interrupting a prompt ends it at once and turns the terminal's echo back on.
-func TestInterruptedPromptGivesTheTerminalBack(t *testing.T) {
+func TestPromptInterrupted(t *testing.T) {
 	_, tty := terminal(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -84,7 +84,7 @@ func TestInterruptedPromptGivesTheTerminalBack(t *testing.T) {
 	}
 }
 
-func TestLineIsReadUntilTheContextEnds(t *testing.T) {
+func TestPromptLine(t *testing.T) {
 	keyboard, tty := terminal(t)
 	fmt.Fprintln(keyboard, " yes ")
 	if text, err := readLine(t.Context(), tty); text != "yes" || err != nil {
@@ -98,7 +98,7 @@ func TestLineIsReadUntilTheContextEnds(t *testing.T) {
 }
 
 // Input that is typed while echo is off does not show, and is read by the prompt that follows.
-func TestWhatIsTypedBeforeThePromptDoesNotShow(t *testing.T) {
+func TestPromptHidesTypedAhead(t *testing.T) {
 	keyboard, tty := terminal(t)
 	if !setEcho(tty, false) || echoes(t, tty) {
 		t.Fatal("the terminal still shows what is typed")

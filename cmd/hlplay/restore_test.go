@@ -7,8 +7,8 @@ import (
 	"hlplay/engine/observe"
 )
 
-// TestSentinelStopsWhatWasNotAskedAbout changes the file between the question and the step.
-func TestSentinelStopsWhatWasNotAskedAbout(t *testing.T) {
+// TestApproveSentinel changes the file between the question and the step.
+func TestApproveSentinel(t *testing.T) {
 	asked := observe.File{Type: observe.Regular, Content: []byte("asked about\n")}
 	for name, test := range map[string]struct {
 		found observe.File

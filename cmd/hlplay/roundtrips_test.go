@@ -37,9 +37,9 @@ func TestRoundTripsOfAFirstRun(t *testing.T) {
 	}
 }
 
-// TestWaitingTakesPlaceOnTheNode counts the flights of a wait of fifteen minutes: a host that waits is asked three
+// TestRoundTripsOfWaiting counts the flights of a wait of fifteen minutes: a host that waits is asked three
 // times a minute, rather than every other second.
-func TestWaitingTakesPlaceOnTheNode(t *testing.T) {
+func TestRoundTripsOfWaiting(t *testing.T) {
 	nodes := onSimulatedNodes(t, `
 play "p" {
   hosts = "all"
@@ -71,9 +71,9 @@ play "p" {
 	}
 }
 
-// TestWhatDependsOnFactsTravelsWithThem checks that a converged run takes one flight even if tasks wait for facts: what
+// TestRoundTripsOfFactArguments checks that a converged run takes one flight even if tasks wait for facts: what
 // they read is known by then.
-func TestWhatDependsOnFactsTravelsWithThem(t *testing.T) {
+func TestRoundTripsOfFactArguments(t *testing.T) {
 	nodes := onSimulatedNodes(t, `
 play "p" {
   hosts = "all"

@@ -141,7 +141,7 @@ func TestSignalsInterruptARun(t *testing.T) {
 
 // A second Ctrl-C ends the program whatever it is waiting for, here for a reader of its report. A signal that does not
 // come from an impatient user does not.
-func TestASecondInterruptEndsAtOnce(t *testing.T) {
+func TestSignalsSecondInterrupt(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func TestASecondInterruptEndsAtOnce(t *testing.T) {
 }
 
 // A run whose output is no longer read is interrupted, not killed in the middle of a task.
-func TestARunThatNobodyReadsIsInterrupted(t *testing.T) {
+func TestSignalsClosedPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

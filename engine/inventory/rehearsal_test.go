@@ -63,7 +63,7 @@ func TestDeclaredPackages(t *testing.T) {
 	}
 }
 
-func TestTheSystemDiskIsNotDeclaredAgain(t *testing.T) {
+func TestRehearsalSystemDisk(t *testing.T) {
 	for disk, want := range map[string]string{"sda": "sda is the system disk", "sdb": "", "nvme0n1": ""} {
 		_, got := loadText(t, "host \"n\" {\n  rehearsal {\n    disk \""+disk+"\" {}\n  }\n}\n")
 		if !strings.Contains(got, want) || want == "" && got != "" {

@@ -37,9 +37,9 @@ func (m manyHosts) HostsValue() cty.Value {
 	return cty.ObjectVal(all)
 }
 
-// TestWhatIsTheSameEverywhereIsMadeOnce counts how often the hosts are listed while a playbook is checked for each of
+// TestItemsSameEverywhere counts how often the hosts are listed while a playbook is checked for each of
 // them.
-func TestWhatIsTheSameEverywhereIsMadeOnce(t *testing.T) {
+func TestItemsSameEverywhere(t *testing.T) {
 	const list = `join(" ", [for name, h in hosts : counted(name)])`
 	for name, test := range map[string]struct {
 		task  string

@@ -44,7 +44,7 @@ func (n *node) take(h Holder, broken *Holder) *Holder {
 
 // A run holds the lock as long as its connection stands. Another run learns who holds it, and takes it once the first run
 // has ended for whatever reason.
-func TestOneRunAtATime(t *testing.T) {
+func TestLockOneRun(t *testing.T) {
 	n := newNode(t)
 	ada := Holder{Run: "ada's", By: "ada@desk", Playbook: "it's a play.hcl", Since: time.Date(2026, 11, 28, 6, 0, 0, 0, time.UTC), Seat: Seat{Boot: "elsewhere", Process: 7}}
 	bob := Holder{Run: "bob's", By: "bob@desk"}
@@ -131,7 +131,7 @@ func TestStaleLocks(t *testing.T) {
 }
 
 // If many runs take a stale lock at once, exactly one gets it.
-func TestARaceHasOneWinner(t *testing.T) {
+func TestLockRace(t *testing.T) {
 	for range 3 {
 		n := newNode(t)
 		n.run(act(), "true")

@@ -132,7 +132,7 @@ func TestDueUntilCleared(t *testing.T) {
 }
 
 // If the directory cannot be read, Clear fails and removes nothing.
-func TestWhatCannotBeCleared(t *testing.T) {
+func TestClearRefused(t *testing.T) {
 	n := newNode(t)
 	for _, dir := range []string{n.dir, filepath.Join(n.dir, "due")} {
 		if answer := n.ask(Clear(chrony.ID)); answer.Exit != 0 {
@@ -184,7 +184,7 @@ func TestContentThatIsLost(t *testing.T) {
 }
 
 // Records that users other than root could have made are not trusted, and a directory that is not writable is reported.
-func TestWhatIsNotBelieved(t *testing.T) {
+func TestLookDistrusts(t *testing.T) {
 	for name, spoil := range map[string]func(n *node) error{
 		"its mode is 755":           func(n *node) error { return os.Chmod(n.dir, 0o755) },
 		"its mode is 770":           func(n *node) error { return os.Chmod(filepath.Join(n.dir, "due"), 0o770) },

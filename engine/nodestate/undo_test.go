@@ -393,7 +393,7 @@ func TestUndoingFails(t *testing.T) {
 }
 
 // If arming fails, nothing is left of it, and it returns an error.
-func TestWhatCannotBeArmed(t *testing.T) {
+func TestUndoRefused(t *testing.T) {
 	c := newChange(t, time.Hour)
 	c.Files = append(c.Files, filepath.Join(c.dir, "target", "below a file"))
 	q, err := c.Arm()

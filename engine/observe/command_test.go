@@ -37,7 +37,7 @@ func TestReadingsRunAsTheySay(t *testing.T) {
 	}
 }
 
-func TestALimitThatIsReachedIsAnError(t *testing.T) {
+func TestCommandLimit(t *testing.T) {
 	r := Reading{Argv: []string{"sleep", "600"}, Limit: time.Second}
 	if a, err := r.Observe(t.Context(), localHost(t)); err == nil {
 		t.Errorf("a command beyond its limit answered %v, expected an error", a)

@@ -62,9 +62,9 @@ func TestDisksAndWhatIsOnThem(t *testing.T) {
 	}
 }
 
-// TestWhatIsADisk checks for each kind of block device whether it is in facts.disks, and with which use. A disk without
+// TestDisksKinds checks for each kind of block device whether it is in facts.disks, and with which use. A disk without
 // a use is free.
-func TestWhatIsADisk(t *testing.T) {
+func TestDisksKinds(t *testing.T) {
 	for _, c := range []struct {
 		name, kind, extra string // more properties in lsblk's JSON
 		listed            bool
@@ -128,7 +128,7 @@ func TestWhatIsADisk(t *testing.T) {
 	}
 }
 
-func TestNoDisksAreNoError(t *testing.T) {
+func TestDisksNone(t *testing.T) {
 	values, errs := told(t, Disks, []string{""}, []remote.Answer{{}, {}})
 	if errs[""] != nil || len(values[""]) > 0 {
 		t.Errorf("a host without disks has %v (error %v)", values[""], errs[""])

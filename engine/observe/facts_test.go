@@ -96,7 +96,7 @@ func TestFactsAreOfTheirTypeAndRight(t *testing.T) {
 	}
 }
 
-func TestTheFactOfDisks(t *testing.T) {
+func TestFactDisks(t *testing.T) {
 	value, err := Fact(t.Context(), factHost(t), "disks")
 	if err != nil {
 		t.Fatal(err)
@@ -138,14 +138,14 @@ func TestFactsInCheckMode(t *testing.T) {
 	}
 }
 
-func TestAnUnknownFactNamesTheNearest(t *testing.T) {
+func TestFactUnknown(t *testing.T) {
 	_, err := Fact(t.Context(), factHost(t), "distributon")
 	if err == nil || !strings.Contains(err.Error(), `"distribution"`) {
 		t.Errorf("the error is %v, expected a hint at distribution", err)
 	}
 }
 
-func TestAFactIsNotAddedTwice(t *testing.T) {
+func TestFactAddedTwice(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("a second fact of the name cpu was added")

@@ -39,7 +39,7 @@ func TestFulfil(t *testing.T) {
 }
 
 // An expectation claims everything that can be known beforehand, and nothing else.
-func TestWhatAnExpectationClaims(t *testing.T) {
+func TestFulfilClaims(t *testing.T) {
 	for name, test := range map[string]struct {
 		unfulfilled func() string
 		want        string

@@ -56,7 +56,7 @@ func TestNetworksAreRead(t *testing.T) {
 	}
 }
 
-func TestNoRouteIsNoError(t *testing.T) {
+func TestNetworkWithoutRoute(t *testing.T) {
 	for _, routes := range []string{"", "[]\n[]\n", "[ ]"} {
 		n, err := parseNetwork([]byte("[]"), []byte(routes), nil)
 		if err != nil || n.GatewayInterface != "" {

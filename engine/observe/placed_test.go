@@ -26,7 +26,7 @@ func TestPlacingAFileShowsEverywhere(t *testing.T) {
 	}
 }
 
-func TestAHostsFileResolves(t *testing.T) {
+func TestPlacedHostsFile(t *testing.T) {
 	h := NewRecorded("h", Files.Expect("/etc/hosts", text("127.0.1.1 pve1\n192.0.2.9 gone\n")))
 	h.Predict(Placed(h, "/etc/hosts", text("192.0.2.11 pve1.example.org pve1 # us\n2001:db8::11 pve1\n")))
 	got, err := Resolves.Observe(t.Context(), h, "pve1")
@@ -39,7 +39,7 @@ func TestAHostsFileResolves(t *testing.T) {
 	}
 }
 
-func TestAUnitFileMakesItsUnitUnknown(t *testing.T) {
+func TestPlacedUnitFile(t *testing.T) {
 	h := NewRecorded("h", Files.Expect("/etc/systemd/system/x.service", File{}), Units.Expect("x.service", Unit{}))
 	h.Predict(Placed(h, "/etc/systemd/system/x.service", text("[Unit]\n")))
 	if _, err := Units.Observe(t.Context(), h, "x.service"); !IsUnknown(err) {
@@ -49,7 +49,7 @@ func TestAUnitFileMakesItsUnitUnknown(t *testing.T) {
 
 // Everything in a removed tree is absent, whatever was remembered or predicted about it before. Files that are put
 // there afterwards exist.
-func TestATreeGoesWithAllThatIsInIt(t *testing.T) {
+func TestPlacedTree(t *testing.T) {
 	const tree = "/srv/t"
 	h := NewRecorded("h")
 	file := File{Type: Regular, Content: []byte("x")}

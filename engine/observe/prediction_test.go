@@ -12,7 +12,7 @@ import (
 
 // An observed value is doubtful only if a step may change that value, whether it was observed before or after the
 // step.
-func TestAValueThatAStepMayChange(t *testing.T) {
+func TestPredictionMayChange(t *testing.T) {
 	small := Expectation{
 		Match: func(k Key) bool { return k.Kind == counts.Name }, If: func(value any) bool { return value.(int) < 2 }, Unknown: "it may grow",
 	}
@@ -91,7 +91,7 @@ func TestPredictions(t *testing.T) {
 
 // What may appear does not affect existing things but casts doubt on missing ones. What a step certainly creates or
 // removes is certain.
-func TestWhatMayAppear(t *testing.T) {
+func TestPredictionMayAppear(t *testing.T) {
 	h := NewRecorded("h", Files.Expect("/etc/there", File{Type: Regular}))
 	h.memory[Files.Key("/etc/absent")] = &entry{kind: Files, key: Files.Key("/etc/absent"), value: File{}, done: true}
 	if err := Files.MayAppear(h, "/etc/absent"); err != nil {

@@ -40,7 +40,7 @@ func TestUnitsComeInTheOrderOfTheArguments(t *testing.T) {
 	}
 }
 
-func TestAMissingBlockIsAnErrorOfAllUnits(t *testing.T) {
+func TestUnitMissingBlock(t *testing.T) {
 	_, errs := told(t, Units, []string{"a.service", "b.service", "c.service"}, []remote.Answer{{Stdout: []byte(showTwo), Exit: 1}, {}})
 	for name, err := range errs {
 		if err == nil {
@@ -50,7 +50,7 @@ func TestAMissingBlockIsAnErrorOfAllUnits(t *testing.T) {
 }
 
 // systemd only says that the unit of an init script is generated (recorded with systemd 252).
-func TestAnInitScriptIsAsItsLinksSay(t *testing.T) {
+func TestUnitInitScript(t *testing.T) {
 	const show = "Id=%s.service\nLoadState=loaded\nActiveState=inactive\nSubState=dead\nSourcePath=%s\nUnitFileState=generated\nNeedDaemonReload=no\nLoadError=\n"
 	out := fmt.Sprintf(show, "data", "/etc/fstab") + "\n" + fmt.Sprintf(show, "off", "/etc/init.d/off") + "\n" + fmt.Sprintf(show, "on", "/etc/init.d/on")
 	values, _ := told(t, Units, []string{"data.service", "off.service", "on.service"}, []remote.Answer{{Stdout: []byte(out)}, {Stdout: []byte("on\ndata\n")}})
@@ -70,7 +70,7 @@ func TestWhyAUnitIsNotLoaded(t *testing.T) {
 }
 
 // systemd 252 reports an error for a masked unit, but LoadState says it all.
-func TestAMaskedUnitIsNoError(t *testing.T) {
+func TestUnitMasked(t *testing.T) {
 	const show = "Id=cron.service\nLoadState=masked\nUnitFileState=masked\nLoadError=org.freedesktop.systemd1.UnitMasked \"Unit cron.service is masked.\"\n"
 	values, _ := told(t, Units, []string{"cron.service"}, []remote.Answer{{Stdout: []byte(show)}, {}})
 	if got := values["cron.service"]; !got.Masked() || got.LoadError != "" {
@@ -78,7 +78,7 @@ func TestAMaskedUnitIsNoError(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoUnitIsNotAskedFor(t *testing.T) {
+func TestUnitNames(t *testing.T) {
 	names := []string{"*.service", "a b.service", "ceph-osd@.service", "chrony", "chrony.service", "", "@.service"}
 	queries := Units.Ask(names)
 	if diff := cmp.Diff([]string{"chrony.service"}, queries[0].Args); diff != "" {

@@ -9,7 +9,7 @@ import (
 )
 
 // A refusal names the value of --allow that would permit the step, in addition to what is allowed already.
-func TestARefusalNamesTheFlagThatPermitsIt(t *testing.T) {
+func TestAllowedNamesFlag(t *testing.T) {
 	for name, test := range map[string]struct {
 		allow string // empty means the default
 		risks []modules.Risk

@@ -10,7 +10,7 @@ import (
 
 // A difference on one host does not interrupt tasks in progress on another, where packages may be half installed; no
 // further task starts there.
-func TestWhatIsUnderWayEndsBeforeTheRunIsStopped(t *testing.T) {
+func TestApproveStopsAfterSteps(t *testing.T) {
 	task := func(name, host string) Task {
 		return Task{Play: "p", Task: name, Host: host, Status: report.Changed, Steps: []Step{{Summary: "install x"}}}
 	}

@@ -48,7 +48,7 @@ func TestAccessControlListsAreKept(t *testing.T) {
 	})
 }
 
-func TestAHostThatCannotCarryAttributesOverRefuses(t *testing.T) {
+func TestAttributesRefused(t *testing.T) {
 	key, bin := newKey(t, "id", ""), t.TempDir()
 	cp := "#!/bin/sh\necho 'cp: cannot preserve extended attributes, cp is built without xattr support' >&2\nexit 1\n"
 	if err := os.WriteFile(filepath.Join(bin, "cp"), []byte(cp), 0o755); err != nil {

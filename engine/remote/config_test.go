@@ -183,7 +183,7 @@ Host none
 	}
 }
 
-func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
+func TestConfigRefused(t *testing.T) {
 	for config, want := range map[string]string{
 		"CanonicalizeHostname yes":                 "full name",
 		"CanonicalizeHostname always":              "full name",

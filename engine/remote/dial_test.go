@@ -46,7 +46,7 @@ func TestDialDeadAddress(t *testing.T) {
 }
 
 // A host counts as off only if nothing accepts the connection or sends a byte over it.
-func TestNoAnswer(t *testing.T) {
+func TestDialNoAnswer(t *testing.T) {
 	key, other := newKey(t, "id", ""), newKey(t, "other", "")
 	refusing := newServer(t, key).target("root", other)
 	stranger := newServer(t, key).target("root", key)

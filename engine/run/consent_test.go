@@ -116,7 +116,7 @@ func TestAsk(t *testing.T) {
 }
 
 // A handler that is left out stays due, and the next run asks about it.
-func TestAHandlerThatIsLeftOutStaysDue(t *testing.T) {
+func TestAskLeavesHandlersDue(t *testing.T) {
 	playbook := lines(`play "p" { hosts = "all"; become = true; task "t" { ` + set("x", "1") + ` notify = ["h"] } handler "h" { ` + set("h", "1") + ` } }`)
 	s := newStage("a")
 	q := &questions{answers: []run.Answer{run.Carry, run.Leave}}
@@ -132,7 +132,7 @@ func TestAHandlerThatIsLeftOutStaysDue(t *testing.T) {
 }
 
 // What somebody else did before the answer is not done again, and what became necessary meanwhile is asked about.
-func TestTheHostIsReadAgainAfterAnAnswer(t *testing.T) {
+func TestAskReadsAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		now   string
 		asked []string
@@ -156,7 +156,7 @@ func TestTheHostIsReadAgainAfterAnAnswer(t *testing.T) {
 }
 
 // The same applies to a host that needs something only because of a change on the host before it.
-func TestTheHostIsReadAgainAfterALaterAnswer(t *testing.T) {
+func TestAskReadsAgainAfterLaterAnswer(t *testing.T) {
 	const tasks = `task "t" { setting { name = "x"; value = host.name == "a" ? "1" : ""; scope = "one_by_one"; also_from = host.name == "a" ? null : "a" } }`
 	for name, c := range map[string]struct {
 		now   string
@@ -189,7 +189,7 @@ func TestTheHostIsReadAgainAfterALaterAnswer(t *testing.T) {
 }
 
 // The time for answering a question does not count towards the task's timeout.
-func TestAQuestionIsOutsideOfTheTimeout(t *testing.T) {
+func TestAskDoesNotCountForTimeout(t *testing.T) {
 	s := newStage("a")
 	q := &questions{onAsk: func() { s.mu.Lock(); s.passLocked(time.Hour); s.mu.Unlock() }}
 	r := s.play(t, lines(`play "p" { hosts = "all"; `+`task "t" { `+set("x", "1")+` timeout = "1m" } }`), q.option)
@@ -198,7 +198,7 @@ func TestAQuestionIsOutsideOfTheTimeout(t *testing.T) {
 	}
 }
 
-func TestInterruptedQuestion(t *testing.T) {
+func TestAskInterrupted(t *testing.T) {
 	s := newStage("a", "b")
 	ctx, cancel := context.WithCancel(t.Context())
 	s.ctx = ctx
@@ -214,7 +214,7 @@ func TestInterruptedQuestion(t *testing.T) {
 	}
 }
 
-func TestCheckAsksNothing(t *testing.T) {
+func TestAskInCheckMode(t *testing.T) {
 	s := newStage("a")
 	q := &questions{}
 	s.play(t, lines(`play "p" { hosts = "all"; `+`task "t" { `+set("x", "1")+` } }`), q.option, func(o *run.Options) { o.Check = true })

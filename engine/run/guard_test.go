@@ -44,7 +44,7 @@ func onHosts(names ...string) *stage {
 	return s
 }
 
-func TestAGuardedChangeIsProven(t *testing.T) {
+func TestGuardProven(t *testing.T) {
 	s := onHosts("a", "b")
 	r := s.play(t, guarded(`name = "mtu"
 value = "9000"`))
@@ -61,7 +61,7 @@ value = "9000"`))
 
 // A change that cuts the connection, breaks what the proof tests or fails half-way is undone. It does not count as a
 // change, and the remaining hosts do not start.
-func TestAGuardedChangeThatFailsIsUndone(t *testing.T) {
+func TestGuardUndone(t *testing.T) {
 	for name, test := range map[string]struct {
 		settings string
 		message  string
@@ -104,7 +104,7 @@ then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
 }
 
 // A host that is shutting down may still accept logins that it would refuse after a restart: that proves nothing.
-func TestAHostThatShutsDownProvesNothing(t *testing.T) {
+func TestGuardOnStoppingHost(t *testing.T) {
 	s := onHosts("a")
 	s.hosts["a"].stopping = s.hosts["a"].undoNow // it restarts, which undoes the change
 	before := s.state()
@@ -119,7 +119,7 @@ value = "9000"`)).Results()[0]
 }
 
 // A host that could not say for a moment whether it was shutting down is asked again, and keeps the change.
-func TestAHostIsAskedAgainWhetherItShutsDown(t *testing.T) {
+func TestGuardAsksStoppingHostAgain(t *testing.T) {
 	s := onHosts("a")
 	s.hosts["a"].stopping = func() {}
 	result := s.play(t, guarded(`name = "mtu"
@@ -130,7 +130,7 @@ value = "9000"`)).Results()[0]
 }
 
 // A change made by one member of a cluster is proven on another member, and undone where it was made.
-func TestAGuardedChangeIsProvenElsewhere(t *testing.T) {
+func TestGuardProvenElsewhere(t *testing.T) {
 	for gateway, want := range map[string]string{"up": "changed", "down": "failed"} {
 		s := onHosts("a", "b")
 		s.hosts["b"].settings["gateway"] = gateway
@@ -149,7 +149,7 @@ proven_on = "b"`), `hosts = "all"`, `hosts = "a"`, 1))
 
 // A host whose clock is ahead undoes a change while the proofs are still running. The proofs then end, and the error
 // says why they had failed before.
-func TestAGuardedChangeIsUndoneBeforeItsTime(t *testing.T) {
+func TestGuardUndoneEarly(t *testing.T) {
 	s := onHosts("a")
 	s.hosts["a"].settings["gateway"] = "down"
 	begun, proofs := s.now, 0
@@ -173,7 +173,7 @@ value = "9000"`))
 }
 
 // A run that ends in the middle leaves the undoing to the host. The next run waits for that, reports it and continues.
-func TestAnArmedUndoOutlivesTheRun(t *testing.T) {
+func TestGuardOutlivesRun(t *testing.T) {
 	s := onHosts("a")
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithCancel(t.Context())
@@ -218,7 +218,7 @@ value = "9000"`)
 	}
 }
 
-func TestCheckModeArmsNothing(t *testing.T) {
+func TestGuardInCheckMode(t *testing.T) {
 	s := onHosts("a")
 	r := s.play(t, guarded(`name = "mtu"
 value = "9000"`), func(o *run.Options) { o.Check = true })

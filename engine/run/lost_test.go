@@ -90,7 +90,7 @@ func (n *notifying) undone(acts []string) (all []string) {
 }
 
 // Whatever ends a run, and whenever, a handler that was notified runs: in that run or in the next one.
-func TestNoHandlerIsLost(t *testing.T) {
+func TestHandlersAreNotLost(t *testing.T) {
 	endings := map[string]func(s *stage, cancel func()){
 		"interrupted": func(_ *stage, cancel func()) { cancel() },
 		"cut off": func(s *stage, _ func()) { // like a killed controller: nothing more reaches a host

@@ -76,7 +76,7 @@ func TestNotesOfAChange(t *testing.T) {
 }
 
 // A file that another process writes to while it is read is read again, but not forever.
-func TestWhatChangesWhileItIsReadIsReadAgain(t *testing.T) {
+func TestChangingFileIsReadAgain(t *testing.T) {
 	for _, test := range []struct {
 		restless int
 		want     report.Status

@@ -17,7 +17,7 @@ import (
 
 // If time passes between a look at the host and one at the clock, as when the controller was suspended, the host is not
 // to blame: it is looked at once more.
-func TestPatienceEndsWithALastLook(t *testing.T) {
+func TestSettleEndsWithALook(t *testing.T) {
 	for name, task := range map[string]string{
 		"what settles": set("x", "1", "settles = 20"),
 		"a lock":       set("x", "1", "busy = 20"),
@@ -42,7 +42,7 @@ func TestPatienceEndsWithALastLook(t *testing.T) {
 }
 
 // An error that waiting cannot resolve ends the wait, however long the step may take to settle.
-func TestAFinalErrorEndsTheWait(t *testing.T) {
+func TestSettleEndsWithFinalError(t *testing.T) {
 	s := newStage("a")
 	began := s.Now()
 	r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+set("x", "1", "doomed = true", "settles = 20")+` } }`))
@@ -59,7 +59,7 @@ func TestAFinalErrorEndsTheWait(t *testing.T) {
 
 // Hosts that do not answer for a long time do not delay others: more of them than are connected to at a time come first
 // in the inventory, and the others have been read long before the silent ones are given up.
-func TestSilentHostsHoldNobodyBack(t *testing.T) {
+func TestPlannerSilentHosts(t *testing.T) {
 	const silent, others, patience = 100, 30, 15 * time.Second
 	synctest.Test(t, func(t *testing.T) {
 		var names []string
@@ -96,7 +96,7 @@ func TestSilentHostsHoldNobodyBack(t *testing.T) {
 }
 
 // Waiting takes place on the host, and costs a round trip for each detected change rather than for each check.
-func TestWaitingOnTheHost(t *testing.T) {
+func TestSettleOnTheHost(t *testing.T) {
 	s := newStage("a")
 	begun := s.now
 	r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+set("x", "1", "settles = 50")+` } }`))
@@ -113,7 +113,7 @@ func TestWaitingOnTheHost(t *testing.T) {
 }
 
 // A host that cannot wait itself is asked repeatedly.
-func TestWaitingFromAfar(t *testing.T) {
+func TestSettleFromAfar(t *testing.T) {
 	for name, err := range map[string]error{"it cannot tell": remote.ErrUnwatchable, "no shell": errors.New("no session")} {
 		s := newStage("a")
 		s.unwatchable = err

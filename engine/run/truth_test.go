@@ -19,7 +19,7 @@ func playOf(tasks string) string { return "play \"p\" {\n hosts = \"all\"\n " + 
 // In check mode, a plan that fails because of something that an earlier task may change is uncertain, and the host
 // stays in the run. A failure that no earlier task can have caused is a failure. The cases are tasks on hosts a and b,
 // with the expected results.
-func TestAForetoldFailureIsOneOfTheRun(t *testing.T) {
+func TestCheckModeForetellsFailures(t *testing.T) {
 	first := func(more ...string) string { return `task "first" { ` + set("x", "1", more...) + ` } ` }
 	needs := func(name string, more ...string) string {
 		return `task "second" { ` + set("y", "1", append(more, `needs = "`+name+`"`)...) + ` } task "third" { ` + set("z", "1") + ` }`
@@ -119,7 +119,7 @@ func resultOf(r *report.Recorder, host, task string) report.TaskResult {
 
 // A dead host is unreachable in a run and in check mode, at its first task, even if no task observes it, and nothing is
 // reported as done there.
-func TestADeadHostIsUnreachableWhoeverLooks(t *testing.T) {
+func TestUnreachableForEveryReader(t *testing.T) {
 	for name, tasks := range map[string]string{
 		"a task that reads nothing":   `task "t" { still {} }`,
 		"a task that is skipped":      `task "t" { when = host.name == "a"; still {} }`,
@@ -145,7 +145,7 @@ func TestADeadHostIsUnreachableWhoeverLooks(t *testing.T) {
 
 // What was changed counts, notifies handlers and is reported, whatever happens later in the same task. Each case is a
 // task on host a that changes x and then fails in some way.
-func TestWhatWasChangedCounts(t *testing.T) {
+func TestChangesBeforeFailureCount(t *testing.T) {
 	rounds := `for_each = toset(["x", "y"]); setting { name = each.key; value = "1"; fails = each.key == "y" } `
 	tests := map[string]struct {
 		task    string
@@ -284,7 +284,7 @@ func nonEmpty(list []string) []string {
 }
 
 // A step that a later attempt finds done was done by the task, even if the attempt that did it did not see it succeed.
-func TestALaterTryFindsTheChangeDone(t *testing.T) {
+func TestRetryFindsChangeDone(t *testing.T) {
 	s := newStage("a")
 	r := s.play(t, playOf(`task "t" { `+set("x", "1", "settles = 1", "impatient = true")+` retries = 2; register = "r" }
 	  task "u" { when = result.r.changed; `+set("y", "1")+` }`))

@@ -53,7 +53,7 @@ func TestEnterpriseSourcesAreDisabledInWhateverFile(t *testing.T) {
 	plans(t, m, h, "disable https://enterprise.proxmox.com in "+sourcesDir+"ceph.sources", "disable https://enterprise.proxmox.com in /etc/apt/sources.list")
 }
 
-func TestAStanzaOfWhichAPartIsToBeDisabledIsRefused(t *testing.T) {
+func TestDisablePartOfStanza(t *testing.T) {
 	h := recorded(trixie, sourceFiles(observe.TextFile{
 		Path:    sourcesDir + "pve.sources",
 		Content: "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve http://mirror.example.org/pve\nSuites: trixie\nComponents: x\n",

@@ -41,7 +41,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeHeld(t *testing.T) {
+func TestHoldRefused(t *testing.T) {
 	yes := true
 	for want, m := range map[string]*Module{
 		"no packages are given":                          {Update: true, Hold: &yes},

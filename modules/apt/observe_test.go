@@ -116,7 +116,7 @@ ghost:
 	}
 }
 
-func TestABrokenListOfSourcesIsNamed(t *testing.T) {
+func TestSourcesBroken(t *testing.T) {
 	var err error
 	Candidates.Parse([]string{"aa"}, []remote.Answer{{Exit: 100, Stderr: []byte("E: Malformed entry 1 in list file /etc/apt/sources.list.d/broken.list (Suite)\nE: The list of sources could not be read.\n")}},
 		func(_ string, _ Candidate, failed error) { err = failed })
@@ -159,7 +159,7 @@ func TestPackageIndex(t *testing.T) {
 }
 
 // A step that makes the index stale only claims that for an index that exists.
-func TestAnIndexThatWasNeverFetchedIsNotStale(t *testing.T) {
+func TestIndexNeverFetched(t *testing.T) {
 	expected := Index{Exists: true, Stale: true}
 	if got := PackageIndex.Complete(expected, Index{}); got != (Index{}) {
 		t.Errorf("of an index that is not there %+v is expected", got)

@@ -307,7 +307,7 @@ func TestPackagesThatAreThereAndNotOffered(t *testing.T) {
 	}
 }
 
-func TestAnUpgradeFinishesWhatIsHalfConfigured(t *testing.T) {
+func TestUpgradeHalfConfigured(t *testing.T) {
 	for _, upgrade := range []string{"full", "safe"} {
 		m := &Module{Upgrade: upgrade}
 		h := recorded(bookworm, one(Transactions.Expect(m.upgradeCommand(), Transaction{Unfinished: []string{"pve-manager", "half"}})))
@@ -342,7 +342,7 @@ func TestTwoKeysForOneRepositoryAreNamedByTheirFiles(t *testing.T) {
 	}
 }
 
-func TestARepositoryOfAnotherReleaseIsDoubtful(t *testing.T) {
+func TestPackagesOfAnotherRelease(t *testing.T) {
 	for suite, doubtful := range map[string]bool{"trixie": false, "bookworm": true, "bookworm-updates": true, "trixie-backports": false, "stable": false, "bookworm/updates": true} {
 		r := Repository{Name: "x", URIs: []string{"http://d.example.org/debian"}, Suites: []string{suite}, Components: []string{"main"}}
 		r = modulestest.Decoded(&Module{Repositories: []Repository{r}}).Repositories[0]

@@ -257,7 +257,7 @@ func FuzzSources(f *testing.F) {
 }
 
 // Proxmox's web interface adds the no-subscription repository of version 8 to sources.list, without a key.
-func TestARepositoryThatIsDefinedElsewhereUnderAnotherKeyIsLeftAlone(t *testing.T) {
+func TestRepositoryDefinedElsewhere(t *testing.T) {
 	r := Repository{Name: "pve-install-repo", URIs: []string{"http://download.proxmox.com/debian/pve"}, Suites: []string{"bookworm"},
 		Components: []string{"pve-no-subscription"}, SignedBy: "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"}
 	gui := observe.TextFile{Path: "/etc/apt/sources.list", Content: "deb http://deb.debian.org/debian bookworm main contrib\n\ndeb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n"}

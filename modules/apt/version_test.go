@@ -62,7 +62,7 @@ func TestVersions(t *testing.T) {
 }
 
 // If another version of a held package is requested, the package is released, changed, and held again.
-func TestAHeldPackageIsExchanged(t *testing.T) {
+func TestVersionOfHeldPackage(t *testing.T) {
 	yes := true
 	m := modulestest.Decoded(&Module{Packages: []string{"tool=1.22*"}, Hold: &yes})
 	h := recorded(bookworm, tool("1.20-1", heldStatus), one(Transactions.Expect("install tool=1.22-2", Transaction{Problem: "E: Held packages were changed and -y was used without --allow-change-held-packages."})))
@@ -132,7 +132,7 @@ func TestVersionsAreChecked(t *testing.T) {
 }
 
 // On a bare host, apt knows no versions before the index is fetched.
-func TestAVersionOnABareHostIsDoubtful(t *testing.T) {
+func TestVersionOnBareHost(t *testing.T) {
 	h := recorded(bookworm, tool(""))
 	h.Predict(one(Candidates.Unknown("tool", "an earlier task fetches the package index")))
 	plan := plans(t, &Module{Packages: []string{"tool=1.22*"}}, h, "install tool=1.22*")
@@ -141,7 +141,7 @@ func TestAVersionOnABareHostIsDoubtful(t *testing.T) {
 	}
 }
 
-func TestAPinMakesVersionsUnknown(t *testing.T) {
+func TestVersionPinned(t *testing.T) {
 	h := recorded(bookworm, tool(""), one(observe.Files.Expect("/etc/apt/preferences.d/tool", observe.File{})))
 	e := observe.Placed(h, "/etc/apt/preferences.d/tool", text("Package: tool\nPin: version 1.22*\nPin-Priority: 990\n"))
 	for _, key := range []observe.Key{Candidates.Key("tool"), Transactions.Key("install tool")} {

@@ -82,7 +82,7 @@ func TestAssertions(t *testing.T) {
 }
 
 // A list may be empty because nothing met the condition of its for, so it is no fault; but it is not passed over in silence.
-func TestAnEmptyListIsNoted(t *testing.T) {
+func TestEmptyList(t *testing.T) {
 	a := Assert{That: cty.EmptyTupleVal}
 	plan, err := a.Plan(t.Context(), observe.NewRecorded("pve1"))
 	if err != nil || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "nothing was checked") {
@@ -90,7 +90,7 @@ func TestAnEmptyListIsNoted(t *testing.T) {
 	}
 }
 
-func TestAnEmptyAssertionIsAFault(t *testing.T) {
+func TestEmptyAssertion(t *testing.T) {
 	for _, a := range []Assert{{}, {That: cty.NullVal(cty.DynamicPseudoType), Message: "m"}} {
 		if a.Validate() == nil {
 			t.Errorf("%+v is accepted although it asserts nothing", a)

@@ -61,7 +61,7 @@ func TestGuards(t *testing.T) {
 	}
 }
 
-func TestTheCommandRunsAsGiven(t *testing.T) {
+func TestRunsAsGiven(t *testing.T) {
 	c := Command{Shell: "a | b\nc", Always: true, Env: map[string]string{"A": "b"}, Stdin: "in", Dir: "/srv", OK: []int{0, 3}, Limit: 7}
 	plan, err := modulestest.Decoded(&c).Plan(t.Context(), observe.NewRecorded("pve1", observe.Files.Expect("/srv", observe.File{Type: observe.Directory})))
 	if err != nil {
@@ -115,7 +115,7 @@ func TestReading(t *testing.T) {
 	}
 }
 
-func TestAGuardThatCannotRunIsAnError(t *testing.T) {
+func TestGuardCannotRun(t *testing.T) {
 	c := Command{Argv: []string{"x"}, Unless: []string{"no-such"}}
 	if _, err := modulestest.Decoded(&c).Plan(t.Context(), observe.NewRecorded("pve1", guard(127, "no-such"))); err == nil {
 		t.Error("a guard whose program is missing passes for one that says no")

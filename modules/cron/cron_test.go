@@ -61,7 +61,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestWhatCronDoesNotRun(t *testing.T) {
+func TestCronNames(t *testing.T) {
 	written := regular(scrub, "root", 0o644)
 	for name, test := range map[string]struct {
 		user string

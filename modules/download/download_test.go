@@ -244,7 +244,7 @@ func gzipped(t *testing.T, files map[string]string) []byte {
 }
 
 // A password in the URL is held back from everything that the run shows.
-func TestAPasswordInTheURL(t *testing.T) {
+func TestURLWithPassword(t *testing.T) {
 	for text, want := range map[string][]string{
 		"https://ops:s3kret%2F@example.org/tool":  {"s3kret/", "s3kret%2F"},
 		"https://ops:s3kret@example.org/tool?a@b": {"s3kret"},

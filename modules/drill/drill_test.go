@@ -27,7 +27,7 @@ func sound() survival.Cluster {
 	return c
 }
 
-func TestWhatSpeaksAgainstADrill(t *testing.T) {
+func TestDrillRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(c *survival.Cluster)
 		want   string // part of what is said; empty for nothing

@@ -99,7 +99,7 @@ func TestGuestsMove(t *testing.T) {
 	}
 }
 
-func TestAllThatCannotMoveIsListed(t *testing.T) {
+func TestCannotMove(t *testing.T) {
 	rule := func(r pve.Rule) func(ha *pve.HA) {
 		return func(ha *pve.HA) { ha.Rules = map[string]pve.Rule{"r": r} }
 	}

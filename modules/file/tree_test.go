@@ -111,7 +111,7 @@ func TestTreesAreRefused(t *testing.T) {
 }
 
 // A directory inside the tree that another user could replace is not written through.
-func TestATreeFollowsNobodysLink(t *testing.T) {
+func TestTreeLinks(t *testing.T) {
 	link := observe.File{Type: observe.Symlink, Mode: fs.FileMode(0o777), Owner: "ops", Target: "/root", Loose: "ops"}
 	h := treeHost([]string{"d/f"}, observe.Files.Expect("/etc/app", dir()), observe.Files.Expect("/etc/app/d", link))
 	f := modulestest.Decoded(&File{Path: "/etc/app", Files: map[string]string{"d/f": "1"}})

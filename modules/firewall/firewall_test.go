@@ -197,7 +197,7 @@ func many(addresses int) *firewall {
 }
 
 // The old rules are restored by a command that has them as its last argument.
-func TestTheLongestRulesCanBePutBack(t *testing.T) {
+func TestLongestRules(t *testing.T) {
 	m := many(1000)
 	for step := 200; step > 0; step /= 2 {
 		for m.Validate() == nil {

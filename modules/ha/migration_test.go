@@ -56,7 +56,7 @@ func TestRuleOfAGroup(t *testing.T) {
 
 // An interrupted migration leaves rules behind. The next one replaces them, and takes all resources out of their groups,
 // even out of groups that do not exist.
-func TestAMigrationThatStoppedHalfway(t *testing.T) {
+func TestMigrationHalfway(t *testing.T) {
 	left := map[string]bool{"vm:900": true}
 	ha := with(func(ha *pve.HA) {
 		upgraded(ha)
@@ -90,7 +90,7 @@ func TestGroupsWithoutResources(t *testing.T) {
 }
 
 // Obstacles that the manager would wait for indefinitely are reported at once.
-func TestWhatPreventsTheMigration(t *testing.T) {
+func TestMigrationObstacles(t *testing.T) {
 	old := observe.NewRecorded("pve2", pve.Nodes.Expect("", pve.Node{Name: "pve2", Codename: "bookworm", Installed: true, Version: "8.4.1"}))
 	h := host(9, with(upgraded))
 	h.SetPeers(func() []*observe.Host { return []*observe.Host{h, old} }, func(string) (*observe.Host, error) { return nil, errors.New("no such host") })

@@ -170,7 +170,7 @@ func TestOtherFiles(t *testing.T) {
 	}
 }
 
-func TestALineThatGoesOnBehindABackslash(t *testing.T) {
+func TestContinuedLine(t *testing.T) {
 	l := line{"options", "kvm", "ignore_msrs=1"}
 	for before, want := range map[string]string{
 		"options kvm \\\n  ignore_msrs=0\nblacklist x\n": "options kvm ignore_msrs=1\nblacklist x\n",

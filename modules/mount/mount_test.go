@@ -107,7 +107,7 @@ func host(at string, listed bool) modules.Host {
 }
 
 // What is mounted is not empty because the directory is: a new ext4 holds lost+found.
-func TestWhatIsMountedIsNotListed(t *testing.T) {
+func TestMountedNotListed(t *testing.T) {
 	h := host("", false)
 	h.Predict([]observe.Expectation{observe.Files.Expect("/srv/bulk", observe.File{})})
 	modulestest.Converges(t, &mount{Path: "/srv/bulk", Source: "/dev/sdb"}, h)

@@ -49,7 +49,7 @@ func TestPartitionsOfOneDisk(t *testing.T) {
 	modulestest.Converges(t, &Module{OSD: &OSD{Device: "/dev/sda3"}}, h)
 }
 
-func TestAKernelsNameForADiskIsRemarkedOn(t *testing.T) {
+func TestDiskByKernelName(t *testing.T) {
 	h := node(observe.Disks.Expect("", []observe.BlockDevice{
 		{Name: "sdb", Path: "/dev/sdb", Type: "disk", Links: []string{"/dev/disk/by-id/ata-A"}},
 		{Name: "sdc", Path: "/dev/sdc", Type: "disk", Links: []string{"/dev/disk/by-id/ata-B"}},
@@ -61,9 +61,9 @@ func TestAKernelsNameForADiskIsRemarkedOn(t *testing.T) {
 	}
 }
 
-// TestNoTextAdvisesToWipeWhatMayBeNeeded plans on every disk that is not blank: no error names a command that wipes, or
+// TestDiskAdviceNeverWipes plans on every disk that is not blank: no error names a command that wipes, or
 // suggests wiping a disk that is in use.
-func TestNoTextAdvisesToWipeWhatMayBeNeeded(t *testing.T) {
+func TestDiskAdviceNeverWipes(t *testing.T) {
 	h := node(observe.Disks.Expect("", append(disks(),
 		observe.BlockDevice{Name: "sdf", Path: "/dev/sdf", Type: "disk", Filesystem: "xfs"},
 		observe.BlockDevice{Name: "sdg", Path: "/dev/sdg", Type: "disk", Filesystem: "LVM2_member"},

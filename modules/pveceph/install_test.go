@@ -142,7 +142,7 @@ func TestInstallRefuses(t *testing.T) {
 
 // An installed release is never refused because Proxmox no longer offers it, be it Debian's own or one from before an
 // upgrade of Proxmox VE.
-func TestAnInstalledReleaseWithoutASourceIsKept(t *testing.T) {
+func TestInstallKeepsRelease(t *testing.T) {
 	reef := &Module{Install: &Install{Version: "reef"}}
 	plan, err := modulestest.Decoded(reef).Plan(t.Context(), installHost(9, ceph.Node{Installed: true, Release: 18}, nil, packages...))
 	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 {

@@ -31,7 +31,7 @@ func used() []observe.BlockDevice {
 	}
 }
 
-func TestADiskIsWipedWhereItsSerialIsRepeated(t *testing.T) {
+func TestWipeBySerial(t *testing.T) {
 	for name, c := range map[string]struct {
 		osd  OSD
 		want []string // the commands
@@ -63,7 +63,7 @@ func TestADiskIsWipedWhereItsSerialIsRepeated(t *testing.T) {
 	}
 }
 
-func TestWhatIsNeverWiped(t *testing.T) {
+func TestWipeNever(t *testing.T) {
 	all := []string{"SYSTEM", "ZFS", "OURS", "FOREIGN", "MOUNTED", "ARRAY", "LVM", "PARTS", "DBS"}
 	for name, c := range map[string]struct {
 		osd  OSD
@@ -93,7 +93,7 @@ func TestWhatIsNeverWiped(t *testing.T) {
 }
 
 // The disk of an OSD that came from another node of the cluster does not count as one of an unknown cluster.
-func TestTheDiskOfAnotherNodesOSDIsNeverWiped(t *testing.T) {
+func TestWipeNeverOfAnotherNode(t *testing.T) {
 	h := node(observe.Disks.Expect("", used()), ceph.OSDs.Expect("pve2", []ceph.OSD{{ID: 2, UUID: "ffff"}}))
 	_, err := (&Module{OSD: &OSD{Device: "/dev/sdd", Wipe: []string{"FOREIGN"}, MaxWiped: 1}}).Plan(t.Context(), h)
 	if err == nil || !strings.Contains(err.Error(), "osd.2 of pve2 is on it") {
@@ -102,7 +102,7 @@ func TestTheDiskOfAnotherNodesOSDIsNeverWiped(t *testing.T) {
 }
 
 // If a playbook kept naming the disk, it would be wiped once the OSD is gone.
-func TestAWipeThatHasNoUseIsTold(t *testing.T) {
+func TestWipeUnused(t *testing.T) {
 	plan, err := (&Module{OSD: &OSD{Device: "/dev/sdc", Wipe: []string{"OURS"}, MaxWiped: 1}}).Plan(t.Context(), node(observe.Disks.Expect("", used())))
 	if err != nil || len(plan.Steps) != 0 || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "wipe names the disk of an OSD, OURS") {
 		t.Errorf("the plan is %q with notes %q (%v), want the note that wipe has no use", modulestest.Summaries(plan), plan.Notes, err)

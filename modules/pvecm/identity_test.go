@@ -50,7 +50,7 @@ func TestApart(t *testing.T) {
 
 // A node whose cluster has the founder's name but other members is refused, by the preflight and by the task; the founder
 // and its members are not affected.
-func TestASecondClusterOfTheSameName(t *testing.T) {
+func TestIdentitySameClusterName(t *testing.T) {
 	nodes := func() []*observe.Host {
 		both := cluster("pve1", "pve2")
 		return []*observe.Host{host("pve1", both), host("pve2", both), host("pve4", cluster("pve4"))}
@@ -71,7 +71,7 @@ func TestASecondClusterOfTheSameName(t *testing.T) {
 }
 
 // A stopped unit is reported at once, with what to start, and nothing waits for it.
-func TestWhatHasStoppedIsNamed(t *testing.T) {
+func TestIdentityStopped(t *testing.T) {
 	noQuorum := cluster("pve1", "pve2", "pve3")
 	noQuorum.Quorate = false
 	fine := cluster("pve1", "pve2", "pve3")
@@ -96,7 +96,7 @@ func TestWhatHasStoppedIsNamed(t *testing.T) {
 }
 
 // pvecm looks up the node's own name, whatever links it is given. What it would refuse is refused before it runs.
-func TestTheNodesOwnName(t *testing.T) {
+func TestIdentityOwnName(t *testing.T) {
 	resolves := func(name string, to ...string) observe.Expectation {
 		var all []netip.Addr
 		for _, text := range to {
@@ -127,7 +127,7 @@ func TestTheNodesOwnName(t *testing.T) {
 }
 
 // The reason why a host cannot be reached is reported once, by the host's own failure, and not in the notes of the others.
-func TestAHostThatCannotBeReachedIsNotedInOneLine(t *testing.T) {
+func TestIdentityOfUnreachableHost(t *testing.T) {
 	s := &state{host: host("pve1", cluster("pve1"))}
 	gone := &remote.UnreachableError{Host: "pve4", Reason: "no key was accepted", Hint: "a long one"}
 	s.unasked(host("pve4", pve.Cluster{}), "whether it sees pve1", gone)

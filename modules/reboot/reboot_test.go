@@ -79,7 +79,7 @@ func TestAction(t *testing.T) {
 	}
 }
 
-func TestNoSuchKernelIsInstalled(t *testing.T) {
+func TestKernelNotInstalled(t *testing.T) {
 	_, err := modulestest.Decoded(&Module{WhenKernel: "*-pve"}).Plan(t.Context(), recorded(debian, observe.RebootDemand{}, debian))
 	if err == nil || !strings.Contains(err.Error(), "a reboot would not change that") || !strings.Contains(err.Error(), debian) {
 		t.Errorf("expected a refusal that lists what is in /boot, got %v", err)

@@ -181,7 +181,7 @@ func decided(t *testing.T, what string, s Service, u observe.Unit, want string) 
 }
 
 // systemctl refuses to enable or mask a unit under an alias.
-func TestAnAliasIsChangedByTheNameOfItsUnit(t *testing.T) {
+func TestAliasOfUnit(t *testing.T) {
 	u := unit("loaded", "active", "enabled")
 	u.ID = "ssh.service"
 	h := observe.NewRecorded("pve1", observe.Units.Expect("sshd.service", u))
@@ -195,7 +195,7 @@ func TestAnAliasIsChangedByTheNameOfItsUnit(t *testing.T) {
 }
 
 // While a unit is masked, it is unknown whether it is enabled behind the mask.
-func TestWhatAMaskHidesIsUnknown(t *testing.T) {
+func TestMaskHidesUnit(t *testing.T) {
 	h := observe.NewRecorded("pve1", observe.Units.Expect("x.service", unit("masked", "inactive", "masked")))
 	plan, err := (&Service{Name: "x", Masked: yes(false), State: "started"}).Plan(t.Context(), h)
 	if err != nil {
@@ -209,7 +209,7 @@ func TestWhatAMaskHidesIsUnknown(t *testing.T) {
 	}
 }
 
-func TestAUnitThatEndsAtOnceIsToldWithItsJournal(t *testing.T) {
+func TestUnitEndsAtOnce(t *testing.T) {
 	for _, test := range []struct{ stdout, stderr, want, journal string }{
 		{"Type=simple\nMainPID=0\nResult=exit-code\nExecMainStatus=3\nActiveState=failed\nSubState=failed\n\ndying\nand dead\n", "",
 			"systemctl start x.service: its process exited immediately with exit status 3", "dying\nand dead"},
@@ -230,7 +230,7 @@ func TestAUnitThatEndsAtOnceIsToldWithItsJournal(t *testing.T) {
 	}
 }
 
-func TestAMaskThatAUnitFileIsInTheWayOfIsExplained(t *testing.T) {
+func TestMaskOverUnitFile(t *testing.T) {
 	err := explain("x.service", "mask")(1, nil, []byte("Failed to mask unit: File /etc/systemd/system/x.service already exists.\n"))
 	if err == nil || !strings.Contains(err.Error(), "remove /etc/systemd/system/x.service first") {
 		t.Errorf("the explanation is %v", err)

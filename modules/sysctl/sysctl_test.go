@@ -148,7 +148,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-func TestATextKeepsItsBlanks(t *testing.T) {
+func TestTextKeepsBlanks(t *testing.T) {
 	m := &Module{Name: "kernel.core_pattern", Value: value(" |/usr/lib/dump %p  %s ")}
 	plan := modulestest.Converges(t, m, recorded(observe.File{}, now("kernel.core_pattern", "core")))
 	if got, want := plan.Steps[0].Action.(modules.Run).Argv[2], "kernel.core_pattern=|/usr/lib/dump %p  %s"; got != want {
@@ -157,7 +157,7 @@ func TestATextKeepsItsBlanks(t *testing.T) {
 }
 
 // Settings that reset others come first: in the command, in the file, and in an existing file with another order.
-func TestWhatResetsOthersComesFirst(t *testing.T) {
+func TestResetComesFirst(t *testing.T) {
 	m := &Module{Settings: map[string]string{"net.ipv4.conf.all.accept_redirects": "0", "net.ipv4.ip_forward": "0", "net.ipv4.conf.eth0.rp_filter": "1"}}
 	before := text("net.ipv4.conf.all.accept_redirects = 0\nnet.ipv4.ip_forward = 1\nvm.swappiness = 1\n")
 	plan := modulestest.Converges(t, m, recorded(before, now("net.ipv4.ip_forward", "1"), now("net.ipv4.conf.all.accept_redirects", "1"), now("net.ipv4.conf.eth0.rp_filter", "0")))
@@ -174,7 +174,7 @@ func TestWhatResetsOthersComesFirst(t *testing.T) {
 	}
 }
 
-func TestASettingThatResetsOthersMakesThemUnknown(t *testing.T) {
+func TestResetMakesUnknown(t *testing.T) {
 	h := recorded(observe.File{}, now("net.ipv6.conf.all.forwarding", "0"))
 	modulestest.Converges(t, &Module{Name: "net.ipv6.conf.all.forwarding", Value: value("1")}, h)
 	if _, err := observe.Sysctls.Observe(t.Context(), h, "net.ipv6.conf.eth0.forwarding"); !observe.IsUnknown(err) {
@@ -182,7 +182,7 @@ func TestASettingThatResetsOthersMakesThemUnknown(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoState(t *testing.T) {
+func TestNotState(t *testing.T) {
 	for name, c := range map[string]struct {
 		now  observe.Sysctl
 		want string
@@ -203,7 +203,7 @@ func TestWhatIsNoState(t *testing.T) {
 	}
 }
 
-func TestAValueThatTheKernelLimitsIsTold(t *testing.T) {
+func TestKernelLimitsValue(t *testing.T) {
 	plan := modulestest.Converges(t, &Module{Name: "net.core.x", Value: value("5000")}, recorded(observe.File{}, now("net.core.x", "4096")))
 	if got := plan.Steps[0].Unmet; !strings.Contains(got, `stores net.core.x as "4096"`) {
 		t.Errorf("if it is found again, %q is said", got)

@@ -109,7 +109,7 @@ func TestPlans(t *testing.T) {
 }
 
 // Check mode predicts the unit well enough for the next task to start and enable it.
-func TestTheUnitAfterwards(t *testing.T) {
+func TestPredictedUnit(t *testing.T) {
 	const wanted = text + "[Install]\nWantedBy=multi-user.target\n"
 	link := observe.Files.Expect("/etc/systemd/system/multi-user.target.wants/x.service", observe.File{Type: observe.Symlink, Mode: 0o777, Target: "../x.service"})
 	for _, test := range []struct {

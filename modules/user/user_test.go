@@ -122,7 +122,7 @@ func acts(p modules.Plan) []string {
 
 // The home directory of a new account is refused if another user could replace it by a link, because useradd gives it to
 // the account by name.
-func TestAHomeWithinAnothersHome(t *testing.T) {
+func TestHomeWithinHome(t *testing.T) {
 	for home, want := range map[string]string{"/home/ops/new": "ops can replace /home/ops/new", "/tmp/deep/new": "every user can replace"} {
 		h := host(
 			observe.Files.Expect("/tmp", owns("root", 0o1777, directory())),
@@ -137,7 +137,7 @@ func TestAHomeWithinAnothersHome(t *testing.T) {
 }
 
 // The plan rejects what would yield an account that cannot log in, and what useradd would refuse.
-func TestWhatTheHostLacks(t *testing.T) {
+func TestHostLacks(t *testing.T) {
 	taken := 1000
 	for want, u := range map[string]User{
 		"shell: to log in, ops needs /bin/zsh, which the host does not have": {Name: "ops", Shell: "/bin/zsh"},
@@ -152,7 +152,7 @@ func TestWhatTheHostLacks(t *testing.T) {
 }
 
 // A group with the account's name makes useradd fail. Check mode reports that, even if an earlier task creates the group.
-func TestAGroupOfThatName(t *testing.T) {
+func TestGroupOfThatName(t *testing.T) {
 	h := host(observe.Groups.Expect("new", observe.Group{Name: "new", GID: 1001}))
 	if plan, err := modulestest.Decoded(&User{Name: "new"}).Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), `there is a group new already`) || len(plan.Steps) > 0 {
 		t.Errorf("%d steps, %v", len(plan.Steps), err)
@@ -225,7 +225,7 @@ func TestHomesThatStay(t *testing.T) {
 	}
 }
 
-func TestThePasswordShowsNowhere(t *testing.T) {
+func TestPasswordHidden(t *testing.T) {
 	u := User{Name: "ops", Password: hash}
 	plan, err := modulestest.Decoded(&u).Plan(t.Context(), host())
 	if err != nil {

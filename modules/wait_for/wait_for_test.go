@@ -65,7 +65,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-func TestTheTimeoutIsTheSettlingTime(t *testing.T) {
+func TestTimeoutIsSettle(t *testing.T) {
 	w := WaitFor{Path: "/x", Timeout: time.Second}
 	plan, err := modulestest.Decoded(&w).Plan(t.Context(), observe.NewRecorded("pve1", observe.Files.Expect("/x", observe.File{})))
 	if err != nil || plan.Steps[0].Settle != time.Second {
@@ -73,7 +73,7 @@ func TestTheTimeoutIsTheSettlingTime(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsAnError(t *testing.T) {
+func TestUnreadable(t *testing.T) {
 	w := WaitFor{Path: "/x"}
 	if plan, err := modulestest.Decoded(&w).Plan(t.Context(), observe.NewRecorded("pve1")); err == nil {
 		t.Errorf("an observation that failed is waited for:\n%s", modulestest.Summaries(plan))

@@ -88,7 +88,7 @@ func TestDistance(t *testing.T) {
 	})
 }
 
-func TestWhatIsSentBeforeTheHandshakeEndsWaitsForIt(t *testing.T) {
+func TestDelayHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
 		arrived := make(chan time.Time, 1)

@@ -153,7 +153,7 @@ func TestTimeoutWithoutInput(t *testing.T) {
 }
 
 // A panic in what a node does later neither ends the lab, nor the program that moves the clock, nor what others do later.
-func TestAPanicOfATimerEndsNothingElse(t *testing.T) {
+func TestClockTimerPanic(t *testing.T) {
 	for name, pass := range map[string]func(*VirtualClock){
 		"a program moves the clock": func(c *VirtualClock) { c.Advance(3 * time.Second) },
 		"one sleeps":                func(c *VirtualClock) { _ = c.Sleep(t.Context(), 3*time.Second) },

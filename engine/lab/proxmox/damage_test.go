@@ -36,7 +36,7 @@ func noDefects(t *testing.T) {
 }
 
 // Damaged files on one node do not make any program panic, neither there nor on other nodes.
-func TestADamagedNodeIsItsOwnTrouble(t *testing.T) {
+func TestDamagedNode(t *testing.T) {
 	programs := []string{"pvecm status", "pvecm nodes", "corosync-cfgtool -s", "ceph -s", "ceph osd tree", "ceph report", "pvesh get /cluster/status", "pvesh get /nodes", "ha-manager status",
 		"pvesm status", "qm list", "cat /etc/pve/.members", "ls /etc/pve/nodes", "pveceph status", "pvecm updatecerts", "systemctl restart corosync pve-cluster", "pvecm status"}
 	for _, damage := range []struct{ name, line string }{
@@ -68,7 +68,7 @@ func TestADamagedNodeIsItsOwnTrouble(t *testing.T) {
 }
 
 // A program that panics ends, and only that program. The log has the node and the stack.
-func TestAPanicEndsOneProgram(t *testing.T) {
+func TestDamagePanic(t *testing.T) {
 	l := newLab(t, labOptions{count: 1, bare: true})
 	if err := l.nodes["pve1"].Packages().Put(machine.Package{Name: "broken", Version: "1", Programs: map[string]machine.Program{
 		"/usr/bin/broken": func(context.Context, *machine.Call) int { panic("defective") },
@@ -91,7 +91,7 @@ func TestAPanicEndsOneProgram(t *testing.T) {
 }
 
 // A failed write leaves an existing file unchanged, even if it was truncated when it was opened, and creates no file.
-func TestAFailedWriteChangesNothing(t *testing.T) {
+func TestDamageFailedWrite(t *testing.T) {
 	l := newLab(t, labOptions{})
 	l.form("lab", 3)
 	l.file("pve1", "/etc/pve/kept.cfg", "as it was")

@@ -10,7 +10,7 @@ import (
 
 // A device is passed to programs by a name of its own: a link derived from what is written on it disappears when it is
 // wiped, and leads to whichever device has a copy.
-func TestWhatIsWipedIsNamedByItself(t *testing.T) {
+func TestWipeNames(t *testing.T) {
 	target := Target{Name: "S1", Serial: "S1", Device: observe.BlockDevice{
 		Name: "nvme0n1", Path: "/dev/nvme0n1", Filesystem: "LVM2_member",
 		Links: []string{"/dev/disk/by-id/lvm-pv-uuid-3a", "/dev/disk/by-id/nvme-S1", "/dev/disk/by-path/pci-1"},

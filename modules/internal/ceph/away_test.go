@@ -11,11 +11,11 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// TestWhatCannotBeAskedIsNoEmptyAnswer runs the queries on /etc/pve in a real shell: on a host without Proxmox VE, on
+// TestAwayIsNotEmpty runs the queries on /etc/pve in a real shell: on a host without Proxmox VE, on
 // one whose pve-cluster is stopped (live-9.2/pve-cluster-stopped.txt: an empty directory, and dangling links into it),
 // and on a standalone one. A wrong "no cluster" would turn an OSD's disk into a foreign disk, and a guest's id into a
 // free one.
-func TestWhatCannotBeAskedIsNoEmptyAnswer(t *testing.T) {
+func TestAwayIsNotEmpty(t *testing.T) {
 	kinds := map[string]func(root string) error{
 		"OSDs":           func(root string) error { return ask(t, root, ceph.OSDs, "pve1") },
 		"monitors":       func(root string) error { return ask(t, root, ceph.Monitors, "pve1") },

@@ -21,7 +21,7 @@ func TestUnits(t *testing.T) {
 	})
 }
 
-func TestABrokenPackageDatabaseIsNoMissingPackage(t *testing.T) {
+func TestBrokenPackageDatabase(t *testing.T) {
 	broken := remote.Answer{Stdout: []byte("installed\n"), Stderr: []byte("dpkg-query: error: parsing file '/var/lib/dpkg/status' near line 1\n"), Exit: 2}
 	if _, err := parseNode(broken); err == nil || !strings.Contains(err.Error(), "parsing file") {
 		t.Errorf("error %v", err)

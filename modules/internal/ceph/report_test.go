@@ -42,7 +42,7 @@ func TestMonitors(t *testing.T) {
 	}
 }
 
-func TestNoClusterIsNoError(t *testing.T) {
+func TestReportWithoutCluster(t *testing.T) {
 	if got := modulestest.Parsed(t, Monitors, []string{"pve1"}, text("none\n")); got["pve1"].InMap {
 		t.Error("a monitor where nobody was asked")
 	}

@@ -10,7 +10,7 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-func TestAGuestThatIsMovedAwayExists(t *testing.T) {
+func TestGuestMovedAway(t *testing.T) {
 	root := t.TempDir()
 	modulestest.Place(t, root, map[string]string{
 		"/usr/bin/pmxcfs": "", "/etc/pve/local": "-> nodes/pve1",
@@ -22,7 +22,7 @@ func TestAGuestThatIsMovedAwayExists(t *testing.T) {
 	}
 }
 
-func TestABrokenPackageDatabaseIsNoMissingPackage(t *testing.T) {
+func TestBrokenPackageDatabase(t *testing.T) {
 	broken := remote.Answer{Stdout: []byte("name pve1\n"), Stderr: []byte("dpkg-query: error: parsing file '/var/lib/dpkg/status' near line 1\n"), Exit: 2}
 	if _, err := parseNode(broken); err == nil || !strings.Contains(err.Error(), "parsing file") {
 		t.Errorf("error %v", err)

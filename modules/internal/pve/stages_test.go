@@ -179,9 +179,9 @@ var stages = []stage{
 	}, 1},
 }
 
-// TestTheWholeRoadIsForeseen runs check mode on three bare hosts: every task is predicted, none is uncertain, and
+// TestStagesForeseen runs check mode on three bare hosts: every task is predicted, none is uncertain, and
 // planning each of them again on any host finds nothing left to do.
-func TestTheWholeRoadIsForeseen(t *testing.T) {
+func TestStagesForeseen(t *testing.T) {
 	for _, codename := range []string{"bookworm", "trixie"} {
 		t.Run(codename, func(t *testing.T) {
 			hosts := threeHosts(codename)

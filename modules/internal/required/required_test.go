@@ -8,7 +8,7 @@ import (
 )
 
 // What a coming package brings cannot be known.
-func TestWhatIsComing(t *testing.T) {
+func TestComing(t *testing.T) {
 	h := observe.NewRecorded("n1", observe.Programs.Expect("git", false), observe.Users.Expect("ada", observe.User{}))
 	if err := Program(t.Context(), h, "git", "the checkout"); err == nil || !strings.Contains(err.Error(), "the checkout needs git, which the host does not have: install the package that provides it") {
 		t.Errorf("without the package: %v", err)
