@@ -35,7 +35,7 @@ e2e-hold: ## as root on Debian: e2e with a program that also holds what steps ex
 	$(GO) test -tags e2e -count=1 -timeout 6h -v ./cmd/hlplay/e2e -hlplay $(CURDIR)/bin/hlplay-hold
 
 e2e-machines: build ## as root on Debian: run the built program on emulated machines with a kernel of their own (QEMU; slow)
-	@.ci/nodes qemu-system-x86 e2fsprogs fdisk
+	@.ci/nodes qemu-system-x86 e2fsprogs fdisk ovmf
 	$(GO) test -tags machines -count=1 -p 1 -timeout 6h -v ./engine/lab/qemu ./cmd/hlplay/e2e
 
 FAULTS ?= 1000

@@ -53,7 +53,7 @@ func (m *Machine) start(ctx context.Context, base string, o Options) error {
 			return err
 		}
 	}
-	args := emulation(cmp.Or(o.Memory, memory))
+	args := append(emulation(cmp.Or(o.Memory, memory)), o.firmware().args...)
 	if len(o.PCI) > 0 { // must come first: only devices after the IOMMU are behind it
 		args = append(args, "-device", "intel-iommu,intremap=on")
 	}

@@ -39,6 +39,8 @@ type Options struct {
 	Packages []string
 	// Memory is that of each machine in MiB; 0 means 1024.
 	Memory int
+	// UEFI makes the machines boot with systemd-boot, from UEFI firmware (Debian's package ovmf), instead of GRUB and a BIOS.
+	UEFI bool
 	// Log is called when something takes time: building an image, booting. It may be nil.
 	Log func(format string, args ...any)
 }
@@ -113,6 +115,11 @@ func Start(ctx context.Context, o Options) (_ *Machines, err error) {
 	}
 	if len(o.Names) == 0 {
 		o.Names = []string{"m1"}
+	}
+	if o.UEFI {
+		if _, err := os.Stat(ovmf + "CODE_4M.fd"); err != nil {
+			return nil, fmt.Errorf("UEFI firmware: %w; on Debian: apt-get install --no-install-recommends ovmf", err)
+		}
 	}
 	base, err := image(ctx, o)
 	if err != nil {
