@@ -36,6 +36,15 @@ func TestPassthrough(t *testing.T) {
 	second := r.run(t, playbook)
 	second.wantUnchanged(t, "the second run")
 
+	// Where a later file of modprobe.d wins, a note says so, and it is true.
+	shell(t, m, "echo 'options vfio_iommu_type1 allow_unsafe_interrupts=0' >/etc/modprobe.d/zz-late.conf")
+	late := r.run(t, playbook)
+	late.wantCode(t, "a run with a later file", exitOK)
+	if !strings.Contains(late.text, "zz-late.conf") {
+		t.Errorf("no note names the file that wins:\n%s", late.text)
+	}
+	wantOn(t, m, "modprobe -r vfio_iommu_type1; modprobe vfio_iommu_type1; cat /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts; rm /etc/modprobe.d/zz-late.conf", "N")
+
 	// If the kernel lacks something, the task fails with a message and changes nothing.
 	r.setVars(t, ms, map[string]string{m.Name: `{ passthrough_devices = ["10de:*"] }`})
 	none := r.run(t, playbook)
