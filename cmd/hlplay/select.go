@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +15,13 @@ import (
 	"hlplay/engine/run"
 )
 
-// sendAhead is the environment variable that, set to "yes", has the steps of consecutive tasks sent together.
+// sendAhead is the environment variable that, set to "no", has the steps of each task sent on their own, and set to "yes", those
+// of several tasks together, however near the host is.
 const sendAhead = "HLPLAY_SEND_AHEAD"
+
+// sendAheadFrom is the time of a round trip from which steps are sent together. Below it, the processes that the host starts to
+// compare cost more than the round trips that are saved.
+const sendAheadFrom = 10 * time.Millisecond
 
 // selectFlags select the part of a playbook to run, and the hosts.
 type selectFlags struct {
@@ -36,7 +42,11 @@ func (f *selectFlags) add(cmd *cobra.Command) {
 }
 
 func (f *selectFlags) options() run.Options {
-	o := run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt, SendAhead: os.Getenv(sendAhead) == "yes"}
+	together := os.Getenv(sendAhead)
+	o := run.Options{Limit: f.limit(), Tags: f.tags, SkipTags: f.skipTags, StartAt: f.startAt, SendAhead: together != "no"}
+	if together != "yes" {
+		o.SendAheadFrom = sendAheadFrom
+	}
 	if holdExpectations {
 		o.Unfulfilled = tellUnfulfilled
 	}

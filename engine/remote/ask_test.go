@@ -346,6 +346,27 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
+// The latency is known once a session was opened after the first one, which the login delays.
+func TestLatency(t *testing.T) {
+	key := newKey(t, "id", "")
+	c := mustDial(t, newServer(t, key).target("root", key), plain())
+	ask(t, c, Query{Script: `printf x`})
+	if took := c.Stats().Latency; took != 0 {
+		t.Errorf("after the first session it is %s, want that it is not known", took)
+	}
+	began := time.Now()
+	if _, err := c.Run(t.Context(), Command{Argv: []string{"true"}}); err != nil {
+		t.Fatal(err)
+	}
+	if took := c.Stats().Latency; took <= 0 || took > time.Since(began) {
+		t.Errorf("after the second session it is %s, and it cannot have taken more than %s", took, time.Since(began))
+	}
+	c.transport.(*sshTransport).count.sessionOpened(time.Hour)
+	if took := c.Stats().Latency; took == time.Hour {
+		t.Error("a session that took longer replaces the shortest time")
+	}
+}
+
 // A script for the reading shell that is cut at any point runs nothing.
 func TestAskCutScriptRunsNothing(t *testing.T) {
 	dir := t.TempDir()

@@ -3,6 +3,7 @@ package remote
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // countingConn counts the encrypted bytes that pass through a connection.
@@ -14,6 +15,8 @@ type countingConn struct {
 	sent, received int64
 	turns          int
 	incoming       bool // the direction of the last bytes
+	opened         int  // sessions
+	latency        time.Duration
 }
 
 func newCountingConn(c net.Conn) *countingConn {
@@ -36,6 +39,15 @@ func (c *countingConn) Read(p []byte) (int, error) {
 		c.acknowledge()
 	}
 	return n, err
+}
+
+// sessionOpened records how long the host took to open a session: see Stats.Latency.
+func (c *countingConn) sessionOpened(took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opened++; c.opened > 1 && (c.latency == 0 || took < c.latency) {
+		c.latency = max(took, 1)
+	}
 }
 
 // silent reports whether nothing was ever read.
@@ -63,5 +75,5 @@ func (c *countingConn) Write(p []byte) (int, error) {
 func (c *countingConn) stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Stats{RoundTrips: c.turns / 2, Sent: c.sent, Received: c.received}
+	return Stats{RoundTrips: c.turns / 2, Sent: c.sent, Received: c.received, Latency: c.latency}
 }

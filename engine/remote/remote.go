@@ -214,6 +214,9 @@ type Stats struct {
 	Flights int
 	// Sent and Received count bytes on the wire, in encrypted form.
 	Sent, Received int64
+	// Latency is the shortest time in which the host has opened a session, which is about a round trip. The first session of a
+	// connection does not count, because the login delays it. It is 0 if it is not known, as before the second session.
+	Latency time.Duration
 }
 
 // UnreachableError reports that a host could not be reached or was lost: the address is dead, the key was refused, or the

@@ -192,7 +192,11 @@ func (t *sshTransport) openChannel(ctx context.Context) (ssh.Channel, <-chan *ss
 	var o opened
 	var given atomic.Bool // whichever sets it second closes the channel
 	go func() {
+		began := time.Now()
 		ch, requests, err := t.client.OpenChannel("session", nil)
+		if err == nil {
+			t.count.sessionOpened(time.Since(began))
+		}
 		o = opened{ch, requests}
 		if !given.CompareAndSwap(false, true) && err == nil {
 			go ssh.DiscardRequests(requests)

@@ -363,6 +363,6 @@ func (c *connection) close() { c.drop() }
 func add(a, b remote.Stats) remote.Stats {
 	return remote.Stats{
 		RoundTrips: a.RoundTrips + b.RoundTrips, Flights: a.Flights + b.Flights,
-		Sent: a.Sent + b.Sent, Received: a.Received + b.Received,
+		Sent: a.Sent + b.Sent, Received: a.Received + b.Received, Latency: b.Latency,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -37,6 +38,8 @@ type executor struct {
 	copies      *copies
 	causes      causes // of what check mode finds
 	sendAhead   bool   // the steps of several tasks may share a flight: see along
+	// sendAheadFrom is the least latency of a host to which they are sent so.
+	sendAheadFrom time.Duration
 }
 
 // execution carries out one task on one host.

@@ -385,6 +385,6 @@ func (c *fakeConn) asked(queries []remote.Query) ([]remote.Answer, error) {
 func (c *fakeConn) WriteFile(context.Context, remote.File) error { return errors.New("not used") }
 func (c *fakeConn) As(string) remote.Session                     { return c }
 func (c *fakeConn) User() string                                 { return "root" }
-func (c *fakeConn) Stats() remote.Stats                          { return remote.Stats{} }
+func (c *fakeConn) Stats() remote.Stats                          { return remote.Stats{Latency: c.stage.latency} }
 func (c *fakeConn) Done() <-chan struct{}                        { return c.done }
 func (c *fakeConn) Close() error                                 { return nil }

@@ -78,6 +78,9 @@ type Options struct {
 	// SendAhead lets the steps of several tasks share a flight where the engine can foresee them. The results are the same,
 	// only faster.
 	SendAhead bool
+	// SendAheadFrom is the least time of a round trip to a host with which SendAhead applies to it, as far as is known (see
+	// remote.Stats). Zero applies it to all. The host starts more processes then, which cost more than a short round trip.
+	SendAheadFrom time.Duration
 	// Wait is how long to wait for another run that is changing a host; zero does not wait.
 	Wait time.Duration
 	// Unfulfilled, if not nil, is called with expectations (Step.Expect) of steps that were carried out that do not match
@@ -217,7 +220,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 			ctx: ctx, playbook: pb, check: o.Check, clock: o.Clock, holder: &holder, unfulfilled: o.Unfulfilled,
 			approve: o.Approve, redact: o.Redactor.String,
 			report: reporting(o.Reporter), hosts: all, expressions: expressions, copies: newCopies(o.Archive, o.Modules),
-			sendAhead: o.SendAhead && !o.Check && !o.NoReadAhead && o.Ask == nil && o.Forks == 0,
+			sendAhead: o.SendAhead && !o.Check && !o.NoReadAhead && o.Ask == nil && o.Forks == 0, sendAheadFrom: o.SendAheadFrom,
 		},
 		options: o, cancel: cancel, started: o.Clock.Now(),
 		notifications:  newNotifications(),

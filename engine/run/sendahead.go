@@ -179,6 +179,9 @@ func (e *executor) travels(t *task) bool {
 		!t.play.AnyErrorsFatal && t.play.MaxFailPercentage == nil && !refs.Peers.Any() && !refs.AllResults
 }
 
+// distant reports whether a round trip to the host takes so long that steps are sent to it together.
+func (e *execution) distant() bool { return e.host.connection.stats().Latency >= e.sendAheadFrom }
+
 // travelling returns how many of the tasks after one may travel together.
 func (e *execution) travelling(t *task) int {
 	p := e.host.planner

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -143,6 +144,22 @@ func TestSendAheadStops(t *testing.T) {
 	}
 	if s.flights["a"] != 1 {
 		t.Errorf("%d flights with commands, want 1", s.flights["a"])
+	}
+}
+
+// Steps are sent together only to hosts that are far away.
+func TestSendAheadDependsOnDistance(t *testing.T) {
+	playbook := lines(playOf(`task "1" { own { name = "s1"; value = "1" } }` + "\n" + `task "2" { own { name = "s2"; value = "1" } }`))
+	for _, test := range []struct {
+		latency time.Duration
+		flights int
+	}{{0, 2}, {9 * time.Millisecond, 2}, {10 * time.Millisecond, 1}} {
+		s := newStage("a")
+		s.latency = test.latency
+		s.play(t, playbook, sendAhead, func(o *run.Options) { o.SendAheadFrom = 10 * time.Millisecond })
+		if s.flights["a"] != test.flights {
+			t.Errorf("%d flights with commands at %s, want %d", s.flights["a"], test.latency, test.flights)
+		}
 	}
 }
 

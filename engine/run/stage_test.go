@@ -23,7 +23,8 @@ import (
 
 // stage is the set of hosts of a test.
 type stage struct {
-	restless int // how often another process writes to a file while it is read, see still
+	restless int           // how often another process writes to a file while it is read, see still
+	latency  time.Duration // that the connections report
 	mu       sync.Mutex
 	now      time.Time
 	timers   map[*timer]bool

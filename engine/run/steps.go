@@ -66,8 +66,11 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		var readback *observe.Readback
 		if done == nil && len(steps) == 0 && on == e.host {
 			var reads []observe.Read
-			along, reads = e.along(ctx, it, rest, commands)
-			readback = e.readback(it, rest, reads, len(along) == 0)
+			distant := e.distant()
+			if distant {
+				along, reads = e.along(ctx, it, rest, commands)
+			}
+			readback = e.readback(it, rest, reads, distant && len(along) == 0)
 		}
 		before, err := e.keep(ctx, on)
 		if err != nil {
