@@ -107,7 +107,8 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 		sh.unheard = slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" })
 	}
 	results, under, complaint := run.so()
-	if err != nil {
+	unstarted := errors.Is(err, errNoMark) && !sh.overdue() && bounded.Err() == nil // the shell itself, so that nothing was begun
+	if err != nil && !unstarted {
 		a.lost(fmt.Errorf("whether it ended is not known: %w", s.explain(sh.spawned, err)))
 	}
 	switch {
@@ -125,7 +126,7 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 		return results, nil, s.abandoned(bounded, *under, "it has ended since")
 	case bounded.Err() != nil:
 		return results, nil, s.abandoned(bounded, *under, mayRun)
-	case errors.Is(err, errNoMark) && !sh.overdue():
+	case unstarted:
 		s.act.barred = true
 		return nil, nil, errNoActing
 	}

@@ -191,7 +191,15 @@ func TestActingShellWithoutRoom(t *testing.T) {
 	}
 	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
 	c := mustDial(t, s.target("root", key), plain())
-	for range 3 {
+	ahead := &Ahead{Commands: []Command{{Argv: []string{"touch", filepath.Join(bin, "ahead")}, Brief: true}}}
+	results, _, err := c.RunAll(bounded(t), Actions{Commands: []Command{{Argv: []string{"echo", "x"}, Brief: true}}, Ahead: []*Ahead{ahead}})
+	if err != nil || len(results) != 1 || ahead.Begun || ahead.Err != nil {
+		t.Errorf("%d results, %v; begun ahead: %t, %v; want one result, and nothing begun", len(results), err, ahead.Begun, ahead.Err)
+	}
+	if _, err := os.Stat(filepath.Join(bin, "ahead")); err == nil {
+		t.Error("what was sent ahead was carried out")
+	}
+	for range 2 {
 		if r := run(t, c, Command{Argv: []string{"echo", "x"}}); string(r.Stdout) != "x\n" {
 			t.Errorf("the command printed %q %q", r.Stdout, r.Stderr)
 		}
