@@ -73,10 +73,11 @@ variable "monitors" {
 }
 
 variable "crush_rule" {
-  description = "The CRUSH rule of the pools. With failure domain osd (guide 2) three hosts can hold 4 or 5 copies, but copies may share a host."
+  description = "The CRUSH rule of the pools. With failure domain osd (guide 2) three hosts can hold 4 or 5 copies, but copies may share a host. With host, per_domain bounds how many copies do."
   type = object({
     name           = string
     failure_domain = string
+    per_domain     = optional(number, 1)
   })
   default = {
     name           = "replicated_rule_osd"
@@ -85,6 +86,10 @@ variable "crush_rule" {
   validation {
     condition     = contains(["host", "osd"], var.crush_rule.failure_domain)
     error_message = "The failure domain is \"host\" or \"osd\"."
+  }
+  validation {
+    condition     = var.crush_rule.per_domain >= 1 && var.crush_rule.per_domain <= 5 && (var.crush_rule.per_domain == 1 || var.crush_rule.failure_domain == "host")
+    error_message = "per_domain is 1 to 5, and 1 with failure domain \"osd\": an OSD holds one copy."
   }
 }
 
@@ -108,6 +113,10 @@ variable "pgs_per_osd" {
   description = "Target number of placement groups per OSD, counting all copies."
   type        = number
   default     = 100
+  validation {
+    condition     = var.pgs_per_osd >= 1 && var.pgs_per_osd <= 250
+    error_message = "Choose 1 to 250: Ceph refuses more than 250 for each OSD (mon_max_pg_per_osd), and 100 is a good value."
+  }
 }
 
 variable "cephfs" {

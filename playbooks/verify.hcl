@@ -23,7 +23,7 @@ play "verify" {
 
   task "G1.12 the web interface answers" {
     http {
-      url         = "https://${host.address}:8006/"
+      url         = "https://${can(regex(":", host.address)) ? "[${host.address}]" : host.address}:8006/"
       from        = var.web_interface_from
       certificate = var.web_interface_from == "controller" ? ["/etc/pve/local/pveproxy-ssl.pem", "/etc/pve/local/pve-ssl.pem"] : []
       insecure    = var.web_interface_from == "host"

@@ -68,6 +68,10 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		if m.Address != "" && mon.Address != "" && !sameAddress(mon.Address, m.Address) {
 			s.note("mon.%s is at %s, the task says %s; not changed, because a monitor cannot change its address", name, mon.Address, m.Address)
 		}
+		if all := s.conf.Monitors(); len(all) > 0 && len(all)%2 == 0 && all[0] == name { // one node says it for all
+			n := len(all)
+			s.note("Ceph has %d monitors, which survive the loss of no more of them than %d: have an odd number, at least 3", n, n-1)
+		}
 		steps, err := s.firstManager(ctx)
 		if err != nil {
 			return modules.Plan{}, err
@@ -151,17 +155,9 @@ func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan,
 
 // address returns the address that the monitor will listen on.
 func (m *Mon) address(ctx context.Context, s *state) (string, error) {
-	public, err := ceph.Networks(s.conf.Global("public_network"))
+	have, err := addressesInAny(ctx, s.host, s.conf.Global("public_network"))
 	if err != nil {
 		return "", fmt.Errorf("/etc/pve/ceph.conf: public_network: %w", err)
-	}
-	var have []string
-	for _, network := range public {
-		found, err := addressesIn(ctx, s.host, network)
-		if err != nil {
-			return "", err
-		}
-		have = append(have, found...)
 	}
 	if m.Address == "" {
 		switch len(have) {

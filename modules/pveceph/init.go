@@ -6,17 +6,20 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
+	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/pve"
 )
 
 // Init is the configuration of a new Ceph cluster.
 type Init struct {
-	Network        string `hcl:"network" doc:"Public network in CIDR form: monitors and clients. It can hardly be changed later."`
-	ClusterNetwork string `hcl:"cluster_network,optional" doc:"Network on which OSDs replicate. The public one if not given."`
+	Network        string `hcl:"network" doc:"Public network in CIDR form: monitors and clients. Several are separated by commas, and must reach each other. It can hardly be changed later."`
+	ClusterNetwork string `hcl:"cluster_network,optional" doc:"Network on which OSDs replicate. The (first) public one if not given."`
 	Size           int    `hcl:"size,optional" default:"3" doc:"Default number of copies in a new pool, 2 to 7."`
 	MinSize        int    `hcl:"min_size,optional" default:"2" doc:"Copies that a new pool needs to serve, at least 2."`
 }
@@ -24,13 +27,27 @@ type Init struct {
 func (i *Init) scope() modules.Scope { return modules.OncePerCluster }
 
 func (i *Init) validate() error {
-	for argument, text := range map[string]string{"init.network": i.Network, "init.cluster_network": i.ClusterNetwork} {
-		if text == "" && argument == "init.cluster_network" {
-			continue
+	public, err := ceph.Networks(i.Network)
+	if err != nil || len(public) == 0 {
+		return &modules.ArgumentError{Argument: "init.network", Problem: fmt.Sprintf("%q is not a network", i.Network), Want: "expected an address and a prefix length, such as 10.10.10.0/24; several are separated by commas"}
+	}
+	for n, network := range public {
+		switch {
+		case slices.Contains(public[:n], network):
+			return &modules.ArgumentError{Argument: "init.network", Problem: fmt.Sprintf("%s is given twice", network), Want: "expected each network once"}
+		case network.Addr().Is4() != public[0].Addr().Is4():
+			return &modules.ArgumentError{Argument: "init.network", Problem: "IPv4 and IPv6 networks are mixed", Want: "expected one kind: Ceph's daemons listen on either"}
 		}
-		if _, err := netip.ParsePrefix(text); err != nil {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not a network", text), Want: "expected an address and a prefix length, such as 10.10.10.0/24"}
-		}
+	}
+	if i.ClusterNetwork == "" {
+		return sizes("init", i.Size, i.MinSize)
+	}
+	cluster, err := netip.ParsePrefix(i.ClusterNetwork)
+	switch {
+	case err != nil:
+		return &modules.ArgumentError{Argument: "init.cluster_network", Problem: fmt.Sprintf("%q is not a network", i.ClusterNetwork), Want: "expected a single address and prefix length, such as 10.10.10.0/24: pveceph can create no OSDs with several"}
+	case cluster.Addr().Is4() != public[0].Addr().Is4():
+		return &modules.ArgumentError{Argument: "init.cluster_network", Problem: "IPv4 and IPv6 networks are mixed", Want: "expected one kind: Ceph's daemons listen on either"}
 	}
 	return sizes("init", i.Size, i.MinSize)
 }
@@ -48,9 +65,14 @@ func sizes(block string, size, minSize int) error {
 	return nil
 }
 
+// publicNetworks returns the public networks as given.
+func (i *Init) publicNetworks() []string {
+	return strings.FieldsFunc(i.Network, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 func (i *Init) clusterNetwork() string {
 	if i.ClusterNetwork == "" {
-		return i.Network
+		return i.publicNetworks()[0]
 	}
 	return i.ClusterNetwork
 }
@@ -66,34 +88,33 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err := s.writable(ctx); err != nil {
 		return modules.Plan{}, err
 	}
-	for _, network := range []string{i.Network, i.clusterNetwork()} {
-		prefix, err := netip.ParsePrefix(network)
-		if err != nil {
+	for _, networks := range []string{i.Network, i.clusterNetwork()} {
+		if found, err := addressesInAny(ctx, h, networks); err != nil {
 			return modules.Plan{}, err
-		}
-		addresses, err := addressesIn(ctx, h, prefix)
-		if err != nil {
-			return modules.Plan{}, err
-		}
-		if len(addresses) == 0 {
-			return modules.Plan{}, fmt.Errorf("%s has no address in %s: Ceph's networks cannot be changed later, so correct the network or the host's interfaces first", h.Name(), network)
+		} else if len(found) == 0 {
+			return modules.Plan{}, fmt.Errorf("%s has no address in %s: Ceph's networks cannot be changed later, so correct the network or the host's interfaces first", h.Name(), networks)
 		}
 	}
-	args := []string{"init", "--network", i.Network}
+	public := i.publicNetworks()
+	args := []string{"init", "--network", public[0]}
 	if i.ClusterNetwork != "" {
 		args = append(args, "--cluster-network", i.ClusterNetwork)
 	}
 	args = append(args, "--size", strconv.Itoa(i.Size), "--min_size", strconv.Itoa(i.MinSize))
+	run := pveceph(2*time.Minute, args...)
+	if len(public) > 1 {
+		run.Argv = append([]string{"sh", "-c", severalNetworks, "sh", linkTarget, strings.Join(public, ", ")}, run.Argv...)
+	}
 	conf := ceph.Conf{Exists: true, Folder: true}
 	for key, value := range map[string]string{
-		"public_network": i.Network, "cluster_network": i.clusterNetwork(),
+		"public_network": strings.Join(public, ", "), "cluster_network": i.clusterNetwork(),
 		"osd_pool_default_size": strconv.Itoa(i.Size), "osd_pool_default_min_size": strconv.Itoa(i.MinSize),
 	} {
 		conf = conf.With("global", key, value)
 	}
 	return s.plan(modules.Step{
 		Summary: fmt.Sprintf("initialise Ceph (public network %s, cluster network %s, size %d, min_size %d)", i.Network, i.clusterNetwork(), i.Size, i.MinSize),
-		Action:  pveceph(2*time.Minute, args...),
+		Action:  run,
 		Expect:  append(pve.Everywhere(h, ceph.Confs.Expect("", conf)), s.linked(nil)),
 		Settle:  10 * time.Second,
 		Await:   "/etc/pve/ceph.conf",
@@ -101,7 +122,17 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}), nil
 }
 
-// existing compares an existing configuration, which is never changed.
+// severalNetworks runs pveceph init, which takes only one public network, and then writes the list into ceph.conf, which
+// pveceph and Ceph read (find_mon_ips in PVE::API2::Ceph::MON of pve-manager 8). Its arguments are the file, the list, and the
+// command. The file is written beside and moved, because pmxcfs distributes each write.
+const severalNetworks = `set -eu
+conf=$1 networks=$2; shift 2
+"$@"
+sed "s|^\([[:space:]]*public_network[[:space:]]*=\).*|\1 $networks|" "$conf" >"$conf.hlplay"
+mv -- "$conf.hlplay" "$conf"`
+
+// existing compares an existing configuration. Public networks are added to it; nothing else is changed, because the monitors
+// keep their addresses.
 func (i *Init) existing(ctx context.Context, s *state) (modules.Plan, error) {
 	public, cluster := s.conf.Global("public_network"), s.conf.Global("cluster_network")
 	if cluster == "" {
@@ -115,6 +146,12 @@ func (i *Init) existing(ctx context.Context, s *state) (modules.Plan, error) {
 			return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf: %s network: %w", pair.what, err)
 		}
 		if !same {
+			if sameCluster, err := sameNetworks(cluster, i.clusterNetwork()); pair.what == "public" && sameCluster && err == nil {
+				steps, err := i.addNetworks(ctx, s)
+				if err != nil || len(steps) > 0 {
+					return s.plan(steps...), err
+				}
+			}
 			return modules.Plan{}, fmt.Errorf("the %s network of Ceph is %q, the task says %q: it cannot be changed on an existing cluster, because its monitors would keep their old addresses; correct the task",
 				pair.what, pair.have, pair.want)
 		}
@@ -145,6 +182,38 @@ func (i *Init) existing(ctx context.Context, s *state) (modules.Plan, error) {
 	fsid := s.conf.Global("fsid")
 	plan.Data = modules.Data(result{FSID: &fsid})
 	return plan, nil
+}
+
+// addNetworks returns the steps that set the public networks in ceph.conf, or none if that would leave out a present network.
+func (i *Init) addNetworks(ctx context.Context, s *state) ([]modules.Step, error) {
+	have, err := ceph.Networks(s.conf.Global("public_network"))
+	if err != nil {
+		return nil, fmt.Errorf("/etc/pve/ceph.conf: public network: %w", err)
+	}
+	want, err := ceph.Networks(i.Network)
+	if err != nil {
+		return nil, err
+	}
+	for _, network := range have {
+		if !slices.Contains(want, network) {
+			return nil, nil
+		}
+	}
+	if err := s.writable(ctx); err != nil {
+		return nil, err
+	}
+	before, err := observe.Files.Observe(ctx, s.host, linkTarget)
+	if err != nil {
+		return nil, err
+	}
+	list := strings.Join(i.publicNetworks(), ", ")
+	steps, err := conffile.Write(ctx, s.host, linkTarget, editConf(string(before.Content), "global", "public_network", list),
+		fmt.Sprintf("add to Ceph's public networks: %s instead of %s; daemons read it when they start", list, s.conf.Global("public_network")))
+	for n := range steps {
+		steps[n].Wide = true
+		steps[n].Expect = append(steps[n].Expect, pve.Everywhere(s.host, ceph.Confs.Expect("", s.conf.With("global", "public_network", list)))...)
+	}
+	return steps, err
 }
 
 // sameNetworks compares sets of networks. They are stored as typed, such as "10.10.10.11/24".

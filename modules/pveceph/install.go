@@ -39,6 +39,51 @@ func (i *Install) validate() error {
 	return nil
 }
 
+// ReleaseCheck checks that a host can get a release of Ceph, before anything is installed on it.
+type ReleaseCheck struct {
+	Version string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Release by its code name, that of the task with install."`
+}
+
+func (c *ReleaseCheck) scope() modules.Scope { return modules.EachHost }
+
+func (c *ReleaseCheck) onlyReads() bool { return true }
+
+func (c *ReleaseCheck) validate() error { return nil }
+
+func (c *ReleaseCheck) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	pve.Nodes.Want(h, "")
+	local, err := ceph.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	major, err := pve.Major(ctx, h)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	node, err := pve.Nodes.Observe(ctx, h, "")
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	has := "runs"
+	if !node.Installed {
+		has = "is a Debian that gets"
+	}
+	return modules.Plan{}, offers(h, has, major, c.Version, local)
+}
+
+// offers rejects a release of Ceph that the host's Proxmox VE does not offer, or that is not the one installed. has is the verb
+// of the messages: "runs".
+func offers(h modules.Host, has string, major int, version string, local ceph.Node) error {
+	switch {
+	case local.Installed && local.Release != 0 && local.Release != ceph.Release(version):
+		return fmt.Errorf("%s has Ceph %s (%d), but the task says %s (%d): this module never changes an installed release, because an upgrade goes node by node, has its own steps and cannot be undone",
+			h.Name(), ceph.ReleaseName(local.Release), local.Release, version, ceph.Release(version))
+	case !slices.Contains(offered[major], version) && !local.Installed:
+		return fmt.Errorf("%s %s Proxmox VE %d, which does not offer Ceph %s: it offers %s", h.Name(), has, major, version, strings.Join(offered[major], ", "))
+	}
+	return nil
+}
+
 // source returns the file that pveceph install would write, and its content.
 func (i *Install) source(major int) (path, content string) {
 	base := strings.TrimSuffix(i.Mirror, "/")
@@ -138,15 +183,7 @@ func (i *Install) check(ctx context.Context, h modules.Host, local ceph.Node) (i
 	if local.Installing {
 		return 0, installing(h)
 	}
-	wanted := ceph.Release(i.Version)
-	if local.Installed && local.Release != 0 && local.Release != wanted {
-		return 0, fmt.Errorf("%s has Ceph %s (%d), but the task says %s (%d): this module never changes an installed release, because an upgrade goes node by node, has its own steps and cannot be undone",
-			h.Name(), ceph.ReleaseName(local.Release), local.Release, i.Version, wanted)
-	}
-	if !slices.Contains(offered[major], i.Version) && !local.Installed {
-		return 0, fmt.Errorf("%s runs Proxmox VE %d, which does not offer Ceph %s: it offers %s", h.Name(), major, i.Version, strings.Join(offered[major], ", "))
-	}
-	return major, nil
+	return major, offers(h, "runs", major, i.Version, local)
 }
 
 // keep keeps an installed release for which this Proxmox VE has no repository, as on a node whose Proxmox VE was upgraded

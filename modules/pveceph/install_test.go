@@ -157,3 +157,28 @@ func TestInstallKeepsRelease(t *testing.T) {
 		t.Errorf("error %v, want the releases that there are", err)
 	}
 }
+
+// A host's release is checked before anything is installed: by its Debian, if Proxmox VE is to come.
+func TestReleaseIsOffered(t *testing.T) {
+	bare := func(codename string) *observe.Host {
+		return observe.NewRecorded("pve1", pve.Nodes.Expect("", pve.Node{Name: "pve1", Codename: codename}), ceph.Nodes.Expect("", ceph.Node{}))
+	}
+	for name, test := range map[string]struct {
+		version string
+		host    *observe.Host
+		err     string
+	}{
+		"offered to come":      {"reef", bare("bookworm"), ""},
+		"not offered to come":  {"tentacle", bare("bookworm"), "pve1 is a Debian that gets Proxmox VE 8, which does not offer Ceph tentacle: it offers quincy, reef, squid"},
+		"not offered on 9":     {"reef", installHost(9, ceph.Node{}, nil), "pve1 runs Proxmox VE 9, which does not offer Ceph reef: it offers squid, tentacle"},
+		"kept":                 {"reef", installHost(9, ceph.Node{Installed: true, Release: 18}, nil), ""},
+		"another is installed": {"tentacle", installHost(9, ceph.Node{Installed: true, Release: 19}, nil), "has Ceph squid (19), but the task says tentacle (20)"},
+		"another Debian":       {"squid", bare("bullseye"), "hlplay knows bookworm (Proxmox VE 8) and trixie (Proxmox VE 9)"},
+	} {
+		m := &Module{Release: &ReleaseCheck{Version: test.version}}
+		plan, err := m.Plan(t.Context(), test.host)
+		if !m.OnlyReads() || len(plan.Steps) > 0 || test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+			t.Errorf("%s: %v and steps %q, want %q", name, err, modulestest.Summaries(plan), test.err)
+		}
+	}
+}

@@ -27,6 +27,7 @@ type OSD struct {
 	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD (dm-crypt; the keys are with the monitors)."`
 	Wipe      []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are wiped if they are not blank. A disk that is in use, that holds the system, or an OSD of this cluster, is never wiped."`
 	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host: if wipe would wipe more, none is wiped."`
+	MaxMoved  string   `hcl:"max_moved,optional" doc:"How much of the data of its device class may move to a new OSD, as a percentage. Not limited if not given."`
 }
 
 func (o *OSD) wiping() wiping { return wiping{o.Wipe, o.MaxWiped} }
@@ -53,6 +54,11 @@ func (o *OSD) validate() error {
 	}
 	if o.Class != "" {
 		if err := ceph.CheckDeviceClass("osd.class", o.Class); err != nil {
+			return err
+		}
+	}
+	if o.MaxMoved != "" {
+		if _, err := percentage("osd.max_moved", o.MaxMoved); err != nil {
 			return err
 		}
 	}
@@ -99,7 +105,11 @@ func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		}
 		used = append(used, shared)
 	}
-	return s.plan(append(steps, o.create(s, b, used))...), nil
+	gain, err := o.gains(ctx, s, device)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	return s.plan(append(steps, o.create(s, b, used, gain))...), nil
 }
 
 // existing checks an existing OSD.
@@ -179,26 +189,74 @@ func (o *OSD) checkNetwork(ctx context.Context, s *state) error {
 		text = s.conf.Global(which)
 	}
 	all, err := ceph.Networks(text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("/etc/pve/ceph.conf: %s: %w", which, err)
-	}
-	for _, network := range all {
-		found, err := addressesIn(ctx, s.host, network)
-		if err != nil {
-			return err
-		}
-		if len(found) > 0 {
-			return nil
-		}
-	}
-	if len(all) == 0 {
+	case len(all) == 0:
 		return nil
+	case len(all) > 1: // pveceph passes the value to ip(8) as one network (PVE::API2::Ceph::OSD, pve-manager 8)
+		return fmt.Errorf("Ceph's %s has several networks, %s, with which pveceph creates no OSD: set cluster_network in /etc/pve/ceph.conf to the one on which OSDs replicate", which, text)
+	}
+	found, err := addressesInAny(ctx, s.host, text)
+	if err != nil || len(found) > 0 {
+		return err
 	}
 	return fmt.Errorf("%s has no address in Ceph's %s %s: give its interface one first", s.host.Name(), which, text)
 }
 
+// gains says which share of the data of its class moves to the new OSD, and rejects more than max_moved. It returns "" if
+// there is no data yet, or if check mode cannot know.
+func (o *OSD) gains(ctx context.Context, s *state, device observe.BlockDevice) (string, error) {
+	d, err := ceph.Distributions.Observe(ctx, s.host, "")
+	if err != nil {
+		return "", knowable(err)
+	}
+	pools, err := ceph.Pools.Observe(ctx, s.host, "")
+	if err != nil {
+		return "", knowable(err)
+	}
+	holds := false
+	for _, pool := range pools {
+		holds = holds || pool.Stored != 0
+	}
+	class := o.class(device)
+	_, counted := d.Usages[class]
+	if !holds || !counted {
+		return "", nil
+	}
+	// Ceph gives a new OSD the weight of its capacity in TiB (osd_crush_initial_weight).
+	weight := float64(device.Size) / (1 << 40)
+	total := weight
+	for _, w := range d.Weights {
+		if w.Class == class {
+			total += w.Crush * w.Reweight
+		}
+	}
+	moved := weight / total
+	if o.MaxMoved != "" {
+		most, err := percentage("osd.max_moved", o.MaxMoved)
+		if err != nil {
+			return "", err
+		}
+		if moved > most+1e-9 {
+			return "", fmt.Errorf("about %s of the data of class %s%s would move to a new OSD on %s, and osd.max_moved is %s: raise the limit",
+				percent(moved), class, inBytes(moved, classUsed(d, class)), o.Device, percent(most))
+		}
+	}
+	return fmt.Sprintf("; about %s of the data of class %s moves to it%s", percent(moved), class, inBytes(moved, classUsed(d, class))), nil
+}
+
+// knowable returns nil for what check mode cannot know, and other errors as they are.
+func knowable(err error) error {
+	if observe.IsUnknown(err) {
+		return nil
+	}
+	return err
+}
+
 // create creates the OSD. used lists its disk and the devices for its database and log.
-func (o *OSD) create(s *state, b *bay, used []observe.BlockDevice) modules.Step {
+// gain says how much data moves to it.
+func (o *OSD) create(s *state, b *bay, used []observe.BlockDevice, gain string) modules.Step {
 	device := used[0]
 	args := []string{"osd", "create", o.Device}
 	if o.Class != "" {
@@ -224,7 +282,7 @@ func (o *OSD) create(s *state, b *bay, used []observe.BlockDevice) modules.Step 
 	expect := append(pve.Everywhere(s.host, ceph.OSDs.Expect(b.node, osds)), s.linked(nil))
 	return modules.Step{
 		Risk:    modules.MovesData,
-		Summary: fmt.Sprintf("create an OSD on %s (%s, %s, %s)", o.Device, device.Path, size(device.Size), what),
+		Summary: fmt.Sprintf("create an OSD on %s (%s, %s, %s)%s", o.Device, device.Path, size(device.Size), what, gain),
 		Action:  pveceph(10*time.Minute, args...),
 		Expect:  append(expect, observe.Disks.Expect("", b.taken(used)).On(s.host)),
 		Settle:  settleOSD,

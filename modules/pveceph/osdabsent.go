@@ -171,7 +171,7 @@ func (o *OSDAbsent) remove(ctx context.Context, s *state, here []ceph.OSD, at in
 	if one.In {
 		steps = append(steps, modules.Step{
 			Risk:    modules.MovesData,
-			Summary: fmt.Sprintf("take %s out: about %.0f %% of the data of class %s moves to other OSDs", osd(o.ID), 100*d.Share(o.ID), orNone(d.Weights[o.ID].Class)),
+			Summary: fmt.Sprintf("take %s out: about %.0f %% of the data of class %s moves to other OSDs%s", osd(o.ID), 100*d.Share(o.ID), orNone(d.Weights[o.ID].Class), inBytes(d.Share(o.ID), classUsed(d, d.Weights[o.ID].Class))),
 			Action:  cephCommand("osd", "out", id),
 			Expect:  pve.Everywhere(s.host, ceph.Statuses.Unknown("", "the data of "+osd(o.ID)+" moves")),
 			Wide:    true,

@@ -108,13 +108,20 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if err := p.check(ctx, s, pools, rules, have, want); err != nil {
+	osds, err := s.osds(ctx)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	if err := p.check(s, pools, rules, osds, have, want); err != nil {
 		return modules.Plan{}, err
 	}
 	if err := s.writable(ctx); err != nil {
 		return modules.Plan{}, err
 	}
 	steps := []modules.Step{p.create(want)}
+	if !exists {
+		steps[0].Summary += together(ceph.Pool{}, want, rules, osds)
+	}
 	switch {
 	case awaited:
 		steps = []modules.Step{p.await()}
@@ -127,9 +134,9 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		}
 		steps = p.set(changes, have)
 		if moved := poolMoved(have, want); moved > 0 {
-			steps[len(steps)-1].Summary += fmt.Sprintf("; up to %s of its data moves", percent(moved))
+			steps[len(steps)-1].Summary += fmt.Sprintf("; up to %s of its data moves%s", percent(moved), inBytes(moved, copies(have)))
 		}
-		steps[len(steps)-1].Summary += together(have, want, rules)
+		steps[len(steps)-1].Summary += together(have, want, rules, osds)
 	}
 	after := map[string]ceph.Pool{}
 	for name, pool := range pools {
@@ -227,7 +234,7 @@ func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
 // check rejects what Ceph would accept but could never serve, and what it would reject.
-func (p *Pool) check(ctx context.Context, s *state, pools map[string]ceph.Pool, rules map[string]ceph.CrushRule, have, want ceph.Pool) error {
+func (p *Pool) check(s *state, pools map[string]ceph.Pool, rules map[string]ceph.CrushRule, osds map[string][]ceph.OSD, have, want ceph.Pool) error {
 	if want.MinSize < 2 {
 		return fmt.Errorf("pool %s would have min_size %d: a single disk could hold the only copy of what was just written", p.Name, want.MinSize)
 	}
@@ -239,10 +246,6 @@ func (p *Pool) check(ctx context.Context, s *state, pools map[string]ceph.Pool, 
 		}
 		slices.Sort(names)
 		return fmt.Errorf("pool.crush_rule: there is no rule %s; there are: %s", want.Rule, orNone(strings.Join(names, ", ")))
-	}
-	osds, err := s.osds(ctx)
-	if err != nil {
-		return err
 	}
 	if have.Size != want.Size || have.Rule != want.Rule {
 		if err := fits(p.Name, want.Size, rule, osds); err != nil {

@@ -33,7 +33,7 @@ func (p *Pool) checkMoved(have, want ceph.Pool) error {
 		return err
 	}
 	if moved := poolMoved(have, want); moved > most+1e-9 {
-		return fmt.Errorf("pool %s: this change moves up to %s of its data, and pool.max_moved is %s: change it in smaller steps, or raise the limit", p.Name, percent(moved), percent(most))
+		return fmt.Errorf("pool %s: this change moves up to %s of its data%s, and pool.max_moved is %s: change it in smaller steps, or raise the limit", p.Name, percent(moved), inBytes(moved, copies(have)), percent(most))
 	}
 	return nil
 }
@@ -51,19 +51,65 @@ func tight(name string, pool ceph.Pool) string {
 	return fmt.Sprintf("pool %s has min_size %d of %d copies: losing one OSD stops it; prefer %s", name, pool.MinSize, pool.Size, better)
 }
 
-// together returns a warning if, after the change, the loss of one host can stop the pool, and could not before: more
+// copies returns how many bytes a pool and its copies hold, or -1 if that is not known.
+func copies(pool ceph.Pool) int64 {
+	if pool.Stored < 0 {
+		return -1
+	}
+	return pool.Stored * int64(pool.Size)
+}
+
+// inBytes returns a share of a number of bytes in parentheses: " (12.5 GiB)". It returns "" if the number is not known, which
+// is negative then.
+func inBytes(share float64, of int64) string {
+	if of < 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%.1f GiB)", share*float64(of)/(1<<30))
+}
+
+// onOneHost returns the most copies of a pool that its rule may place on one host; 0 if that is not known.
+func onOneHost(pool ceph.Pool, rules map[string]ceph.CrushRule, osds map[string][]ceph.OSD) int {
+	most := 0
+	rule := rules[pool.Rule]
+	for _, n := range places(osds, rule) {
+		most = max(most, rule.OnOneHost(pool.Size, n))
+	}
+	return most
+}
+
+// together returns a warning, with what is better, if the loss of one host can stop the pool, and could not before: more
 // copies may share a host, or more of them are needed to serve. It returns "" otherwise, and if a custom rule leaves that
-// unknown.
-func together(have, want ceph.Pool, rules map[string]ceph.CrushRule) string {
-	before, after := rules[have.Rule].OnOneHost(have.Size), rules[want.Rule].OnOneHost(want.Size)
+// unknown. A new pool has no copies before.
+func together(have, want ceph.Pool, rules map[string]ceph.CrushRule, osds map[string][]ceph.OSD) string {
+	if want.Erasure {
+		return ""
+	}
+	before, after := onOneHost(have, rules, osds), onOneHost(want, rules, osds)
 	stops := func(pool ceph.Pool, onOneHost int) bool { return pool.Size-onOneHost < pool.MinSize }
+	known := have.Size == 0 || before > 0 // a new pool has no copies before
 	switch {
-	case before == 0 || after == 0 || !stops(want, after) || stops(have, before) && after <= before:
+	case !known || after < 2 || !stops(want, after) || have.Size > 0 && stops(have, before) && after <= before:
 		return ""
 	case after == want.Size:
-		return fmt.Sprintf("; ALL COPIES MAY SHARE A HOST with rule %s: the loss of one host can then stop the pool, or lose its data", want.Rule)
-	case after > 1:
-		return fmt.Sprintf("; COPIES MAY SHARE A HOST with rule %s, up to %d: the loss of one host can then stop the pool", want.Rule, after)
+		return fmt.Sprintf("; ALL COPIES MAY SHARE A HOST with rule %s: the loss of one host can then stop the pool, or lose its data%s", want.Rule, apart(want, rules, osds))
+	}
+	return fmt.Sprintf("; COPIES MAY SHARE A HOST with rule %s, up to %d of %d: the loss of one host can then stop the pool%s", want.Rule, after, want.Size, apart(want, rules, osds))
+}
+
+// apart returns a rule with which the loss of one host does not stop the pool, as advice: "; prefer …". It returns "" if there
+// is none for the hosts and OSDs.
+func apart(want ceph.Pool, rules map[string]ceph.CrushRule, osds map[string][]ceph.OSD) string {
+	better := ceph.CrushRule{Root: rules[want.Rule].Root, Class: rules[want.Rule].Class, FailureDomain: "host"}
+	for per := 1; per <= want.Size-want.MinSize; per++ {
+		better.PerDomain = per
+		switch {
+		case fits("", want.Size, better, osds) != nil:
+		case per == 1:
+			return `; prefer a rule with failure_domain = "host"`
+		default:
+			return fmt.Sprintf(`; prefer a rule with failure_domain = "host" and per_domain = %d`, per)
+		}
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"hlplay/engine/observe"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/modulestest"
 )
@@ -32,26 +33,63 @@ func TestPoolMoved(t *testing.T) {
 		}
 	}
 	plan := modulestest.Converges(t, &Module{Pool: &Pool{Name: "vm-disks", CrushRule: "by-osd", Size: n(4)}}, node())
-	if said := modulestest.Summaries(plan); !strings.Contains(said, "; up to 133.3 % of its data moves") {
+	if said := modulestest.Summaries(plan); !strings.Contains(said, "; up to 133.3 % of its data moves (0.0 GiB)") {
 		t.Errorf("the plan does not say how much moves: %s", said)
+	}
+	for stored, want := range map[int64]string{
+		10 << 30: "; up to 100.0 % of its data moves (30.0 GiB)", // three copies
+		-1:       "; up to 100.0 % of its data moves; COPIES",    // no manager has reported how much there is
+	} {
+		is.Stored = stored
+		pools := ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": is})
+		plan := modulestest.Converges(t, &Module{Pool: &Pool{Name: "vm-disks", CrushRule: "by-osd"}}, node(pools))
+		if said := modulestest.Summaries(plan); !strings.Contains(said, want) {
+			t.Errorf("with %d bytes: %s", stored, said)
+		}
+		_, err := (&Module{Pool: &Pool{Name: "vm-disks", CrushRule: "by-osd", MaxMoved: "50%"}}).Plan(t.Context(), node(pools))
+		if want, _, _ := strings.Cut(strings.TrimPrefix(want, "; "), "; COPIES"); err == nil || !strings.Contains(err.Error(), strings.Replace(want, "up to 100.0 % of its data moves", "moves up to 100.0 % of its data", 1)+", and pool.max_moved is 50.0 %") {
+			t.Errorf("with %d bytes, above max_moved: %v", stored, err)
+		}
 	}
 }
 
 // The step warns about a pool that the loss of one host can stop, and could not before.
 func TestCopiesThatShareAHost(t *testing.T) {
+	const hosts = `; prefer a rule with failure_domain = "host"`
 	for name, test := range map[string]struct {
 		pool Pool
+		osds int    // OSDs on each host; 0 for two
 		says string // "" if hosts are not mentioned
 	}{
-		"another failure domain":             {Pool{CrushRule: "by-osd"}, "; ALL COPIES MAY SHARE A HOST with rule by-osd: the loss of one host can then stop the pool, or lose its data"},
-		"pairs, and too few copies":          {Pool{CrushRule: "pairs"}, "; COPIES MAY SHARE A HOST with rule pairs, up to 2: the loss of one host can then stop the pool"},
-		"pairs, and enough copies (guide 2)": {Pool{CrushRule: "pairs", Size: n(5), MinSize: n(3)}, ""},
-		"a rule made by hand":                {Pool{CrushRule: "odd"}, ""},
-		"copies only":                        {Pool{Size: n(2), MinSize: n(2)}, ""},
+		"another failure domain":             {Pool{CrushRule: "by-osd"}, 0, "; COPIES MAY SHARE A HOST with rule by-osd, up to 2 of 3: the loss of one host can then stop the pool" + hosts},
+		"with room for all copies":           {Pool{CrushRule: "by-osd"}, 4, "; ALL COPIES MAY SHARE A HOST with rule by-osd: the loss of one host can then stop the pool, or lose its data" + hosts},
+		"with one OSD on each host":          {Pool{CrushRule: "by-osd"}, 1, ""},
+		"pairs, and too few copies":          {Pool{CrushRule: "pairs"}, 0, "; COPIES MAY SHARE A HOST with rule pairs, up to 2 of 3: the loss of one host can then stop the pool" + hosts},
+		"pairs, and enough copies (guide 2)": {Pool{CrushRule: "pairs", Size: n(5), MinSize: n(3)}, 0, ""},
+		"a rule made by hand":                {Pool{CrushRule: "odd"}, 0, ""},
+		"copies only":                        {Pool{Size: n(2), MinSize: n(2)}, 0, ""},
+		"a new pool":                         {Pool{Name: "new", CrushRule: "by-osd", PGNum: n(32)}, 0, "; COPIES MAY SHARE A HOST with rule by-osd, up to 2 of 3: the loss of one host can then stop the pool" + hosts},
+		"a new pool, 4/2 (guide 1)":          {Pool{Name: "new", CrushRule: "by-osd", Size: n(4), PGNum: n(32)}, 0, ""},
+		"a new pool, 4/2, more OSDs":         {Pool{Name: "new", CrushRule: "by-osd", Size: n(4), PGNum: n(32)}, 4, "; ALL COPIES MAY SHARE A HOST with rule by-osd: the loss of one host can then stop the pool, or lose its data" + hosts + " and per_domain = 2"},
+		"a new pool, 5/3, more OSDs":         {Pool{Name: "new", CrushRule: "by-osd", Size: n(5), MinSize: n(3), PGNum: n(32)}, 4, "; COPIES MAY SHARE A HOST with rule by-osd, up to 4 of 5: the loss of one host can then stop the pool" + hosts + " and per_domain = 2"},
+		"a new pool, no rule is better":      {Pool{Name: "new", CrushRule: "by-osd", Size: n(4), MinSize: n(3), PGNum: n(32)}, 0, "; COPIES MAY SHARE A HOST with rule by-osd, up to 2 of 4: the loss of one host can then stop the pool\n"},
+		"a new pool over hosts":              {Pool{Name: "new", PGNum: n(32)}, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.pool.Name = "vm-disks"
-			said := modulestest.Summaries(modulestest.Converges(t, &Module{Pool: &test.pool}, node()))
+			if test.pool.Name == "" {
+				test.pool.Name = "vm-disks"
+			}
+			var osds []observe.Expectation
+			for i, member := range members {
+				var here []ceph.OSD
+				for j := range test.osds {
+					here = append(here, ceph.OSD{ID: 10*i + j, Up: true, In: true, Class: "hdd"})
+				}
+				if len(here) > 0 {
+					osds = append(osds, ceph.OSDs.Expect(member, here))
+				}
+			}
+			said := modulestest.Summaries(modulestest.Converges(t, &Module{Pool: &test.pool}, node(osds...))) + "\n"
 			if test.says != "" && !strings.Contains(said, test.says) || test.says == "" && strings.Contains(said, "SHARE A HOST") {
 				t.Errorf("expected %q, got:\n%s", test.says, said)
 			}

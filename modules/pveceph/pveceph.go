@@ -19,25 +19,26 @@ import (
 
 // Module is one part of a Ceph cluster. Exactly one block is set.
 type Module struct {
-	Install   *Install   `hcl:"install,block" doc:"Ceph's packages, from Proxmox's repository, on each node."`
-	Init      *Init      `hcl:"init,block" doc:"The cluster's configuration with its networks, once."`
-	Link      *Link      `hcl:"link,block" doc:"/etc/ceph/ceph.conf, the link to the cluster's configuration, on each node."`
-	Mon       *Mon       `hcl:"mon,block" doc:"A monitor on this node, one node after the other."`
-	Mgr       *Mgr       `hcl:"mgr,block" doc:"A manager on this node."`
-	MDS       *MDS       `hcl:"mds,block" doc:"A metadata server on this node, one node after the other."`
-	Disks     *Disks     `hcl:"disks,block" doc:"A check: the disks exist and are blank, carry OSDs of this cluster already, or may be wiped."`
-	OSD       *OSD       `hcl:"osd,block" doc:"An OSD on a disk of this node."`
-	Rule      *Rule      `hcl:"rule,block" doc:"A replicated CRUSH rule, once."`
-	Pool      *Pool      `hcl:"pool,block" doc:"A replicated pool, once."`
-	FS        *FS        `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
-	Clean     *Clean     `hcl:"clean,block" doc:"A gate: wait until all placement groups are active and clean."`
-	Health    *Health    `hcl:"health,block" doc:"A gate: Ceph has no problems other than the allowed ones."`
-	Flags     *Flags     `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
-	OSDAbsent *OSDAbsent `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
-	Weight    *Weight    `hcl:"weight,block" doc:"How much data an OSD gets."`
-	Reweight  *Reweight  `hcl:"reweight,block" doc:"OSDs that hold too much get less, following Ceph's own dry run."`
-	Crush     *Crush     `hcl:"crush,block" doc:"The whole CRUSH map, from text, once."`
-	Conf      *Conf      `hcl:"conf,block" doc:"Settings in the cluster's ceph.conf, once."`
+	Release   *ReleaseCheck `hcl:"release,block" doc:"A check: the host has a release of Ceph, or its Proxmox VE, installed or to come, offers it."`
+	Install   *Install      `hcl:"install,block" doc:"Ceph's packages, from Proxmox's repository, on each node."`
+	Init      *Init         `hcl:"init,block" doc:"The cluster's configuration with its networks, once."`
+	Link      *Link         `hcl:"link,block" doc:"/etc/ceph/ceph.conf, the link to the cluster's configuration, on each node."`
+	Mon       *Mon          `hcl:"mon,block" doc:"A monitor on this node, one node after the other."`
+	Mgr       *Mgr          `hcl:"mgr,block" doc:"A manager on this node."`
+	MDS       *MDS          `hcl:"mds,block" doc:"A metadata server on this node, one node after the other."`
+	Disks     *Disks        `hcl:"disks,block" doc:"A check: the disks exist and are blank, carry OSDs of this cluster already, or may be wiped."`
+	OSD       *OSD          `hcl:"osd,block" doc:"An OSD on a disk of this node."`
+	Rule      *Rule         `hcl:"rule,block" doc:"A replicated CRUSH rule, once."`
+	Pool      *Pool         `hcl:"pool,block" doc:"A replicated pool, once."`
+	FS        *FS           `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
+	Clean     *Clean        `hcl:"clean,block" doc:"A gate: wait until all placement groups are active and clean."`
+	Health    *Health       `hcl:"health,block" doc:"A gate: Ceph has no problems other than the allowed ones."`
+	Flags     *Flags        `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
+	OSDAbsent *OSDAbsent    `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
+	Weight    *Weight       `hcl:"weight,block" doc:"How much data an OSD gets."`
+	Reweight  *Reweight     `hcl:"reweight,block" doc:"OSDs that hold too much get less, following Ceph's own dry run."`
+	Crush     *Crush        `hcl:"crush,block" doc:"The whole CRUSH map, from text, once."`
+	Conf      *Conf         `hcl:"conf,block" doc:"Settings in the cluster's ceph.conf, once."`
 }
 
 // part is implemented by each block.
@@ -71,17 +72,19 @@ var Spec = modules.Spec{
 	Doc: `A task sets exactly one block. Its state is read before anything runs, and again afterwards: the exit codes
 of pveceph prove nothing.
 
+- **release** is for the beginning of a playbook: Proxmox VE need not be installed yet. It refuses a release that the Proxmox VE of the
+  host's Debian does not offer.
 - **install** writes Proxmox's Ceph repository and installs the packages without questions. It never changes the release of
   an installed Ceph.
-- **init** runs only if there is no configuration yet. Different networks are refused: a second
+- **init** runs only if there is no configuration yet. Public networks can be added; other differences are refused: a second
   ` + "`pveceph init`" + ` would silently rewrite the networks of a running cluster.
 - **mon** and **mds** run on one node at a time; **mgr** need not. An existing daemon that is not running is started.
 - **osd** needs a blank disk. A disk that already carries one of this cluster's OSDs is left as it is; anything else on a disk is refused by name, unless
   ` + "`wipe`" + ` repeats the serial number of the disk. Then it is wiped first (with --allow all), unless it is in use, and no more than
-  ` + "`max_wiped`" + ` disks of the host are wiped.
+  ` + "`max_wiped`" + ` disks of the host are wiped. The plan shows how much data moves to it, and max_moved limits that.
 - **pool** never runs ` + "`pool create`" + ` for an existing pool, which would reset it; it sets what differs, the size
   together with min_size. It refuses min_size 1, more copies than there are places for, and more placement groups than
-  the OSDs may carry. A pool whose name begins with a dot is Ceph's own (.mgr): the task waits for it, and never creates it. The plan shows how much data a change can move, and max_moved limits it.
+  the OSDs may carry. It warns if the loss of one OSD or of one host can stop the pool, with what is better. A pool whose name begins with a dot is Ceph's own (.mgr): the task waits for it, and never creates it. The plan shows how much data a change can move, in percent and GiB, and max_moved limits it.
 - **rule** compares the whole rule, because a rule cannot be changed in place. A rule with per_domain above 1 is added to the CRUSH map itself, which is
   tested with crushtool first and set only if nobody has changed it in between; the old map is kept in /var/backups.
 - **clean** judges by the states of the placement groups, not by health, which lags by a minute.
@@ -148,6 +151,7 @@ task "a pool" {
 // parts returns the blocks that are set, by name.
 func (m *Module) parts() map[string]part {
 	all := map[string]part{}
+	given(all, "release", m.Release)
 	given(all, "install", m.Install)
 	given(all, "init", m.Init)
 	given(all, "link", m.Link)
@@ -198,7 +202,7 @@ func (m *Module) part() (part, error) {
 		problem = "several blocks are given: " + strings.Join(names, ", ")
 	}
 	return nil, &modules.ArgumentError{Argument: "pveceph", Problem: problem,
-		Want: "exactly one of install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight, reweight, crush, conf"}
+		Want: "exactly one of release, install, init, link, mon, mgr, mds, disks, osd, rule, pool, fs, clean, health, flags, osd_absent, weight, reweight, crush, conf"}
 }
 
 // Validate implements modules.Validator.

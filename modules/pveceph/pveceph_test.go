@@ -45,6 +45,7 @@ func node(more ...observe.Expectation) *observe.Host {
 			"pairs": {Root: "default", FailureDomain: "host", PerDomain: 2},
 		}),
 		ceph.FileSystems.Expect("", map[string]ceph.FileSystem{}),
+		ceph.Distributions.Expect("", ceph.Distribution{}),
 		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
 			{Name: "a", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.10.11/24")}},
 			{Name: "b", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.20.11/24")}},
@@ -138,6 +139,8 @@ func TestPlans(t *testing.T) {
 	}{
 		{"init on nothing", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.0/24"}}, node(bareConf),
 			"pveceph init --network 10.10.10.0/24 --cluster-network 10.10.20.0/24 --size 3 --min_size 2", ""},
+		{"init on nothing, several networks", Module{Init: &Init{Network: "10.10.10.0/24,10.10.30.0/24"}}, node(bareConf),
+			"sh -c " + severalNetworks + " sh /etc/pve/ceph.conf 10.10.10.0/24, 10.10.30.0/24 pveceph init --network 10.10.10.0/24 --size 3 --min_size 2", ""},
 		{"init again with the same networks, typed otherwise", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.5/24"}}, node(), "", ""},
 		{"init with another size is a note", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.0/24", Size: 4}}, node(), "", "osd_pool_default_size is 3"},
 		{"init never rewrites networks when the folder is missing", Module{Init: &Init{Network: "10.10.10.0/24", ClusterNetwork: "10.10.20.0/24"}},
@@ -146,6 +149,8 @@ func TestPlans(t *testing.T) {
 		{"first monitor", Module{Mon: &Mon{}}, node(noDaemons, ceph.Confs.Expect("", initialised), ceph.Monitors.Expect("pve1", ceph.Monitor{}), ceph.Managers.Expect("pve1", ceph.Manager{})),
 			"pveceph mon create --mon-address 10.10.10.11", ""},
 		{"monitor in quorum", Module{Mon: &Mon{Address: "10.10.10.11"}}, node(), "", ""},
+		{"an even number of monitors", Module{Mon: &Mon{}}, node(ceph.Confs.Expect("", runningConf().With("mon.pve2", "public_addr", "10.10.10.12"))), "", "Ceph has 2 monitors, which survive the loss of no more of them than 1"},
+		{"three monitors", Module{Mon: &Mon{}}, node(ceph.Confs.Expect("", runningConf().With("mon.pve2", "public_addr", "10.10.10.12").With("mon.pve3", "public_addr", "10.10.10.13"))), "", ""},
 		{"monitor at another address", Module{Mon: &Mon{Address: "10.10.10.99"}}, node(), "", "cannot change its address"},
 		{"monitor that does not run", Module{Mon: &Mon{}}, node(ceph.Monitors.Expect("pve1", ceph.Monitor{InMap: true})), "systemctl enable --now ceph-mon@pve1.service", ""},
 		{"first manager not in the map yet", Module{Mon: &Mon{}}, node(ceph.Managers.Expect("pve1", ceph.Manager{})), "systemctl enable --now ceph-mgr@pve1.service", ""},
@@ -283,6 +288,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"other public network", Module{Init: &Init{Network: "10.99.0.0/24"}}, node(), []string{"10.10.10.11/24", "10.99.0.0/24"}},
 		{"a cluster network that would be erased", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(), []string{"cluster network", "10.10.20.0/24"}},
+		{"another public network instead of one of two", Module{Init: &Init{Network: "10.99.0.0/24, 10.98.0.0/24", ClusterNetwork: "10.10.20.0/24"}}, node(), []string{"10.10.10.11/24", "10.99.0.0/24"}},
+		{"a public network more, and another cluster network", Module{Init: &Init{Network: "10.10.10.0/24, 10.99.0.0/24"}}, node(), []string{"public network", "10.99.0.0/24"}},
 		{"init in a network where the host is not", Module{Init: &Init{Network: "10.99.0.0/24"}}, node(ceph.Confs.Expect("", ceph.Conf{})), []string{"no address in 10.99.0.0/24"}},
 		{"init without quorum", Module{Init: &Init{Network: "10.10.10.0/24"}}, node(ceph.Confs.Expect("", ceph.Conf{}), notQuorate), []string{"no quorum"}},
 		{"not installed", Module{Mgr: &Mgr{}}, node(ceph.Nodes.Expect("", ceph.Node{})), []string{"has no Ceph", "install"}},
@@ -350,6 +357,10 @@ func TestValidate(t *testing.T) {
 	}{
 		"no block":               {Module{}, "pveceph"},
 		"two blocks":             {Module{Mgr: &Mgr{}, MDS: &MDS{}}, "pveceph"},
+		"network twice":          {Module{Init: &Init{Network: "10.77.0.0/24,10.77.0.1/24"}}, "init.network"},
+		"IPv4 and IPv6":          {Module{Init: &Init{Network: "10.77.0.0/24,fd00::/64"}}, "init.network"},
+		"cluster network IPv6":   {Module{Init: &Init{Network: "10.77.0.0/24", ClusterNetwork: "fd00::/64"}}, "init.cluster_network"},
+		"cluster networks":       {Module{Init: &Init{Network: "10.77.0.0/24", ClusterNetwork: "10.77.0.0/24,10.78.0.0/24"}}, "init.cluster_network"},
 		"network":                {Module{Init: &Init{Network: "10.77.0.11"}}, "init.network"},
 		"mon address":            {Module{Mon: &Mon{Address: "pve1"}}, "mon.address"},
 		"kernel name":            {Module{OSD: &OSD{Device: "sdb"}}, "osd.device"},

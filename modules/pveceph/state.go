@@ -144,6 +144,23 @@ func addressesIn(ctx context.Context, h modules.Host, network netip.Prefix) ([]s
 	return found, nil
 }
 
+// addressesInAny returns the host's addresses in the networks of a list, as in public_network.
+func addressesInAny(ctx context.Context, h modules.Host, networks string) ([]string, error) {
+	all, err := ceph.Networks(networks)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, network := range all {
+		addresses, err := addressesIn(ctx, h, network)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, addresses...)
+	}
+	return found, nil
+}
+
 // settleDaemon limits how long the cluster may take to know a daemon. A manager first loads some thirty Python modules,
 // which takes more than a minute on a busy machine.
 const settleDaemon = 3 * time.Minute

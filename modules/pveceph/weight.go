@@ -89,8 +89,8 @@ func (w *Weight) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	if moved > most+1e-9 {
-		return modules.Plan{}, fmt.Errorf("%s from %s to %s would move about %s of the data of class %s, and weight.max_moved is %s: change it in smaller steps, or raise the limit",
-			w.OSD, describeWeight(is), describeWeight(want), percent(moved), orNone(is.Class), percent(most))
+		return modules.Plan{}, fmt.Errorf("%s from %s to %s would move about %s of the data of class %s%s, and weight.max_moved is %s: change it in smaller steps, or raise the limit",
+			w.OSD, describeWeight(is), describeWeight(want), percent(moved), orNone(is.Class), inBytes(moved, classUsed(d, is.Class)), percent(most))
 	}
 	var steps []modules.Step
 	if want.Crush != is.Crush {
@@ -126,10 +126,19 @@ func movedBy(d ceph.Distribution, id int, want ceph.OSDWeight) float64 {
 	return math.Abs(d.With(id, want).Share(id) - d.Share(id))
 }
 
+// classUsed returns how many bytes the OSDs of a class hold, copies included, or -1 if that is not known.
+func classUsed(d ceph.Distribution, class string) int64 {
+	usage, ok := d.Usages[class]
+	if !ok {
+		return -1
+	}
+	return usage.Used << 10
+}
+
 func (w *Weight) step(s *state, d ceph.Distribution, id int, is, want ceph.OSDWeight, command modules.Run) modules.Step {
 	return modules.Step{
 		Risk:    modules.MovesData,
-		Summary: fmt.Sprintf("weigh %s %s instead of %s: about %s of the data of class %s moves", w.OSD, describeWeight(want), describeWeight(is), percent(movedBy(d, id, want)), orNone(is.Class)),
+		Summary: fmt.Sprintf("weigh %s %s instead of %s: about %s of the data of class %s moves%s", w.OSD, describeWeight(want), describeWeight(is), percent(movedBy(d, id, want)), orNone(is.Class), inBytes(movedBy(d, id, want), classUsed(d, is.Class))),
 		Action:  command,
 		Diff:    &modules.Diff{Subject: "weight of " + w.OSD, Before: describeWeight(is), After: describeWeight(want)},
 		Expect: append(pve.Everywhere(s.host, ceph.Distributions.Expect("", d.With(id, want)), ceph.Statuses.Unknown("", "data moves to or from "+w.OSD)),

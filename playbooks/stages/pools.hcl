@@ -12,6 +12,7 @@ play "pools and file system" {
       rule {
         name           = var.crush_rule.name
         failure_domain = var.crush_rule.failure_domain
+        per_domain     = var.crush_rule.per_domain
       }
     }
   }

@@ -13,6 +13,9 @@ play "preflight" {
   vars = {
     osds      = sum([for name in groups.pve : length(hosts[name].vars.osd_devices)])
     osd_hosts = length([for name in groups.pve : name if length(hosts[name].vars.osd_devices) > 0])
+    # The copies that the rule has room for if failure_domain is host, and the most that it may place on one host.
+    osd_room    = sum([for name in groups.pve : min(length(hosts[name].vars.osd_devices), var.crush_rule.per_domain)])
+    on_one_host = max([for name in groups.pve : var.crush_rule.failure_domain == "osd" ? length(hosts[name].vars.osd_devices) : min(length(hosts[name].vars.osd_devices), var.crush_rule.per_domain)]...)
   }
 
   # The table of `hlplay preflight`, as a gate. A node keeps its name forever; pools, rules and HA refer to it.
@@ -98,6 +101,15 @@ play "preflight" {
     }
   }
 
+  task "G1.31 check that Proxmox VE offers the release of Ceph" {
+    tags = ["ceph"]
+    pveceph {
+      release {
+        version = var.ceph_release
+      }
+    }
+  }
+
   task "G1.46 G2.10 check that pools fit on the OSDs" {
     tags     = ["ceph"]
     run_once = true
@@ -108,9 +120,26 @@ play "preflight" {
         message = "${each.value.size} copies need as many OSDs, and the inventory names ${vars.osds} disks (osd_devices): give a smaller size in pools, or more disks"
       }
       condition {
-        test    = var.crush_rule.failure_domain != "host" || each.value.size <= vars.osd_hosts
-        message = "${each.value.size} copies on different hosts need as many hosts with OSDs, and there are ${vars.osd_hosts}: give a smaller size in pools, or failure_domain osd in crush_rule"
+        test    = var.crush_rule.failure_domain != "host" || var.crush_rule.per_domain > 1 || each.value.size <= vars.osd_hosts
+        message = "${each.value.size} copies on different hosts need as many hosts with OSDs, and there are ${vars.osd_hosts}: give a smaller size in pools, per_domain = 2 in crush_rule, or failure_domain osd"
       }
+      condition {
+        test    = var.crush_rule.per_domain == 1 || each.value.size <= vars.osd_room
+        message = "${each.value.size} copies, at most ${var.crush_rule.per_domain} on a host, do not fit: there is room for ${vars.osd_room}; give a smaller size in pools, or more disks"
+      }
+      condition {
+        test    = vars.on_one_host <= 1 || each.value.size - min(each.value.size, vars.on_one_host) >= each.value.min_size
+        message = "${min(each.value.size, vars.on_one_host)} of ${each.value.size} copies may share a host, and ${each.value.min_size} are needed (min_size): the loss of one host could stop the pool; prefer crush_rule = { name = \"hosts_first\", failure_domain = \"host\", per_domain = ${ceil(each.value.size / max(1, vars.osd_hosts))} }, or a larger size in pools"
+      }
+    }
+  }
+
+  task "G1.46 warn of pools that the loss of one disk stops" {
+    tags     = ["ceph"]
+    run_once = true
+    for_each = { for name, pool in var.pools : name => pool if pool.min_size == pool.size }
+    debug {
+      message = "pool ${each.key}: min_size ${each.value.min_size} of ${each.value.size} copies stops the pool as soon as one OSD is lost: prefer ${each.value.size == 2 ? "size = 3" : "min_size = ${each.value.size - 1}"}"
     }
   }
 

@@ -71,7 +71,7 @@ play "Proxmox VE" {
   # The certificate is the node's own: what it must be comes over SSH.
   task "G1.12 check that the web interface answers" {
     http {
-      url         = "https://${host.address}:8006/"
+      url         = "https://${can(regex(":", host.address)) ? "[${host.address}]" : host.address}:8006/"
       from        = var.web_interface_from
       certificate = var.web_interface_from == "controller" ? ["/etc/pve/local/pveproxy-ssl.pem", "/etc/pve/local/pve-ssl.pem"] : []
       insecure    = var.web_interface_from == "host"

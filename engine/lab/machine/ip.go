@@ -292,6 +292,12 @@ func interfaceName(i int) string { return fmt.Sprintf("ens%d", 18+i) }
 
 // mac returns the hardware address of an interface, derived from its first address.
 func (m *Machine) mac(i int) string {
-	a := m.addresses[i].Addr().As16()
+	address := m.addresses[i].Addr()
+	a := address.As16()
+	if address.Is6() { // networks differ at the beginning
+		for n := range 13 {
+			a[13+n%3] ^= a[n]
+		}
+	}
 	return fmt.Sprintf("bc:24:11:%02x:%02x:%02x", a[13], a[14], a[15])
 }

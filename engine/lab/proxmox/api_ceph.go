@@ -92,7 +92,7 @@ func apiMons(_ *Command, v *view, ceph *Ceph) any {
 		if v.runs(m.Host, unit("mon", m.Name), 0) {
 			state = "running"
 		}
-		entry := v.daemonEntry(ceph, m.Name, m.Host, m.Address+":6789/0", state)
+		entry := v.daemonEntry(ceph, m.Name, m.Host, bracketed(m.Address)+":6789/0", state)
 		entry["rank"] = i
 		for _, rank := range in {
 			if rank == i {

@@ -38,7 +38,7 @@ func report(v *view, c *Ceph, args []string) reply {
 	}
 	pools, purged := []object{}, []object{}
 	for _, p := range c.Pools {
-		pools = append(pools, obj("poolid", p.ID, "num_pg", p.PGs))
+		pools = append(pools, obj("poolid", p.ID, "num_pg", p.PGs, "stat_sum", obj("num_bytes", 0)))
 		purged = append(purged, obj("pool", p.ID, "purged_snaps", object{}))
 	}
 	used, raw := v.usage(c)

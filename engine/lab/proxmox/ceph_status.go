@@ -58,11 +58,19 @@ var (
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000-0700") }
 
 func addrvec(address string, v2, v1 int) object {
-	return obj("addrvec", []object{obj("type", "v2", "addr", fmt.Sprintf("%s:%d", address, v2), "nonce", 0), obj("type", "v1", "addr", fmt.Sprintf("%s:%d", address, v1), "nonce", 0)})
+	return obj("addrvec", []object{obj("type", "v2", "addr", fmt.Sprintf("%s:%d", bracketed(address), v2), "nonce", 0), obj("type", "v1", "addr", fmt.Sprintf("%s:%d", bracketed(address), v1), "nonce", 0)})
 }
 
 func addrvecText(address string) string {
-	return fmt.Sprintf("[v2:%s:3300/0,v1:%s:6789/0]", address, address)
+	return fmt.Sprintf("[v2:%[1]s:3300/0,v1:%[1]s:6789/0]", bracketed(address))
+}
+
+// bracketed returns an address as it is written before a port: in brackets if it is IPv6.
+func bracketed(address string) string {
+	if strings.Contains(address, ":") {
+		return "[" + address + "]"
+	}
+	return address
 }
 
 // ranks returns the ranks of the monitors in the quorum.
@@ -85,8 +93,8 @@ func (c *Ceph) features() []string {
 func (c *Ceph) monmap() object {
 	mons := []object{}
 	for i, m := range c.Mons {
-		mons = append(mons, obj("rank", i, "name", m.Name, "public_addrs", addrvec(m.Address, 3300, 6789), "addr", m.Address+":6789/0",
-			"public_addr", m.Address+":6789/0", "priority", 0, "weight", 0, "crush_location", "{}"))
+		mons = append(mons, obj("rank", i, "name", m.Name, "public_addrs", addrvec(m.Address, 3300, 6789), "addr", bracketed(m.Address)+":6789/0",
+			"public_addr", bracketed(m.Address)+":6789/0", "priority", 0, "weight", 0, "crush_location", "{}"))
 	}
 	z := func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 	return obj("epoch", c.MonEpoch, "fsid", c.FSID, "modified", z(c.MonModified), "created", z(c.Created), "min_mon_release", c.major(), "min_mon_release_name", c.releaseName(),

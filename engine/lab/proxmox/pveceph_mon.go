@@ -37,6 +37,17 @@ func (c *Command) monAddress(network, wanted string) (string, error) {
 	for _, p := range c.Node.Addresses() {
 		local = append(local, p.Addr())
 	}
+	var public []netip.Prefix
+	for _, text := range splitList(network) {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return "", err
+		}
+		public = append(public, prefix.Masked())
+	}
+	if len(public) > 1 {
+		fmt.Fprintf(c.Stderr, "Multiple Ceph public networks detected on %s: %s\nNetworks must be capable of routing to each other.\n", c.Node.Name(), network)
+	}
 	if wanted != "" {
 		address, err := netip.ParseAddr(wanted)
 		if err != nil || !slices.Contains(local, address) {
@@ -48,13 +59,9 @@ func (c *Command) monAddress(network, wanted string) (string, error) {
 		own, err := nodeAddress(c.Node)
 		return own.String(), err
 	}
-	prefix, err := netip.ParsePrefix(network)
-	if err != nil {
-		return "", err
-	}
 	var found []string
 	for _, address := range local {
-		if prefix.Masked().Contains(address) {
+		if public[0].Contains(address) {
 			found = append(found, address.String())
 		}
 	}
@@ -172,8 +179,15 @@ func createMon(c *Command, id, address string, firstMon bool, out io.Writer) err
 		ceph.MonModified = v.now
 		hosts := conf.get("global", "mon_host")
 		conf.set("global", "mon_host", hosts+" "+address)
-		conf.set("global", "ms_bind_ipv4", "true")
-		conf.set("global", "ms_bind_ipv6", "false")
+		// As createmon of PVE::API2::Ceph::MON does it: the other family is turned off by the first monitor only.
+		own, other := "ms_bind_ipv4", "ms_bind_ipv6"
+		if strings.Contains(address, ":") {
+			own, other = other, own
+		}
+		conf.set("global", own, "true")
+		if firstMon {
+			conf.set("global", other, "false")
+		}
 		conf.set("mon."+id, "public_addr", address)
 		db.Write(cephConfFile, []byte(conf.String()), v.now)
 	})

@@ -110,6 +110,9 @@ func (c *Command) clusterAddress() error {
 		conf := parseCephConf(v.database(c.Node.Name()).Text(cephConfFile))
 		network = or(conf.get("global", "cluster_network"), conf.get("global", "public_network"))
 	})
+	if len(splitList(network)) > 1 { // passed to ip(8) as one network
+		return failed(exitDie, "command '/sbin/ip address show to %q up' failed: exit code 1", network)
+	}
 	prefix, err := netip.ParsePrefix(network)
 	if err != nil {
 		return nil

@@ -33,6 +33,9 @@ type Pool struct {
 	Applications []string
 	// Erasure is set if the pool is erasure-coded; its size then follows from its profile.
 	Erasure bool
+	// Stored is the number of bytes in its objects, each counted once. It is -1 if no manager has reported it. An
+	// expectation does not claim it.
+	Stored int64
 }
 
 // Pools observes the pools by name, under the empty name.
@@ -45,8 +48,8 @@ var Pools = &observe.Kind[map[string]Pool]{
 	Parse:  parseWhole(parsePools),
 }
 
-// completePools leaves unclaimed the ids of new pools, and the current number of placement groups while it is
-// changing.
+// completePools leaves unclaimed the ids of new pools, what the pools hold, and the current number of placement groups
+// while it is changing.
 func completePools(expected, found map[string]Pool) map[string]Pool {
 	all := maps.Clone(expected)
 	for name, p := range all {
@@ -54,7 +57,7 @@ func completePools(expected, found map[string]Pool) map[string]Pool {
 			if p.ID < 0 {
 				p.ID = is.ID
 			}
-			p.PGsNow = is.PGsNow
+			p.PGsNow, p.Stored = is.PGsNow, is.Stored
 			all[name] = p
 		}
 	}
@@ -81,9 +84,21 @@ func parsePools(s monitorsAnswer) (map[string]Pool, error) {
 				Applications map[string]json.RawMessage `json:"application_metadata"`
 			} `json:"pools"`
 		} `json:"osdmap"`
+		Stats []struct {
+			ID  flexInt `json:"poolid"`
+			Sum *struct {
+				Bytes int64 `json:"num_bytes"`
+			} `json:"stat_sum"`
+		} `json:"pool_stats"`
 	}
 	if err := readReport(s, &report); err != nil {
 		return nil, err
+	}
+	stored := map[int]int64{}
+	for _, stat := range report.Stats {
+		if stat.Sum != nil {
+			stored[int(stat.ID)] = stat.Sum.Bytes
+		}
 	}
 	rules, err := parseRuleDump(s)
 	if err != nil {
@@ -101,6 +116,11 @@ func parsePools(s monitorsAnswer) (map[string]Pool, error) {
 		}
 		if pool.PGs == 0 {
 			pool.PGs = p.PGs
+		}
+		bytes, reported := stored[pool.ID]
+		pool.Stored = bytes
+		if !reported {
+			pool.Stored = -1
 		}
 		for app := range p.Applications {
 			pool.Applications = append(pool.Applications, app)
@@ -132,16 +152,16 @@ type CrushRule struct {
 	Custom bool
 }
 
-// OnOneHost returns the number of copies, of size, that the rule may place on one host. It is 0 if that is not known,
-// as for a rule made by hand.
-func (r CrushRule) OnOneHost(size int) int {
+// OnOneHost returns the number of copies, of size, that the rule may place on a host with the given number of OSDs that it
+// can choose. It is 0 if that is not known, as for a rule made by hand.
+func (r CrushRule) OnOneHost(size, osds int) int {
 	switch {
 	case r.Custom:
 		return 0
 	case r.FailureDomain == "osd":
-		return size
+		return min(size, osds)
 	}
-	return min(max(r.PerDomain, 1), size)
+	return min(max(r.PerDomain, 1), size, osds)
 }
 
 // CrushRules observes the CRUSH rules by name, under the empty name.

@@ -173,7 +173,7 @@ func withPools(t *testing.T, detail string) remote.Answer {
 
 func TestPools(t *testing.T) {
 	pools := modulestest.Parsed(t, Pools, []string{""}, withPools(t, string(modulestest.Recorded(t, "pools.txt").Stdout)))[""]
-	want := Pool{ID: 3, Size: 3, MinSize: 2, PGs: 32, PGsNow: 32, Rule: "replicated_rule_osd", Autoscale: "on", Applications: []string{}}
+	want := Pool{ID: 3, Size: 3, MinSize: 2, PGs: 32, PGsNow: 32, Rule: "replicated_rule_osd", Autoscale: "on", Applications: []string{}, Stored: -1}
 	got := pools["vmpool"]
 	if got.Applications == nil {
 		got.Applications = []string{}
@@ -186,7 +186,7 @@ func TestPools(t *testing.T) {
 	}
 	strings8 := `[{"pool_id":"4","pool_name":"x","type":1,"size":3,"min_size":2,"crush_rule":"1","pg_num":8,"pg_autoscale_mode":"warn","options":{"target_size_ratio":0.5,"pg_num_min":8},"application_metadata":{"rbd":{}}}]`
 	pools = modulestest.Parsed(t, Pools, []string{""}, withPools(t, strings8))[""]
-	wantX := Pool{ID: 4, Size: 3, MinSize: 2, PGs: 8, PGsNow: 8, PGsMin: 8, Rule: "replicated_rule_osd", Autoscale: "warn", TargetRatio: 0.5, Applications: []string{"rbd"}}
+	wantX := Pool{ID: 4, Size: 3, MinSize: 2, PGs: 8, PGsNow: 8, PGsMin: 8, Rule: "replicated_rule_osd", Autoscale: "warn", TargetRatio: 0.5, Applications: []string{"rbd"}, Stored: -1}
 	if diff := cmp.Diff(wantX, pools["x"]); diff != "" {
 		t.Errorf("numbers as strings: -want +got:\n%s", diff)
 	}
@@ -194,6 +194,14 @@ func TestPools(t *testing.T) {
 	health := Pool{ID: 2, Size: 3, MinSize: 2, PGs: 1, PGsNow: 1, PGsMin: 1, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"mgr_devicehealth"}}
 	if diff := cmp.Diff(map[string]Pool{"device_health_metrics": health}, pools); diff != "" {
 		t.Errorf("of the report: -want +got:\n%s", diff)
+	}
+	const empty = `"poolid":2,"num_pg":1,"stat_sum":{"num_bytes":0,`
+	if !strings.Contains(report(t), empty) {
+		t.Fatalf("the report has no %s", empty)
+	}
+	pools = modulestest.Parsed(t, Pools, []string{""}, askedOf(strings.Replace(report(t), empty, strings.Replace(empty, `"num_bytes":0`, `"num_bytes":4096`, 1), 1)))[""]
+	if got := pools["device_health_metrics"].Stored; got != 4096 {
+		t.Errorf("the pool holds %d bytes, want 4096", got)
 	}
 }
 

@@ -1,0 +1,37 @@
+package pveceph
+
+import (
+	"strings"
+	"testing"
+
+	"hlplay/engine/observe"
+	"hlplay/modules"
+	"hlplay/modules/internal/ceph"
+	"hlplay/modules/internal/modulestest"
+)
+
+// A public network is added to those that ceph.conf has, in the file itself: pveceph knows only one.
+func TestPublicNetworksAreAdded(t *testing.T) {
+	text := "[global]\n\tcluster_network = 10.10.20.0/24\n\tpublic_network = 10.10.10.11/24\n\n[mon.pve1]\n\tpublic_addr = 10.10.10.11\n"
+	file := observe.Files.Expect(linkTarget, observe.File{Type: observe.Regular, Mode: 0o640, Owner: "root", Group: "www-data", Size: int64(len(text)), Content: []byte(text)})
+	dir := observe.Files.Expect("/etc/pve", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "www-data"})
+	m := &Module{Init: &Init{Network: "10.10.10.0/24,10.10.30.0/24", ClusterNetwork: "10.10.20.0/24", Size: 3, MinSize: 2}}
+	plan := modulestest.Converges(t, m, node(file, dir))
+	if len(plan.Steps) != 1 {
+		t.Fatalf("steps:\n%s", modulestest.Summaries(plan))
+	}
+	write, ok := plan.Steps[0].Action.(modules.WriteFile)
+	if want := strings.Replace(text, "10.10.10.11/24", "10.10.10.0/24, 10.10.30.0/24", 1); !ok || string(write.Content) != want {
+		t.Errorf("writes %q, want %q", write.Content, want)
+	}
+}
+
+// pveceph passes the network for replication to ip(8) as one, and creates no OSD with several.
+func TestNoOSDWithSeveralNetworksForReplication(t *testing.T) {
+	conf := runningConf().With("global", "cluster_network", "10.10.10.0/24, 10.10.20.0/24")
+	_, err := (&Module{OSD: &OSD{Device: "/dev/sdb", MaxWiped: 1}}).Plan(t.Context(), node(ceph.Confs.Expect("", conf)))
+	const want = "Ceph's cluster_network has several networks, 10.10.10.0/24, 10.10.20.0/24, with which pveceph creates no OSD"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v, want %q", err, want)
+	}
+}
