@@ -58,13 +58,14 @@ func (f *inputFlags) addBecome(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.becomeUser, "become-user", "", "become `USER`")
 }
 
-// becoming makes the hosts that are reached by SSH, and of which the inventory says nothing else, ones whose tasks become another user.
+// becoming makes the hosts that are reached by SSH, and of which the inventory says nothing else, ones whose tasks become another
+// user. A single task (hlplay do) does so on the controller too.
 func (f *inputFlags) becoming(inv *inventory.Inventory) {
 	if !f.become && f.becomeUser == "" {
 		return
 	}
 	for _, h := range inv.Hosts {
-		if h.Connection == "local" || h.BecomeGiven {
+		if h.Connection == "local" && f.source == nil || h.BecomeGiven {
 			continue
 		}
 		h.Become = true
