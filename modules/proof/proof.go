@@ -1,5 +1,5 @@
-// Package proof finds what is wrong with the nodes of a cluster after they have been set up: it is to the end of a setup what
-// package preflight is to its beginning.
+// Package proof finds what is wrong with the nodes of a cluster after they have been set up. Package preflight does so
+// before.
 package proof
 
 import (
@@ -57,7 +57,7 @@ type Measurement struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Floors are the least that a link must carry, in percent of its speed.
+// Floors are the minimum throughput of a link, in percent of its speed.
 type Floors struct {
 	Single  int `json:"single"`
 	Several int `json:"several"`
@@ -72,7 +72,7 @@ type Report struct {
 	Findings     []preflight.Finding `json:"findings"`
 }
 
-// Stops reports whether anything is wrong that a cluster should not be used with.
+// Stops reports whether a finding means that the cluster should not be used yet.
 func (r Report) Stops() bool {
 	return slices.ContainsFunc(r.Findings, func(f preflight.Finding) bool { return f.Stops })
 }
@@ -101,10 +101,10 @@ func Judge(nodes []Node, measurements []Measurement, floors Floors) Report {
 		}
 		r.versions(n)
 		for _, unit := range n.Failed {
-			r.stop(n.Host, aboutUnits, unit+" has failed", "systemctl status "+unit+", and systemctl reset-failed "+unit+" once it is mended")
+			r.stop(n.Host, aboutUnits, unit+" has failed", "systemctl status "+unit+", and systemctl reset-failed "+unit+" once it is fixed")
 		}
 		if n.Web.Problem != "" {
-			r.stop(n.Host, aboutWeb, "https://"+n.Address+":"+webPort+"/ is not served as seen from the controller: "+n.Web.Problem, "systemctl status pveproxy; check that no packet filter drops TCP port "+webPort)
+			r.stop(n.Host, aboutWeb, "https://"+n.Address+":"+webPort+"/ does not work from the controller: "+n.Web.Problem, "systemctl status pveproxy; check that no packet filter drops TCP port "+webPort)
 		}
 		if n.NoPing {
 			r.stop(n.Host, aboutPaths, "ping is missing, so the paths to the others were not tested", "apt install iputils-ping")
@@ -166,7 +166,7 @@ func (r *Report) unmeasured() {
 		links[why] = append(links[why], m.to())
 	}
 	for _, why := range reasons {
-		r.stop(why.from, aboutThroughput, "not measured to "+strings.Join(links[why], ", ")+": "+why.problem, "mend that, and measure again")
+		r.stop(why.from, aboutThroughput, "not measured to "+strings.Join(links[why], ", ")+": "+why.problem, "fix that, and measure again")
 	}
 }
 
@@ -189,7 +189,7 @@ func (r *Report) throughput(m Measurement) {
 	}
 }
 
-// failures returns the text of a node's column of units.
+// failures returns the text of a node in the column UNITS.
 func (n Node) failures() string {
 	if len(n.Failed) == 0 {
 		return "none failed"

@@ -31,7 +31,7 @@ func TestJudge(t *testing.T) {
 		{name: "no Ceph", third: func(n *Node) { delete(n.Packages, "ceph") }, want: []string{"pve3 versions: ceph is not installed, but 19.2.3 on most nodes"}},
 		{name: "no Proxmox VE", third: func(n *Node) { n.Packages = nil }, want: []string{"pve3 versions: Proxmox VE is not installed"}},
 		{name: "units", third: func(n *Node) { n.Failed = []string{"a.service", "b.mount"} }, want: []string{"pve3 units: a.service has failed", "pve3 units: b.mount has failed"}},
-		{name: "web", third: func(n *Node) { n.Web = Web{Problem: "no answer"} }, want: []string{"pve3 web: https://192.168.1.1:8006/ is not served as seen from the controller: no answer"}},
+		{name: "web", third: func(n *Node) { n.Web = Web{Problem: "no answer"} }, want: []string{"pve3 web: https://192.168.1.1:8006/ does not work from the controller: no answer"}},
 		{name: "no ping", third: func(n *Node) { n.NoPing = true }, want: []string{"pve3 paths: ping is missing, so the paths to the others were not tested"}},
 		{name: "a hop of 1500", third: func(n *Node) { n.Paths = []preflight.Path{{To: "pve1", Address: "10.0.0.1", Size: 9000, Cut: true}} }, want: []string{"pve3 mtu: packets of 9000 bytes to pve1 (10.0.0.1) are lost, but small ones are not"}},
 		{name: "unread", third: func(n *Node) { *n = Node{Host: "pve3", Unread: "no route"} }, want: []string{"pve3 host: it cannot be read: no route"}},

@@ -16,7 +16,7 @@ import (
 
 // What follows measures a link outside of a run, for `hlplay verify`. The programs and the checks are those of the module.
 
-// Ready returns the speed in Mbit/s of the network card of a host that has an address or, unless own is set, that is in its
+// Ready returns the speed in Mbit/s of the host's network card that has the address or, unless own is set, another one in its
 // subnet; 0 if the driver reports none. It returns an error if the card cannot, or must not, be measured.
 func Ready(ctx context.Context, h modules.Host, address netip.Addr, own bool) (speed int, err error) {
 	e, err := endOf(ctx, h, func(p netip.Prefix) bool {
@@ -71,7 +71,7 @@ func clientArgv(address, port, seconds, streams string) []string {
 	return []string{program, "-c", address, "-p", port, "-t", seconds, "-O", "1", "-P", streams, "-f", "m"}
 }
 
-// passing are what iperf3 says while its server does not listen yet, or is still busy with the measurement before.
+// passing are messages of iperf3 while its server does not listen yet, or is still busy with the measurement before.
 var passing = []string{"Connection refused", "server is busy"}
 
 // servers starts servers, by address, port and round.
