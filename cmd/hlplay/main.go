@@ -58,7 +58,7 @@ func Main() int {
 	}
 }
 
-// complain prints a problem. What a host says in it can neither move the terminal's cursor nor hide text.
+// complain prints a problem to standard error. Text from a host can neither move the terminal's cursor nor hide anything.
 func complain(problem any) {
 	fmt.Fprintln(os.Stderr, "hlplay:", report.Printable(fmt.Sprint(problem)))
 }

@@ -40,7 +40,7 @@ func prompter(suspend func(func())) func(ctx context.Context, prompt string) (st
 func openTerminal() (*os.File, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return nil, errors.New("there is no terminal to ask for a password on: run hlplay in one, or use a key or a password file that needs none")
+		return nil, errors.New("there is no terminal to ask for a password on: run hlplay in one, or use a key without a passphrase, or a password file")
 	}
 	return tty, nil
 }

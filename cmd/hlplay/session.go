@@ -49,7 +49,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 	f.addInventory(cmd)
 	f.keyFlags.add(cmd)
 	cmd.Flags().StringArrayVarP(&f.extra, "extra-vars", "e", nil, "set variables: `name=value`, '{\"name\": \"value\"}', or @file (repeatable)")
-	cmd.Flags().BoolVar(&f.ignoreUndeclared, "ignore-undeclared", false, "leave out variables in files (-e @FILE) that the playbook does not declare")
+	cmd.Flags().BoolVar(&f.ignoreUndeclared, "ignore-undeclared", false, "ignore variables in files (-e @FILE) that the playbook does not declare")
 }
 
 // addBecome adds the flags about the account that tasks run as.

@@ -142,8 +142,8 @@ const (
 	itemsBeforeTheRun = "The task's delegate_to reads each, and is decided before a host is connected to, so only var, local, host, hosts, groups and play can be used."
 )
 
-// delegates returns the names of the hosts that the items of a task are delegated to for the host of the place, by their
-// keys.
+// delegates returns the names of the hosts that the items of a task are delegated to for the host of the place, by
+// key.
 func (d *playDecoder) delegates(t *Task, body *hclsyntax.Body, p place) map[string]string {
 	value, diags := evaluate(t.ForEach, p.ctx)
 	if diags.HasErrors() {
@@ -168,7 +168,7 @@ func (d *playDecoder) delegates(t *Task, body *hclsyntax.Body, p place) map[stri
 		before := len(d.diags)
 		all[item.Key] = d.delegate(t, body, here)
 		for _, fault := range d.diags[before:] {
-			fault.Detail += fmt.Sprintf(" This is so for the item %q.", item.Key)
+			fault.Detail += fmt.Sprintf(" This concerns the item %q.", item.Key)
 		}
 		if len(d.diags) > before {
 			break

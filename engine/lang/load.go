@@ -34,8 +34,8 @@ type Options struct {
 	// ValueFiles lists files of values (`-e @file`): JSON or YAML according to their extension, else HCL attributes.
 	// Later files override earlier ones.
 	ValueFiles []string
-	// IgnoreUndeclared leaves out what ValueFiles hold for variables that the playbook does not declare, as of a file that
-	// several playbooks share. Without it such a value is an error. A name that is much like a declared one is a warning.
+	// IgnoreUndeclared ignores values in ValueFiles for variables that the playbook does not declare, as in a file that
+	// several playbooks share. Without it such a value is an error; with it, a name much like a declared one is a warning.
 	IgnoreUndeclared bool
 	// Environment holds values in the form of Values, by name without EnvironmentPrefix. Undeclared names are ignored.
 	Environment map[string]string

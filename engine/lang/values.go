@@ -102,7 +102,7 @@ func (l *loader) foreignValue(value fileValue) bool {
 		return false
 	}
 	if near := suggest.Nearest(value.name, sortedKeys(l.space.variables)); near != "" {
-		d := fault(value.at, fmt.Sprintf("there is no variable %q", value.name), fmt.Sprintf("It is ignored, as --ignore-undeclared says. Did you mean %q?", near))
+		d := fault(value.at, fmt.Sprintf("there is no variable %q", value.name), fmt.Sprintf("It is ignored because of --ignore-undeclared. Did you mean %q?", near))
 		d.Severity = hcl.DiagWarning
 		l.report(d)
 	}
