@@ -30,8 +30,8 @@ var Spec = modules.Spec{
 - **guest**: the rules of a guest. They apply to those of its network devices that have ` + "`firewall=1`" + `.
 
 The file is replaced by what the task describes; everything else in it is removed. A file that is equivalent is left alone, however
-it is formatted. With ` + "`state = \"absent\"`" + ` the file of the node or of the guest is removed, which leaves a node with the cluster's rules alone and a
-guest unfiltered; a copy is kept for ` + "`hlplay restore`" + `. The cluster's file stays: with ` + "`enable = false`" + ` it filters nothing.
+it is formatted. With ` + "`state = \"absent\"`" + ` the file of the node or of the guest is removed. A node then has only the cluster's rules, and
+a guest is not filtered. A copy is kept for ` + "`hlplay restore`" + `. The cluster's file cannot be removed; ` + "`enable = false`" + ` turns the firewall off.
 
 Rules are lines in Proxmox VE's format: ` + "`IN SSH(ACCEPT) -source +management -log nolog # a comment`" + `, in this
 order: direction (` + "`IN`, `OUT`, `FORWARD`, or `GROUP`" + ` and the name of a security group); ` + "`ACCEPT`, `DROP` or `REJECT`" + `, or a macro
@@ -218,10 +218,10 @@ func (m *Module) validateState() error {
 	case !m.absent():
 		return nil
 	case m.Cluster != nil:
-		return &modules.ArgumentError{Argument: "state", Problem: "the cluster's file is not removed", Want: "with enable = false it filters nothing"}
+		return &modules.ArgumentError{Argument: "state", Problem: "the cluster's file cannot be removed", Want: "turn the firewall off with enable = false"}
 	case m.Node != nil && len(m.Node.Rules)+len(m.Node.Options) > 0,
 		guest != nil && (guest.Enable != nil || guest.PolicyIn+guest.PolicyOut != "" || len(guest.Options)+len(guest.Aliases)+len(guest.Rules)+len(guest.Ipset) > 0):
-		return &modules.ArgumentError{Argument: "state", Problem: "absent, and yet the file is described", Want: "only node {}, or guest { id = … }"}
+		return &modules.ArgumentError{Argument: "state", Problem: "absent, but the file is described", Want: "only node {}, or guest { id = … }"}
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func TestValidate(t *testing.T) {
 		"2 blocks are given":                 {Node: &Node{}, Guest: &Guest{ID: 100}},
 		"guest.id: 99":                       {Guest: &Guest{ID: 99}},
 		"state: the cluster's file":          {State: "absent", Cluster: &Cluster{}},
-		"state: absent, and yet":             {State: "absent", Guest: &Guest{ID: 100, PolicyIn: "DROP"}},
+		"state: absent, but":                 {State: "absent", Guest: &Guest{ID: 100, PolicyIn: "DROP"}},
 		"guest.enable: missing":              {Guest: &Guest{ID: 100}},
 		"rollback: 1s":                       {Node: &Node{}, Rollback: 1e9},
 		`"policy" is not an option of it`:    {Node: &Node{Options: map[string]string{"policy": "DROP"}}},
