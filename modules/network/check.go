@@ -42,7 +42,7 @@ func (s state) below() error {
 			}
 			if w.kind == interfaces.VLAN {
 				if bond, ok := s.bondOf(lower); ok {
-					return fmt.Errorf("%s: %s would be a member of %s, and what arrives for a VLAN on it goes to the bond: put the VLAN on %s, as in vlan \"%s.%d\"", w.block, lower, bond, bond, bond, w.id)
+					return fmt.Errorf("%s: %s would be a member of %s, which would get the packets of the VLAN: put the VLAN on %s, as in vlan \"%s.%d\"", w.block, lower, bond, bond, bond, w.id)
 				}
 				continue
 			}

@@ -26,7 +26,7 @@ Nothing is changed unless all of these hold:
 - ports and members exist and are in no other bond or bridge, no bridge is in another, and no VLAN is on a member of a bond;
 - no named interface is declared in another file;
 - a bridge has the MTU of its ports, a bond that of its members, a VLAN at most that of its parent, and none more than the card supports;
-- gateways, also those of routes, are in a subnet of their interface, and there is at most one default gateway each for IPv4 and IPv6;
+- gateways, including those of routes, are in a subnet of their interface, and there is at most one default gateway each for IPv4 and IPv6;
 - no address is used twice: in the task, on another interface, on another host of the play, or as the address of any host in
   the inventory;
 - the address that this session came in on stays, or reachable_at gives the new one; and there is still a route back to

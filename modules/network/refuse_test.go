@@ -97,7 +97,7 @@ func TestRefusals(t *testing.T) {
 		{"a bridge that no file declares as a port", with(func(m *Module) { m.Bridges[0].Ports = []string{"docker0"} }), host(installed, linked(func(l *links) { l.ByName["docker0"] = link{Kind: "bridge"} })),
 			"bridge.vmbr0: docker0 is a bridge, which cannot be in a bridge"},
 		{"a VLAN on a member of a bond", with(func(m *Module) { m.VLANs = []VLAN{{Name: "ens19.20"}} }), host(installed),
-			`vlan.ens19.20: ens19 would be a member of bond0, and what arrives for a VLAN on it goes to the bond: put the VLAN on bond0, as in vlan "bond0.20"`},
+			`vlan.ens19.20: ens19 would be a member of bond0, which would get the packets of the VLAN: put the VLAN on bond0, as in vlan "bond0.20"`},
 		{"corosync loses a link", with(func(m *Module) { m.CorosyncOnBond = true }),
 			host(installed+"\nauto ens19\niface ens19 inet static\n\taddress 10.0.0.1/24\n", member("192.168.1.64", "10.0.0.1"),
 				observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{card("ens18", 1500, "192.168.1.64/24"), card("ens19", 1500, "10.0.0.1/24")}})),

@@ -99,7 +99,7 @@ func (m *partition) Plan(ctx context.Context, h modules.Host) (modules.Plan, err
 		return modules.Plan{}, err
 	}
 	if at := slices.IndexFunc(table.Partitions, func(p observe.Partition) bool { return p.Name == m.Name }); at >= 0 {
-		// An earlier run ended in between.
+		// An earlier run ended between the two steps.
 		return modules.Plan{Data: data, Steps: []modules.Step{m.tell(devices, disk, table, table.Partitions[at])}}, nil
 	}
 	free, err := m.place(h, disk, table)
@@ -216,8 +216,8 @@ const linuxFilesystem = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 const settle = time.Minute
 
 // add returns the step that writes the partition into the table, and the table and the partition after it. sfdisk(8) itself
-// fails if the space has been taken meanwhile, --append leaves the other partitions alone, and --no-reread permits a disk
-// that is in use. The kernel would refuse to read the table of such a disk again, which --no-tell-kernel leaves out.
+// fails if the space has been taken meanwhile. --append leaves the other partitions alone, and --no-reread permits a disk
+// that is in use. The kernel would refuse to re-read the table of such a disk; --no-tell-kernel does not ask it to.
 func (m *partition) add(h modules.Host, disk observe.BlockDevice, table observe.PartitionTable, free observe.Partition) (modules.Step, observe.PartitionTable, observe.Partition) {
 	bytes := free.Size * table.SectorSize
 	free.Number, free.Name, free.Type, free.UUID = table.Next(), m.Name, strings.ToUpper(linuxFilesystem), strings.ToUpper(uuid.Derived("partition", h.Name(), disk.Serial, disk.Name, m.Name))
@@ -239,8 +239,8 @@ func (m *partition) add(h modules.Host, disk observe.BlockDevice, table observe.
 	}, table, free
 }
 
-// tell returns the step that tells the kernel of the new partition, and of no other. partx(8) does so on a disk that is
-// in use too, and where udev has been faster.
+// tell returns the step that tells the kernel about the new partition, and about no other. partx(8) can do so on a disk
+// in use too, and if udev has been faster.
 func (m *partition) tell(devices []observe.BlockDevice, disk observe.BlockDevice, table observe.PartitionTable, added observe.Partition) modules.Step {
 	part := child(disk, added, added.Size*table.SectorSize)
 	after := observe.ChangeDevices(devices, func(d observe.BlockDevice) bool { return d.Name == disk.Name }, func(d *observe.BlockDevice) {
@@ -248,7 +248,7 @@ func (m *partition) tell(devices []observe.BlockDevice, disk observe.BlockDevice
 		slices.SortStableFunc(d.Children, func(a, b observe.BlockDevice) int { return len(a.Name) - len(b.Name) })
 	})
 	return modules.Step{
-		Summary: fmt.Sprintf("tell the kernel of %s (%s)", part.Path, m.Name),
+		Summary: fmt.Sprintf("tell the kernel about %s (%s)", part.Path, m.Name),
 		Action:  modules.Run{Argv: []string{"partx", "--update", "--nr", strconv.Itoa(added.Number), stable(disk)}, Limit: time.Minute, Brief: true},
 		Expect:  []observe.Expectation{observe.Disks.Expect("", after)},
 		Settle:  settle,
@@ -256,7 +256,7 @@ func (m *partition) tell(devices []observe.BlockDevice, disk observe.BlockDevice
 	}
 }
 
-// stable returns the path of a disk that does not change.
+// stable returns a path of the disk that stays the same when the kernel renames it, if there is one.
 func stable(disk observe.BlockDevice) string {
 	if ids := disk.ByID(); len(ids) > 0 {
 		return ids[0]

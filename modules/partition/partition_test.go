@@ -65,7 +65,7 @@ func TestUnknownToTheKernel(t *testing.T) {
 	written := table()
 	written.Partitions = append(written.Partitions, observe.Partition{Number: 3, Start: 101 * gib, Size: 5 * gib, Name: "osd-a"})
 	plan := modulestest.Converges(t, &partition{Disk: "/dev/disk/by-id/nvme-S1", Name: "osd-a", Size: "5GiB"}, host(written, system(nil)))
-	if got := modulestest.Summaries(plan); len(plan.Steps) != 1 || !strings.Contains(got, "tell the kernel of /dev/nvme0n1p3 (osd-a)") {
+	if got := modulestest.Summaries(plan); len(plan.Steps) != 1 || !strings.Contains(got, "tell the kernel about /dev/nvme0n1p3 (osd-a)") {
 		t.Errorf("steps: %q", got)
 	}
 	run, ok := plan.Steps[0].Action.(modules.Run)

@@ -24,7 +24,7 @@ const (
 )
 
 // WithID returns the names on those lines of a file that have the given id in a field, without those that an earlier step is
-// about to remove or to give another id. Of those that it is about to add, the ones with an id of the user's choice are known.
+// about to remove or give another id. Of those that such a step is about to add, only the ones whose id the user chose are known.
 func WithID(ctx context.Context, h modules.Host, file string, field, id int) (names []string, err error) {
 	text, _, err := observe.Text(ctx, h, file)
 	if observe.IsUnknown(err) {
@@ -61,7 +61,7 @@ func Holds(file string, id int, name string) observe.Expectation {
 
 func holderKey(file string, id int) string { return file + " " + strconv.Itoa(id) }
 
-// holders observes the names of the entries with an id, by file and id. The file cannot be foreseen, because useradd and
+// holders observes the names of the entries with an id, by file and id. The file cannot be predicted, because useradd and
 // groupadd choose other values in it.
 var holders = &observe.Kind[string]{
 	Name: "id", What: "who has the id in %s",

@@ -31,7 +31,7 @@ var everywhere = []form{
 	{modules.AdviceBlacklistGlob, pattern.New(`(?m)(\b|_)blacklist(\s+|=(\S*,)?)["']?[A-Za-z0-9_-]*[*?\[]`), []string{"blacklist"},
 		"a blacklist does not support patterns, so this has no effect", `List each name, such as nvidia, nvidia_drm, nvidia_modeset and nvidiafb; or use passthrough { devices = ["10de:*"] }`},
 	{modules.AdviceBlacklistGlob, pattern.New(`\bvfio[_-]pci(\.|\s+)ids=\S*\*`), []string{"ids="},
-		"vfio-pci takes no patterns for ids, so this has no effect", `Use passthrough { devices = ["10de:*"] }, which writes the ids that the host has`},
+		"vfio-pci does not accept patterns in ids, so this has no effect", `Use passthrough { devices = ["10de:*"] }, which writes the ids that the host has`},
 }
 
 // sourceFile matches the name of a file that holds the no-subscription source.
