@@ -41,11 +41,11 @@ host_variable "bulk" {
   description = "File systems of the host: path; device, or array (name, level, disks by serial); type (ext4, xfs, btrfs); mount options; subvolumes of btrfs; and wipe, the serials of disks that are to be erased."
   validation {
     condition     = alltrue([for b in host.vars.bulk : b.type != "btrfs" || can(regex("^(/[A-Za-z0-9._-]+)+$", b.path))])
-    error_message = "The path of a btrfs has letters, digits, dots, hyphens and underscores, as in /srv/bulk: units are named after it."
+    error_message = "The path of a btrfs file system may contain only letters, digits, dots, hyphens and underscores, as in /srv/bulk: its units are named after it."
   }
   validation {
     condition     = length(distinct([for b in host.vars.bulk : replace(b.path, "/", "-") if b.type == "btrfs"])) == length([for b in host.vars.bulk : b.path if b.type == "btrfs"])
-    error_message = "Two paths of btrfs give the same name of a unit, as /srv/a-b and /srv/a/b do: choose another one."
+    error_message = "Two btrfs file systems would have units of the same name, as with /srv/a-b and /srv/a/b: change one of the paths."
   }
 }
 
