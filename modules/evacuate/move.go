@@ -169,7 +169,7 @@ func room(nodes []string, free map[string]uint64) string {
 	return strings.Join(all, ", ")
 }
 
-// step returns the step that migrates the guest, and updates the state to the state after it.
+// step returns the step that migrates the guest, and updates the state accordingly.
 func (v move) step(s *state) modules.Step {
 	id := strconv.Itoa(v.id)
 	guest := s.guests[v.id]

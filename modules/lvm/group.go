@@ -221,7 +221,7 @@ func (s *state) put(g group) {
 	s.groups = all
 }
 
-// expect returns the expectations for the current state of the state.
+// expect returns the expectations of the state as it is now.
 func (s *state) expect() []observe.Expectation {
 	return []observe.Expectation{volumeGroups.Expect("", s.groups), observe.Disks.Expect("", s.devices)}
 }
