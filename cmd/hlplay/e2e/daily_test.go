@@ -19,7 +19,7 @@ import (
 // comes from a file: check mode predicts the run, and a second run finds nothing to do. Then a package is asked for in
 // versions that are older, held, offered nowhere, or provided by others.
 func TestDaily(t *testing.T) {
-	n := startNodesWith(t, nspawn.Options{Names: []string{"node1"}, Packages: []string{"curl", "e2fsprogs", "git"}})
+	n := startNodesWith(t, nspawn.Options{Names: []string{"node1"}, Packages: dailyPackages})
 	node := n.List[0]
 	a := newArchive(t, n)
 	a.publish(t, "", map[string][]string{"main": a.build(t, "", slices.Concat(testPackages, []debianPackage{

@@ -12,7 +12,7 @@ import (
 // TestFirewall makes a node's kernel drop packets. A change that the rules do not admit is refused; if that cannot be
 // known beforehand, the node restores its old rules.
 func TestFirewall(t *testing.T) {
-	n := startNodesWith(t, nspawn.Options{Names: []string{"node1"}, Packages: []string{"nftables"}})
+	n := startNodesWith(t, nspawn.Options{Names: []string{"node1"}, Packages: dailyPackages})
 	node := n.List[0]
 	admin := newRunner(t, n, nspawn.Admin)
 	holds := func(rule string) {

@@ -24,7 +24,7 @@ func TestNebula(t *testing.T) {
 }
 
 func testNebula(t *testing.T, suite string) {
-	n := startNodesWith(t, nspawn.Options{Suite: suite, Packages: []string{"nebula", "iputils-ping"}, Devices: []string{"/dev/net/tun"}})
+	n := startNodesWith(t, nspawn.Options{Suite: suite, Packages: overlayPackages, Devices: []string{"/dev/net/tun"}})
 	r := newRunner(t, n, nspawn.Root)
 	first, second, third := n.List[0], n.List[1], n.List[2]
 	values := overlayFiles(t, r, n)

@@ -34,6 +34,13 @@ func startNodesWith(t *testing.T, o nspawn.Options) *nspawn.Nodes {
 	return n
 }
 
+// dailyPackages and overlayPackages are installed on the nodes of several tests, so that these share an image. It takes
+// minutes to build.
+var (
+	dailyPackages   = []string{"curl", "git", "nftables"}
+	overlayPackages = []string{"iproute2", "iputils-ping", "nebula", "wireguard-go", "wireguard-tools"}
+)
+
 func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
 	t.Helper()
 	inventory, err := n.Inventory(account)

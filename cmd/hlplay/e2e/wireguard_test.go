@@ -21,7 +21,7 @@ func TestWireGuard(t *testing.T) {
 }
 
 func testWireGuard(t *testing.T, suite string) {
-	n := startNodesWith(t, nspawn.Options{Suite: suite, Packages: []string{"wireguard-tools", "wireguard-go", "iproute2", "iputils-ping"}, Devices: []string{"/dev/net/tun"}})
+	n := startNodesWith(t, nspawn.Options{Suite: suite, Packages: overlayPackages, Devices: []string{"/dev/net/tun"}})
 	r := newRunner(t, n, nspawn.Root)
 	overlayAddresses(t, r, n)
 	first, second, third := n.List[0], n.List[1], n.List[2]
