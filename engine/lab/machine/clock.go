@@ -87,8 +87,8 @@ func (c *VirtualClock) AfterFunc(d time.Duration, fn func()) (stop func()) {
 	}
 }
 
-// run calls the timer's function. If it panics, which is a defect of the lab, only what it would have done is missing:
-// otherwise the whole lab would end, or the program that happened to move the clock.
+// run calls the timer's function. If it panics, which is a defect of the lab, only what that function still had to do is
+// lost. Otherwise the panic would end the whole lab, or the program that happened to move the clock.
 func (t *timer) run() {
 	defer func() {
 		if p := recover(); p != nil {

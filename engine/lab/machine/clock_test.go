@@ -152,7 +152,7 @@ func TestTimeoutWithoutInput(t *testing.T) {
 	}
 }
 
-// A panic in what a node does later neither ends the lab, nor the program that moves the clock, nor what others do later.
+// TestClockTimerPanic checks that a panic in a timer ends neither the lab, nor the program that moves the clock, nor other timers.
 func TestClockTimerPanic(t *testing.T) {
 	for name, pass := range map[string]func(*VirtualClock){
 		"a program moves the clock": func(c *VirtualClock) { c.Advance(3 * time.Second) },

@@ -17,7 +17,7 @@ type Disk struct {
 	// Use is the signature on the disk, as in lsblk's FSTYPE. It is empty for a blank disk.
 	Use        string
 	Partitions []Disk
-	// unread are further partitions in the table, of which the kernel does not know yet.
+	// unread are the other partitions in the table, about which the kernel does not know yet.
 	unread []Disk
 	// Volumes are the logical volumes on the disk. Only their Name (as device mapper spells it), Size and Use matter.
 	Volumes    []Disk

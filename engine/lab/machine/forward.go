@@ -14,7 +14,7 @@ import (
 // no client makes it run out of memory.
 const maxForwards = 64
 
-// forward connects a client with another machine's sshd, as for ProxyJump (RFC 4254, 7.2). Nothing else is forwarded:
+// forward connects a client to another machine's sshd, as for ProxyJump (RFC 4254, 7.2). Nothing else is forwarded:
 // other ports of simulated machines have no listeners.
 func (m *Machine) forward(ctx context.Context, nc ssh.NewChannel) {
 	var want struct {
@@ -46,7 +46,7 @@ func (m *Machine) forward(ctx context.Context, nc ssh.NewChannel) {
 	go ssh.DiscardRequests(requests)
 	near, far := net.Pipe()
 	var both sync.WaitGroup
-	go to.serve(ctx, far, m.sourceTo(at), at) // as long as its programs run, which do not end with this connection
+	go to.serve(ctx, far, m.sourceTo(at), at) // until its programs have ended, which may outlive this connection
 	both.Go(func() {
 		_, _ = io.Copy(near, channel) // ends with the client or the other machine, like the copy below
 		_ = near.Close()
@@ -58,8 +58,8 @@ func (m *Machine) forward(ctx context.Context, nc ssh.NewChannel) {
 	both.Wait()
 }
 
-// connect returns the machine with a name or address and an open port, and the address, or what connect(2) says. The name
-// is resolved on this machine.
+// connect returns the machine that has a name or address and listens on a port, and its address. problem is what
+// connect(2) would report if there is none. The name is resolved on this machine.
 func (m *Machine) connect(name string, port int) (to *Machine, at netip.Addr, problem string) {
 	problem = "Name or service not known"
 	for _, a := range m.Resolve(name) {

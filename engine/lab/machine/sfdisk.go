@@ -128,7 +128,7 @@ func partx(_ context.Context, c *Call) int {
 	}
 	n, err := strconv.Atoi(o.value("n", "nr"))
 	if err != nil || n < 1 || n > len(d.Partitions)+1 || n > len(d.table()) {
-		notSimulated(c, "for another partition than the next one")
+		notSimulated(c, "for a partition other than the next one")
 		return 1
 	}
 	if n <= len(d.Partitions) {

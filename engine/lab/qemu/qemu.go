@@ -37,7 +37,7 @@ type Options struct {
 	PCI []string
 	// Packages are additional Debian packages. Each set of packages has an image of its own.
 	Packages []string
-	// Memory is that of each machine in MiB; 0 means 1024.
+	// Memory is the memory of each machine in MiB; 0 means 1024.
 	Memory int
 	// UEFI makes the machines boot with systemd-boot, from UEFI firmware (Debian's package ovmf), instead of GRUB and a BIOS.
 	UEFI bool

@@ -10,7 +10,7 @@ printf '127.0.0.1\tlocalhost\n' >"$root/etc/hosts"
 printf 'PARTUUID=none / ext4 errors=remount-ro 0 1\n' >"$root/etc/fstab"
 mkdir -m 0700 -p "$root/root/.ssh"
 chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service
-# On a busy host a device may take longer than the usual 90 seconds to show, and the emulated timer may tick too late for the kernel,
+# On a busy host a device may take longer than the usual 90 seconds to appear, and the emulated timer may tick too late for the kernel,
 # which then panics unless it is told not to check that.
 mkdir -p "$root/etc/systemd/system.conf.d"
 printf '[Manager]\nDefaultDeviceTimeoutSec=15min\n' >"$root/etc/systemd/system.conf.d/busy-host.conf"
