@@ -80,7 +80,7 @@ func (h *Host) SetPeers(all func() []*Host, find func(name string) (*Host, error
 // SetInventory gives the host the addresses of all hosts of the inventory, by name. It must not be changed afterwards.
 func (h *Host) SetInventory(addresses map[string]string) { h.inventory = addresses }
 
-// Inventory returns the addresses of all hosts of the inventory by name, including those that are not of the play. It is
+// Inventory returns the addresses of all hosts of the inventory by name, including hosts outside the play. It is
 // empty outside of a run.
 func (h *Host) Inventory() map[string]string { return h.inventory }
 

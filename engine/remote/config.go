@@ -336,8 +336,8 @@ func (r *resolver) files(e *endpoint, t Target, set *sshconfig.Settings, tokens 
 	return nil
 }
 
-// chain resolves "[user@]host[:port],…", in which tokens are those of the host behind it. As in ssh(1), only the first host of a chain may have a ProxyJump in the
-// configuration; each of the others is reached through the one before it.
+// chain resolves the ProxyJump "[user@]host[:port],…". tokens are those of the host behind it. As in ssh(1), only the first
+// host of a chain may have a ProxyJump in the configuration; each of the others is reached through the one before it.
 func (r *resolver) chain(jump sshconfig.Setting, tokens map[byte]string, knownHosts string, depth int) ([]*endpoint, error) {
 	list, _, _ := strings.Cut(jump.Text, "#")
 	list, err := jump.Expand(strings.TrimSpace(list), tokens)

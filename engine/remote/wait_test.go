@@ -222,7 +222,8 @@ func TestSlack(t *testing.T) {
 	})
 }
 
-// Hosts that speak without end before they say who they are, and a jump host that never opens the way, have as long as any dial.
+// TestDialsThatNeverEnd checks that the time limit of a dial also ends one to a host that talks forever before it identifies
+// itself, and one through a jump host that never answers.
 func TestDialsThatNeverEnd(t *testing.T) {
 	key := newKey(t, "id", "")
 	for name, line := range map[string]string{"lines": "welcome\r\n", "one line": "welcome ", "nothing but line ends": "\r\n"} {

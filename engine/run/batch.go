@@ -71,7 +71,7 @@ func (b *batch) group(g *lang.Group, hosts []*host) []*host {
 	return both(came, through)
 }
 
-// despiteEnd calls fn with the play going on, if a task has ended it. The play stays ended whatever fn does.
+// despiteEnd calls fn as if no task had ended the play. A play that had ended stays ended, whatever fn does.
 func (b *batch) despiteEnd(fn func()) {
 	fatal := b.fatal
 	b.fatal = ""

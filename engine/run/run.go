@@ -16,8 +16,8 @@
 //   - a host has its connection, its registered results, its standing in the run, and what is kept on its node (host.go,
 //     keeper.go, connection.go).
 //
-// All of them use a few types of their own: task, outcome, notifications, causes, asking, throttle, Clock. Read in this
-// order, a file calls files after it; handlers, which are tasks, run through the batch again.
+// All of them share a few types: task, outcome, notifications, causes, asking, throttle, Clock. In this order, a file calls
+// only files after it, except that handlers, which are tasks, run through the batch again.
 package run
 
 import (

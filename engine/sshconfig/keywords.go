@@ -31,7 +31,7 @@ var keywords = strings.Fields(`
 	tisauthentication tunnel tunneldevice updatehostkeys useblacklistedkeys usekeychain useprivilegedport user userknownhostsfile
 	userknownhostsfile2 useroaming usersh verifyhostkeydns versionaddendum visualhostkey warnweakcrypto xauthlocation`)
 
-// single are the keywords, among those that hlplay uses, that take one value, and several those that take more.
+// single lists the keywords that hlplay uses and that take one value, several those that take more.
 var (
 	single = strings.Fields(`addressfamily bindaddress bindinterface canonicalizehostname certificatefile connecttimeout
 		hostkeyalias hostname identitiesonly identityagent identityfile port proxyusefdpass revokedhostkeys

@@ -164,11 +164,11 @@ func (r *reader) include(l line, trail []string) ([]line, error) {
 	return all, nil
 }
 
-// files returns the paths that match a pattern, in order, as glob(3) does: filepath.Glob writes a negated class in another way,
-// refuses an open bracket, and lets wildcards match the dot of a hidden file, such as an editor's.
+// files returns the paths that match a pattern, in order, as glob(3) does. filepath.Glob spells a negated class
+// differently, rejects an unclosed bracket, and lets wildcards match the dot of a hidden file, such as an editor's.
 func files(pattern string) []string {
 	found, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
-	if err != nil { // glob(3) takes the bracket for itself
+	if err != nil { // glob(3) takes an unclosed bracket literally
 		found, _ = filepath.Glob(strings.ReplaceAll(pattern, "[", `\[`))
 	}
 	parts := strings.Split(filepath.Clean(pattern), "/")
