@@ -1,5 +1,5 @@
-# What daily work does to any Debian machine: a file system in memory (a container has no disk of its own), jobs, accounts,
-# units, copies, packages of a version.
+# Daily work on a Debian machine: a file system in memory (a container has no disk of its own), jobs, accounts, units, copies,
+# and packages of a given version.
 
 variable "site" {
   type        = string

@@ -1,4 +1,4 @@
-# An OSD with a database on another device is removed and wiped, and made anew on the same devices, encrypted.
+# An OSD with a database on another device is removed and wiped, and created again on the same devices, encrypted.
 variable "osd_id" {
   type = number
 }
@@ -7,7 +7,7 @@ variable "osd_fsid" {
   type = string
 }
 
-play "an OSD made anew" {
+play "an OSD created again" {
   hosts = "pve"
 
   task "remove and wipe" {

@@ -55,7 +55,7 @@ func testWireGuard(t *testing.T, suite string) {
 	pings(first, "10.42.0.3")
 	pings(third, "10.42.0.2")
 	if after := process(); after != before {
-		t.Errorf("the interface was made anew for another host: process %s, then %s", before, after)
+		t.Errorf("the interface was created again when another host was added: process %s, then %s", before, after)
 	}
 
 	// A peer that somebody has removed from the kernel comes back.
@@ -101,7 +101,7 @@ func overlayAddresses(t *testing.T, r *runner, n *nspawn.Nodes) {
 	}
 }
 
-// awaitBoot waits until a node has booted anew and a unit is active on it.
+// awaitBoot waits until a node has booted again and a unit is active on it.
 func awaitBoot(t *testing.T, node *nspawn.Node, boot, unit string) {
 	t.Helper()
 	for {
