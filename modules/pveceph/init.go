@@ -18,7 +18,7 @@ import (
 
 // Init is the configuration of a new Ceph cluster.
 type Init struct {
-	Network        string `hcl:"network" doc:"Public network in CIDR form: monitors and clients. Several are separated by commas, and must reach each other. It can hardly be changed later."`
+	Network        string `hcl:"network" doc:"Public network in CIDR form, for monitors and clients. Several are separated by commas, and must be routed to each other. It is hard to change later."`
 	ClusterNetwork string `hcl:"cluster_network,optional" doc:"Network on which OSDs replicate. The (first) public one if not given."`
 	Size           int    `hcl:"size,optional" default:"3" doc:"Default number of copies in a new pool, 2 to 7."`
 	MinSize        int    `hcl:"min_size,optional" default:"2" doc:"Copies that a new pool needs to serve, at least 2."`
@@ -36,7 +36,7 @@ func (i *Init) validate() error {
 		case slices.Contains(public[:n], network):
 			return &modules.ArgumentError{Argument: "init.network", Problem: fmt.Sprintf("%s is given twice", network), Want: "expected each network once"}
 		case network.Addr().Is4() != public[0].Addr().Is4():
-			return &modules.ArgumentError{Argument: "init.network", Problem: "IPv4 and IPv6 networks are mixed", Want: "expected one kind: Ceph's daemons listen on either"}
+			return &modules.ArgumentError{Argument: "init.network", Problem: "IPv4 and IPv6 networks are mixed", Want: "expected either IPv4 or IPv6: Ceph's daemons listen on only one of them"}
 		}
 	}
 	if i.ClusterNetwork == "" {
@@ -45,9 +45,9 @@ func (i *Init) validate() error {
 	cluster, err := netip.ParsePrefix(i.ClusterNetwork)
 	switch {
 	case err != nil:
-		return &modules.ArgumentError{Argument: "init.cluster_network", Problem: fmt.Sprintf("%q is not a network", i.ClusterNetwork), Want: "expected a single address and prefix length, such as 10.10.10.0/24: pveceph can create no OSDs with several"}
+		return &modules.ArgumentError{Argument: "init.cluster_network", Problem: fmt.Sprintf("%q is not a network", i.ClusterNetwork), Want: "expected a single address and prefix length, such as 10.10.10.0/24: pveceph cannot create OSDs with several"}
 	case cluster.Addr().Is4() != public[0].Addr().Is4():
-		return &modules.ArgumentError{Argument: "init.cluster_network", Problem: "IPv4 and IPv6 networks are mixed", Want: "expected one kind: Ceph's daemons listen on either"}
+		return &modules.ArgumentError{Argument: "init.cluster_network", Problem: "IPv4 and IPv6 networks are mixed", Want: "expected either IPv4 or IPv6: Ceph's daemons listen on only one of them"}
 	}
 	return sizes("init", i.Size, i.MinSize)
 }

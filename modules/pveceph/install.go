@@ -41,7 +41,7 @@ func (i *Install) validate() error {
 
 // ReleaseCheck checks that a host can get a release of Ceph, before anything is installed on it.
 type ReleaseCheck struct {
-	Version string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Release by its code name, that of the task with install."`
+	Version string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Code name of the release, as in the task with install."`
 }
 
 func (c *ReleaseCheck) scope() modules.Scope { return modules.EachHost }

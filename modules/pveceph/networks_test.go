@@ -26,11 +26,11 @@ func TestPublicNetworksAreAdded(t *testing.T) {
 	}
 }
 
-// pveceph passes the network for replication to ip(8) as one, and creates no OSD with several.
+// pveceph passes the network for replication to ip(8) as one, and cannot create an OSD with several.
 func TestNoOSDWithSeveralNetworksForReplication(t *testing.T) {
 	conf := runningConf().With("global", "cluster_network", "10.10.10.0/24, 10.10.20.0/24")
 	_, err := (&Module{OSD: &OSD{Device: "/dev/sdb", MaxWiped: 1}}).Plan(t.Context(), node(ceph.Confs.Expect("", conf)))
-	const want = "Ceph's cluster_network has several networks, 10.10.10.0/24, 10.10.20.0/24, with which pveceph creates no OSD"
+	const want = "Ceph's cluster_network has several networks, 10.10.10.0/24, 10.10.20.0/24, with which pveceph cannot create an OSD"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want %q", err, want)
 	}

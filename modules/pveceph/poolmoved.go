@@ -78,9 +78,9 @@ func onOneHost(pool ceph.Pool, rules map[string]ceph.CrushRule, osds map[string]
 	return most
 }
 
-// together returns a warning, with what is better, if the loss of one host can stop the pool, and could not before: more
-// copies may share a host, or more of them are needed to serve. It returns "" otherwise, and if a custom rule leaves that
-// unknown. A new pool has no copies before.
+// together returns a warning if the loss of one host can stop the pool and could not do so before, because more copies may
+// share a host or more of them are needed to serve. It names a better rule if there is one. It returns "" otherwise, and if a
+// custom rule leaves that unknown. A new pool has no copies before.
 func together(have, want ceph.Pool, rules map[string]ceph.CrushRule, osds map[string][]ceph.OSD) string {
 	if want.Erasure {
 		return ""

@@ -19,7 +19,7 @@ import (
 
 // Module is one part of a Ceph cluster. Exactly one block is set.
 type Module struct {
-	Release   *ReleaseCheck `hcl:"release,block" doc:"A check: the host has a release of Ceph, or its Proxmox VE, installed or to come, offers it."`
+	Release   *ReleaseCheck `hcl:"release,block" doc:"A check: the release of Ceph is installed, or the Proxmox VE that the host has or will get offers it."`
 	Install   *Install      `hcl:"install,block" doc:"Ceph's packages, from Proxmox's repository, on each node."`
 	Init      *Init         `hcl:"init,block" doc:"The cluster's configuration with its networks, once."`
 	Link      *Link         `hcl:"link,block" doc:"/etc/ceph/ceph.conf, the link to the cluster's configuration, on each node."`
@@ -84,7 +84,7 @@ of pveceph prove nothing.
   ` + "`max_wiped`" + ` disks of the host are wiped. The plan shows how much data moves to it, and max_moved limits that.
 - **pool** never runs ` + "`pool create`" + ` for an existing pool, which would reset it; it sets what differs, the size
   together with min_size. It refuses min_size 1, more copies than there are places for, and more placement groups than
-  the OSDs may carry. It warns if the loss of one OSD or of one host can stop the pool, with what is better. A pool whose name begins with a dot is Ceph's own (.mgr): the task waits for it, and never creates it. The plan shows how much data a change can move, in percent and GiB, and max_moved limits it.
+  the OSDs may carry. It warns if the loss of one OSD or of one host can stop the pool, and names a better rule. A pool whose name begins with a dot is Ceph's own (.mgr): the task waits for it, and never creates it. The plan shows how much data a change can move, in percent and GiB, and max_moved limits it.
 - **rule** compares the whole rule, because a rule cannot be changed in place. A rule with per_domain above 1 is added to the CRUSH map itself, which is
   tested with crushtool first and set only if nobody has changed it in between; the old map is kept in /var/backups.
 - **clean** judges by the states of the placement groups, not by health, which lags by a minute.
