@@ -15,8 +15,8 @@ import (
 	"hlplay/engine/run"
 )
 
-// sendAhead is the environment variable that, set to "no", has the steps of each task sent on their own, and set to "yes", those
-// of several tasks together, however near the host is.
+// sendAhead is the environment variable that controls whether the steps of several tasks are sent together: never if it is "no",
+// and even to near hosts if it is "yes".
 const sendAhead = "HLPLAY_SEND_AHEAD"
 
 // sendAheadFrom is the time of a round trip from which steps are sent together. Below it, the processes that the host starts to

@@ -58,8 +58,8 @@ func (f *inputFlags) addBecome(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.becomeUser, "become-user", "", "become `USER`")
 }
 
-// becoming makes the hosts that are reached by SSH, and of which the inventory says nothing else, ones whose tasks become another
-// user. A single task (hlplay do) does so on the controller too.
+// becoming makes tasks become another user on hosts that are reached by SSH, unless the inventory says otherwise. A single task
+// (hlplay do) does so on the controller too.
 func (f *inputFlags) becoming(inv *inventory.Inventory) {
 	if !f.become && f.becomeUser == "" {
 		return

@@ -78,8 +78,8 @@ type Options struct {
 	// SendAhead lets the steps of several tasks share a flight where the engine can foresee them. The results are the same,
 	// only faster.
 	SendAhead bool
-	// SendAheadFrom is the least time of a round trip to a host with which SendAhead applies to it, as far as is known (see
-	// remote.Stats). Zero applies it to all. The host starts more processes then, which cost more than a short round trip.
+	// SendAheadFrom is the latency (see remote.Stats) from which SendAhead applies to a host; zero applies it to all. To send
+	// ahead, the host must start more processes, which cost more than a short round trip.
 	SendAheadFrom time.Duration
 	// Wait is how long to wait for another run that is changing a host; zero does not wait.
 	Wait time.Duration
