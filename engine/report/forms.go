@@ -41,7 +41,7 @@ func parts(secret string) []string {
 	return slices.DeleteFunc(all, func(s string) bool { return len(s) < shortestSecret })
 }
 
-// unquotable matches texts that are the same in every form.
+// unquotable matches texts that are the same in every form but in names of units, where a hyphen is a slash.
 var unquotable = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // forms returns the forms in which a text may appear in other texts: literally, and as written in JSON, YAML, HCL, XML,
@@ -49,7 +49,7 @@ var unquotable = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 // run.
 func forms(text string) []string {
 	if unquotable.MatchString(text) {
-		return []string{text}
+		return slices.Compact([]string{text, unitName(text)})
 	}
 	all := []string{text}
 	add := func(s string) {

@@ -167,6 +167,19 @@ func TestRedactorKnowsWhatProgramsPrint(t *testing.T) {
 	}
 }
 
+// A secret without signs has one form more: in a name of a unit, where systemd-escape writes its hyphens as \x2d.
+func TestRedactorKnowsHyphensInUnits(t *testing.T) {
+	r := NewRedactor()
+	r.Add("correct-horse", ".hidden")
+	for text, want := range map[string]string{
+		`mnt-correct\x2dhorse.mount`: "mnt-(sensitive).mount", "correct-horse": Redacted, `\x2ehidden`: Redacted,
+	} {
+		if got := r.String(text); got != want {
+			t.Errorf("%s became %s, want %s", text, got, want)
+		}
+	}
+}
+
 // harmless returns what surrounds a secret in some of the forms.
 func harmless(s string) bool {
 	for _, around := range []string{"https://u:@h", "eyJrIjoi", "<< \"k\": |-\n   -\n  "} {
