@@ -205,7 +205,7 @@ func (s state) inventoried(h modules.Host) error {
 		}
 		for _, w := range s.wants {
 			if slices.ContainsFunc(s.addresses(w.name), func(p netip.Prefix) bool { return p.Addr() == a }) {
-				return fmt.Errorf("%s: the inventory gives %s to %s: give each host its own, such as ${host.address}", w.block, a, name)
+				return fmt.Errorf("%s: the inventory gives %s to %s: give each host its own address, such as ${host.address}", w.block, a, name)
 			}
 		}
 	}
@@ -242,7 +242,7 @@ func (s state) neighbours(ctx context.Context, h modules.Host) (all []neighbour,
 		for _, w := range s.wants {
 			for _, p := range s.addresses(w.name) {
 				if found[i].Has(p.Addr()) {
-					return nil, nil, fmt.Errorf("%s: %s is the address of %s: give each host its own, such as ${host.address}", w.block, p.Addr(), peer.Name())
+					return nil, nil, fmt.Errorf("%s: %s is the address of %s: give each host its own address, such as ${host.address}", w.block, p.Addr(), peer.Name())
 				}
 			}
 			if n, ok := s.neighbour(w, peer.Name(), found[i]); ok {

@@ -179,12 +179,12 @@ func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error)
 	return notes, nil
 }
 
-// onCeph reports whether a mounted file system is CephFS, or on an RBD image, also below LVM or encryption.
+// onCeph reports whether a mounted file system is CephFS, or on an RBD image, even with LVM or encryption in between.
 func onCeph(ctx context.Context, h modules.Host, mount observe.Mount) (bool, error) {
 	switch {
 	case mount.Type == "ceph", mount.Type == "fuse.ceph-fuse", strings.HasPrefix(mount.Source, "/dev/rbd"):
 		return true, nil
-	case !strings.HasPrefix(mount.Source, "/dev/mapper/"): // /proc/self/mounts names volumes so
+	case !strings.HasPrefix(mount.Source, "/dev/mapper/"): // as /proc/self/mounts names volumes
 		return false, nil
 	}
 	disks, err := observe.Disks.Observe(ctx, h, "")

@@ -114,8 +114,8 @@ func parse(text string) (map[string]tunnel, error) {
 	return all, nil
 }
 
-// linkLocal reports whether an address is one that the kernel gives an interface by itself, as it does if wireguard-go has
-// made it (RFC 4291, 2.5.6).
+// linkLocal reports whether an address is one that the kernel gives an interface by itself, as it does for one that wireguard-go
+// has created (RFC 4291, 2.5.6).
 func linkLocal(address string) bool {
 	p, err := netip.ParsePrefix(address)
 	return err == nil && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
