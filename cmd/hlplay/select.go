@@ -19,7 +19,7 @@ import (
 // and even to near hosts if it is "yes".
 const sendAhead = "HLPLAY_SEND_AHEAD"
 
-// sendAheadFrom is the time of a round trip from which steps are sent together. Below it, the processes that the host starts to
+// sendAheadFrom is the round-trip time from which steps are sent together. Below it, the processes that the host starts to
 // compare cost more than the round trips that are saved.
 const sendAheadFrom = 10 * time.Millisecond
 

@@ -352,7 +352,7 @@ func TestLatency(t *testing.T) {
 	c := mustDial(t, newServer(t, key).target("root", key), plain())
 	ask(t, c, Query{Script: `printf x`})
 	if took := c.Stats().Latency; took != 0 {
-		t.Errorf("after the first session it is %s, want that it is not known", took)
+		t.Errorf("after the first session it is %s, want 0, which means unknown", took)
 	}
 	began := time.Now()
 	if _, err := c.Run(t.Context(), Command{Argv: []string{"true"}}); err != nil {

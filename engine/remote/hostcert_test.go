@@ -48,7 +48,7 @@ func hashedName(t *testing.T, name string) string {
 	return strings.Fields(string(line))[0]
 }
 
-// A key of another type than the known one is a changed key, also where the host has none of that type.
+// A key of a type other than the known one counts as a changed key, even if the host has no key of the known type.
 func TestHostWithoutTheKnownKey(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)

@@ -50,7 +50,7 @@ func (b *batch) nodes(nodes []lang.Node, hosts []*host) []*host {
 func (b *batch) over() bool { return b.fatal != "" || b.ctx.Err() != nil }
 
 // group runs the tasks of a group. A host on which one fails takes the rescue part, and every host takes the always part.
-// Both parts run even if one of the tasks has ended the play: a failure was reported as rescued before the task had ended
+// Both parts run even if one of the tasks has ended the play: a failure may have been reported as rescued before the task had ended
 // on all hosts.
 func (b *batch) group(g *lang.Group, hosts []*host) []*host {
 	if len(g.Rescue) > 0 {

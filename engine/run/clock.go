@@ -15,7 +15,7 @@ type Clock interface {
 	AfterFunc(d time.Duration, fn func()) (stop func())
 }
 
-// backoff spaces the tries of something that takes time: each pause is twice the one before, up to most.
+// backoff spaces the attempts at something that takes time: each pause is twice the one before, up to most.
 type backoff struct{ pause, most time.Duration }
 
 // next returns the next pause.

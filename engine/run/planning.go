@@ -11,7 +11,7 @@ import (
 // while it is planned; finished plans need little memory.
 const hostsAtOnce = 64
 
-// slowHost is how long a slow or silent host keeps its place among those.
+// slowHost is how long a slow or silent host keeps its place among them.
 const slowHost = 4 * time.Second
 
 // planning is the state that the planners of a run share.

@@ -1,6 +1,6 @@
 # OSDs on a whole disk, on a partition in the free space of one that is in use, and with a database on a faster device.
 variable "address" {
-  description = "The machine's address, in the network of Ceph."
+  description = "The machine's address in Ceph's network."
   type        = string
 }
 

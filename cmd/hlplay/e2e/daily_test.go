@@ -17,7 +17,7 @@ import (
 
 // TestDaily runs the modules of daily work with the real programs, as an account whose sudo asks for a password, which
 // comes from a file: check mode predicts the run, and a second run finds nothing to do. Then a package is asked for in
-// versions that are older, held, offered nowhere, or provided by others.
+// versions that are older, held, not available, or provided by other packages.
 func TestDaily(t *testing.T) {
 	n := startNodesWith(t, nspawn.Options{Names: []string{"node1"}, Packages: dailyPackages})
 	node := n.List[0]

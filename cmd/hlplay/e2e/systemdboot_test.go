@@ -9,7 +9,7 @@ import (
 )
 
 // TestSystemdBoot changes the kernel's command line of a machine that UEFI firmware starts with Debian's systemd-boot: what
-// somebody else has put there stays, the entries of the kernels are renewed, and after a real reboot the kernel has it.
+// others have put there stays, the kernels' entries are rewritten, and the kernel has the new one after a real reboot.
 func TestSystemdBoot(t *testing.T) {
 	ms := startMachines(t, qemu.Options{UEFI: true})
 	m := ms.List[0]
@@ -37,7 +37,7 @@ func TestSystemdBoot(t *testing.T) {
 	second := r.run(t, "boot.hcl")
 	second.wantUnchanged(t, "the second run")
 
-	// Somebody edits the entry: it is written anew.
+	// Somebody edits the entry: it is rewritten.
 	shell(t, m, "sed -i 's/ iommu=pt//' /boot/efi/loader/entries/*.conf")
 	mended := r.run(t, "boot.hcl")
 	mended.wantCode(t, "the run after an edit", exitOK)
