@@ -73,7 +73,7 @@ variable "monitors" {
 }
 
 variable "crush_rule" {
-  description = "The CRUSH rule of the pools. With failure domain osd (guide 2) three hosts can hold 4 or 5 copies, but copies may share a host. With host, per_domain bounds how many copies do."
+  description = "The CRUSH rule of the pools. With failure domain osd (guide 2) three hosts can hold 4 or 5 copies, but copies may share a host. With host, per_domain limits how many copies do."
   type = object({
     name           = string
     failure_domain = string

@@ -1,7 +1,7 @@
 # Shared by upgrade.hcl and pve8-to-9.hcl, which take one node after the other out of service.
 
 variable "pause" {
-  description = "How long to wait between two checks of whether the cluster has got as far as it should."
+  description = "How long to wait between two checks of the cluster's progress."
   type        = string
   default     = "10s"
 }
