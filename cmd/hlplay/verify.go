@@ -34,18 +34,18 @@ func verifyCommand() *cobra.Command {
 	f := &verifyFlags{}
 	cmd := &cobra.Command{
 		Use:   "verify PLAYBOOK -i INVENTORY",
-		Short: "Check whether a cluster is as it should be, after it was set up",
-		Long: `Verify examines the hosts of a playbook and prints a table of them, what is wrong, and how to fix it: whether Proxmox VE and
-Ceph have the same versions everywhere, units that have failed, and whether the web interface serves its page and the right certificate
-to the controller. Between all hosts it measures the latency, and whether packets of the full MTU arrive. Nothing is changed.
+		Short: "Check a cluster after its setup",
+		Long: `Verify examines the hosts of a playbook, and prints a table of them, what is wrong, and how to fix it. It checks that Proxmox VE
+and Ceph have the same version on every host, that no unit has failed, and that the web interface serves the controller its page with
+the right certificate. Between all hosts it measures the latency, and checks that packets of the full MTU arrive. Nothing is changed.
 
-With --throughput it also measures each link in both directions with iperf3, one after the other, with one stream and with several,
-and compares the result with a floor in percent of the link's speed. A measurement saturates its link for some seconds. A link
-is not measured while high availability is armed and a link of corosync lies on the same network card.
+With --throughput it also measures every link with iperf3, one at a time and in both directions, with one stream and with several,
+and compares the results with a minimum in percent of the link's speed. Each measurement saturates its link for a few seconds. A link
+that shares a network card with corosync is not measured while high availability is armed.
 
 The addresses of a host are its address in the inventory and the variables whose names end in "address", such as ceph_address.
 
-playbooks/verify.hcl and playbooks/throughput.hcl make the same checks as tasks, which other playbooks can import.
+playbooks/verify.hcl and playbooks/throughput.hcl run the same checks as tasks, and can be imported by other playbooks.
 
 Exit codes: 0 nothing is wrong (there may be warnings); 1 bad input; 2 something is wrong, or a host could not be examined.`,
 		Example: `  hlplay verify playbooks/cluster.hcl -i inventory
@@ -58,10 +58,10 @@ Exit codes: 0 nothing is wrong (there may be warnings); 1 bad input; 2 something
 	f.connectFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&f.json, "json", false, "print JSON")
-	flags.BoolVar(&f.throughput, "throughput", false, "measure the links with iperf3, which saturates them meanwhile")
-	flags.IntVar(&f.floors.Several, "floor", 80, "what a link must carry with several streams, in `PERCENT` of its speed")
-	flags.IntVar(&f.floors.Single, "single-floor", 40, "the same with one stream, which uses one card of a bond")
-	flags.IntVar(&f.streams, "streams", 4, "`NUMBER` of streams of the second measurement")
+	flags.BoolVar(&f.throughput, "throughput", false, "measure the links with iperf3, which saturates them")
+	flags.IntVar(&f.floors.Several, "floor", 80, "minimum throughput with several streams, in `PERCENT` of the link's speed")
+	flags.IntVar(&f.floors.Single, "single-floor", 40, "the same with one stream, which uses only one card of a bond")
+	flags.IntVar(&f.streams, "streams", 4, "`NUMBER` of streams in the second measurement")
 	flags.IntVar(&f.seconds, "seconds", 5, "duration of a measurement in `SECONDS`")
 	flags.IntVar(&f.speed, "speed", 0, "speed of the links in `MBIT` a second, if the drivers report none or a wrong one")
 	flags.IntVar(&f.port, "port", 5201, "`PORT` of iperf3's server")
@@ -118,10 +118,10 @@ func (f *verifyFlags) run(ctx context.Context, path string) error {
 	return err
 }
 
-// errand is work that a host does while others wait.
+// errand is work on one host while the others wait.
 type errand func(ctx context.Context, h *observe.Host)
 
-// gather reads all hosts concurrently. Then one after the other measures its links.
+// gather reads all hosts concurrently. With --throughput it then measures the links, one at a time.
 func (f *verifyFlags) gather(ctx context.Context, hosts []*inventory.Host) ([]proof.Node, []proof.Measurement) {
 	nodes := make([]proof.Node, len(hosts))
 	for i, h := range hosts {
@@ -200,7 +200,7 @@ func (f *verifyFlags) measure(nodes []proof.Node, failed []error, errands []chan
 		}
 		if m.Speed = f.speed; m.Speed == 0 {
 			if m.Speed = min(near, far); m.Speed <= 0 {
-				return fmt.Errorf("the drivers of the network cards do not both report a speed: give it with --speed")
+				return fmt.Errorf("the network cards do not both report a speed: set it with --speed")
 			}
 		}
 		for _, c := range []struct {
