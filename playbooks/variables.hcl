@@ -93,6 +93,12 @@ variable "crush_rule" {
   }
 }
 
+variable "allow_shared_hosts" {
+  description = "Whether so many copies may share a host that its loss can stop a pool, as with failure domain osd and more than two disks a host."
+  type        = bool
+  default     = false
+}
+
 variable "pools" {
   description = "Pools for guests' disks. 4/2 is the first guide's choice, 5/3 the second's."
   type = map(object({

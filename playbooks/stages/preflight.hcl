@@ -128,8 +128,8 @@ play "preflight" {
         message = "${each.value.size} copies, at most ${var.crush_rule.per_domain} on a host, do not fit: there is room for ${vars.osd_room}; give a smaller size in pools, or more disks"
       }
       condition {
-        test    = vars.on_one_host <= 1 || each.value.size - min(each.value.size, vars.on_one_host) >= each.value.min_size
-        message = "${min(each.value.size, vars.on_one_host)} of ${each.value.size} copies may share a host, and ${each.value.min_size} are needed (min_size): the loss of one host could stop the pool; prefer crush_rule = { name = \"hosts_first\", failure_domain = \"host\", per_domain = ${ceil(each.value.size / max(1, vars.osd_hosts))} }, or a larger size in pools"
+        test    = var.allow_shared_hosts || vars.on_one_host <= 1 || each.value.size - min(each.value.size, vars.on_one_host) >= each.value.min_size
+        message = "${min(each.value.size, vars.on_one_host)} of ${each.value.size} copies may share a host, and ${each.value.min_size} are needed (min_size): the loss of one host could stop the pool; prefer crush_rule = { name = \"hosts_first\", failure_domain = \"host\", per_domain = ${ceil(each.value.size / max(1, vars.osd_hosts))} }, a larger size in pools, or accept it with allow_shared_hosts = true"
       }
     }
   }
