@@ -41,6 +41,12 @@ variable "serial" {
   default     = ""
 }
 
+variable "max_moved" {
+  description = "How much of the data of its device class the new OSD may move, such as 80%. \"\" is half of it, once at least 1 GiB would move."
+  type        = string
+  default     = ""
+}
+
 play "replace the disk of an OSD" {
   hosts = "pve"
 
@@ -61,8 +67,9 @@ play "replace the disk of an OSD" {
     when = host.name == var.node
     pveceph {
       osd {
-        device = var.device
-        wipe   = compact([var.serial])
+        device    = var.device
+        wipe      = compact([var.serial])
+        max_moved = var.max_moved
       }
     }
   }

@@ -47,6 +47,12 @@ variable "manager_pool" {
   default     = ".mgr"
 }
 
+variable "max_moved" {
+  description = "How much of the data a new OSD, or a change of a pool, may move, such as 80%. \"\" is half of it, once at least 1 GiB would move."
+  type        = string
+  default     = ""
+}
+
 variable "settings" {
   description = "Settings in [global] of ceph.conf, read by daemons when they start."
   type        = map(string)
@@ -157,8 +163,9 @@ play "Ceph on slices of the disks" {
     for_each = host.vars.slices
     pveceph {
       osd {
-        device = "/dev/disk/by-partlabel/${each.key}"
-        class  = each.value.class
+        device    = "/dev/disk/by-partlabel/${each.key}"
+        class     = each.value.class
+        max_moved = var.max_moved
       }
     }
   }
@@ -181,6 +188,7 @@ play "Ceph on slices of the disks" {
         min_size   = var.pool.min_size
         crush_rule = var.rule
         pg_num     = pg_count(sum([for name in groups.pve : length(hosts[name].vars.slices)]), var.pool.size, 1)
+        max_moved  = var.max_moved
       }
     }
   }
@@ -192,6 +200,7 @@ play "Ceph on slices of the disks" {
         size       = var.pool.size
         min_size   = var.pool.min_size
         crush_rule = var.rule
+        max_moved  = var.max_moved
       }
     }
   }

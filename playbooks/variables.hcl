@@ -125,6 +125,12 @@ variable "pgs_per_osd" {
   }
 }
 
+variable "max_moved" {
+  description = "How much of the data a new OSD, or a change of a pool, may move, such as 80%. \"\" is half of it, once at least 1 GiB would move."
+  type        = string
+  default     = ""
+}
+
 variable "cephfs" {
   description = "Name of the CephFS for images and backups, with three copies on three hosts; \"\" for none."
   type        = string

@@ -27,7 +27,7 @@ type OSD struct {
 	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD (dm-crypt; the keys are with the monitors)."`
 	Wipe      []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are wiped if they are not blank. A disk that is in use, that holds the system, or an OSD of this cluster, is never wiped."`
 	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host: if wipe would wipe more, none is wiped."`
-	MaxMoved  string   `hcl:"max_moved,optional" doc:"How much of the data of its device class may move to a new OSD, as a percentage. Not limited if not given."`
+	MaxMoved  string   `hcl:"max_moved,optional" doc:"How much of the data of its device class may move to a new OSD, as a percentage. If not given, 50%, once at least 1 GiB would move."`
 }
 
 func (o *OSD) wiping() wiping { return wiping{o.Wipe, o.MaxWiped} }
@@ -204,8 +204,8 @@ func (o *OSD) checkNetwork(ctx context.Context, s *state) error {
 	return fmt.Errorf("%s has no address in Ceph's %s %s: give its interface one first", s.host.Name(), which, text)
 }
 
-// gains says which share of the data of its class moves to the new OSD, and rejects more than max_moved. It returns "" if
-// there is no data yet, or if check mode cannot know.
+// gains says which share of the data of its class moves to the new OSD, and rejects more than max_moved allows.
+// It returns "" if there is no data yet, or if check mode cannot know.
 func (o *OSD) gains(ctx context.Context, s *state, device observe.BlockDevice) (string, error) {
 	d, err := ceph.Distributions.Observe(ctx, s.host, "")
 	if err != nil {
@@ -233,15 +233,18 @@ func (o *OSD) gains(ctx context.Context, s *state, device observe.BlockDevice) (
 		}
 	}
 	moved := weight / total
-	if o.MaxMoved != "" {
-		most, err := percentage("osd.max_moved", o.MaxMoved)
-		if err != nil {
-			return "", err
-		}
-		if moved > most+1e-9 {
-			return "", fmt.Errorf("about %s of the data of class %s%s would move to a new OSD on %s, and osd.max_moved is %s: raise the limit",
-				percent(moved), class, inBytes(moved, classUsed(d, class)), o.Device, percent(most))
-		}
+	// What the OSDs use includes their databases, even of empty OSDs, so what the pools hold bounds it.
+	data := held(pools)
+	if data >= 0 {
+		data = min(data, classUsed(d, class))
+	}
+	most, err := mostMoved("osd.max_moved", o.MaxMoved, moved*float64(data))
+	if err != nil {
+		return "", err
+	}
+	if moved > most+1e-9 {
+		return "", fmt.Errorf("about %s of the data of class %s%s would move to a new OSD on %s, and osd.max_moved is %s: raise the limit",
+			percent(moved), class, inBytes(moved, classUsed(d, class)), o.Device, percent(most))
 	}
 	return fmt.Sprintf("; about %s of the data of class %s moves to it%s", percent(moved), class, inBytes(moved, classUsed(d, class))), nil
 }

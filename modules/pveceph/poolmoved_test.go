@@ -42,7 +42,7 @@ func TestPoolMoved(t *testing.T) {
 	} {
 		is.Stored = stored
 		pools := ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": is})
-		plan := modulestest.Converges(t, &Module{Pool: &Pool{Name: "vm-disks", CrushRule: "by-osd"}}, node(pools))
+		plan := modulestest.Converges(t, &Module{Pool: &Pool{Name: "vm-disks", CrushRule: "by-osd", MaxMoved: "100%"}}, node(pools))
 		if said := modulestest.Summaries(plan); !strings.Contains(said, want) {
 			t.Errorf("with %d bytes: %s", stored, said)
 		}
@@ -50,6 +50,43 @@ func TestPoolMoved(t *testing.T) {
 		if want, _, _ := strings.Cut(strings.TrimPrefix(want, "; "), "; COPIES"); err == nil || !strings.Contains(err.Error(), strings.Replace(want, "up to 100.0 % of its data moves", "moves up to 100.0 % of its data", 1)+", and pool.max_moved is 50.0 %") {
 			t.Errorf("with %d bytes, above max_moved: %v", stored, err)
 		}
+	}
+}
+
+// Without max_moved, half of a pool that holds data may move. An empty pool, and Ceph's own, are not limited.
+func TestPoolMovedByDefault(t *testing.T) {
+	for name, test := range map[string]struct {
+		pool   Pool
+		stored int64
+		refuse string
+	}{
+		"another rule":                  {Pool{Name: "vm-disks", CrushRule: "by-osd"}, 10 << 30, "moves up to 100.0 % of its data (30.0 GiB), and pool.max_moved is 50.0 %"},
+		"nobody knows what it holds":    {Pool{Name: "vm-disks", CrushRule: "by-osd"}, -1, "moves up to 100.0 % of its data, and pool.max_moved is 50.0 %"},
+		"it holds nothing":              {Pool{Name: "vm-disks", CrushRule: "by-osd"}, 0, ""},
+		"it holds little":               {Pool{Name: "vm-disks", CrushRule: "by-osd"}, 300 << 20, ""},
+		"four times the groups":         {Pool{Name: "vm-disks", PGNum: n(512), Autoscale: "off"}, 10 << 30, "moves up to 75.0 % of its data (22.5 GiB)"},
+		"twice the groups":              {Pool{Name: "vm-disks", PGNum: n(256), Autoscale: "off"}, 10 << 30, ""},
+		"a copy more":                   {Pool{Name: "vm-disks", Size: n(4), CrushRule: "pairs"}, 10 << 30, "moves up to 133.3 % of its data (40.0 GiB)"},
+		"a copy more, and allowed":      {Pool{Name: "vm-disks", Size: n(4), CrushRule: "pairs", MaxMoved: "100%"}, 10 << 30, ""},
+		"Ceph's own pool":               {Pool{Name: ".mgr", CrushRule: "by-osd"}, -1, ""},
+		"Ceph's own pool, with a limit": {Pool{Name: ".mgr", CrushRule: "by-osd", MaxMoved: "10%"}, 10 << 30, "pool.max_moved is 10.0 %"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			is := existingPool()
+			is.Stored = test.stored
+			osds := make([]observe.Expectation, 0, len(members)+1)
+			for i, member := range members {
+				var here []ceph.OSD
+				for j := range 3 {
+					here = append(here, ceph.OSD{ID: 10*i + j, Up: true, In: true, Class: "hdd"})
+				}
+				osds = append(osds, ceph.OSDs.Expect(member, here))
+			}
+			_, err := (&Module{Pool: &test.pool}).Plan(t.Context(), node(append(osds, ceph.Pools.Expect("", map[string]ceph.Pool{test.pool.Name: is}))...))
+			if test.refuse == "" && err != nil || test.refuse != "" && (err == nil || !strings.Contains(err.Error(), test.refuse)) {
+				t.Errorf("the error is %v, want %q", err, test.refuse)
+			}
+		})
 	}
 }
 

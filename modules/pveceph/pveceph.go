@@ -81,10 +81,10 @@ of pveceph prove nothing.
 - **mon** and **mds** run on one node at a time; **mgr** need not. An existing daemon that is not running is started.
 - **osd** needs a blank disk. A disk that already carries one of this cluster's OSDs is left as it is; anything else on a disk is refused by name, unless
   ` + "`wipe`" + ` repeats the serial number of the disk. Then it is wiped first (with --allow all), unless it is in use, and no more than
-  ` + "`max_wiped`" + ` disks of the host are wiped. The plan shows how much data moves to it, and max_moved limits that.
+  ` + "`max_wiped`" + ` disks of the host are wiped. The plan shows how much data moves to it; more than max_moved is refused.
 - **pool** never runs ` + "`pool create`" + ` for an existing pool, which would reset it; it sets what differs, the size
   together with min_size. It refuses min_size 1, more copies than there are places for, and more placement groups than
-  the OSDs may carry. It warns if the loss of one OSD or of one host can stop the pool, and names a better rule. A pool whose name begins with a dot is Ceph's own (.mgr): the task waits for it, and never creates it. The plan shows how much data a change can move, in percent and GiB, and max_moved limits it.
+  the OSDs may carry. It warns if the loss of one OSD or of one host can stop the pool, and names a better rule. A pool whose name begins with a dot is Ceph's own (.mgr): the task waits for it, and never creates it. The plan shows how much data a change can move, in percent and GiB; more than max_moved is refused.
 - **rule** compares the whole rule, because a rule cannot be changed in place. A rule with per_domain above 1 is added to the CRUSH map itself, which is
   tested with crushtool first and set only if nobody has changed it in between; the old map is kept in /var/backups.
 - **clean** judges by the states of the placement groups, not by health, which lags by a minute.

@@ -42,6 +42,7 @@ play "Ceph" {
         device    = each.value
         wipe      = host.vars.osd_wipe
         max_wiped = length(host.vars.osd_wipe)
+        max_moved = var.max_moved
       }
     }
     register = "osds"

@@ -26,6 +26,7 @@ play "pools and file system" {
         min_size   = each.value.min_size
         crush_rule = var.crush_rule.name
         pg_num     = pg_count(vars.osds, each.value.size, vars.pools, var.pgs_per_osd)
+        max_moved  = var.max_moved
       }
     }
   }
