@@ -19,6 +19,7 @@ var exact = map[string]struct {
 	why   string
 }{
 	"accounts.AddGroup":           {true, "the files of accounts"},
+	"alternatives.choice.step":    {false, "what runs under a name, and what comes with it"},
 	"apt.Key.planDownload":        {true, "one new file"},
 	"apt.Key.planDownload#3":      {true, "a file gets another name"},
 	"apt.Module.mark":             {true, "the selections of dpkg alone"},

@@ -7,6 +7,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
+	"hlplay/modules/alternatives"
 	"hlplay/modules/apt"
 	"hlplay/modules/assert"
 	"hlplay/modules/backup_job"
@@ -58,6 +59,7 @@ import (
 )
 
 var all = []modules.Spec{
+	alternatives.Spec,
 	apt.Spec,
 	assert.Spec,
 	backup_job.Spec,

@@ -11,7 +11,7 @@ import (
 func packagePrograms() map[string]Program {
 	return map[string]Program{"dpkg": dpkg, "dpkg-query": dpkgQuery, "apt-get": aptGet, "apt": aptGet, "apt-cache": aptCache, "apt-mark": aptMark,
 		"/usr/lib/apt/apt-helper": aptHelper, "debconf-set-selections": debconfSet, "debconf-show": debconfShow, "debconf-communicate": accept("", ""),
-		"/usr/sbin/dpkg-reconfigure": accept("", "")}
+		"/usr/sbin/dpkg-reconfigure": accept("", ""), "update-alternatives": updateAlternatives}
 }
 
 func dpkg(_ context.Context, c *Call) int {

@@ -53,6 +53,8 @@ func buildBase(t *tree, r release) {
 	}
 	t.mkdirAll("/usr/lib64", 0o755)
 	furnishRun(t)
+	t.mkdirAll(alternativesLinks, 0o755)
+	t.mkdirAll(alternativesFiles, 0o755)
 	for file := range programs {
 		t.file(file, 0o755, "\x7fELF simulated program\n")
 	}

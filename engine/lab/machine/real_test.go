@@ -59,6 +59,18 @@ EOF`, `exec 2>&1; ls nope`, `command -v sh >/dev/null && echo found`, `command -
 		`ls -la d | grep -c ' \.\.$'; ls l f d`,
 		`install -m 640 f g && stat -c '%a %s' g`, `install -d -m 750 x/y && stat -c %a x/y`, `umask 027; touch u; mkdir v; stat -c %a u v`, `readlink -m nope/x | sed 's/.*nope/nope/'`, `date -u -d @0 +%FT%TZ`, `kill -0 $$ && echo alive`, `trap 'echo bye' EXIT; echo hi`, `sh -c 'kill -TERM $$'; echo $?`,
 	}
+	// The names of the directories differ between here and there, and links are absolute.
+	for _, verbs := range []string{
+		`u --query thing`, `u --install $PWD/bin/l thing $PWD/f 10; u --query thing; readlink bin/l a/thing; cat b/thing`,
+		`u --install $PWD/l thing $PWD/f 10; u --install $PWD/l thing $PWD/t 10; u --query thing; u --install $PWD/l thing $PWD/t 20; u --list thing; u --display thing`,
+		`u --install $PWD/l thing $PWD/f 10; u --install $PWD/l thing $PWD/t 20; u --set thing $PWD/f; u --set thing $PWD/f; u --query thing; u --display thing; u --auto thing; u --auto thing; cat b/thing`,
+		`u --install $PWD/l thing $PWD/f 10; u --install $PWD/l thing $PWD/t 20; u --install $PWD/l thing $PWD/t 5; u --query thing; u --set thing /nope; u --set nope /x; u --auto nope; u --list nope`,
+		`u --install $PWD/l thing /nope 5; u --install rel thing $PWD/f 5; u --install $PWD/l thing $PWD/f ten; u --install $PWD/l th/ing $PWD/f 5`,
+		`: >x; u --install $PWD/x thing $PWD/f 5; u --query thing; ls -l x | cut -c1`,
+		`u --install $PWD/l thing $PWD/f 10; rm a/thing; u --query thing; u --display thing; u --auto thing`,
+	} {
+		lines = append(lines, `rm l bin; mkdir a b bin; u() { update-alternatives --altdir $PWD/a --admindir $PWD/b --log /dev/null "$@"; echo $?; }; { `+verbs+`; } 2>&1 | sed "s#$PWD#.#g"`)
+	}
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
 			dir := t.TempDir()
