@@ -6,8 +6,8 @@
 #
 # Ceph has to be healthy before anything changes. Then cluster.hcl does the rest: it makes the node known to the others, installs
 # Proxmox VE and Ceph, and makes it join. As soon as its OSDs exist, Ceph moves data from the others to them in the background, and
-# the run waits for that. The plan
-# says how much of the data each OSD gets. More than half for one OSD is refused, unless -e max_moved=… allows it.
+# the run waits for that. The plan says how much of the data each OSD gets. More than half for one OSD is refused, unless -e
+# max_moved=… allows it.
 
 variable "node" {
   description = "Name of the node that joins."

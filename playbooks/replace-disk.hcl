@@ -42,7 +42,7 @@ variable "serial" {
 }
 
 variable "max_moved" {
-  description = "How much of the data of its device class the new OSD may move, such as 80%. \"\" is half of it, once at least 1 GiB would move."
+  description = "How much of the data of its device class may move to the new OSD, such as 80%. If empty, half of it, but less than 1 GiB may always move."
   type        = string
   default     = ""
 }

@@ -48,7 +48,7 @@ variable "manager_pool" {
 }
 
 variable "max_moved" {
-  description = "How much of the data a new OSD, or a change of a pool, may move, such as 80%. \"\" is half of it, once at least 1 GiB would move."
+  description = "How much of the data may move to a new OSD, or by a change of a pool, such as 80%. If empty, half of it, but less than 1 GiB may always move."
   type        = string
   default     = ""
 }

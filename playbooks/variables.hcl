@@ -94,7 +94,7 @@ variable "crush_rule" {
 }
 
 variable "allow_shared_hosts" {
-  description = "Whether so many copies may share a host that its loss can stop a pool, as with failure domain osd and more than two disks a host."
+  description = "Whether enough copies may share a host that its loss can stop a pool, as with failure domain osd and more than two disks per host."
   type        = bool
   default     = false
 }
@@ -126,7 +126,7 @@ variable "pgs_per_osd" {
 }
 
 variable "max_moved" {
-  description = "How much of the data a new OSD, or a change of a pool, may move, such as 80%. \"\" is half of it, once at least 1 GiB would move."
+  description = "How much of the data may move to a new OSD, or by a change of a pool, such as 80%. If empty, half of it, but less than 1 GiB may always move."
   type        = string
   default     = ""
 }

@@ -7,9 +7,9 @@ import (
 	"hlplay/modules/internal/ceph"
 )
 
-// Where a task does not say how much data a pool's change or a new OSD may move, it may be half, or less than 1 GiB, which
-// moves in seconds. So a new cluster is set up without a limit, and a doubled number of placement groups, an additional copy
-// or a disk like the others is let through.
+// If a task does not say how much data a pool's change or a new OSD may move, half may move, or any amount below 1 GiB, which
+// moves in seconds. A new cluster is thus set up without a limit. Twice the placement groups, an additional copy, or a disk
+// like the others need none either.
 const (
 	usuallyMoved = 0.5
 	littleData   = 1 << 30
@@ -30,8 +30,8 @@ func mostMoved(argument, text string, bytes float64) (float64, error) {
 // ownPoolName reports whether a pool is one of Ceph's own, such as .mgr, which hold little.
 func ownPoolName(name string) bool { return strings.HasPrefix(name, ".") }
 
-// held returns how many bytes the pools hold with their copies, without Ceph's own pools, or -1 if that is not known of a
-// pool.
+// held returns how many bytes the pools hold with their copies, without Ceph's own pools, or -1 if that is unknown for any
+// of them.
 func held(pools map[string]ceph.Pool) int64 {
 	sum := int64(0)
 	for name, pool := range pools {

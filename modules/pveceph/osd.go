@@ -27,7 +27,7 @@ type OSD struct {
 	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD (dm-crypt; the keys are with the monitors)."`
 	Wipe      []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are wiped if they are not blank. A disk that is in use, that holds the system, or an OSD of this cluster, is never wiped."`
 	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host: if wipe would wipe more, none is wiped."`
-	MaxMoved  string   `hcl:"max_moved,optional" doc:"How much of the data of its device class may move to a new OSD, as a percentage. If not given, 50%, once at least 1 GiB would move."`
+	MaxMoved  string   `hcl:"max_moved,optional" doc:"How much of the data of its device class may move to a new OSD, as a percentage. If not given, 50%, but less than 1 GiB may always move."`
 }
 
 func (o *OSD) wiping() wiping { return wiping{o.Wipe, o.MaxWiped} }
@@ -233,7 +233,7 @@ func (o *OSD) gains(ctx context.Context, s *state, device observe.BlockDevice) (
 		}
 	}
 	moved := weight / total
-	// What the OSDs use includes their databases, even of empty OSDs, so what the pools hold bounds it.
+	// What OSDs use includes their databases, even if they hold no data, so no more can move than what the pools hold.
 	data := held(pools)
 	if data >= 0 {
 		data = min(data, classUsed(d, class))

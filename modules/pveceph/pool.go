@@ -27,7 +27,7 @@ type Pool struct {
 	Application string   `hcl:"application,optional" enum:"rbd,cephfs,rgw" doc:"What uses the pool. rbd for a new pool."`
 	Autoscale   string   `hcl:"autoscale,optional" enum:"on,off,warn" doc:"Mode of the autoscaler. warn for a new pool."`
 	TargetRatio *float64 `hcl:"target_ratio,optional" doc:"Share of the capacity that the autoscaler plans with."`
-	MaxMoved    string   `hcl:"max_moved,optional" doc:"Maximum amount of its data that a change of an existing pool may move, as a percentage of what the pool holds with its copies; 100% allows any change. If not given, 50%, once at least 1 GiB would move; Ceph's own pools (.mgr) are then not limited."`
+	MaxMoved    string   `hcl:"max_moved,optional" doc:"Maximum amount of its data that a change of an existing pool may move, as a percentage of what the pool holds with its copies; 100% allows any change. If not given, 50%, but less than 1 GiB may always move, and Ceph's own pools (.mgr) are not limited."`
 }
 
 func (p *Pool) scope() modules.Scope { return modules.OncePerCluster }
