@@ -96,6 +96,12 @@ variable "caddy_version" {
   default     = "2.10.0"
 }
 
+variable "caddy_options" {
+  description = "Global options of Caddy: [\"email admin@example.org\"] for notices about certificates, or [\"local_certs\"] for certificates of its own authority, which only its own clients trust."
+  type        = list(string)
+  default     = []
+}
+
 variable "answers_within" {
   description = "How long a service may take until it answers from outside. Caddy may be obtaining a certificate."
   type        = string
@@ -108,6 +114,7 @@ play "front door" {
   vars = {
     services     = flatten([for name in try(groups[var.services_hosts], [var.services_hosts]) : hosts[name].vars.publish])
     architecture = try({ x86_64 = "amd64", aarch64 = "arm64" }[facts.kernel.architecture], facts.kernel.architecture) # as frp names it
+    caddy_global = length(var.caddy_options) == 0 ? "" : "{\n\t${join("\n\t", var.caddy_options)}\n}\n"
     frps = jsonencode({
       bindPort      = 7000
       proxyBindAddr = "127.0.0.1" # only Caddy reaches the port below
@@ -142,7 +149,7 @@ play "front door" {
       directory = "/srv/edge"
       files = {
         "frp/frps.json"   = vars.frps
-        "caddy/Caddyfile" = join("", [for s in vars.services : "${s.url} {\n\treverse_proxy 127.0.0.1:8080\n}\n"])
+        "caddy/Caddyfile" = join("", concat([vars.caddy_global], [for s in vars.services : "${s.url} {\n\treverse_proxy 127.0.0.1:8080\n}\n"]))
         "compose.yml"     = <<-EOT
           services:
             caddy:
@@ -182,7 +189,7 @@ play "front door" {
     when = !var.docker
     file {
       path     = "/etc/caddy/Caddyfile"
-      content  = join("", [for s in vars.services : "${s.url} {\n\treverse_proxy 127.0.0.1:8080\n}\n"])
+      content  = join("", concat([vars.caddy_global], [for s in vars.services : "${s.url} {\n\treverse_proxy 127.0.0.1:8080\n}\n"]))
       mode     = "0644"
       validate = ["caddy", "validate", "--adapter", "caddyfile", "--config", "/dev/stdin"]
     }

@@ -136,27 +136,8 @@ func serveArchives(t *testing.T, n *nspawn.Nodes, program string) (sum string) {
 	a.publish(t, "debian/ceph-squid", map[string][]string{"no-subscription": a.build(t, "debian/ceph-squid/pool", ceph)})
 
 	foreign := foreignDependencies(append(slices.Clone(pve), ceph...))
-	fetched, err := n.Fetch(t.Context(), append(foreign, "postfix", "open-iscsi", "chrony")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	debs, err := filepath.Glob(filepath.Join(fetched, "*.deb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	main := a.build(t, "debian/pool", testPackages)
-	for _, deb := range debs {
-		file := filepath.Join("debian/pool", filepath.Base(deb))
-		content, err := os.ReadFile(deb)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(a.dir, file), content, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		main = append(main, file)
-	}
-	a.publish(t, "debian", map[string][]string{"main": main})
+	debian := a.fetch(t, n, "debian/pool", append(foreign, "postfix", "open-iscsi", "chrony")...)
+	a.publish(t, "debian", map[string][]string{"main": append(a.build(t, "debian/pool", testPackages), debian...)})
 
 	key, err := os.ReadFile(a.keyring)
 	if err != nil {
@@ -166,7 +147,7 @@ func serveArchives(t *testing.T, n *nspawn.Nodes, program string) (sum string) {
 		t.Fatal(err)
 	}
 	a.serve(t, n, 80)
-	t.Logf("%d packages of Proxmox's, %d of Debian's", len(pve)+len(ceph), len(debs))
+	t.Logf("%d packages of Proxmox's, %d of Debian's", len(pve)+len(ceph), len(debian))
 	return fmt.Sprintf("%x", sha256.Sum256(key))
 }
 

@@ -185,6 +185,34 @@ func (a *archive) build(t *testing.T, under string, packages []debianPackage) (f
 	return files
 }
 
+// fetch puts Debian's own packages and their dependencies below a path in the archive and returns their files.
+func (a *archive) fetch(t *testing.T, n *nspawn.Nodes, under string, packages ...string) (files []string) {
+	t.Helper()
+	dir, err := n.Fetch(t.Context(), packages...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(a.dir, under), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, deb := range debs {
+		content, err := os.ReadFile(deb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(under, filepath.Base(deb))
+		if err := os.WriteFile(filepath.Join(a.dir, file), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
+}
+
 // serve serves the archive on the nodes' network and returns its address. Port 0 means any.
 func (a *archive) serve(t *testing.T, n *nspawn.Nodes, port int) string {
 	t.Helper()

@@ -75,6 +75,7 @@ type runner struct {
 	inventory string
 	dir       string // the home directory
 	vars      []string
+	env       []string // variables of the program's environment besides the usual ones
 	// password is the answer to the program's password prompts.
 	password string
 	// choice is the answer to the question what to do with long commands.
@@ -124,7 +125,7 @@ func (r *runner) run(t *testing.T, playbook string, flags ...string) outcome {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
 	cmd.Dir = playbooks
-	cmd.Env = []string{"HOME=" + r.dir, "PATH=" + os.Getenv("PATH"), "USER=nobody"}
+	cmd.Env = append([]string{"HOME=" + r.dir, "PATH=" + os.Getenv("PATH"), "USER=nobody"}, r.env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	terminal, err := openTerminal(cmd)

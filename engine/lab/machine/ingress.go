@@ -240,14 +240,29 @@ func (m *Machine) runs(image string) *composeService {
 }
 
 // sitesOf returns the upstreams of the sites in a Caddyfile by address. It returns false if the file contains anything
-// else.
+// else but global options, which it skips.
 func sitesOf(caddyfile string) (map[string]string, bool) {
 	sites := map[string]string{}
 	site := ""
+	depth, first := 0, true // of the global options, which come first
 	for line := range strings.Lines(caddyfile) {
 		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		open := words[len(words)-1] == "{"
+		if depth > 0 || first && open && len(words) == 1 {
+			first = false
+			switch {
+			case open:
+				depth++
+			case words[0] == "}":
+				depth--
+			}
+			continue
+		}
+		first = false
 		switch {
-		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
 		case len(words) == 2 && words[1] == "{" && site == "":
 			site = words[0]
 		case len(words) == 2 && words[0] == "reverse_proxy" && site != "":
@@ -258,5 +273,5 @@ func sitesOf(caddyfile string) (map[string]string, bool) {
 			return nil, false
 		}
 	}
-	return sites, site == ""
+	return sites, site == "" && depth == 0
 }
