@@ -92,6 +92,9 @@ func (node *Node) start(groups []string, log *os.File) error {
 	for _, device := range node.nodes.devices {
 		args = append(args, "--bind="+device)
 	}
+	if len(node.nodes.calls) > 0 {
+		args = append(args, "--system-call-filter="+strings.Join(node.nodes.calls, " "))
+	}
 	cmd := exec.Command("sh", args...)
 	// With cgroups v1, systemd in a container is not notified when the last process of a session is gone, and a reboot
 	// waits 90 seconds for it.

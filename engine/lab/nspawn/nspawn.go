@@ -48,6 +48,9 @@ type Options struct {
 	Shared string
 	// Devices are host devices to share with the nodes, such as "/dev/fuse".
 	Devices []string
+	// SystemCalls are system calls, or groups of them such as "@keyring", that the nodes may make besides those that
+	// systemd-nspawn permits (--system-call-filter). Docker needs "@keyring" and "bpf".
+	SystemCalls []string
 	// Log is called when something takes time: building an image, booting. It may be nil.
 	Log func(format string, args ...any)
 }
@@ -77,6 +80,7 @@ type Nodes struct {
 	suite   string   // the Debian release
 	base    string   // directory of the base image
 	devices []string // devices of the host
+	calls   []string // Options.SystemCalls
 	reaper  *reaper
 	key     string // path of the private key for logins
 	secret  string // password of the account Deploy
@@ -112,7 +116,7 @@ func Start(ctx context.Context, o Options) (_ *Nodes, err error) {
 		return nil, err
 	}
 	began := time.Now()
-	n := &Nodes{suite: o.Suite, base: base, devices: o.Devices}
+	n := &Nodes{suite: o.Suite, base: base, devices: o.Devices, calls: o.SystemCalls}
 	if n.reaper, err = newReaper(); err != nil {
 		return nil, err
 	}
