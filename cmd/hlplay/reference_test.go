@@ -63,7 +63,8 @@ func between(t *testing.T, text, section, content string) string {
 
 func moduleReference() string {
 	var b strings.Builder
-	b.WriteString("# Modules\n\nWritten by `make docs` from the code; `hlplay doc MODULE` prints the same.\n\n")
+	b.WriteString("# Modules\n\nWritten by `make docs` from the code; `hlplay doc MODULE` prints the same.\n\n" +
+		"In the names of tasks, `G1.14` is step 14 of the first guide, and `G2.3` step 3 of the second: see [coverage.md](coverage.md).\n\n")
 	for _, spec := range registry.All() {
 		fmt.Fprintf(&b, "- [%s](#%s): %s\n", spec.Name, spec.Name, spec.Summary)
 	}
