@@ -257,3 +257,15 @@ func TestURLWithPassword(t *testing.T) {
 		}
 	}
 }
+
+func TestAdvice(t *testing.T) {
+	for path, want := range map[string]string{"/etc/host": modules.AdviceEtcHost, "/etc/hosts": ""} {
+		var got string
+		for _, a := range (&download{Path: path}).Advise() {
+			got += a.Name
+		}
+		if got != want {
+			t.Errorf("%s: advice %q, want %q", path, got, want)
+		}
+	}
+}
