@@ -117,6 +117,7 @@ func (m *Module) change(ctx context.Context, h modules.Host, s state, after stri
 		notes = append(notes, note)
 	}
 	notes = append(notes, s.lost()...)
+	notes = append(notes, s.shared()...)
 	if len(pins) > 0 { // these need no guard, and rebuilding the images may take longer than the guard lasts
 		return modules.Plan{Steps: pins, Partial: true, Doubt: doubt}, nil
 	}
@@ -172,6 +173,27 @@ func (s state) lost() []string {
 			})
 			if !stays {
 				notes = append(notes, fmt.Sprintf("%s is no longer an address of %s", p.Addr(), s.host))
+			}
+		}
+	}
+	return notes
+}
+
+// shared returns notes about interfaces of the task whose subnet is also that of another interface. Routing by source, as for
+// storage over several paths, can make use of that.
+func (s state) shared() []string {
+	var notes []string
+	names := s.names()
+	for n, name := range names {
+		for _, other := range names[n+1:] {
+			if !s.concerns(name) && !s.concerns(other) {
+				continue
+			}
+			for _, p := range s.addresses(name) {
+				if !p.IsSingleIP() && slices.ContainsFunc(s.addresses(other), func(o netip.Prefix) bool { return o.Masked() == p.Masked() }) {
+					notes = append(notes, fmt.Sprintf("%s and %s are both in %s: the kernel sends everything for it through one of them, and answers ARP requests for both addresses on either; "+
+						"give each its own subnet, or put their cards into one bond", name, other, p.Masked()))
+				}
 			}
 		}
 	}

@@ -123,6 +123,20 @@ func TestDrift(t *testing.T) {
 	}
 }
 
+func TestSharedSubnet(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.168.1.70/24": "ens18 and ens19 are both in 192.168.1.0/24",
+		"192.168.2.70/24": "",
+		"192.168.1.70/32": "",
+	} {
+		m := &Module{Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: address}}}}
+		plan := modulestest.Converges(t, m, host(installed))
+		if notes := strings.Join(plan.Notes, "; "); !strings.Contains(notes, want) || want == "" && notes != "" {
+			t.Errorf("%s: the notes say %q, want %q", address, notes, want)
+		}
+	}
+}
+
 // peers makes the hosts peers of h.
 func peers(h modules.Host, others ...modules.Host) {
 	h.SetPeers(func() []*observe.Host { return append([]*observe.Host{h}, others...) }, nil)
