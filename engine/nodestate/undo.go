@@ -66,8 +66,8 @@ func (u Undo) String() string {
 func (u Undo) unit() string { return "hlplay-undo-" + u.ID }
 
 // script returns the shell script that undoes the change. Renaming the change's directory decides between undoing and
-// disarming, so that only one happens, once. A node that was restarted halfway through starts over. If the directory exists
-// but cannot be renamed, nobody can disarm the change either, and it is undone.
+// disarming, so that only one happens, once. A node that was restarted halfway through starts over, and so does "again". If the
+// directory exists but cannot be renamed, nobody can disarm the change either, and it is undone.
 func (u Undo) script() (string, error) {
 	var s strings.Builder
 	fmt.Fprintf(&s, "cd %s/undo || exit 1\n", Dir)
@@ -78,6 +78,8 @@ func (u Undo) script() (string, error) {
 if ! mv -T %[2]s $d 2>/dev/null; then
 	if [ -d %[2]s ]; then
 		d=%[2]s
+	elif [ "${1-}" = again ]; then
+		[ -d $d ] || exit 0
 	elif [ "${1-}" != boot ] || [ ! -d $d ] || [ -e $d/end ]; then
 		exit 0
 	fi
@@ -259,6 +261,17 @@ func Disarmed(a remote.Answer) error {
 // Now returns the query that undoes the change at once. Its answer is a State: see Read.
 func (u Undo) Now() remote.Query {
 	return remote.Query{Script: fmt.Sprintf(`[ ! -e %[1]s/undo/"$1"/script ] || /bin/sh %[1]s/undo/"$1"/script now
+`, Dir) + reading, Args: []string{u.ID}}
+}
+
+// Again returns the query that undoes the change at once, a second time if the node has finished undoing it: what was
+// changed after that was not undone. Its answer is a State: see Read.
+func (u Undo) Again() remote.Query {
+	return remote.Query{Script: fmt.Sprintf(`if [ -e %[1]s/undo/"$1"/script ]; then
+	/bin/sh %[1]s/undo/"$1"/script now
+elif [ -e %[1]s/undo/"$1".undone/end ]; then
+	/bin/sh %[1]s/undo/"$1".undone/script again
+fi
 `, Dir) + reading, Args: []string{u.ID}}
 }
 

@@ -232,6 +232,29 @@ func TestUndoneAtOnce(t *testing.T) {
 	}
 }
 
+// What was changed after the time was up is undone by Again, and a change that is still armed as by Now.
+func TestUndoneAgain(t *testing.T) {
+	c := newChange(t, time.Hour)
+	c.arm()
+	c.make()
+	waits := c.waits()
+	c.ask(c.Again())
+	c.gone(waits)
+	for range 2 {
+		if diff := cmp.Diff(asBefore, c.files()); diff != "" {
+			t.Fatalf("the files (-want +got):\n%s", diff)
+		}
+		c.make()
+		s := Read(c.ask(c.Again()))
+		if os.Getuid() == 0 && (len(s.Undo) != 1 || !s.Undo[0].Ended || s.Undo[0].Failed != "") {
+			t.Errorf("it tells %+v", s)
+		}
+	}
+	if diff := cmp.Diff(asBefore, c.files()); diff != "" {
+		t.Errorf("the files at the end (-want +got):\n%s", diff)
+	}
+}
+
 // At boot, a node restores the files before its network starts, and runs no commands.
 func TestUndoneAtBoot(t *testing.T) {
 	c := newChange(t, time.Hour)

@@ -55,7 +55,7 @@ type fakeUndo struct {
 
 // undoNow undoes the change.
 func (h *fakeHost) undoNow() {
-	h.settings, h.undo.done = h.undo.before, true
+	h.settings, h.undo.done = maps.Clone(h.undo.before), true
 }
 
 // cut reports whether the host cannot be reached.
@@ -72,6 +72,7 @@ var (
 	clearsKept = nodestate.Clear().Script
 	arms, _    = nodestate.Undo{}.Arm()
 	undoes     = nodestate.Undo{}.Now()
+	undoesMore = nodestate.Undo{}.Again()
 	forgets    = nodestate.Forgotten()
 
 	startsLong   = nodestate.Long{}.Start().Script
@@ -154,8 +155,8 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			seconds, _ := strconv.Atoi(q.Args[1])
 			c.host.undo = &fakeUndo{id: q.Args[0], what: q.Args[2], at: c.stage.now.Add(time.Duration(seconds) * time.Second), before: maps.Clone(c.host.settings)}
 			continue
-		case undoes.Script:
-			if !c.host.undo.done {
+		case undoes.Script, undoesMore.Script:
+			if !c.host.undo.done || q.Script == undoesMore.Script {
 				c.host.undoNow()
 			}
 			answers[i].Stdout = fmt.Appendf(nil, "undo undone %s yes %s\n", c.host.undo.id, c.host.undo.what)

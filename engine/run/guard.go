@@ -27,21 +27,29 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 		return err
 	}
 	err = e.steps(ctx, it, rest, seen, o)
+	undo := u.Now()
+	if took := e.clock.Now().Sub(armed); took >= provable(guard) { // the host may have undone the change before its last steps
+		undo = u.Again()
+		if err == nil {
+			err = fmt.Errorf("the steps took %s, and the host undoes them after %s: allow more time, or find out what is slow", took.Round(time.Second), guard.Within)
+		}
+	}
+	takeBack := func(why error) error { return e.takeBack(ctx, it.plan, u, undo, armed, o, why) }
 	var lost *remote.UnreachableError
 	switch {
 	case ctx.Err() != nil:
 		return &armedError{context.Cause(ctx), e.host.Name, guard.Within - e.clock.Now().Sub(armed)}
 	case err != nil && !errors.As(err, &lost):
-		return e.takeBack(ctx, it.plan, u, armed, o, err)
+		return takeBack(err)
 	}
 	var stopping error // why the host did not keep a change that was proven before
 	for {              // processes started over the old connection may end with it
 		if err := e.prove(ctx, guard, u, armed); err != nil {
-			return e.takeBack(ctx, it.plan, u, armed, o, cmp.Or(stopping, err))
+			return takeBack(cmp.Or(stopping, err))
 		}
 		root := e.host.connection.asRoot()
 		if root == nil {
-			return e.takeBack(ctx, it.plan, u, armed, o, errors.New("the connection was lost again"))
+			return takeBack(errors.New("the connection was lost again"))
 		}
 		answers, err := root.Ask(ctx, []remote.Query{u.Disarm()})
 		if err == nil {
@@ -52,10 +60,10 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 		}
 		err = fmt.Errorf("the change was proven, but not confirmed: %w", err)
 		if !errors.Is(err, nodestate.ErrStopping) {
-			return e.takeBack(ctx, it.plan, u, armed, o, cmp.Or(stopping, err))
+			return takeBack(cmp.Or(stopping, err))
 		}
 		if stopping = err; e.clock.Sleep(ctx, time.Second) != nil {
-			return e.takeBack(ctx, it.plan, u, armed, o, stopping)
+			return takeBack(stopping)
 		}
 	}
 	for _, step := range it.plan.Steps { // the answer of the step that cut the connection was lost, but its effect is proven
@@ -66,6 +74,9 @@ func (e *execution) guarded(ctx context.Context, it *itemPlan, rest []*itemPlan,
 	e.host.observed.ForgetAll()
 	return nil
 }
+
+// provable returns how long after arming a change can be proven. The rest of the time is for disarming.
+func provable(guard *modules.Guard) time.Duration { return guard.Within * 4 / 5 }
 
 // arm tells the host what to undo, and when.
 func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Undo, armed time.Time, err error) {
@@ -103,14 +114,14 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 }
 
 // prove reconnects and runs the proofs until they succeed, the time is nearly over, or the host has undone the change
-// early, since the host's own clock decides. The rest of the time is for disarming.
+// early, since the host's own clock decides.
 func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate.Undo, armed time.Time) error {
 	e.host.connection.drop()
 	e.host.keeper.took(remote.Query{}, errReconnected)
 	if guard.Address != "" {
 		e.host.connection.move(guard.Address)
 	}
-	deadline := armed.Add(guard.Within * 4 / 5)
+	deadline := armed.Add(provable(guard))
 	ctx, cancel := withTimeout(ctx, e.clock, deadline.Sub(e.clock.Now()), errUnproven)
 	defer cancel()
 	what := "a new connection to " + e.host.connection.where()
@@ -161,9 +172,8 @@ var (
 const untilUndone = 2 * time.Minute
 
 // takeBack undoes a change at once if the host can be reached; otherwise it waits until the host has undone it. It
-// returns an error that says why, and with what result.
-func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate.Undo, armed time.Time, o *outcome, why error) error {
-	q := u.Now()
+// returns an error that says why, and with what result. q is what tells the host to undo it.
+func (e *execution) takeBack(ctx context.Context, plan modules.Plan, u nodestate.Undo, q remote.Query, armed time.Time, o *outcome, why error) error {
 	deadline := armed.Add(u.Within + untilUndone)
 	var last error
 	for retry := (backoff{time.Second, 10 * time.Second}); e.clock.Now().Before(deadline); {

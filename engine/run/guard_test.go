@@ -103,6 +103,26 @@ then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
 	}
 }
 
+// A step that lasts longer than the host waits ends after the host has undone the change: the host undoes that, too.
+func TestGuardOverrun(t *testing.T) {
+	s := onHosts("a")
+	before := s.state()
+	s.meddle = func(_ *fakeHost, _ string, n int, after bool) {
+		if n == 0 && !after {
+			s.passLocked(2 * time.Minute)
+		}
+	}
+	r := s.play(t, guarded(`name = "mtu"
+value = "9000"`))
+	if diff := cmp.Diff(before, s.state()); diff != "" {
+		t.Errorf("the host is not as before (-before +after):\n%s", diff)
+	}
+	result := r.Results()[0]
+	if want := "the steps took 2m0s, and the host undoes them after 1m30s: allow more time, or find out what is slow; the host has undone the change"; result.Status != report.Failed || result.Message != want {
+		t.Errorf("%s: %q, want %q", result.Status, result.Message, want)
+	}
+}
+
 // A host that is shutting down may still accept logins that it would refuse after a restart: that proves nothing.
 func TestGuardOnStoppingHost(t *testing.T) {
 	s := onHosts("a")
