@@ -29,6 +29,7 @@ import (
 //
 //	exits CODE hlplay ARGS…   run hlplay; it must end with that exit code
 //	lab INVENTORY             start simulated nodes; lab/inventory then reaches them
+//	clock SPEED               let the lab's clock run that many times as fast as the wall clock; at 0 it stands still
 //	fault NODE KIND           make the node fail in that way from now on
 //	node NODE COMMAND…        run a command on a node, without hlplay; its output can be checked
 //	signal NAME               send a signal to the background commands
@@ -60,7 +61,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "lab": scriptLab, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "signal": scriptSignal,
+			"exits": scriptExits, "lab": scriptLab, "clock": scriptClock, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "signal": scriptSignal,
 			"plant": scriptPlant, "hidden": scriptHidden, "hidden-on": scriptHiddenOn,
 			"writes": func(ts *testscript.TestScript, neg bool, args []string) { scriptWrites(bounded, ts, neg, args) },
 		},
@@ -136,6 +137,21 @@ func scriptLab(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Logf("closing the lab: %v", err)
 		}
 	})
+}
+
+// scriptClock changes the speed of the lab's clock. While it stands still, no timer of a node overtakes a run, however busy
+// the machine is; a program that sleeps on a node still moves it.
+func scriptClock(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: clock SPEED")
+	}
+	speed, err := strconv.ParseFloat(args[0], 64)
+	ts.Check(err)
+	l, ok := labs.Load(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("there is no lab yet: start one with `lab INVENTORY`")
+	}
+	l.(*lab.Lab).Clock().SetSpeed(speed)
 }
 
 // scriptMachine returns a node of the script's lab.

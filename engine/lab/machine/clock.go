@@ -50,6 +50,23 @@ func NewRunningClock(speed float64) *VirtualClock {
 	return &VirtualClock{now: now, speed: speed, seen: now}
 }
 
+// SetSpeed changes how many times faster than the wall clock the clock runs from now on. At zero it stands still, so that only
+// Advance and sleepers move it.
+func (c *VirtualClock) SetSpeed(speed float64) {
+	c.mu.Lock()
+	c.catchUpLocked()
+	c.speed, c.seen = speed, time.Now()
+	now := c.now
+	var waits []time.Duration
+	for _, t := range c.timers {
+		waits = append(waits, t.at.Sub(now))
+	}
+	c.mu.Unlock()
+	for _, d := range waits { // those that were set before are due at another time of the wall clock
+		c.arm(d)
+	}
+}
+
 // Now returns the lab's time.
 func (c *VirtualClock) Now() time.Time {
 	c.mu.Lock()
@@ -107,8 +124,11 @@ func (c *VirtualClock) setLocked(d time.Duration, fn func()) *timer {
 
 // arm makes a running clock check its timers after d.
 func (c *VirtualClock) arm(d time.Duration) {
-	if c.speed > 0 {
-		time.AfterFunc(time.Duration(float64(d)/c.speed)+time.Microsecond, func() { c.Advance(0) })
+	c.mu.Lock()
+	speed := c.speed
+	c.mu.Unlock()
+	if speed > 0 {
+		time.AfterFunc(time.Duration(float64(d)/speed)+time.Microsecond, func() { c.Advance(0) })
 	}
 }
 

@@ -170,3 +170,20 @@ func TestClockTimerPanic(t *testing.T) {
 		}
 	}
 }
+
+// A clock that stands still runs no timer until it is let run again.
+func TestClockSpeed(t *testing.T) {
+	c := NewRunningClock(120)
+	c.SetSpeed(0)
+	began, due := c.Now(), make(chan struct{})
+	c.After(time.Second, func() { close(due) })
+	c.Advance(time.Second / 2)
+	if passed := c.Now().Sub(began); passed != time.Second/2 {
+		t.Errorf("%s have passed while it stood still, want half a second", passed)
+	}
+	c.SetSpeed(1000)
+	<-due
+	if passed := c.Now().Sub(began); passed < time.Second {
+		t.Errorf("the timer of a second ran after %s", passed)
+	}
+}
