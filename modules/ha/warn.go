@@ -41,6 +41,10 @@ func (r *Resource) warn(ctx context.Context, s *state) error {
 		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(config.Options)) {
+		if what := rawDevice(key, config.Options[key]); what != "" {
+			s.note("%s has %s (%s) of its node: it cannot be recovered on another node%s", r.SID, what, key, mapInstead(key))
+			continue
+		}
 		if !volume(key) {
 			continue
 		}
@@ -64,4 +68,38 @@ func volume(key string) bool {
 		}
 	}
 	return false
+}
+
+// rawDevice describes the device of its node that an option of a guest's configuration passes to the guest, or returns "".
+// A mapped device is none: its nodes are known, and obstacle looks at them.
+func rawDevice(key, value string) string {
+	first, _, _ := strings.Cut(value, ",")
+	first = strings.TrimPrefix(first, "file=")
+	switch kind := strings.TrimRight(key, "0123456789"); {
+	case kind == key: // such devices are numbered
+		return ""
+	case kind == "hostpci" || kind == "usb":
+		device := pve.PropertiesOf(value, "host")
+		if device["mapping"] != "" || device["host"] == "spice" {
+			return ""
+		}
+		return "the device " + device["host"]
+	case kind == "dev" || kind == "serial" || kind == "parallel":
+		if path := pve.PropertiesOf(value, "path")["path"]; strings.HasPrefix(path, "/dev/") {
+			return "the device " + path
+		}
+	case kind != "mp" && volume(key) && strings.HasPrefix(first, "/"):
+		return "the disk " + first
+	case kind != "mp" && volume(key) && first == "cdrom":
+		return "the CD drive"
+	}
+	return ""
+}
+
+// mapInstead says how a device can be given to a guest on every node, or returns "" if there is no way.
+func mapInstead(key string) string {
+	if strings.HasPrefix(key, "hostpci") || strings.HasPrefix(key, "usb") {
+		return "; map devices of all nodes (mapping), and use the mapping"
+	}
+	return ""
 }

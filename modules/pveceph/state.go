@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,18 @@ func (s *state) note(format string, args ...any) {
 }
 
 func (s *state) plan(steps ...modules.Step) modules.Plan {
+	for i := range steps {
+		if _, ok := steps[i].Action.(modules.Run); !ok {
+			continue
+		}
+		for _, e := range slices.Clone(steps[i].Expect) {
+			if e.Key.Kind == ceph.Confs.Name {
+				unknown := observe.Files.Unknown(linkTarget, "pveceph writes it")
+				unknown.Host = e.Host
+				steps[i].Expect = append(steps[i].Expect, unknown)
+			}
+		}
+	}
 	return modules.Plan{Steps: steps, Notes: s.notes}
 }
 

@@ -72,9 +72,28 @@ func Everywhere(h *observe.Host, expectations ...observe.Expectation) []observe.
 	for _, peer := range h.Peers() {
 		for _, e := range expectations {
 			all = append(all, e.On(peer))
+			for _, name := range commandFiles(e.Key.Kind) {
+				all = append(all, observe.Files.Unknown(name, "a command of Proxmox VE writes it").On(peer))
+			}
 		}
 	}
 	return all
+}
+
+// commandFiles returns the files that a command writes when it changes what a kind of observation tells. How it writes them
+// is its own affair: a task that reads them after it is uncertain in check mode.
+func commandFiles(kind string) []string {
+	switch kind {
+	case Storages.Name:
+		return []string{StorageFile}
+	case HAs.Name:
+		return []string{ResourcesFile, GroupsFile, RulesFile}
+	case Mappings.Name:
+		return []string{PCIFile, USBFile}
+	case BackupJobs.Name:
+		return []string{jobsFile}
+	}
+	return nil
 }
 
 // Shared returns what a node observes once it has joined: the kinds whose values are the same on all nodes of a
