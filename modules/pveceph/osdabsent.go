@@ -51,6 +51,7 @@ func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	if o.Wipe {
 		observe.Disks.Want(h, "")
 	}
+	observe.Units.Want(h, o.atBoot())
 	ceph.Healths.Want(h, "")
 	ceph.Distributions.Want(h, "")
 	ceph.Pools.Want(h, "")
@@ -62,7 +63,11 @@ func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, err
 	node, at := locate(osds, o.ID)
 	switch {
 	case at < 0:
-		return s.plan(), o.elsewhere(ctx, s, osds)
+		if err := o.elsewhere(ctx, s, osds); err != nil {
+			return modules.Plan{}, err
+		}
+		steps, err := o.forget(ctx, h)
+		return s.plan(steps...), err
 	case osds[node][at].UUID != o.FSID:
 		s.note("%s on %s is not the OSD to remove (its fsid is %s), and is kept", osd(o.ID), node, osds[node][at].UUID)
 		return s.plan(), nil
@@ -213,7 +218,33 @@ func (o *OSDAbsent) remove(ctx context.Context, s *state, here []ceph.OSD, at in
 		Await:   osd(o.ID) + " gone from the OSD map",
 		Wide:    true,
 	})
-	return s.plan(steps...), nil
+	forget, err := o.forget(ctx, s.host)
+	if err != nil {
+		return modules.Plan{}, err
+	}
+	return s.plan(append(steps, forget...)...), nil
+}
+
+// atBoot returns the name of the unit that activates the OSD's volume at boot.
+func (o *OSDAbsent) atBoot() string {
+	return fmt.Sprintf("ceph-volume@lvm-%d-%s.service", o.ID, o.FSID)
+}
+
+// forget disables the unit that activates the OSD's volume at boot, if it is enabled. ceph-volume enables it, but pveceph osd
+// destroy disables only ceph-osd@N (PVE::API2::Ceph::OSD and PVE::Ceph::Services, pve-manager 9.2.11), and a boot
+// would wait for the volume for minutes.
+func (o *OSDAbsent) forget(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+	name := o.atBoot()
+	unit, err := observe.Units.Observe(ctx, h, name)
+	if err != nil || unit.UnitFileState != "enabled" {
+		return nil, err
+	}
+	unit.UnitFileState = "disabled"
+	return []modules.Step{{
+		Summary: fmt.Sprintf("disable %s, so that no boot waits for %s", name, osd(o.ID)),
+		Action:  modules.Run{Argv: []string{"systemctl", "disable", name}, Limit: time.Minute, Brief: true},
+		Expect:  []observe.Expectation{observe.Units.Expect(name, unit)},
+	}}, nil
 }
 
 // wait waits until Ceph reports that nothing depends on the OSD any more.

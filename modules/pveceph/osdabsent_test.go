@@ -14,6 +14,9 @@ import (
 // gone is the fsid of osd.0 on pve1 in these tests.
 const gone = "5f7a4b9e-0000-4000-8000-000000000000"
 
+// atBoot activates the volume of that OSD.
+const atBoot = "ceph-volume@lvm-0-" + gone + ".service"
+
 // filled returns a node of a cluster with three hosts and four OSDs, two of them on pve1. The OSDs have 1000 KiB in all,
 // of which used KiB hold data.
 func filled(used int64, more ...observe.Expectation) *observe.Host {
@@ -27,6 +30,7 @@ func filled(used int64, more ...observe.Expectation) *observe.Host {
 		ceph.OSDs.Expect("pve3", []ceph.OSD{{ID: 3, Up: true, In: true, Class: "hdd", UUID: "d"}}),
 		ceph.Distributions.Expect("", d), ceph.Healths.Expect("", ceph.Health{Status: "HEALTH_OK"}),
 		ceph.OSDMaps.Expect("", map[string][]ceph.OSD{"pve1": {{ID: 0, UUID: gone}}}),
+		observe.Units.Expect(atBoot, observe.Unit{ID: atBoot, LoadState: "loaded", ActiveState: "inactive", UnitFileState: "disabled"}),
 	}, more...)...)
 }
 
@@ -36,6 +40,7 @@ func TestOSDAbsent(t *testing.T) {
 	}
 	other := ceph.OSD{ID: 1, Up: true, In: true, Class: "hdd", UUID: "b"}
 	flagged := ceph.Healths.Expect("", ceph.Health{}.WithFlags([]string{"norebalance"}))
+	enabled := observe.Units.Expect(atBoot, observe.Unit{ID: atBoot, LoadState: "loaded", ActiveState: "inactive", UnitFileState: "enabled"})
 	away := func(fsid string) observe.Expectation {
 		return ceph.OSDMaps.Expect("", map[string][]ceph.OSD{"pve1": {other}, "pve9": {{ID: 0, Up: true, UUID: fsid}}})
 	}
@@ -54,6 +59,9 @@ func TestOSDAbsent(t *testing.T) {
 		{"failed", filled(300, osds(ceph.OSD{ID: 0, Class: "hdd", UUID: gone}, other), ceph.Units.Expect("", active("osd@1"))), false,
 			[]string{"osd safe-to-destroy 0", "pveceph osd destroy 0 --cleanup 0"}, "", ""},
 		{"removed", filled(300, osds(other)), false, nil, "", ""},
+		{"removed, but a boot would wait for it", filled(300, osds(other), enabled), false, []string{"systemctl disable " + atBoot}, "", ""},
+		{"a boot would wait for it", filled(300, osds(ceph.OSD{ID: 0, Class: "hdd", UUID: gone}, other), ceph.Units.Expect("", active("osd@1")), enabled), false,
+			[]string{"osd safe-to-destroy 0", "pveceph osd destroy 0 --cleanup 0", "systemctl disable " + atBoot}, "", ""},
 		{"a new OSD has its number", filled(300, osds(ceph.OSD{ID: 0, Up: true, In: true, UUID: "new"}, other)), false, nil, "", "osd.0 on pve1 is not the OSD to remove (its fsid is new)"},
 		{"on a node that is not in the play", filled(300, osds(other), ceph.OSDs.Expect("pve3", []ceph.OSD{{ID: 0, UUID: gone}})), false, nil, "is on pve3, which is not a host of the play", ""},
 		{"on a node that left the cluster", filled(300, osds(other), away(gone)), false, nil, "ceph osd purge 0", ""},

@@ -92,7 +92,7 @@ of pveceph prove nothing.
   waits for problems that pass by themselves, and fails at once because of anything that an administrator has set. **clean** reports the same in notes, and never fails because of it.
 - **flags** sets and unsets the named flags, and leaves the others alone.
 - **osd_absent** takes an OSD out, waits until its data is elsewhere, stops it and destroys it. It can be repeated: the fsid distinguishes the
-  OSD from a new one with the same number. It is refused if the copies of a pool would have no place, if the other OSDs would be nearly
+  OSD from a new one with the same number. The unit that activates its volume at boot is disabled, which pveceph leaves enabled. It is refused if the copies of a pool would have no place, if the other OSDs would be nearly
   full, or if a flag keeps the data from moving.
 - **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan shows how much data moves, and a change above
   max_moved is refused. So is a CRUSH weight that looks like a share: it is a capacity.
