@@ -31,6 +31,7 @@ var coverage = []struct {
 	{test: "TestNebula", file: "e2e/nebula_test.go", machines: "Debian", playbooks: []string{"overlay.hcl"}},
 	{test: "TestWireGuard", file: "e2e/wireguard_test.go", machines: "Debian", playbooks: []string{"overlay.hcl"}},
 	{test: "TestIngress", file: "e2e/ingress_test.go", machines: "Debian", playbooks: []string{"ingress.hcl"}},
+	{test: "TestIngressInContainers", file: "e2e/ingress_test.go", machines: "Debian", playbooks: []string{"ingress.hcl"}},
 	{test: "TestArray", file: "e2e/array_test.go", machines: "machine", playbooks: []string{"storage.hcl"}},
 	{test: "TestPassthrough", file: "e2e/passthrough_test.go", machines: "machine", playbooks: []string{"stages/passthrough.hcl"}},
 	{test: "TestMachineOSDs", file: "e2e/osds_test.go", machines: "machine", playbooks: []string{"replace-disk.hcl"}, steps: []string{"G2.7", "G2.8"}},
@@ -61,8 +62,8 @@ The tests run on four kinds of machines:
 
 - *rehearsal*: simulated nodes. TestGuides runs the whole of playbooks/cluster.hcl; the others are scripts in testdata/scripts.
 - *Debian*: real Debian nodes (systemd-nspawn). TestCluster runs playbooks/cluster.hcl there; Proxmox VE, Ceph, the kernel, the boot
-  loader and the disks are stand-ins. TestNebula and TestWireGuard run playbooks/overlay.hcl, and TestIngress runs
-  playbooks/ingress.hcl without Docker; their programs are real. TestCompose shows Docker with a project of its own.
+  loader and the disks are stand-ins. TestNebula and TestWireGuard run playbooks/overlay.hcl;
+  TestIngress and, with Docker, TestIngressInContainers run playbooks/ingress.hcl. Their programs are real.
 - *Ceph*: real Ceph on real Debian nodes, with stand-ins for the Proxmox programs (TestCeph).
 - *machine*: real Debian machines with a kernel, a boot loader and disks of their own (QEMU; ` + "`make e2e-machines`" + `, not part of CI).
 `

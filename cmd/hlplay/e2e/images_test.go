@@ -18,8 +18,11 @@ import (
 
 // image is an image of a container that consists of executable files.
 type image struct {
-	name, tag string
-	files     map[string]string // by path below the root
+	name, tag  string
+	files      map[string]string // by path below the root
+	entrypoint []string
+	command    []string
+	env        []string
 }
 
 // registry serves images as a registry does that asks nobody for a password.
@@ -63,6 +66,16 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 
 func digest(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
 
+// newRegistry returns a registry with images.
+func newRegistry(t *testing.T, images ...image) *registry {
+	t.Helper()
+	r := &registry{content: map[string]document{}}
+	for _, i := range images {
+		r.add(t, i)
+	}
+	return r
+}
+
 // serveImages serves images in the nodes' network.
 func serveImages(t *testing.T, n *nspawn.Nodes, images ...image) *registry {
 	t.Helper()
@@ -70,10 +83,8 @@ func serveImages(t *testing.T, n *nspawn.Nodes, images ...image) *registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &registry{address: listener.Addr().String(), content: map[string]document{}}
-	for _, i := range images {
-		r.add(t, i)
-	}
+	r := newRegistry(t, images...)
+	r.address = listener.Addr().String()
 	server := &http.Server{Handler: r}
 	go server.Serve(listener) // ended by Close
 	t.Cleanup(func() { server.Close() })
@@ -107,7 +118,7 @@ func (r *registry) add(t *testing.T, i image) {
 		return map[string]any{"mediaType": kind, "digest": digest(content), "size": len(content)}
 	}
 	config := encoded(map[string]any{
-		"architecture": "amd64", "os": "linux", "config": map[string]any{},
+		"architecture": "amd64", "os": "linux", "config": map[string]any{"Entrypoint": i.entrypoint, "Cmd": i.command, "Env": i.env},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest(layer.Bytes())}},
 	})
 	manifest := encoded(map[string]any{

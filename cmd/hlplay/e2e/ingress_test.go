@@ -38,44 +38,13 @@ func TestIngress(t *testing.T) {
 	edge, guest := n.List[0], n.List[1]
 	a := newArchive(t, n)
 	a.publish(t, "", map[string][]string{"main": a.fetch(t, n, "", "caddy")})
-	certificate := serveRelease(t, n, release)
-	for _, node := range n.List {
-		input(t, node, certificate, "cat >/usr/local/share/ca-certificates/e2e.crt; update-ca-certificates; echo "+nspawn.Controller+" github.com >>/etc/hosts")
-	}
-	key, err := os.ReadFile(a.keyring)
-	if err != nil {
-		t.Fatal(err)
-	}
-	input(t, edge, string(key), "cat >/etc/apt/keyrings/e2e.gpg; echo 'deb [signed-by=/etc/apt/keyrings/e2e.gpg] "+a.serve(t, n, 0)+" bookworm main' >/etc/apt/sources.list; apt-get -q update")
+	serveAs(t, n, releases(release), "github.com")
+	useArchive(t, n, a)
 	serveText(t, guest, 8001, "plain")
 	serveText(t, guest, 8002, "safe")
 
 	r := newRunner(t, n, nspawn.Admin)
-	publish := func(services string) {
-		t.Helper()
-		inventory, err := n.Inventory(nspawn.Admin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := os.ReadFile(inventory)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const head = "host \"guest\" {\n"
-		r.inventory = inventory
-		changed := strings.Replace(string(text), head, head+"  vars = { publish = ["+services+"] }\n", 1)
-		if err := os.WriteFile(inventory, []byte(changed), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// The names lead to the edge, as DNS would have it.
-	hosts := filepath.Join(n.Dir, "hosts")
-	if err := os.WriteFile(hosts, []byte(edge.Address.String()+" plain.example.org safe.example.org more.example.org\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.Do(func() error { return unix.Mount(hosts, "/etc/hosts", "", unix.MS_BIND, "") }); err != nil {
-		t.Fatal(err)
-	}
+	resolveTo(t, n, edge, "plain.example.org", "safe.example.org", "more.example.org")
 	const token = "0123456789abcdefA"
 	r.vars = []string{
 		"docker=false", "services_hosts=guest", "frp_token=" + token, `caddy_options=["local_certs", "skip_install_trust"]`,
@@ -103,7 +72,7 @@ func TestIngress(t *testing.T) {
 
 	// The controller cannot trust Caddy's authority before it exists.
 	two := `{ name = "plain", url = "http://plain.example.org", port = 8001 }, { name = "safe", url = "https://safe.example.org", port = 8002 }`
-	publish(two)
+	publishOn(t, r, n, two)
 	check := run("--check", "--skip-tags", "outside")
 	first := run("--skip-tags", "outside")
 	foretold("the first run", check, first)
@@ -120,7 +89,7 @@ func TestIngress(t *testing.T) {
 	// Another service is published: Caddy is reloaded, and not restarted.
 	process := shell(t, edge, "systemctl show -P MainPID caddy")
 	serveText(t, guest, 8003, "more")
-	publish(two + `, { name = "more", url = "https://more.example.org", port = 8003 }`)
+	publishOn(t, r, n, two+`, { name = "more", url = "https://more.example.org", port = 8003 }`)
 	check = run("--check", "--skip-tags", "outside")
 	foretold("another service", check, run())
 	answers("https://more.example.org", "more")
@@ -141,6 +110,106 @@ func TestIngress(t *testing.T) {
 	if failures := o.failures(); !strings.Contains(failures, "404") {
 		t.Errorf("the error does not say what the front door answers:\n%s", failures)
 	}
+}
+
+// TestIngressInContainers runs playbooks/ingress.hcl as it is, with Debian's Docker. The images have the names of the real
+// ones, and contain Debian's Caddy and frp, built from its source.
+func TestIngressInContainers(t *testing.T) {
+	frp := frpPrograms(t)
+	n := startNodesWith(t, nspawn.Options{Names: []string{"edge", "guest"}, Suite: "trixie", Packages: overlayPackages, SystemCalls: []string{"@keyring", "bpf"}})
+	edge, guest := n.List[0], n.List[1]
+	a := newArchive(t, n)
+	a.publish(t, "", map[string][]string{"main": a.fetch(t, n, "", "docker.io", "docker-cli", "docker-compose")})
+	registry := newRegistry(t, caddyImage(t, n, a),
+		image{name: "fatedier/frps", tag: frpVersion, files: map[string]string{"usr/bin/frps": frp["frps"]}, entrypoint: []string{"/usr/bin/frps"}},
+		image{name: "fatedier/frpc", tag: frpVersion, files: map[string]string{"usr/bin/frpc": frp["frpc"]}, entrypoint: []string{"/usr/bin/frpc"}})
+	serveAs(t, n, registry, "registry-1.docker.io", "ghcr.io")
+	useArchive(t, n, a)
+	serveText(t, guest, 8001, "plain")
+	resolveTo(t, n, edge, "plain.example.org")
+	r := newRunner(t, n, nspawn.Admin)
+	r.vars = []string{"services_hosts=guest", "frp_token=0123456789abcdefA"}
+	publishOn(t, r, n, `{ name = "plain", url = "http://plain.example.org", port = 8001 }`)
+	const playbook = "../../playbooks/ingress.hcl"
+	check := r.run(t, playbook, "--check", "--skip-tags", "outside")
+	check.wantCode(t, "check mode", exitOK)
+	first := r.run(t, playbook)
+	first.wantCode(t, "the first run", exitOK)
+	for _, task := range first.with("changed") {
+		if s := check.status[task]; s != "changed" {
+			t.Errorf("check mode did not predict %s: it is %q", task, s)
+		}
+	}
+	wantOn(t, edge, "docker ps --format '{{.Names}} {{.Image}}' | sort", "edge-caddy-1 caddy:2.10.0\nedge-frps-1 ghcr.io/fatedier/frps:"+frpVersion)
+	r.run(t, playbook).wantUnchanged(t, "the second run")
+}
+
+// caddyImage returns an image with the name of Caddy's own that contains Debian's Caddy.
+func caddyImage(t *testing.T, n *nspawn.Nodes, a *archive) image {
+	t.Helper()
+	dir := t.TempDir()
+	for _, deb := range a.fetch(t, n, "caddy", "caddy") {
+		command(t, a.dir, "dpkg-deb", "--extract", deb, dir)
+	}
+	files := map[string]string{}
+	for _, name := range []string{"usr/bin/caddy", "lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6", "lib/x86_64-linux-gnu/libzstd.so.1"} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil {
+			files[name] = string(content)
+			continue
+		}
+		if files[name], err = n.List[0].Exec(t.Context(), "cat", "/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return image{
+		name: "library/caddy", tag: "2.10.0", files: files, env: []string{"PATH=/usr/bin", "XDG_CONFIG_HOME=/config", "XDG_DATA_HOME=/data"},
+		command: []string{"caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"},
+	}
+}
+
+// useArchive makes the archive the nodes' only source of packages.
+func useArchive(t *testing.T, n *nspawn.Nodes, a *archive) {
+	t.Helper()
+	key, err := os.ReadFile(a.keyring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := a.serve(t, n, 0)
+	for _, node := range n.List {
+		input(t, node, string(key), "cat >/etc/apt/keyrings/e2e.gpg; echo 'deb [signed-by=/etc/apt/keyrings/e2e.gpg] "+address+" bookworm main' >/etc/apt/sources.list; apt-get -q update")
+	}
+}
+
+// resolveTo has names lead to a node, as DNS would, for programs in the nodes' network.
+func resolveTo(t *testing.T, n *nspawn.Nodes, node *nspawn.Node, names ...string) {
+	t.Helper()
+	hosts := filepath.Join(n.Dir, "hosts")
+	if err := os.WriteFile(hosts, []byte(node.Address.String()+" "+strings.Join(names, " ")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Do(func() error { return unix.Mount(hosts, "/etc/hosts", "", unix.MS_BIND, "") }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// publishOn gives the runner an inventory in which the node guest publishes services.
+func publishOn(t *testing.T, r *runner, n *nspawn.Nodes, services string) {
+	t.Helper()
+	inventory, err := n.Inventory(nspawn.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "host \"guest\" {\n"
+	changed := strings.Replace(string(text), head, head+"  vars = { publish = ["+services+"] }\n", 1)
+	if err := os.WriteFile(inventory, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.inventory = inventory
 }
 
 // caddyRoot is the certificate of the authority that Debian's Caddy creates.
@@ -167,8 +236,8 @@ ExecStart=/bin/sh -c 'while read -r line && [ "$$line" != "$$(printf "\\r")" ]; 
 
 const frpVersion = "v0.65.0" // as in playbooks/ingress.hcl
 
-// frpRelease builds frp from its source, which the Go module proxy has, and returns an archive like that of its release.
-func frpRelease(t *testing.T) []byte {
+// frpPrograms builds frps and frpc from the source of frp, which the Go module proxy has.
+func frpPrograms(t *testing.T) map[string]string {
 	t.Helper()
 	download := exec.Command("go", "mod", "download", "-json", "github.com/fatedier/frp@"+frpVersion)
 	download.Dir = t.TempDir()
@@ -186,19 +255,30 @@ func frpRelease(t *testing.T) []byte {
 	dir := t.TempDir()
 	t.Setenv("CGO_ENABLED", "0")
 	command(t, module.Dir, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", dir+"/", "./cmd/frps", "./cmd/frpc")
-	var b bytes.Buffer
-	compressed := gzip.NewWriter(&b)
-	files := tar.NewWriter(compressed)
+	programs := map[string]string{}
 	for _, name := range []string{"frps", "frpc"} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
+		programs[name] = string(content)
+	}
+	return programs
+}
+
+// frpRelease returns an archive like that of frp's release.
+func frpRelease(t *testing.T) []byte {
+	t.Helper()
+	programs := frpPrograms(t)
+	var b bytes.Buffer
+	compressed := gzip.NewWriter(&b)
+	files := tar.NewWriter(compressed)
+	for name, content := range programs {
 		top := "frp_" + strings.TrimPrefix(frpVersion, "v") + "_linux_amd64/"
 		if err := files.WriteHeader(&tar.Header{Name: top + name, Mode: 0o755, Size: int64(len(content))}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := files.Write(content); err != nil {
+		if _, err := files.Write([]byte(content)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,15 +291,22 @@ func frpRelease(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// serveRelease serves frp's release as github.com does, and returns the certificate to trust.
-func serveRelease(t *testing.T, n *nspawn.Nodes, release []byte) (certificate string) {
+// releases serves frp's release as github.com does.
+func releases(release []byte) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/fatedier/frp/releases/download/"+frpVersion+"/frp_"+strings.TrimPrefix(frpVersion, "v")+"_linux_amd64.tar.gz", func(w http.ResponseWriter, _ *http.Request) { w.Write(release) })
+	return mux
+}
+
+// serveAs serves HTTPS under the names of other hosts on the nodes, and has the nodes trust it.
+func serveAs(t *testing.T, n *nspawn.Nodes, handler http.Handler, names ...string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tests"}, DNSNames: []string{"github.com"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tests"}, DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -231,10 +318,11 @@ func serveRelease(t *testing.T, n *nspawn.Nodes, release []byte) (certificate st
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("/fatedier/frp/releases/download/"+frpVersion+"/frp_"+strings.TrimPrefix(frpVersion, "v")+"_linux_amd64.tar.gz", func(w http.ResponseWriter, _ *http.Request) { w.Write(release) })
-	server := &http.Server{Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}}
+	server := &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}}
 	go server.ServeTLS(listener, "", "") // ended by Close
 	t.Cleanup(func() { server.Close() })
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	for _, node := range n.List {
+		input(t, node, certificate, "cat >/usr/local/share/ca-certificates/e2e.crt; update-ca-certificates; echo "+nspawn.Controller+" "+strings.Join(names, " ")+" >>/etc/hosts")
+	}
 }
