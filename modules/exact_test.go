@@ -90,6 +90,7 @@ var exact = map[string]struct {
 	"pveceph.Mon.create":          {false, "the whole of Ceph sees it"},
 	"pveceph.OSD.create":          {false, "the whole of Ceph sees it"},
 	"pveceph.OSD.existing":        {false, "a daemon starts"},
+	"pveceph.OSDAbsent.forget":    {false, "systemd reads all units anew, and removes a link"},
 	"pveceph.OSDAbsent.remove":    {false, "the whole of Ceph sees it"},
 	"pveceph.OSDAbsent.remove#2":  {false, "nothing but time passes, and data moves"},
 	"pveceph.OSDAbsent.remove#3":  {false, "a daemon stops"},
