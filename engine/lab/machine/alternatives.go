@@ -35,7 +35,7 @@ type alternativesChoice struct {
 // alternativesDirs are the directories of the links and of the files.
 type alternativesDirs struct{ links, files string }
 
-// updateAlternatives simulates update-alternatives of dpkg 1.21.
+// updateAlternatives simulates update-alternatives of dpkg 1.21, without the log that it keeps: --log is ignored.
 func updateAlternatives(_ context.Context, c *Call) int {
 	o, ok := c.parse(c.Argv[1:], "", "altdir=", "admindir=", "log=", "query", "list", "display", "set", "auto", "install")
 	if !ok {
