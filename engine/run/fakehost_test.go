@@ -239,6 +239,9 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy--
+	if cause := context.Cause(ctx); cmd.Argv[0] == "prove" && cause != nil && cause != context.Canceled { // its time is over
+		return remote.Result{}, cause
+	}
 	if c.host.cut() {
 		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}

@@ -129,7 +129,7 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate
 	for retry := (backoff{500 * time.Millisecond, 5 * time.Second}); ; {
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: what, Awaits: true, Limit: guard.Within})
 		_, last := e.host.connection.reopen(ctx)
-		if last != nil {
+		if last != nil && !errors.Is(last, errUnproven) {
 			last = fmt.Errorf("%s: %w", what, last)
 		}
 		for _, proof := range guard.Proofs {
@@ -141,6 +141,9 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate
 		}
 		if last == nil {
 			return nil
+		}
+		if errors.Is(last, errUnproven) { // what failed before says more
+			return cmp.Or(before, fmt.Errorf("%s: %w", what, last))
 		}
 		if e.isUndone(ctx, u) { // later failures say nothing about the change
 			return cmp.Or(before, last)

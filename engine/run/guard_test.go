@@ -103,6 +103,33 @@ then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
 	}
 }
 
+// A proof that is still running when its time is over is named, or what failed before.
+func TestGuardProofOutlasts(t *testing.T) {
+	for lasts, want := range map[int]string{
+		1: "the gateway answers: the time for the proofs has run out; the host has undone the change",
+		2: "the gateway answers: prove gateway up: exit code 1; the host has undone the change",
+	} {
+		s := onHosts("a")
+		s.hosts["a"].settings["gateway"] = "down"
+		proofs := 0
+		s.onAct = func(string) {
+			if s.hosts["a"].settings["mtu"] != "9000" {
+				return
+			}
+			if proofs++; proofs == lasts {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.passLocked(80 * time.Second)
+			}
+		}
+		r := s.play(t, guarded(`name = "mtu"
+value = "9000"`))
+		if got := r.Results()[0].Message; got != want {
+			t.Errorf("proof %d lasts: %q, want %q", lasts, got, want)
+		}
+	}
+}
+
 // A step that lasts longer than the host waits ends after the host has undone the change: the host undoes that, too.
 func TestGuardOverrun(t *testing.T) {
 	s := onHosts("a")
