@@ -27,7 +27,7 @@ setup:
 
 e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
 	@.ci/nodes chromium fonts-dejavu-core
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 6h -v ./engine/lab/nspawn ./cmd/hlplay/e2e
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 6h -v $(E2EFLAGS) ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 e2e-hold: ## as root on Debian: e2e with a program that also holds what steps expect against the nodes (cmd/hlplay/hold.go)
 	@.ci/nodes

@@ -19,8 +19,7 @@ import (
 // TestNebula runs playbooks/overlay.hcl with Debian's own Nebula and an authority created with its nebula-cert: hosts
 // are added and certificates renewed without a restart, and the network is up again after a boot.
 func TestNebula(t *testing.T) {
-	t.Run("Debian 12", func(t *testing.T) { testNebula(t, "bookworm") })
-	t.Run("Debian 13", func(t *testing.T) { testNebula(t, "trixie") })
+	onBothReleases(t, testNebula)
 }
 
 func testNebula(t *testing.T, suite string) {

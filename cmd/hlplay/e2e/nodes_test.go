@@ -41,6 +41,17 @@ var (
 	overlayPackages = []string{"iproute2", "iputils-ping", "nebula", "wireguard-go", "wireguard-tools"}
 )
 
+// onBothReleases runs a test on Debian 12 and 13, and with -short, as in CI, on 13 alone.
+func onBothReleases(t *testing.T, test func(t *testing.T, suite string)) {
+	t.Run("Debian 12", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("-short")
+		}
+		test(t, "bookworm")
+	})
+	t.Run("Debian 13", func(t *testing.T) { test(t, "trixie") })
+}
+
 func newRunner(t *testing.T, n *nspawn.Nodes, account string) *runner {
 	t.Helper()
 	inventory, err := n.Inventory(account)

@@ -16,8 +16,7 @@ import (
 // uses where the kernel has no WireGuard: hosts are added without a restart, the network is up again after a boot, and one
 // that is too slow for corosync is refused.
 func TestWireGuard(t *testing.T) {
-	t.Run("Debian 12", func(t *testing.T) { testWireGuard(t, "bookworm") })
-	t.Run("Debian 13", func(t *testing.T) { testWireGuard(t, "trixie") })
+	onBothReleases(t, testWireGuard)
 }
 
 func testWireGuard(t *testing.T, suite string) {
