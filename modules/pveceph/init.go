@@ -184,7 +184,8 @@ func (i *Init) existing(ctx context.Context, s *state) (modules.Plan, error) {
 	return plan, nil
 }
 
-// addNetworks returns the steps that set the public networks in ceph.conf, or none if that would leave out a present network.
+// addNetworks returns the steps that set the public networks in ceph.conf, or none if it has none, or one that would be left
+// out. Without cluster_network OSDs would replicate on all of them: it is set to the one on which they have done so.
 func (i *Init) addNetworks(ctx context.Context, s *state) ([]modules.Step, error) {
 	have, err := ceph.Networks(s.conf.Global("public_network"))
 	if err != nil {
@@ -194,10 +195,8 @@ func (i *Init) addNetworks(ctx context.Context, s *state) ([]modules.Step, error
 	if err != nil {
 		return nil, err
 	}
-	for _, network := range have {
-		if !slices.Contains(want, network) {
-			return nil, nil
-		}
+	if len(have) == 0 || slices.ContainsFunc(have, func(network netip.Prefix) bool { return !slices.Contains(want, network) }) {
+		return nil, nil
 	}
 	if err := s.writable(ctx); err != nil {
 		return nil, err
@@ -207,11 +206,20 @@ func (i *Init) addNetworks(ctx context.Context, s *state) ([]modules.Step, error
 		return nil, err
 	}
 	list := strings.Join(i.publicNetworks(), ", ")
-	steps, err := conffile.Write(ctx, s.host, linkTarget, editConf(string(before.Content), "global", "public_network", list),
+	text, conf := string(before.Content), s.conf
+	set := func(key, value string) {
+		text = conffile.EditLines(text, func(text string) string { return editConf(text, "global", key, value) })
+		conf = conf.With("global", key, value)
+	}
+	set("public_network", list)
+	if s.conf.Global("cluster_network") == "" {
+		set("cluster_network", i.clusterNetwork())
+	}
+	steps, err := conffile.Write(ctx, s.host, linkTarget, text,
 		fmt.Sprintf("add to Ceph's public networks: %s instead of %s; daemons read it when they start", list, s.conf.Global("public_network")))
 	for n := range steps {
 		steps[n].Wide = true
-		steps[n].Expect = append(steps[n].Expect, pve.Everywhere(s.host, ceph.Confs.Expect("", s.conf.With("global", "public_network", list)))...)
+		steps[n].Expect = append(steps[n].Expect, pve.Everywhere(s.host, ceph.Confs.Expect("", conf))...)
 	}
 	return steps, err
 }
