@@ -70,7 +70,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		}
 		if all := s.conf.Monitors(); len(all) > 0 && len(all)%2 == 0 && all[0] == name { // one node says it for all
 			n := len(all)
-			s.note("Ceph has %d monitors, which survive the loss of no more monitors than %d: use an odd number, at least 3", n, n-1)
+			s.note("Ceph has %d monitors, which survive the loss of %d, no more than %d would: use an odd number, at least 3", n, (n-1)/2, n-1)
 		}
 		steps, err := s.firstManager(ctx)
 		if err != nil {

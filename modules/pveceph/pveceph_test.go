@@ -149,7 +149,7 @@ func TestPlans(t *testing.T) {
 		{"first monitor", Module{Mon: &Mon{}}, node(noDaemons, ceph.Confs.Expect("", initialised), ceph.Monitors.Expect("pve1", ceph.Monitor{}), ceph.Managers.Expect("pve1", ceph.Manager{})),
 			"pveceph mon create --mon-address 10.10.10.11", ""},
 		{"monitor in quorum", Module{Mon: &Mon{Address: "10.10.10.11"}}, node(), "", ""},
-		{"an even number of monitors", Module{Mon: &Mon{}}, node(ceph.Confs.Expect("", runningConf().With("mon.pve2", "public_addr", "10.10.10.12"))), "", "Ceph has 2 monitors, which survive the loss of no more monitors than 1"},
+		{"an even number of monitors", Module{Mon: &Mon{}}, node(ceph.Confs.Expect("", runningConf().With("mon.pve2", "public_addr", "10.10.10.12"))), "", "Ceph has 2 monitors, which survive the loss of 0, no more than 1 would"},
 		{"three monitors", Module{Mon: &Mon{}}, node(ceph.Confs.Expect("", runningConf().With("mon.pve2", "public_addr", "10.10.10.12").With("mon.pve3", "public_addr", "10.10.10.13"))), "", ""},
 		{"monitor at another address", Module{Mon: &Mon{Address: "10.10.10.99"}}, node(), "", "cannot change its address"},
 		{"monitor that does not run", Module{Mon: &Mon{}}, node(ceph.Monitors.Expect("pve1", ceph.Monitor{InMap: true})), "systemctl enable --now ceph-mon@pve1.service", ""},

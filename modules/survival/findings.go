@@ -113,7 +113,7 @@ func (r Report) monitors(c Cluster, say func(string, ...any)) {
 		}
 	}
 	if n%2 == 0 {
-		say("%d monitors survive the loss of no more monitors than %d: an even number has no benefit.", n, n-1)
+		say("%d monitors survive the loss of %d, no more than %d would: an even number has no benefit.", n, (n-1)/2, n-1)
 	}
 }
 
