@@ -67,6 +67,29 @@ func TestHostWithoutTheKnownKey(t *testing.T) {
 	unreachable(t, target, o, "the host key has changed: "+target.KnownHosts+":1 has ssh-rsa", "only ssh-ed25519", "ssh-keygen -f")
 }
 
+// Nor is a key a changed one if only the name without the port has another: it may be that of another host behind this address.
+func TestKeyOfTheNameWithoutPort(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ssh.NewPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := s.target("root", key)
+	if err := os.WriteFile(target.KnownHosts, append([]byte("127.0.0.1 "), ssh.MarshalAuthorizedKey(other)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unreachable(t, target, plain(), "the host key is not known")
+	o := plain()
+	o.HostKeys = AcceptNew
+	mustDial(t, target, o)
+	mustDial(t, target, plain())
+}
+
 // Where only an authority is known, a plain key is that of a new host, and not a changed one.
 func TestPlainKeyBesideAnAuthority(t *testing.T) {
 	key := newKey(t, "id", "")

@@ -167,7 +167,7 @@ func changed(known knownLine, name, is string) *hostKeyError {
 // without returns the error of a handshake, as a changed key if the host has no key of a type that is known.
 func (k *hostKeys) without(err error) error {
 	_, offers, ok := strings.Cut(err.Error(), "no common algorithm for host key")
-	lines := slices.DeleteFunc(k.lines(), func(l knownLine) bool { return l.marker != "" })
+	lines := slices.DeleteFunc(k.known.of(k.name), func(l knownLine) bool { return l.marker != "" })
 	if !ok || len(lines) == 0 {
 		return err
 	}
@@ -189,8 +189,15 @@ func hostKeyFile(key ssh.PublicKey) string {
 	return "/etc/ssh/ssh_host_" + kind + "_key.pub"
 }
 
-// algorithms returns the algorithms to ask the host for.
-func (k *hostKeys) algorithms() []string { return algorithms(k.lines()) }
+// algorithms returns the algorithms to ask the host for. A key under the name without the port may be that of another host, so
+// that one of another type is asked for too.
+func (k *hostKeys) algorithms() []string {
+	all := algorithms(k.lines())
+	if slices.ContainsFunc(k.known.of(k.name), func(l knownLine) bool { return l.marker == "" }) {
+		return all
+	}
+	return append(all, slices.DeleteFunc(slices.Clone(anyKey), func(name string) bool { return slices.Contains(all, name) })...)
+}
 
 // add appends a host's key with a single write, so that concurrent additions do not mix.
 func (k *hostKeys) add(name string, key ssh.PublicKey) error {
