@@ -142,7 +142,7 @@ func (d *Datastore) directory(ctx context.Context, h modules.Host) ([]observe.Ex
 // notes warns about a datastore that would be lost together with the guests that it has backups of.
 func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error) {
 	pve.Nodes.Want(h, "")
-	at, _, err := observe.Follow(ctx, h, d.Path)
+	at, err := located(ctx, h, d.Path)
 	if err != nil {
 		return nil, fmt.Errorf("datastore.path: %w", err)
 	}
@@ -177,6 +177,21 @@ func (d *Datastore) notes(ctx context.Context, h modules.Host) ([]string, error)
 		notes = append(notes, fmt.Sprintf("datastore %s: %s is a Proxmox VE node: if it is lost, so are the backups of its guests; keep them on a separate host", d.Name, h.Name()))
 	}
 	return notes, nil
+}
+
+// located returns where a directory is: links in its path are followed.
+func located(ctx context.Context, h modules.Host, name string) (string, error) {
+	for dir := path.Clean(name); dir != "/"; dir = path.Dir(dir) {
+		observe.Files.Want(h, dir)
+	}
+	at := "/"
+	for part := range strings.SplitSeq(strings.Trim(path.Clean(name), "/"), "/") {
+		var err error
+		if at, _, err = observe.Follow(ctx, h, path.Join(at, part)); err != nil {
+			return "", err
+		}
+	}
+	return at, nil
 }
 
 // onCeph reports whether a mounted file system is CephFS, or on an RBD image, even with LVM or encryption in between.

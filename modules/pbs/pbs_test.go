@@ -41,7 +41,7 @@ func host(change func(*pbs.Server), more ...observe.Expectation) *observe.Host {
 		known = append(known, observe.Mounts.Expect(p, observe.Mount{}))
 	}
 	known = append(known, observe.Files.Expect("/srv/backup/main", observe.File{Type: observe.Directory, Mode: 0o750, Owner: "backup", Group: "backup"}))
-	for _, p := range []string{"/", "/srv"} {
+	for _, p := range []string{"/", "/srv", "/srv/backup"} {
 		known = append(known, dir(p, observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"})...)
 	}
 	known = append(known, dir("/srv/new", observe.File{})...)
@@ -172,6 +172,10 @@ func TestNotes(t *testing.T) {
 		"LVM on a disk": {datastore("main", "/srv/backup/main"), host(nil, volume("nvme0n1")...), nil},
 		"a link": {datastore("main", "/srv/backup/main"), host(nil, link,
 			observe.Files.Expect("/mnt/pve/cephfs/main", observe.File{Type: observe.Directory, Owner: "backup"}),
+			observe.Mounts.Expect("/mnt", observe.Mount{}), observe.Mounts.Expect("/mnt/pve", observe.Mount{}), observe.Mounts.Expect("/mnt/pve/cephfs/main", observe.Mount{}),
+			observe.Mounts.Expect("/mnt/pve/cephfs", observe.Mount{Source: "10.0.0.1:/", Type: "ceph"})), []string{"/srv/backup/main is on Ceph (10.0.0.1:/ at /mnt/pve/cephfs)"}},
+		"a link above": {datastore("main", "/srv/backup/main"), host(nil, observe.Files.Expect("/srv/backup", observe.File{Type: observe.Symlink, Owner: "root", Target: "/mnt/pve/cephfs"}),
+			observe.Files.Expect("/mnt/pve/cephfs", observe.File{Type: observe.Directory, Owner: "root"}), observe.Files.Expect("/mnt/pve/cephfs/main", observe.File{Type: observe.Directory, Owner: "backup"}),
 			observe.Mounts.Expect("/mnt", observe.Mount{}), observe.Mounts.Expect("/mnt/pve", observe.Mount{}), observe.Mounts.Expect("/mnt/pve/cephfs/main", observe.Mount{}),
 			observe.Mounts.Expect("/mnt/pve/cephfs", observe.Mount{Source: "10.0.0.1:/", Type: "ceph"})), []string{"/srv/backup/main is on Ceph (10.0.0.1:/ at /mnt/pve/cephfs)"}},
 		"disk below": {datastore("main", "/srv/backup/main"), host(nil, observe.Mounts.Expect("/srv", observe.Mount{Source: "x", Type: "ceph"}), observe.Mounts.Expect("/srv/backup", observe.Mount{Source: "/dev/sdb", Type: "ext4"})), nil},
