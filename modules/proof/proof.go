@@ -81,6 +81,7 @@ func (r Report) Stops() bool {
 const (
 	aboutHost       = "host"
 	aboutVersions   = "versions"
+	aboutCeph       = "ceph"
 	aboutUnits      = "units"
 	aboutWeb        = "web"
 	aboutPaths      = "paths"
@@ -138,7 +139,11 @@ func (r *Report) versions(n Node) {
 			}
 		}
 		if usual := commonest(all); n.Packages[name] != usual {
-			r.stop(n.Host, aboutVersions, fmt.Sprintf("%s is %s, but %s on most nodes", name, orMissing(n.Packages[name]), orMissing(usual)), "upgrade node by node: hlplay run playbooks/upgrade.hcl")
+			about := aboutVersions
+			if name == "ceph" {
+				about = aboutCeph
+			}
+			r.stop(n.Host, about, fmt.Sprintf("%s is %s, but %s on most nodes", name, orMissing(n.Packages[name]), orMissing(usual)), "upgrade node by node: hlplay run playbooks/upgrade.hcl")
 		}
 	}
 }

@@ -28,7 +28,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{name: "nothing", measured: []Measurement{link}},
 		{name: "an older version", third: func(n *Node) { n.Packages["pve-manager"] = "9.0.1" }, want: []string{"pve3 versions: pve-manager is 9.0.1, but 9.0.3 on most nodes"}},
-		{name: "no Ceph", third: func(n *Node) { delete(n.Packages, "ceph") }, want: []string{"pve3 versions: ceph is not installed, but 19.2.3 on most nodes"}},
+		{name: "no Ceph", third: func(n *Node) { delete(n.Packages, "ceph") }, want: []string{"pve3 ceph: ceph is not installed, but 19.2.3 on most nodes"}},
 		{name: "no Proxmox VE", third: func(n *Node) { n.Packages = nil }, want: []string{"pve3 versions: Proxmox VE is not installed"}},
 		{name: "units", third: func(n *Node) { n.Failed = []string{"a.service", "b.mount"} }, want: []string{"pve3 units: a.service has failed", "pve3 units: b.mount has failed"}},
 		{name: "web", third: func(n *Node) { n.Web = Web{Problem: "no answer"} }, want: []string{"pve3 web: https://192.168.1.1:8006/ does not work from the controller: no answer"}},
@@ -52,6 +52,20 @@ func TestJudge(t *testing.T) {
 				t.Errorf("Stops is %v", r.Stops())
 			}
 		})
+	}
+}
+
+// The cell of what is wrong is marked, and no other one.
+func TestPrintMarks(t *testing.T) {
+	node := func(host, ceph string) Node {
+		return Node{Host: host, Packages: map[string]string{"pve-manager": "9.0.3", "proxmox-ve": "9.0.0", "ceph": ceph}, Web: Web{Status: 200}}
+	}
+	var out strings.Builder
+	if err := Print(&out, Judge([]Node{node("pve1", "19.2.3"), node("pve2", "19.2.3"), node("pve3", "19.2.1")}, nil, Floors{})); err != nil {
+		t.Fatal(err)
+	}
+	if row := "pve3  9.0.3  19.2.1!  none failed  200"; !strings.Contains(out.String(), row) {
+		t.Errorf("it prints no row %q:\n%s", row, &out)
 	}
 }
 

@@ -26,7 +26,7 @@ func Print(w io.Writer, r Report) error {
 			}
 			return text
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Host, cell(orDash(n.Packages["pve-manager"]), aboutVersions), orDash(n.Packages["ceph"]),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Host, cell(orDash(n.Packages["pve-manager"]), aboutVersions), cell(orDash(n.Packages["ceph"]), aboutCeph),
 			cell(n.failures(), aboutUnits), cell(n.Web.String(), aboutWeb), cell(n.mtus(), aboutMTU))
 	}
 	if err := table.Flush(); err != nil {
