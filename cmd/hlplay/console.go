@@ -111,6 +111,8 @@ func (f *consoleFlags) run(ctx context.Context, name string, expressions []strin
 	switch {
 	case err != nil:
 		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case readError() != nil:
 		return fmt.Errorf("reading expressions: %w", readError())
 	case unreachable:

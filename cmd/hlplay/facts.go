@@ -57,6 +57,9 @@ func (f *factsFlags) run(ctx context.Context, pattern string, names []string) er
 		return err
 	}
 	facts, err := run.Facts(ctx, inv, pattern, names, f.connect(func(fn func()) { fn() }))
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,11 @@ func (f *preflightFlags) run(ctx context.Context, path string) error {
 	if err := f.prepareAloud(hosts); err != nil {
 		return err
 	}
-	findings := preflight.Judge(f.gather(ctx, hosts, now))
+	machines := f.gather(ctx, hosts, now)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	findings := preflight.Judge(machines)
 	if f.json {
 		var text []byte
 		if text, err = json.MarshalIndent(findings, "", "  "); err == nil {

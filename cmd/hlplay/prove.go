@@ -134,6 +134,9 @@ func (f *proveFlags) read(ctx context.Context, hosts []*inventory.Host) (surviva
 		}
 		return err
 	})
+	if err := ctx.Err(); err != nil {
+		return survival.Cluster{}, err
+	}
 	memory := map[string]uint64{}
 	var c survival.Cluster
 	for i := range found {

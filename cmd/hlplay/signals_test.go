@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -193,5 +196,58 @@ func TestSignalsClosedPipe(t *testing.T) {
 	p.until(t, "the run was stopped: its output is no longer read")
 	if code, said := p.ended(t); code != exitInterrupted {
 		t.Errorf("exit code %d (%s), want %d", code, said, exitInterrupted)
+	}
+}
+
+// Commands that only read hosts end as interrupted too, and do not report hosts as unreachable or unfit that nobody has asked.
+func TestSignalsInterruptReading(t *testing.T) {
+	for _, args := range [][]string{
+		{"facts", "all"}, {"status", "all"}, {"prove", "all"}, {"preflight", "play.hcl"}, {"verify", "play.hcl"},
+		{"console", "h", "facts.memory"}, {"do", "all", "--", "true"},
+	} {
+		t.Run(args[0], func(t *testing.T) {
+			silent, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			dir := t.TempDir()
+			port := silent.Addr().(*net.TCPAddr).Port
+			for name, text := range map[string]string{
+				"hosts.hcl": fmt.Sprintf("host \"h\" {\n  address = \"127.0.0.1\"\n  port = %d\n}\n", port),
+				"play.hcl":  "play \"p\" {\n  hosts = \"all\"\n}\n",
+			} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Symlink(os.Args[0], filepath.Join(dir, "hlplay")); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "hlplay"), slices.Insert(slices.Clone(args), 2, "-i", "hosts.hcl")...)
+			cmd.Dir = dir
+			var said bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &said, &said
+			ended := make(chan error, 1)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				ended <- cmd.Wait()
+				silent.Close()
+			}()
+			conn, err := silent.Accept()
+			if err != nil {
+				t.Fatalf("it does not connect: %s", &said)
+			}
+			defer conn.Close()
+			if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+				t.Errorf("exit code %d, want %d:\n%s", code, exitInterrupted, &said)
+			}
+		})
 	}
 }

@@ -87,6 +87,9 @@ func (f *statusFlags) run(ctx context.Context, pattern string) error {
 		}()
 	}
 	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	failed := false
 	for i, h := range hosts {
 		if found[i].err != nil {

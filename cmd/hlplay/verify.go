@@ -100,6 +100,9 @@ func (f *verifyFlags) run(ctx context.Context, path string) error {
 		return err
 	}
 	nodes, measured := f.gather(ctx, hosts)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	findings := proof.Judge(nodes, measured, f.floors)
 	if f.json {
 		var text []byte
