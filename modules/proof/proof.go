@@ -110,9 +110,7 @@ func Judge(nodes []Node, measurements []Measurement, floors Floors) Report {
 		if n.NoPing {
 			r.stop(n.Host, aboutPaths, "ping is missing, so the paths to the others were not tested", "apt install iputils-ping")
 		}
-		for _, f := range preflight.JudgePaths(n.Host, n.Paths) {
-			r.Findings = append(r.Findings, f)
-		}
+		r.Findings = append(r.Findings, preflight.JudgePaths(n.Host, n.Paths)...)
 	}
 	r.unmeasured()
 	for _, m := range measurements {

@@ -50,7 +50,7 @@ func TestPublicNetworksAreAddedWithoutAClusterNetwork(t *testing.T) {
 func TestNoOSDWithSeveralNetworksForReplication(t *testing.T) {
 	conf := runningConf().With("global", "cluster_network", "10.10.10.0/24, 10.10.20.0/24")
 	_, err := (&Module{OSD: &OSD{Device: "/dev/sdb", MaxWiped: 1}}).Plan(t.Context(), node(ceph.Confs.Expect("", conf)))
-	const want = "Ceph's cluster_network has several networks, 10.10.10.0/24, 10.10.20.0/24, with which pveceph cannot create an OSD"
+	const want = "/etc/pve/ceph.conf: cluster_network has several networks, 10.10.10.0/24, 10.10.20.0/24, with which pveceph cannot create an OSD"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want %q", err, want)
 	}

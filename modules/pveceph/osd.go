@@ -195,7 +195,7 @@ func (o *OSD) checkNetwork(ctx context.Context, s *state) error {
 	case len(all) == 0:
 		return nil
 	case len(all) > 1: // pveceph passes the value to ip(8) as one network (PVE::API2::Ceph::OSD, pve-manager 8)
-		return fmt.Errorf("Ceph's %s has several networks, %s, with which pveceph cannot create an OSD: set cluster_network in /etc/pve/ceph.conf to the one on which OSDs replicate", which, text)
+		return fmt.Errorf("/etc/pve/ceph.conf: %s has several networks, %s, with which pveceph cannot create an OSD: set cluster_network to the one on which OSDs replicate", which, text)
 	}
 	found, err := addressesInAny(ctx, s.host, text)
 	if err != nil || len(found) > 0 {
