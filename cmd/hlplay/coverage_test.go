@@ -35,6 +35,7 @@ var coverage = []struct {
 	{test: "TestArray", file: "e2e/array_test.go", machines: "machine", playbooks: []string{"storage.hcl"}},
 	{test: "TestPassthrough", file: "e2e/passthrough_test.go", machines: "machine", playbooks: []string{"stages/passthrough.hcl"}},
 	{test: "TestMachineOSDs", file: "e2e/osds_test.go", machines: "machine", playbooks: []string{"replace-disk.hcl"}, steps: []string{"G2.7", "G2.8"}},
+	{test: "TestMachineNetwork", file: "e2e/machinenetwork_test.go", machines: "machine", steps: []string{"G1.14", "G1.15", "G1.16", "G1.17"}},
 	{test: "TestMachineKilled", file: "e2e/machinekilled_test.go", machines: "machine", steps: []string{"G1.16"}},
 	{test: "TestSystemdBoot", file: "e2e/systemdboot_test.go", machines: "machine", steps: []string{"G1.19"}},
 }
