@@ -260,7 +260,7 @@ func FuzzSources(f *testing.F) {
 func TestRepositoryDefinedElsewhere(t *testing.T) {
 	r := Repository{Name: "pve-install-repo", URIs: []string{"http://download.proxmox.com/debian/pve"}, Suites: []string{"bookworm"},
 		Components: []string{"pve-no-subscription"}, SignedBy: "/etc/apt/trusted.gpg.d/proxmox-release-bookworm.gpg"}
-	gui := observe.TextFile{Path: "/etc/apt/sources.list", Content: "deb http://deb.debian.org/debian bookworm main contrib\n\ndeb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n"}
+	gui := observe.TextFile{Path: "/etc/apt/sources.list", Content: "deb http://mirror.example.org/debian bookworm main contrib\n\ndeb http://download.proxmox.com/debian/pve bookworm pve-no-subscription\n"}
 	none := one(observe.Files.Expect(sourcesDir+"pve-install-repo.list", observe.File{}), observe.Files.Expect(sourcesDir+"pve-install-repo.sources", observe.File{}))
 	plan, err := modulestest.Decoded(&Module{Repositories: []Repository{r}}).Plan(t.Context(), recorded(bookworm, sourceFiles(gui), none))
 	if err != nil || len(plan.Steps) > 0 || len(plan.Notes) != 1 {

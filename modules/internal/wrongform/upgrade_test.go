@@ -45,9 +45,9 @@ func TestSuites(t *testing.T) {
 		"deb [signed-by=/x] https://enterprise.proxmox.com/debian/ceph-squid bookworm enterprise":                                true,
 		"deb http://download.proxmox.com/debian/pve trixie pve-no-subscription":                                                  false,
 		"# deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription":                                              false,
-		"deb http://deb.debian.org/debian bookworm main":                                                                         false,
+		"deb http://mirror.example.org/debian bookworm main":                                                                         false,
 		"Types: deb\nURIs: http://download.proxmox.com/debian/pve\nSuites: trixie bookworm\nComponents: x\n":                     true,
-		"Suites: bookworm\nURIs: http://deb.debian.org/debian\n\nURIs: http://download.proxmox.com/debian/pve\nSuites: trixie\n": false,
+		"Suites: bookworm\nURIs: http://mirror.example.org/debian\n\nURIs: http://download.proxmox.com/debian/pve\nSuites: trixie\n": false,
 	} {
 		if got := Suites(t.Context(), host, "content", text); (len(got) == 1) != want {
 			t.Errorf("%s: the advice is %v, expected %v", text, got, want)
