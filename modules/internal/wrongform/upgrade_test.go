@@ -41,12 +41,12 @@ func TestUpgrade(t *testing.T) {
 func TestSuites(t *testing.T) {
 	host := observe.NewRecorded("pve1", observe.Files.Expect("/etc/os-release", observe.File{Type: observe.Regular, Content: []byte("VERSION_CODENAME=trixie\n")}))
 	for text, want := range map[string]bool{
-		"deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription":                                                true,
-		"deb [signed-by=/x] https://enterprise.proxmox.com/debian/ceph-squid bookworm enterprise":                                true,
-		"deb http://download.proxmox.com/debian/pve trixie pve-no-subscription":                                                  false,
-		"# deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription":                                              false,
+		"deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription":                                                    true,
+		"deb [signed-by=/x] https://enterprise.proxmox.com/debian/ceph-squid bookworm enterprise":                                    true,
+		"deb http://download.proxmox.com/debian/pve trixie pve-no-subscription":                                                      false,
+		"# deb http://download.proxmox.com/debian/pve bookworm pve-no-subscription":                                                  false,
 		"deb http://mirror.example.org/debian bookworm main":                                                                         false,
-		"Types: deb\nURIs: http://download.proxmox.com/debian/pve\nSuites: trixie bookworm\nComponents: x\n":                     true,
+		"Types: deb\nURIs: http://download.proxmox.com/debian/pve\nSuites: trixie bookworm\nComponents: x\n":                         true,
 		"Suites: bookworm\nURIs: http://mirror.example.org/debian\n\nURIs: http://download.proxmox.com/debian/pve\nSuites: trixie\n": false,
 	} {
 		if got := Suites(t.Context(), host, "content", text); (len(got) == 1) != want {
