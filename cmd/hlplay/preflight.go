@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -80,22 +81,33 @@ func (f *preflightFlags) run(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	findings := preflight.Judge(machines)
-	if f.json {
-		var text []byte
-		if text, err = json.MarshalIndent(findings, "", "  "); err == nil {
-			_, err = os.Stdout.Write(append(report.EscapeUnseen(text), '\n'))
+	return printFindings(preflight.Judge(machines), f.json, preflight.Print)
+}
+
+// printFindings prints a report, in which hosts can neither move the terminal's cursor nor hide anything. It returns an error
+// with the exit code of a failure if the report stops.
+func printFindings[R interface{ Stops() bool }](r R, asJSON bool, table func(io.Writer, R) error) error {
+	var text []byte
+	if asJSON {
+		encoded, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
 		}
+		text = append(report.EscapeUnseen(encoded), '\n')
 	} else {
-		var text strings.Builder
-		if err = preflight.Print(&text, findings); err == nil {
-			_, err = os.Stdout.WriteString(report.Printable(text.String()))
+		var plain strings.Builder
+		if err := table(&plain, r); err != nil {
+			return err
 		}
+		text = []byte(report.Printable(plain.String()))
 	}
-	if err == nil && findings.Stops() {
+	if _, err := os.Stdout.Write(text); err != nil {
+		return err
+	}
+	if r.Stops() {
 		return &exitError{code: exitFailed}
 	}
-	return err
+	return nil
 }
 
 // playHosts returns the hosts of all plays except the controller itself, in the inventory's order.

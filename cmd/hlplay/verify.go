@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
-	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/observe"
-	"hlplay/engine/report"
 	"hlplay/engine/run"
 	"hlplay/modules/preflight"
 	"hlplay/modules/proof"
@@ -103,22 +99,7 @@ func (f *verifyFlags) run(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	findings := proof.Judge(nodes, measured, f.floors)
-	if f.json {
-		var text []byte
-		if text, err = json.MarshalIndent(findings, "", "  "); err == nil {
-			_, err = os.Stdout.Write(append(report.EscapeUnseen(text), '\n'))
-		}
-	} else {
-		var text strings.Builder
-		if err = proof.Print(&text, findings); err == nil {
-			_, err = os.Stdout.WriteString(report.Printable(text.String()))
-		}
-	}
-	if err == nil && findings.Stops() {
-		return &exitError{code: exitFailed}
-	}
-	return err
+	return printFindings(proof.Judge(nodes, measured, f.floors), f.json, proof.Print)
 }
 
 // errand is work on one host while the others wait.

@@ -52,14 +52,7 @@ func hashedName(t *testing.T, name string) string {
 func TestHostWithoutTheKnownKey(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	known, err := ssh.NewPublicKey(private.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
+	known := newRSAKey(t, "known", "").public
 	target := s.target("root", key)
 	target.KnownHosts = writeKnownHosts(t, s.port(), known)
 	o := plain()
@@ -71,14 +64,7 @@ func TestHostWithoutTheKnownKey(t *testing.T) {
 func TestKeyOfTheNameWithoutPort(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key)
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := ssh.NewPublicKey(private.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := newRSAKey(t, "other", "").public
 	target := s.target("root", key)
 	if err := os.WriteFile(target.KnownHosts, append([]byte("127.0.0.1 "), ssh.MarshalAuthorizedKey(other)...), 0o600); err != nil {
 		t.Fatal(err)

@@ -57,9 +57,9 @@ func (m *choice) Validate() error {
 	if m.Name == "" || strings.ContainsAny(m.Name, "/ \t\n") || m.Name[0] == '-' {
 		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not the name of alternatives", m.Name), Want: "expected a name such as editor; the path of the link is not part of it"}
 	}
-	for argument, value := range map[string]string{"path": m.Path, "link": m.Link} {
-		if value != "" && (!path.IsAbs(value) || path.Clean(value) != value || strings.Contains(value, "\n")) {
-			return &modules.ArgumentError{Argument: argument, Problem: fmt.Sprintf("%q is not an absolute path in its shortest form", value), Want: "expected a path such as /usr/bin/vim.basic"}
+	for _, a := range []struct{ argument, value string }{{"path", m.Path}, {"link", m.Link}} {
+		if a.value != "" && (!path.IsAbs(a.value) || path.Clean(a.value) != a.value || strings.Contains(a.value, "\n")) {
+			return &modules.ArgumentError{Argument: a.argument, Problem: fmt.Sprintf("%q is not an absolute path in its shortest form", a.value), Want: "expected a path such as /usr/bin/vim.basic"}
 		}
 	}
 	switch {

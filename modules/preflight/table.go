@@ -18,12 +18,7 @@ func Print(w io.Writer, r Report) error {
 			fmt.Fprintf(table, "%s!\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\n", m.Host)
 			continue
 		}
-		cell := func(text string, about ...string) string {
-			if slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Host == m.Host && slices.Contains(about, f.About) }) {
-				return text + "!"
-			}
-			return text
-		}
+		cell := func(text string, about ...string) string { return Mark(r.Findings, m.Host, text, about...) }
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(m.Host, aboutID), cell(m.Release, aboutRelease),
 			cell(m.Hostname, aboutName, aboutResolve), cell(fmt.Sprintf("%+.1f s", r.ahead(m)), aboutClock), cell(fmt.Sprint(m.CPUs), aboutCPU),
 			cell(fmt.Sprintf("%d GiB", m.Memory>>30), aboutMemory), cell(m.links(), aboutNIC, aboutMTU),
@@ -41,6 +36,14 @@ func Print(w io.Writer, r Report) error {
 	}
 	fmt.Fprintln(w)
 	return PrintFindings(w, r.Findings)
+}
+
+// Mark returns the text of a cell, with an exclamation mark if a finding about the host concerns it.
+func Mark(findings []Finding, host, text string, about ...string) string {
+	if slices.ContainsFunc(findings, func(f Finding) bool { return f.Host == host && slices.Contains(about, f.About) }) {
+		return text + "!"
+	}
+	return text
 }
 
 // PrintFindings prints what is wrong and how to fix it.

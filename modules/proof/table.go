@@ -3,7 +3,6 @@ package proof
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -20,12 +19,7 @@ func Print(w io.Writer, r Report) error {
 			fmt.Fprintf(table, "%s!\t-\t-\t-\t-\t-\n", n.Host)
 			continue
 		}
-		cell := func(text string, about ...string) string {
-			if slices.ContainsFunc(r.Findings, func(f preflight.Finding) bool { return f.Host == n.Host && slices.Contains(about, f.About) }) {
-				return text + "!"
-			}
-			return text
-		}
+		cell := func(text, about string) string { return preflight.Mark(r.Findings, n.Host, text, about) }
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Host, cell(orDash(n.Packages["pve-manager"]), aboutVersions), cell(orDash(n.Packages["ceph"]), aboutCeph),
 			cell(n.failures(), aboutUnits), cell(n.Web.String(), aboutWeb), cell(n.mtus(), aboutMTU))
 	}

@@ -484,6 +484,9 @@ while :; do
 	sleep 2
 done
 for u in pve-firewall proxmox-firewall; do
-	if systemctl is-enabled --quiet $u 2>/dev/null; then systemctl start $u || code=1; fi
+	case $(LC_ALL=C systemctl is-enabled $u 2>&1) in
+	disabled | masked* | linked* | not-found | *"No such file or directory") ;;
+	*) systemctl start $u || code=1 ;; # also if systemd does not say
+	esac
 done
 exit $code`

@@ -426,6 +426,7 @@ func TestPutBack(t *testing.T) {
 		"it is back already":           {"old\n\n", "yes", "old\n\n", "", ""},
 		"somebody else has changed it": {"theirs\n", "yes", "theirs\n", "was changed by somebody else", ""},
 		"it cannot be read at once":    {"ours\n\n", "yes", "old\n\n", "", "cat"},
+		"systemd does not answer":      {"ours\n\n", "yes", "old\n\n", "", "is-enabled"},
 		"the firewall does not start":  {"ours\n\n", "yes", "old\n\n", "start fails", "start"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -442,6 +443,8 @@ func TestPutBack(t *testing.T) {
 			switch test.fails {
 			case "cat":
 				programs["cat"] = "rm " + dir + "/cat; echo 'Transport endpoint is not connected' >&2; exit 1" // the first time
+			case "is-enabled":
+				programs["systemctl"] += "\n[ $1 != is-enabled ] || { echo 'Failed to connect to bus: Connection refused' >&2; exit 1; }"
 			case "start":
 				programs["systemctl"] += "\n[ $1 != start ] || { echo start fails >&2; exit 1; }"
 			}

@@ -77,7 +77,7 @@ func TestIngress(t *testing.T) {
 	first := run("--skip-tags", "outside")
 	foretold("the first run", check, first)
 	root := filepath.Join(n.Dir, "root.crt")
-	if err := os.WriteFile(root, []byte(shell(t, edge, "timeout 60 sh -c 'until cat "+caddyRoot+" 2>/dev/null; do sleep 1; done'")+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(root, []byte(shell(t, edge, "timeout 600 sh -c 'until cat "+caddyRoot+" 2>/dev/null; do sleep 1; done'")+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	r.env = []string{"SSL_CERT_FILE=" + root}

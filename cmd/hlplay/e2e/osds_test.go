@@ -44,7 +44,7 @@ udevadm settle`)
 	r := machineRunner(t, ms, nil)
 	address := "address=" + m.Address.String()
 
-	const signatures = "for disk in " + osdDisk + "*; do blkid -p $disk || true; done"
+	const signatures = "for disk in " + osdDisk + "*; do blkid -p $disk || [ $? -eq 2 ] || exit; done"
 	before := shell(t, m, signatures)
 	check := r.run(t, "osds.hcl", "-e", address, "--check")
 	check.wantCode(t, "check mode", exitOK)
