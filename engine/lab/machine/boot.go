@@ -1,24 +1,10 @@
 package machine
 
 import (
-	"crypto/rand"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
-
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // documented never to fail
-	return formatUUID(b)
-}
-
-// formatUUID formats random bytes as a version 4 UUID.
-func formatUUID(b [16]byte) string {
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
 
 // On reports whether the machine is up.
 func (m *Machine) On() bool {
@@ -141,16 +127,4 @@ func (m *Machine) clearVolatile() {
 		_ = t.put(dir, n) // the directory has existed since the machine was made
 	}
 	furnishRun(t)
-}
-
-func (m *Machine) setName(name string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.name = name
-}
-
-func (m *Machine) setDebian(codename string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.debian = codename
 }

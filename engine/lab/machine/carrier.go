@@ -22,24 +22,6 @@ func carries(all []iface, name string) bool {
 	}
 }
 
-// showCarrier sets the state of bridges, bonds and VLANs as the kernel reports it.
-func (r *reloaded) showCarrier() {
-	for n := range r.ifaces {
-		switch i := &r.ifaces[n]; {
-		case i.Info == nil:
-		case carries(r.ifaces, i.Name):
-			i.State, i.Flags = "UP", []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}
-		default:
-			i.State, i.Flags = "DOWN", []string{"NO-CARRIER", "BROADCAST", "MULTICAST", "UP"}
-		}
-	}
-}
-
-// has reports whether an interface has an address.
-func (i iface) has(a netip.Addr) bool {
-	return slices.ContainsFunc(i.Addrs, func(own ifaddr) bool { return own.Local == a.String() })
-}
-
 // answers reports whether the machine has an address on an interface that can be reached from outside.
 func (m *Machine) answers(a netip.Addr) bool {
 	all := m.configured()

@@ -488,3 +488,36 @@ func interpolate(value any, set map[string]string) (any, error) {
 	}
 	return value, nil
 }
+
+// at returns the state of the health check of a container that was started at the given time, or nil if there is no
+// check.
+func (h *composeHealth) at(started, now time.Time) *dockerHealth {
+	if h == nil {
+		return nil
+	}
+	probes := int(now.Sub(started) / h.interval)
+	is := &dockerHealth{Status: "starting", Log: []dockerProbe{}}
+	for i := max(0, probes-5); i < probes; i++ {
+		at := started.Add(time.Duration(i+1) * h.interval)
+		is.Log = append(is.Log, dockerProbe{Start: at, End: at, ExitCode: h.exit})
+	}
+	switch {
+	case probes > 0 && h.exit == 0:
+		is.Status = "healthy"
+	case h.exit != 0:
+		is.FailingStreak = probes
+		if probes >= h.retries {
+			is.Status = "unhealthy"
+		}
+	}
+	return is
+}
+
+// volumeNames returns the names of the service's volumes in a project, sorted.
+func (s composeService) volumeNames(project string) []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.volumes)) {
+		all = append(all, project+"_"+name)
+	}
+	return all
+}

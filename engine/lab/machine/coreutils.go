@@ -2,10 +2,6 @@ package machine
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"io"
 	"os"
@@ -14,18 +10,6 @@ import (
 	"strings"
 	"syscall"
 )
-
-func coreutils() map[string]Program {
-	return map[string]Program{
-		"cat": cat, "head": head, "tail": tail, "stat": statProgram, "readlink": readlink, "realpath": readlink, "ls": ls,
-		"mkdir": mkdir, "rmdir": rmdir, "rm": rm, "mv": mv, "cp": cp, "ln": ln, "chmod": chmod, "chown": chown, "chgrp": chown,
-		"install": installProgram, "touch": touch, "mktemp": mktemp, "sync": syncProgram, "dd": dd, "base64": base64Program,
-		"md5sum": checksum(md5.New), "sha1sum": checksum(sha1.New), "sha256sum": checksum(sha256.New), "sha512sum": checksum(sha512.New),
-		"tee": tee, "yes": yes, "true": func(context.Context, *Call) int { return 0 }, "false": func(context.Context, *Call) int { return 1 },
-		"basename": basename, "dirname": dirname, "pwd": pwd, "echo": echoProgram, "which": which, "test": testProgram, "[": testProgram,
-		"printf": printfProgram, "truncate": truncate, "cmp": cmpProgram, "find": find, "du": du,
-	}
-}
 
 // viaShell runs the shell builtin with the program's name.
 func viaShell(ctx context.Context, c *Call) int {

@@ -97,11 +97,5 @@ func partition(disk string, n int) string {
 	return fmt.Sprintf("%s%d", disk, n)
 }
 
-func uuidOf(seed uint64) string {
-	h := fnv.New128a()
-	fmt.Fprint(h, seed)
-	return formatUUID([16]byte(h.Sum(nil)))
-}
-
 // BIOSBoot is the type of the partition that contains GRUB. Such a partition has no signature.
 const BIOSBoot = "21686148-6449-6e6f-744e-656564454649"

@@ -6,11 +6,6 @@ import (
 	"slices"
 )
 
-func diskPrograms() map[string]Program {
-	return map[string]Program{"lsblk": lsblk, "/usr/sbin/blkid": blkid, "/usr/sbin/wipefs": wipefs, "udevadm": accept("", ""), "/usr/sbin/partprobe": accept("", ""),
-		"/usr/sbin/sgdisk": sgdisk, "/usr/sbin/sfdisk": sfdisk, "partx": partx, "findmnt": findmnt, "/usr/sbin/mkfs.ext4": mkfs("ext4")}
-}
-
 func blkid(_ context.Context, c *Call) int {
 	o, ok := c.options("o:s:pL:U:", "output=", "match-tag=", "probe")
 	if !ok {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -88,30 +87,6 @@ func (c *container) state(now time.Time) (s dockerState, restarts int) {
 		s.Health = c.service.health.at(c.started, now)
 	}
 	return s, restarts
-}
-
-// at returns the state of the health check of a container that was started at the given time, or nil if there is no
-// check.
-func (h *composeHealth) at(started, now time.Time) *dockerHealth {
-	if h == nil {
-		return nil
-	}
-	probes := int(now.Sub(started) / h.interval)
-	is := &dockerHealth{Status: "starting", Log: []dockerProbe{}}
-	for i := max(0, probes-5); i < probes; i++ {
-		at := started.Add(time.Duration(i+1) * h.interval)
-		is.Log = append(is.Log, dockerProbe{Start: at, End: at, ExitCode: h.exit})
-	}
-	switch {
-	case probes > 0 && h.exit == 0:
-		is.Status = "healthy"
-	case h.exit != 0:
-		is.FailingStreak = probes
-		if probes >= h.retries {
-			is.Status = "unhealthy"
-		}
-	}
-	return is
 }
 
 func (c *container) start(now time.Time) { c.wanted, c.started = true, now }
@@ -305,13 +280,4 @@ func dockerPackages(codename string) []Package {
 		{Name: "docker-compose", Version: "2.26.1-4", Files: map[string]string{composePlugin: ""},
 			Programs: map[string]Program{"docker-compose": func(ctx context.Context, c *Call) int { return compose(ctx, c, c.Argv[1:]) }}},
 	}
-}
-
-// volumeNames returns the names of the service's volumes in a project, sorted.
-func (s composeService) volumeNames(project string) []string {
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(s.volumes)) {
-		all = append(all, project+"_"+name)
-	}
-	return all
 }

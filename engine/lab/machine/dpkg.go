@@ -8,12 +8,6 @@ import (
 	"strings"
 )
 
-func packagePrograms() map[string]Program {
-	return map[string]Program{"dpkg": dpkg, "dpkg-query": dpkgQuery, "apt-get": aptGet, "apt": aptGet, "apt-cache": aptCache, "apt-mark": aptMark,
-		"/usr/lib/apt/apt-helper": aptHelper, "debconf-set-selections": debconfSet, "debconf-show": debconfShow, "debconf-communicate": accept("", ""),
-		"/usr/sbin/dpkg-reconfigure": accept("", ""), "update-alternatives": updateAlternatives}
-}
-
 func dpkg(_ context.Context, c *Call) int {
 	o, ok := c.options("lsLSirPaEG", "list", "status", "listfiles", "search", "configure", "print-architecture", "print-foreign-architectures", "compare-versions", "audit", "install", "remove", "purge", "pending",
 		"get-selections", "set-selections", "force-confold", "force-confdef", "force-confnew", "verify", "C")

@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -122,89 +121,4 @@ func mountFlags(options, before string) string {
 		shown.WriteString(",relatime")
 	}
 	return shown.String()
-}
-
-// mountListed mounts what fstab lists for a directory. The mounted file system contains the directory's files.
-func (c *Call) mountListed() int {
-	o, ok := c.options("o:", "options=")
-	if !ok {
-		return 1
-	}
-	remount := strings.HasPrefix(o.value("o", "options"), "remount,")
-	if len(o.rest) != 1 && !(remount && len(o.rest) == 2) || !remount && o.has("o", "options") {
-		return notSimulated(c, strings.Join(c.Argv[1:], " "))
-	}
-	dir := c.Path(o.rest[len(o.rest)-1])
-	if c.User != "root" {
-		return c.Errorf("%s: must be superuser to use mount.", dir)
-	}
-	if remount {
-		for _, d := range c.Machine.mountedDisks() {
-			if named, found := c.Machine.Disk(c.Path(o.rest[0])); d.Mountpoint != dir || len(o.rest) == 2 && (!found || named.Name != d.Name) {
-				continue
-			}
-			if err := c.Machine.ChangeDisk(c.Machine.devicePath(d), func(d *Disk) {
-				d.ReadOnly, d.mountFlags = readOnly(o.value("o", "options"), d.ReadOnly), mountFlags(o.value("o", "options"), d.mountFlags)
-			}); err != nil {
-				return c.Errorf("%v", err)
-			}
-			return 0
-		}
-		c.Errorf("%s: mount point not mounted or bad option.\n       dmesg(1) may have more information after failed mount system call.", dir)
-		return 32
-	}
-	for _, f := range c.Machine.listed() {
-		if f[1] != dir {
-			continue
-		}
-		device, found := c.Machine.source(f[0])
-		_, info, err := c.view().resolve(dir, true)
-		d, _ := c.Machine.Disk(device)
-		switch {
-		case !found && !strings.HasPrefix(f[0], "/dev/") && !strings.Contains(f[0], "="):
-			return notSimulated(c, "mounting "+f[0]+" ("+f[2]+")")
-		case !found:
-			return c.Errorf("%s: can't find %s.", dir, f[0])
-		case err != nil || info == nil:
-			c.Errorf("%s: mount point does not exist.\n       dmesg(1) may have more information after failed mount system call.", dir)
-			return 32
-		case d.Use != f[2] && f[2] != "auto":
-			c.Errorf("%s: wrong fs type, bad option, bad superblock on %s, missing codepage or helper program, or other error.\n       dmesg(1) may have more information after failed mount system call.", dir, c.Machine.devicePath(d))
-			return 32
-		case d.Mountpoint == dir:
-			c.Errorf("%s: %s already mounted on %s.\n       dmesg(1) may have more information after failed mount system call.", dir, c.Machine.devicePath(d), dir)
-			return 32
-		}
-		if err := c.Machine.ChangeDisk(device, func(d *Disk) {
-			d.Mountpoint, d.ReadOnly, d.mountFlags = dir, readOnly(f[3], false), mountFlags(f[3], "")
-		}); err != nil {
-			return c.Errorf("%v", err)
-		}
-		c.Machine.Record("mount", "mount "+c.Machine.devicePath(d)+" at "+dir)
-		return 0
-	}
-	return c.Errorf("%s: can't find in /etc/fstab.", dir)
-}
-
-func umountProgram(_ context.Context, c *Call) int {
-	if len(c.Argv) != 2 {
-		return notSimulated(c, strings.Join(c.Argv[1:], " "))
-	}
-	dir := c.Path(c.Argv[1])
-	for _, d := range c.Machine.mountedDisks() {
-		if d.Mountpoint != dir {
-			continue
-		}
-		if c.User != "root" {
-			c.Errorf("%s: must be superuser to unmount.", dir)
-			return 32
-		}
-		if err := c.Machine.ChangeDisk(c.Machine.devicePath(d), func(d *Disk) { d.Mountpoint = "" }); err != nil {
-			return c.Errorf("%v", err)
-		}
-		c.Machine.Record("umount", "unmount "+dir)
-		return 0
-	}
-	c.Errorf("%s: not mounted.", dir)
-	return 32
 }

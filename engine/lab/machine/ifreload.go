@@ -243,3 +243,16 @@ func (r *reloaded) describe(i *iface, s *stanza) error {
 	i.Info = &linkInfo{i.Info.Kind, data}
 	return nil
 }
+
+// showCarrier sets the state of bridges, bonds and VLANs as the kernel reports it.
+func (r *reloaded) showCarrier() {
+	for n := range r.ifaces {
+		switch i := &r.ifaces[n]; {
+		case i.Info == nil:
+		case carries(r.ifaces, i.Name):
+			i.State, i.Flags = "UP", []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}
+		default:
+			i.State, i.Flags = "DOWN", []string{"NO-CARRIER", "BROADCAST", "MULTICAST", "UP"}
+		}
+	}
+}

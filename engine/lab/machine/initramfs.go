@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,4 +53,36 @@ func updateInitramfs(_ context.Context, c *Call) int {
 		}
 	}
 	return 0
+}
+
+// initramfsConfig returns modprobe's configuration in the initramfs of the running kernel, by keyword, module and word.
+func (m *Machine) initramfsConfig() map[string]map[string]map[string]string {
+	config := map[string]map[string]map[string]string{}
+	for _, line := range m.lines("/boot/initrd.img-" + m.kernel) {
+		f := strings.Fields(line)
+		if len(f) < 2 || !slices.Contains([]string{"options", "softdep", "blacklist"}, f[0]) {
+			continue
+		}
+		if config[f[0]] == nil {
+			config[f[0]] = map[string]map[string]string{}
+		}
+		words := map[string]string{}
+		for _, word := range f[2:] {
+			key, value, _ := strings.Cut(word, "=")
+			words[key] = cmpOr(value, word)
+		}
+		config[f[0]][moduleName(f[1])] = words
+	}
+	return config
+}
+
+// modprobeConfig returns the lines of modprobe.d that update-initramfs puts into its images.
+func (m *Machine) modprobeConfig() string {
+	var b strings.Builder
+	for _, file := range m.configFiles("/etc/modprobe.d", "/usr/lib/modprobe.d") {
+		if content, err := afero.ReadFile(m.FS(), file); err == nil {
+			b.Write(content)
+		}
+	}
+	return b.String()
 }

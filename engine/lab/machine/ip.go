@@ -301,3 +301,8 @@ func (m *Machine) mac(i int) string {
 	}
 	return fmt.Sprintf("bc:24:11:%02x:%02x:%02x", a[13], a[14], a[15])
 }
+
+// has reports whether an interface has an address.
+func (i iface) has(a netip.Addr) bool {
+	return slices.ContainsFunc(i.Addrs, func(own ifaddr) bool { return own.Local == a.String() })
+}

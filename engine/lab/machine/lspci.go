@@ -94,32 +94,6 @@ func lspci(_ context.Context, c *Call) int {
 	return 0
 }
 
-// describe returns the class and the name of a device: as text, as numbers (-n), or as both (-nn).
-func (d PCIDevice) describe(numbers int) string {
-	vendor, device, _ := strings.Cut(d.ID, ":")
-	class, known := pciName(pciClasses, d.Class)
-	name, ours := pciName(pciVendors, vendor)
-	switch numbers {
-	case 0:
-		if !known {
-			class = "Class " + d.Class
-		}
-		if !ours {
-			return class + ": Device " + d.ID
-		}
-		return class + ": " + name + " Device " + device
-	case 1:
-		return d.Class + ": " + d.ID
-	}
-	if !known {
-		class = "Class"
-	}
-	if ours {
-		name += " "
-	}
-	return fmt.Sprintf("%s [%s]: %sDevice [%s]", class, d.Class, name, d.ID)
-}
-
 // pciKernel returns what -k adds: the driver in use, and the modules that could drive the device.
 func (m *Machine) pciKernel(d PCIDevice) string {
 	text := ""
@@ -184,4 +158,30 @@ func matchesID(d PCIDevice, filter string) bool {
 		}
 	}
 	return true
+}
+
+// describe returns the class and the name of a device: as text, as numbers (-n), or as both (-nn).
+func (d PCIDevice) describe(numbers int) string {
+	vendor, device, _ := strings.Cut(d.ID, ":")
+	class, known := pciName(pciClasses, d.Class)
+	name, ours := pciName(pciVendors, vendor)
+	switch numbers {
+	case 0:
+		if !known {
+			class = "Class " + d.Class
+		}
+		if !ours {
+			return class + ": Device " + d.ID
+		}
+		return class + ": " + name + " Device " + device
+	case 1:
+		return d.Class + ": " + d.ID
+	}
+	if !known {
+		class = "Class"
+	}
+	if ours {
+		name += " "
+	}
+	return fmt.Sprintf("%s [%s]: %sDevice [%s]", class, d.Class, name, d.ID)
 }

@@ -167,3 +167,15 @@ func (m *Machine) SetValue(key, value any) {
 	defer m.mu.Unlock()
 	m.values[key] = value
 }
+
+func (m *Machine) setName(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.name = name
+}
+
+func (m *Machine) setDebian(codename string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.debian = codename
+}

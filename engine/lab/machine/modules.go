@@ -245,3 +245,20 @@ func lsmod(_ context.Context, c *Call) int {
 	}
 	return 0
 }
+
+// aliased returns the modules that a name refers to: the alias of a PCI device, or the module's own name.
+func (m *Machine) aliased(name string) []string {
+	for _, d := range m.pci {
+		if d.modalias() == name {
+			var all []string
+			for _, driver := range d.Drivers {
+				all = append(all, moduleName(driver))
+			}
+			return all
+		}
+	}
+	if _, known := modulesOf(m.KernelRelease())[moduleName(name)]; known {
+		return []string{moduleName(name)}
+	}
+	return nil
+}

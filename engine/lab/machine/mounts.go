@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -76,92 +75,6 @@ func (m *Machine) Unmount(path string) {
 	}
 }
 
-func findmnt(_ context.Context, c *Call) int {
-	o, ok := c.options("no:T:rM:S:", "noheadings", "output=", "target=", "mountpoint=", "source=", "raw")
-	if !ok {
-		return 2
-	}
-	target := cmpOr(o.value("T", "target"), o.value("M", "mountpoint"))
-	if len(o.rest) > 0 {
-		target = o.rest[0]
-	}
-	columns := strings.Split(strings.ToUpper(cmpOr(o.value("o", "output"), "TARGET,SOURCE,FSTYPE,OPTIONS")), ",")
-	best := -1
-	lines := strings.Split(strings.TrimSpace(c.Machine.mountTable()), "\n")
-	for i, line := range lines {
-		at := strings.Fields(line)[1]
-		under := target == at || o.has("T", "target") && (at == "/" || strings.HasPrefix(target, at+"/"))
-		if under && (best < 0 || len(at) >= len(strings.Fields(lines[best])[1])) {
-			best = i
-		}
-	}
-	if target != "" {
-		if best < 0 {
-			return 1
-		}
-		lines = lines[best : best+1]
-	}
-	if !o.has("n", "noheadings") {
-		c.printf("%s\n", strings.Join(columns, " "))
-	}
-	for _, line := range lines {
-		f := strings.Fields(line)
-		var row []string
-		for _, column := range columns {
-			value, known := map[string]string{"TARGET": f[1], "SOURCE": f[0], "FSTYPE": f[2], "OPTIONS": f[3]}[column]
-			if !known {
-				return c.Errorf("unknown column: %s", column)
-			}
-			row = append(row, value)
-		}
-		c.printf("%s\n", strings.Join(row, " "))
-	}
-	return 0
-}
-
-func mountpoint(_ context.Context, c *Call) int {
-	o, ok := c.options("qd", "quiet")
-	if !ok {
-		return 2
-	}
-	if len(o.rest) != 1 {
-		return c.Errorf("bad usage\nTry 'mountpoint --help' for more information.")
-	}
-	name := o.rest[0]
-	resolved, info, err := c.view().resolve(c.Path(name), true)
-	if err != nil || info == nil {
-		if !o.has("q", "quiet") {
-			return c.Errorf("%s: No such file or directory", name)
-		}
-		return 1
-	}
-	is := false
-	for line := range strings.Lines(c.Machine.mountTable()) {
-		is = is || strings.Fields(line)[1] == resolved
-	}
-	if !o.has("q", "quiet") {
-		c.printf("%s %s\n", name, map[bool]string{true: "is a mountpoint", false: "is not a mountpoint"}[is])
-	}
-	if is {
-		return 0
-	}
-	if debian := c.Machine.Debian(); debian == "bookworm" || debian == "trixie" {
-		return 32 // util-linux since 2.37
-	}
-	return 1
-}
-
-func mountProgram(_ context.Context, c *Call) int {
-	if len(c.Argv) > 1 {
-		return c.mountListed()
-	}
-	for line := range strings.Lines(c.Machine.mountTable()) {
-		f := strings.Fields(line)
-		c.printf("%s on %s type %s (%s)\n", f[0], f[1], f[2], f[3])
-	}
-	return 0
-}
-
 func (m *Machine) mountTable() string {
 	var b strings.Builder
 	b.WriteString("sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime 0 0\n/dev/sda2 / ext4 rw,relatime,errors=remount-ro 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0\n")
@@ -191,39 +104,4 @@ func (m *Machine) Free() int64 {
 		return rootSize * 9 / 10
 	}
 	return m.tree.free
-}
-
-func df(_ context.Context, c *Call) int {
-	o, ok := c.options("hPkTBm:i", "human-readable", "portability", "output?", "block-size=")
-	if !ok {
-		return 2
-	}
-	m := c.Machine
-	total, free := int64(rootSize), m.Free()
-	used := total - free
-	show := func(n int64) string {
-		switch {
-		case o.has("h", "human-readable"):
-			return human(n)
-		case o.value("block-size") == "1":
-			return fmt.Sprint(n)
-		}
-		return fmt.Sprint(n / 1024)
-	}
-	if o.has("output") && o.value("output") != "" {
-		var head, row []string
-		for _, field := range strings.Split(o.value("output"), ",") {
-			values := map[string][2]string{"source": {"Filesystem", "/dev/sda2"}, "fstype": {"Type", "ext4"}, "size": {"1K-blocks", show(total)}, "used": {"Used", show(used)}, "avail": {"Avail", show(free)},
-				"pcent": {"Use%", fmt.Sprintf("%d%%", used*100/total)}, "target": {"Mounted on", "/"}}
-			v, known := values[field]
-			if !known {
-				return c.Errorf("option --output: field ‘%s’ unknown", field)
-			}
-			head, row = append(head, v[0]), append(row, v[1])
-		}
-		c.printf("%s\n%s\n", strings.Join(head, " "), strings.Join(row, " "))
-		return 0
-	}
-	c.printf("Filesystem     1K-blocks     Used Available Use%% Mounted on\n/dev/sda2 %s %s %s %d%% /\n", show(total), show(used), show(free), used*100/total)
-	return 0
 }

@@ -1,15 +1,8 @@
 package machine
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // options is the parsed command line of a program.
@@ -128,30 +121,4 @@ func longKind(long []string, name string) (kind byte, known bool) {
 		return ':', true
 	}
 	return 0, false
-}
-
-// notSimulated prints that the lab does not implement an option, although the real program may.
-func notSimulated(c *Call, what string) int {
-	fmt.Fprintf(c.Stderr, "%s: not supported on simulated nodes: %s\n", path.Base(c.Argv[0]), what)
-	return 2
-}
-
-// unsupported stands for a program that real hosts have but the lab does not simulate.
-func unsupported(_ context.Context, c *Call) int { return notSimulated(c, "this program") }
-
-// errText returns the C library's text for an error.
-func errText(err error) string {
-	var pathErr *fs.PathError
-	var linkErr *os.LinkError
-	switch {
-	case errors.As(err, &pathErr):
-		err = pathErr.Err
-	case errors.As(err, &linkErr):
-		err = linkErr.Err
-	}
-	if number, ok := errno(err).(syscall.Errno); ok {
-		text := number.Error()
-		return strings.ToUpper(text[:1]) + text[1:]
-	}
-	return err.Error()
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/spf13/afero"
 )
 
 // PCIDevice is a function of a PCI device.
@@ -109,53 +107,4 @@ func (m *Machine) driverOf(d PCIDevice, config map[string]map[string]map[string]
 // for that.
 func (m *Machine) iommuOn() bool {
 	return m.iommu && (slices.Contains(strings.Fields(m.cmdline), "intel_iommu=on") || CompareVersions(m.kernel, "6.8") >= 0)
-}
-
-// initramfsConfig returns modprobe's configuration in the initramfs of the running kernel, by keyword, module and word.
-func (m *Machine) initramfsConfig() map[string]map[string]map[string]string {
-	config := map[string]map[string]map[string]string{}
-	for _, line := range m.lines("/boot/initrd.img-" + m.kernel) {
-		f := strings.Fields(line)
-		if len(f) < 2 || !slices.Contains([]string{"options", "softdep", "blacklist"}, f[0]) {
-			continue
-		}
-		if config[f[0]] == nil {
-			config[f[0]] = map[string]map[string]string{}
-		}
-		words := map[string]string{}
-		for _, word := range f[2:] {
-			key, value, _ := strings.Cut(word, "=")
-			words[key] = cmpOr(value, word)
-		}
-		config[f[0]][moduleName(f[1])] = words
-	}
-	return config
-}
-
-// modprobeConfig returns the lines of modprobe.d that update-initramfs puts into its images.
-func (m *Machine) modprobeConfig() string {
-	var b strings.Builder
-	for _, file := range m.configFiles("/etc/modprobe.d", "/usr/lib/modprobe.d") {
-		if content, err := afero.ReadFile(m.FS(), file); err == nil {
-			b.Write(content)
-		}
-	}
-	return b.String()
-}
-
-// aliased returns the modules that a name refers to: the alias of a PCI device, or the module's own name.
-func (m *Machine) aliased(name string) []string {
-	for _, d := range m.pci {
-		if d.modalias() == name {
-			var all []string
-			for _, driver := range d.Drivers {
-				all = append(all, moduleName(driver))
-			}
-			return all
-		}
-	}
-	if _, known := modulesOf(m.KernelRelease())[moduleName(name)]; known {
-		return []string{moduleName(name)}
-	}
-	return nil
 }

@@ -9,11 +9,6 @@ import (
 	"time"
 )
 
-func networkPrograms() map[string]Program {
-	return map[string]Program{"ip": ipProgram, "/usr/sbin/ip": ipProgram, "ping": ping, "ss": ss, "curl": curl, "wget": wget, "tar": tar, "/usr/sbin/ifreload": ifreload,
-		"/usr/sbin/ifup": accept("", ""), "openssl": openssl}
-}
-
 func ping(_ context.Context, c *Call) int {
 	o, ok := c.options("c:W:w:i:qn46I:s:M:", "count=")
 	if !ok {

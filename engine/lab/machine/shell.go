@@ -288,14 +288,6 @@ func (s *shell) open(ctx context.Context, name string, flag int, perm fs.FileMod
 	return f, nil
 }
 
-// plainError is an error whose text is printed unchanged.
-type plainError string
-
-func (e plainError) Error() string { return string(e) }
-
-// saying returns an error with exactly the text that a program prints.
-func saying(format string, args ...any) error { return plainError(fmt.Sprintf(format, args...)) }
-
 func (s *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInfo, error) {
 	info, err := s.view().stat("stat", absolute(ctx, name), follow)
 	if err != nil {

@@ -14,11 +14,6 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-func sshPrograms() map[string]Program {
-	return map[string]Program{"ssh-keygen": sshKeygen, "/usr/sbin/sshd": sshdProgram,
-		"ssh": unsupported, "scp": unsupported, "sftp": unsupported, "ssh-keyscan": unsupported, "ssh-copy-id": unsupported}
-}
-
 // sshdProgram implements sshd -t, which tests the configuration.
 func sshdProgram(_ context.Context, c *Call) int {
 	o, ok := c.options("tTf:")

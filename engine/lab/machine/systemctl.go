@@ -9,11 +9,6 @@ import (
 	"strings"
 )
 
-func systemdPrograms() map[string]Program {
-	return map[string]Program{"systemctl": systemctl, "systemd-run": systemdRun, "journalctl": journalctl, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "/usr/sbin/service": service,
-		"systemd-tmpfiles": accept("", ""), "/usr/sbin/update-rc.d": accept("", ""), "systemd-analyze": systemdAnalyze}
-}
-
 func systemctl(ctx context.Context, c *Call) int {
 	o, ok := c.options("p:qatn:lH:fi", "property=", "value", "quiet", "no-pager", "all", "type=", "state=", "now", "no-block", "failed", "plain", "no-legend", "full", "force", "no-ask-password", "runtime", "lines=", "no-wall", "legend=", "output=")
 	if !ok {

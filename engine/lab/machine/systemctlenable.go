@@ -98,57 +98,6 @@ func (c *Call) redirect(verb, unit string) {
 	fmt.Fprintf(c.Stderr, "%s is not a native service, redirecting to systemd-sysv-install.\nExecuting: /lib/systemd/systemd-sysv-install %s %s\n", unit, verb, name)
 }
 
-func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
-	code, good := 0, 0
-	for _, name := range names {
-		s, known := c.Machine.units.Get(name)
-		word, ok := s.ActiveState, s.ActiveState == "active"
-		switch verb {
-		case "is-failed":
-			ok = s.ActiveState == "failed"
-		case "is-enabled":
-			word = s.UnitFileState
-			if s.SourcePath != "" && word == "generated" {
-				c.redirect(verb, s.Name)
-				word = "disabled"
-				if initScriptEnabled(view{m: c.Machine}, s.SourcePath) {
-					word = "enabled"
-				}
-			}
-			ok = word == "enabled" || word == "enabled-runtime" || word == "static" || word == "generated"
-			if !known {
-				if c.Machine.Debian() == "bookworm" {
-					fmt.Fprintf(c.Stderr, "Failed to get unit file state for %s: No such file or directory\n", s.Name)
-					code = 1
-					continue
-				}
-				word = "not-found"
-			}
-		}
-		if !quiet {
-			c.printf("%s\n", word)
-		}
-		if ok {
-			good++
-			continue
-		}
-		switch {
-		case verb == "is-active" && !known:
-			code = 4
-		case verb == "is-active":
-			code = 3
-		case verb == "is-enabled" && !known:
-			code = 4
-		default:
-			code = 1
-		}
-	}
-	if good > 0 && verb != "is-enabled" || good == len(names) {
-		return 0
-	}
-	return code
-}
-
 // linked and unlinked print what systemctl did, in the wording of the release's systemd.
 func (c *Call) linked(name, target string) {
 	if c.Machine.Debian() == "bookworm" {

@@ -124,3 +124,54 @@ func (c *Call) unitList(verb string, names []string, o options) int {
 	}
 	return 0
 }
+
+func (c *Call) unitQuestion(verb string, names []string, quiet bool) int {
+	code, good := 0, 0
+	for _, name := range names {
+		s, known := c.Machine.units.Get(name)
+		word, ok := s.ActiveState, s.ActiveState == "active"
+		switch verb {
+		case "is-failed":
+			ok = s.ActiveState == "failed"
+		case "is-enabled":
+			word = s.UnitFileState
+			if s.SourcePath != "" && word == "generated" {
+				c.redirect(verb, s.Name)
+				word = "disabled"
+				if initScriptEnabled(view{m: c.Machine}, s.SourcePath) {
+					word = "enabled"
+				}
+			}
+			ok = word == "enabled" || word == "enabled-runtime" || word == "static" || word == "generated"
+			if !known {
+				if c.Machine.Debian() == "bookworm" {
+					fmt.Fprintf(c.Stderr, "Failed to get unit file state for %s: No such file or directory\n", s.Name)
+					code = 1
+					continue
+				}
+				word = "not-found"
+			}
+		}
+		if !quiet {
+			c.printf("%s\n", word)
+		}
+		if ok {
+			good++
+			continue
+		}
+		switch {
+		case verb == "is-active" && !known:
+			code = 4
+		case verb == "is-active":
+			code = 3
+		case verb == "is-enabled" && !known:
+			code = 4
+		default:
+			code = 1
+		}
+	}
+	if good > 0 && verb != "is-enabled" || good == len(names) {
+		return 0
+	}
+	return code
+}

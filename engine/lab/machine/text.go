@@ -11,13 +11,6 @@ import (
 	"strings"
 )
 
-func textPrograms() map[string]Program {
-	return map[string]Program{
-		"grep": grep, "egrep": grep, "fgrep": grep, "cut": cut, "tr": tr, "wc": wc, "sort": sortProgram, "uniq": uniq,
-		"sed": sed, "seq": seq,
-	}
-}
-
 func cut(_ context.Context, c *Call) int {
 	o, ok := c.options("d:f:c:b:s", "delimiter=", "fields=", "characters=", "only-delimited")
 	if !ok {

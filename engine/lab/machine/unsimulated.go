@@ -1,6 +1,11 @@
 package machine
 
-import "strings"
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+)
 
 // Programs of the packages that every Debian host has (coreutils, util-linux, e2fsprogs, mawk, …) and that the lab does
 // not simulate. If they were missing, a correct playbook would fail because a program was not found.
@@ -32,3 +37,12 @@ func unsimulatedPrograms() map[string]Program {
 	}
 	return all
 }
+
+// notSimulated prints that the lab does not implement an option, although the real program may.
+func notSimulated(c *Call, what string) int {
+	fmt.Fprintf(c.Stderr, "%s: not supported on simulated nodes: %s\n", path.Base(c.Argv[0]), what)
+	return 2
+}
+
+// unsupported stands for a program that real hosts have but the lab does not simulate.
+func unsupported(_ context.Context, c *Call) int { return notSimulated(c, "this program") }

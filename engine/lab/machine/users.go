@@ -12,11 +12,6 @@ import (
 	"github.com/spf13/afero"
 )
 
-func userPrograms() map[string]Program {
-	return map[string]Program{"getent": getent, "/usr/sbin/useradd": useradd, "/usr/sbin/usermod": usermod, "/usr/sbin/userdel": userdel, "/usr/sbin/groupadd": groupadd,
-		"/usr/sbin/groupdel": groupdel, "/usr/sbin/chpasswd": chpasswd, "passwd": passwd, "gpasswd": gpasswd, "groups": groupsProgram, "/usr/sbin/visudo": accept("", "")}
-}
-
 // edit rewrites a database line by line, one program at a time. change returns the new fields and whether to keep the
 // line.
 func (c *Call) edit(file string, change func(fields []string) ([]string, bool), add ...string) error {

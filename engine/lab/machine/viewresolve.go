@@ -13,29 +13,6 @@ import (
 
 const maxLinks = 40
 
-func fail(op, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fs.PathError{Op: op, Path: name, Err: errno(err)}
-}
-
-// errno returns the kernel's error for an error of any file system.
-func errno(err error) error {
-	var number syscall.Errno
-	switch {
-	case errors.As(err, &number):
-		return number
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, afero.ErrFileNotFound):
-		return syscall.ENOENT
-	case errors.Is(err, fs.ErrExist), errors.Is(err, afero.ErrDestinationExists):
-		return syscall.EEXIST
-	case errors.Is(err, fs.ErrPermission):
-		return syscall.EACCES
-	}
-	return err
-}
-
 // mayAt is like may, for the file at a resolved path. Below /proc/sys the mode applies to root as well.
 func (v view) mayAt(resolved string, info fs.FileInfo, want fs.FileMode) bool {
 	if v.cred.uid == 0 && strings.HasPrefix(resolved, "/proc/sys/") && !info.IsDir() {

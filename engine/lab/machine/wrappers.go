@@ -8,14 +8,6 @@ import (
 	"strings"
 )
 
-func processPrograms() map[string]Program {
-	shells := map[string]Program{"dash": shProgram, "bash": shProgram, "timeout": timeout, "env": env, "nohup": transparent, "setsid": setsid, "nice": transparent,
-		"ionice": transparent, "stdbuf": transparent, "xargs": xargs, "sudo": sudo, "sleep": sleep, "kill": func(_ context.Context, c *Call) int { return kill(c) },
-		"pkill": pkill, "pgrep": pkill, "ps": ps, "date": date, "logger": logger, "su": su, "/usr/sbin/runuser": su, "id": id, "whoami": whoami,
-		"hostname": hostname, "true": func(context.Context, *Call) int { return 0 }, "mountpoint": mountpoint, "mount": mountProgram, "umount": umountProgram, "df": df}
-	return shells
-}
-
 // accept returns a program whose only job in a simulation is to succeed.
 func accept(record, output string) Program {
 	return func(_ context.Context, c *Call) int {
