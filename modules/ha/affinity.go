@@ -61,6 +61,9 @@ func (a *Affinity) plan(s *state) (modules.Plan, error) {
 	if err := s.feasible("affinity.resources", after.Rules, a.sids()); err != nil {
 		return modules.Plan{}, err
 	}
+	if err := s.agree("affinity.resources", after.Rules, a.Name); err != nil {
+		return modules.Plan{}, err
+	}
 	if exists && have.Affinity == want.Affinity && maps.Equal(have.Resources, want.Resources) && !have.Disabled {
 		return s.plan(), nil
 	}

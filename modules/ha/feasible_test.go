@@ -36,6 +36,13 @@ func TestRulesContradictThroughOthers(t *testing.T) {
 	place := func(strict bool, sid, node string) *Module {
 		return &Module{Placement: &Placement{Name: "place", Nodes: map[string]string{node: "1"}, Resources: []string{sid}, Strict: strict}}
 	}
+	prefers := func(sid, node string) pve.Rule {
+		rule := strictly(sid, node)
+		rule.Strict = false
+		return rule
+	}
+	priorities := prefers("vm:100", "pve1")
+	priorities.Nodes["pve3"] = 1
 	off := keep("together", "vm:101", "vm:102")
 	off.Disabled = true
 	for name, test := range map[string]struct {
@@ -78,8 +85,28 @@ func TestRulesContradictThroughOthers(t *testing.T) {
 		"a placement on the node of what it is apart from": {place(true, "vm:101", "pve1"),
 			map[string]pve.Rule{"ab": keep("apart", "vm:100", "vm:101"), "a": strictly("vm:100", "pve1")},
 			"placement.resources: no node is left for one of the resources to keep apart: vm:100 on pve1; vm:101 on pve1"},
-		"a placement that only prefers": {place(false, "vm:101", "pve1"),
+
+		"a placement that only prefers, on one node for two that are apart": {place(false, "vm:101", "pve1"),
+			map[string]pve.Rule{"ab": keep("apart", "vm:100", "vm:101"), "a": strictly("vm:100", "pve1")},
+			"resource-affinity rule ab keeps vm:100, vm:101 apart, but node-affinity rules (a, place) name only 1 node (pve1) for them, which Proxmox VE does not allow, even if they are not strict"},
+		"a placement that only prefers, on another node": {place(false, "vm:101", "pve2"),
 			map[string]pve.Rule{"ab": keep("apart", "vm:100", "vm:101"), "a": strictly("vm:100", "pve1")}, ""},
+		"the same from the other side": {task("apart", "vm:100", "vm:101"),
+			map[string]pve.Rule{"a": prefers("vm:100", "pve1"), "b": prefers("vm:101", "pve1")},
+			"affinity.resources: resource-affinity rule new keeps vm:100, vm:101 apart, but node-affinity rules (a, b) name only 1 node (pve1)"},
+		"too few nodes by a third of three": {place(false, "vm:103", "pve1"),
+			map[string]pve.Rule{"abd": keep("apart", "vm:100", "vm:101", "vm:103"), "a": prefers("vm:100", "pve1"), "b": prefers("vm:101", "pve2")},
+			"keeps vm:100, vm:101, vm:103 apart, but node-affinity rules (a, b, place) name only 2 nodes (pve1, pve2)"},
+		"together in two placements": {task("together", "vm:100", "vm:101"),
+			map[string]pve.Rule{"a": prefers("vm:100", "pve1"), "b": prefers("vm:101", "pve1")},
+			"affinity.resources: vm:100, vm:101 are kept together, but are in different node-affinity rules (a, b), which Proxmox VE does not allow"},
+		"a second placement of two that are together": {place(false, "vm:102", "pve1"),
+			map[string]pve.Rule{"ab": keep("together", "vm:100", "vm:101"), "bc": keep("together", "vm:101", "vm:102"), "a": prefers("vm:100", "pve1")},
+			"placement.resources: vm:100, vm:101, vm:102 are kept together, but are in different node-affinity rules (a, place)"},
+		"together, and one is placed": {task("together", "vm:100", "vm:101"), map[string]pve.Rule{"a": prefers("vm:100", "pve1")}, ""},
+		"the other placement has priorities": {place(false, "vm:101", "pve2"),
+			map[string]pve.Rule{"ab": keep("apart", "vm:100", "vm:101"), "a": priorities},
+			"placement.resources: resource-affinity rule ab applies to resources of node-affinity rule a, whose nodes have different priorities"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := test.m.Plan(t.Context(), host(9, guests(test.rules)))

@@ -174,6 +174,9 @@ func (p *Placement) rule(s *state) (modules.Plan, error) {
 	if err := s.feasible("placement.resources", after.Rules, p.sids()); err != nil {
 		return modules.Plan{}, err
 	}
+	if err := s.agree("placement.resources", after.Rules, name); err != nil {
+		return modules.Plan{}, err
+	}
 	args := []string{"node-affinity", name, "--resources", strings.Join(p.sids(), ","), "--nodes", p.nodeList(), "--strict", pve.Flag(p.Strict)}
 	var steps []modules.Step
 	switch {

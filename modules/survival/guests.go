@@ -3,14 +3,16 @@ package survival
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
-// relocate returns where the guests of lost nodes run next. The HA manager picks the node with the fewest guests among
-// those with the highest priority.
+// relocate returns where the guests of lost nodes run next. The HA manager recovers them one after another, sorted by their service
+// IDs as text.
 func relocate(c Cluster, gone map[string]bool, quorate bool) []Move {
+	c.Rules = implied(c.Rules)
 	at := map[string]string{}
 	var displaced []Guest
-	for _, g := range slices.SortedFunc(slices.Values(c.Guests), func(a, b Guest) int { return compareIDs(a.ID, b.ID) }) {
+	for _, g := range slices.SortedFunc(slices.Values(c.Guests), func(a, b Guest) int { return strings.Compare(a.ID, b.ID) }) {
 		if gone[g.Node] || !quorate {
 			displaced = append(displaced, g)
 		} else {
@@ -30,96 +32,89 @@ func relocate(c Cluster, gone map[string]bool, quorate bool) []Move {
 	return moves
 }
 
-// compareIDs orders service IDs by type, then by number.
-func compareIDs(a, b string) int {
-	if len(a) != len(b) {
-		return len(a) - len(b)
-	}
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// place chooses a node for a guest, or says why there is none.
+// place chooses a node for a guest, or says why there is none. Like the HA manager, it looks only at the most preferred of the nodes
+// that are left, and at no others if rules about guests rule those out; of what remains, the node with the fewest guests is chosen
+// (select_service_node in PVE/HA/Manager.pm of pve-ha-manager).
 func (c Cluster) place(g Guest, gone map[string]bool, at map[string]string) (node, why string) {
 	if g.Bound != "" {
 		return "", g.Bound
 	}
-	var candidates []string
+	var nodes []string
 	for _, n := range c.Nodes {
 		if !gone[n.Name] && !n.Maintenance {
-			candidates = append(candidates, n.Name)
+			nodes = append(nodes, n.Name)
 		}
 	}
-	slices.Sort(candidates)
-	keep := func(reason string, keep func(node string) bool) bool {
-		candidates = slices.DeleteFunc(candidates, func(node string) bool { return !keep(node) })
-		if len(candidates) == 0 && why == "" {
-			why = reason
+	slices.Sort(nodes)
+	if len(nodes) == 0 {
+		return "", "no node is left that takes guests"
+	}
+	all := len(nodes)
+	nodes, preference := c.preferred(g, nodes)
+	if len(nodes) == 0 {
+		return "", fmt.Sprintf("rule %s is strict, and none of its nodes is left", preference)
+	}
+	only := ""
+	if len(nodes) < all {
+		only = fmt.Sprintf("; as long as %s, which rule %s prefers, %s left, no other node is considered", list(nodes), preference, isAre(nodes))
+	}
+	if g.Only != nil {
+		if nodes = slices.DeleteFunc(nodes, func(node string) bool { return !slices.Contains(g.Only, node) }); len(nodes) == 0 {
+			return "", "no node is left that has what it needs: " + list(g.Only) + only
 		}
-		return len(candidates) > 0
 	}
-	if !keep("no node is left that takes guests", func(string) bool { return true }) {
-		return "", why
-	}
-	if g.Only != nil && !keep("no node is left that has what it needs: "+list(g.Only), func(node string) bool { return slices.Contains(g.Only, node) }) {
-		return "", why
-	}
+	together := map[string]int{} // how many of the guests that are kept with it run on each node
 	for _, rule := range c.Rules {
 		if !slices.Contains(rule.Guests, g.ID) {
 			continue
 		}
-		var others []string // where the rule's other guests run
 		for _, id := range rule.Guests {
-			if node := at[id]; id != g.ID && node != "" {
-				others = append(others, node)
+			switch {
+			case id == g.ID || at[id] == "":
+			case rule.Apart:
+				if nodes = slices.DeleteFunc(nodes, func(node string) bool { return node == at[id] }); len(nodes) == 0 {
+					return "", fmt.Sprintf("rule %s keeps it apart from guests on all nodes that are left", rule.Name) + only
+				}
+			case rule.Together:
+				together[at[id]]++
 			}
-		}
-		ok := true
-		switch {
-		case rule.Apart:
-			ok = keep(fmt.Sprintf("rule %s keeps it apart from guests on all nodes that are left", rule.Name), func(node string) bool { return !slices.Contains(others, node) })
-		case rule.Together && len(others) > 0:
-			ok = keep(fmt.Sprintf("rule %s keeps it with guests on %s, where it cannot run", rule.Name, list(others)), func(node string) bool { return slices.Contains(others, node) })
-		case rule.Priorities != nil:
-			ok = rule.Strict || slices.ContainsFunc(candidates, func(node string) bool { _, in := rule.Priorities[node]; return in })
-			if !ok { // no preferred node is left, and it may run anywhere
-				ok = true
-				break
-			}
-			ok = keep(fmt.Sprintf("rule %s is strict, and none of its nodes is left", rule.Name), func(node string) bool { _, in := rule.Priorities[node]; return in })
-		}
-		if !ok {
-			return "", why
 		}
 	}
-	return c.best(g, candidates, at), ""
-}
-
-// best returns, of the nodes that the guest prefers, the one with the fewest guests.
-func (c Cluster) best(g Guest, candidates []string, at map[string]string) string {
-	priority := func(node string) int {
-		for _, rule := range c.Rules {
-			if rule.Priorities != nil && slices.Contains(rule.Guests, g.ID) {
-				return rule.Priorities[node]
-			}
-		}
-		return 0
+	if most := slices.MaxFunc(nodes, func(a, b string) int { return together[a] - together[b] }); together[most] > 0 {
+		return most, "" // guests that run where this one cannot do not bind it
 	}
 	guests := map[string]int{}
 	for _, node := range at {
 		guests[node]++
 	}
-	return slices.MinFunc(candidates, func(a, b string) int {
-		if pa, pb := priority(a), priority(b); pa != pb {
-			return pb - pa
+	return slices.MinFunc(nodes, func(a, b string) int { return guests[a] - guests[b] }), ""
+}
+
+// preferred returns the nodes of the highest priority among those that are left, and the name of the rule that says so, if any.
+func (c Cluster) preferred(g Guest, nodes []string) (best []string, name string) {
+	for _, rule := range c.Rules {
+		if rule.Priorities == nil || !slices.Contains(rule.Guests, g.ID) {
+			continue
 		}
-		return guests[a] - guests[b]
-	})
+		top := -1
+		for _, node := range nodes {
+			priority, listed := rule.Priorities[node]
+			switch {
+			case !listed && rule.Strict:
+				continue
+			case !listed:
+				priority = -1
+			}
+			if priority > top {
+				top, best = priority, nil
+			}
+			if priority == top {
+				best = append(best, node)
+			}
+		}
+		return best, rule.Name
+	}
+	return nodes, ""
 }
 
 // load returns the memory that guests may use on each node after moves, in bytes.

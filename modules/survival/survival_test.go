@@ -59,50 +59,70 @@ func TestVotes(t *testing.T) {
 	}
 }
 
-// TestWorstPlacement compares what is left of a pool with all placements that its rule permits.
+// TestWorstPlacement compares what is left of a pool with all placements that its rule permits, for every loss in every layout of
+// up to five hosts with up to two OSDs each.
 func TestWorstPlacement(t *testing.T) {
 	cases := 0
-	for hosts := 1; hosts <= 4; hosts++ {
-		for each := 1; each <= 2; each++ {
+	for hosts := 1; hosts <= 5; hosts++ {
+		for layout := range pow(3, hosts) {
+			all := layoutOf(layout, hosts)
 			for size := 1; size <= 5; size++ {
 				for perHost := range 3 {
+					wants := worst(all, hosts, size, perHost)
 					for set := range 1 << hosts {
 						cases++
-						gone, name := map[string]bool{}, ""
+						gone := map[string]bool{}
 						for i := range hosts {
 							if set>>i&1 == 1 {
 								gone[fmt.Sprintf("pve%d", i+1)] = true
-								name += fmt.Sprintf(" pve%d", i+1)
 							}
 						}
-						all := osds(hosts, each)
 						p := Pool{Size: size, MinSize: 1, Spread: Spread{PerHost: perHost}}
-						if got, want := p.after(all, gone, true).Copies, worst(all, gone, size, perHost); got != want {
-							t.Errorf("%d hosts with %d OSDs, size %d, at most %d on a host, lost%s: %d copies are left, want %d", hosts, each, size, perHost, name, got, want)
+						if got := p.after(all, gone, true).Copies; got != wants[set] {
+							t.Fatalf("OSDs %v, size %d, at most %d on a host, lost %v: %d copies are left, want %d", all, size, perHost, gone, got, wants[set])
 						}
 					}
 				}
 			}
 		}
 	}
-	if cases < 500 {
+	if cases < 130_000 {
 		t.Errorf("%d cases", cases)
 	}
 }
 
-// worst tries all sets of OSDs of the largest size that the rule permits.
-func worst(all []OSD, gone map[string]bool, size, perHost int) int {
-	most, fewest := 0, 0
+func pow(base, exponent int) int {
+	n := 1
+	for range exponent {
+		n *= base
+	}
+	return n
+}
+
+// layoutOf returns OSDs on hosts, as many on each as a digit of the layout to the base three says.
+func layoutOf(layout, hosts int) []OSD {
+	var all []OSD
+	for i := range hosts {
+		for range layout % 3 {
+			all = append(all, OSD{Node: fmt.Sprintf("pve%d", i+1), Class: "hdd", Up: true})
+		}
+		layout /= 3
+	}
+	return all
+}
+
+// worst tries all sets of OSDs of the largest size that the rule permits, and returns the fewest copies that are left of any, by the set of
+// lost hosts.
+func worst(all []OSD, hosts, size, perHost int) []int {
+	most := 0
+	var placements [][5]int // copies on each host
 	for set := range 1 << len(all) {
-		on, copies, alive := map[string]int{}, 0, 0
+		var on [5]int
+		copies := 0
 		for i, o := range all {
-			if set>>i&1 == 0 {
-				continue
-			}
-			copies++
-			on[o.Node]++
-			if !gone[o.Node] {
-				alive++
+			if set>>i&1 == 1 {
+				on[o.Node[len("pve")]-'1']++
+				copies++
 			}
 		}
 		allowed := copies <= size
@@ -112,9 +132,22 @@ func worst(all []OSD, gone map[string]bool, size, perHost int) int {
 		switch {
 		case !allowed || copies < most:
 		case copies > most:
-			most, fewest = copies, alive
+			most, placements = copies, [][5]int{on}
 		default:
-			fewest = min(fewest, alive)
+			placements = append(placements, on)
+		}
+	}
+	fewest := make([]int, 1<<hosts)
+	for lost := range fewest {
+		fewest[lost] = most
+		for _, on := range placements {
+			left := 0
+			for i, n := range on {
+				if lost>>i&1 == 0 {
+					left += n
+				}
+			}
+			fewest[lost] = min(fewest[lost], left)
 		}
 	}
 	return fewest
@@ -201,6 +234,9 @@ func TestFindings(t *testing.T) {
 		{"strict", func(c *Cluster) {
 			c.Rules = []Rule{{Name: "r", Guests: []string{"vm:100"}, Priorities: map[string]int{"pve1": 1}, Strict: true}}
 		}, "vm:100 does not run after losing pve1: rule r is strict, and none of its nodes is left.", ""},
+		{"preferred, but apart from what runs there", func(c *Cluster) {
+			c.Rules = []Rule{{Name: "r", Guests: []string{"vm:100"}, Priorities: map[string]int{"pve1": 0, "pve2": 0}}, {Name: "s", Guests: []string{"vm:100", "vm:101"}, Apart: true}}
+		}, "vm:100 does not run after losing pve1: rule s keeps it apart from guests on all nodes that are left; as long as pve2, which rule r prefers, is left, no other node is considered.", ""},
 		{"memory", func(c *Cluster) { c.Guests[0].Memory, c.Guests[1].Memory = 20<<30, 1<<30 }, "After losing pve1, highly available guests on pve3 may take 20.0 GiB of memory, and it has 16.0 GiB.", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -230,7 +266,17 @@ func TestGuestsGo(t *testing.T) {
 		{"apart", []Guest{guest("vm:100", "pve1"), guest("vm:101", "pve2"), guest("vm:102", "pve3")}, []Rule{{Name: "r", Guests: []string{"vm:100", "vm:101"}, Apart: true}}, []string{"pve1", "pve4"}, []string{"vm:100 pve3"}},
 		{"apart, and both lost", []Guest{guest("vm:100", "pve1"), guest("vm:101", "pve1")}, []Rule{{Name: "r", Guests: []string{"vm:100", "vm:101"}, Apart: true}}, []string{"pve1"}, []string{"vm:100 pve2", "vm:101 pve3"}},
 		{"together", []Guest{guest("vm:100", "pve1"), guest("vm:101", "pve1"), guest("vm:102", "pve2")}, []Rule{{Name: "r", Guests: []string{"vm:100", "vm:101"}, Together: true}}, []string{"pve1"}, []string{"vm:100 pve3", "vm:101 pve3"}},
-		{"by number", []Guest{guest("vm:1000", "pve1"), guest("vm:200", "pve1")}, nil, []string{"pve1"}, []string{"vm:200 pve2", "vm:1000 pve3"}},
+		{"together, and bound by one of them", []Guest{guest("vm:100", "pve1"), guest("vm:101", "pve1")}, []Rule{
+			{Name: "r", Guests: []string{"vm:100", "vm:101"}, Together: true},
+			{Name: "s", Guests: []string{"vm:101"}, Priorities: map[string]int{"pve3": 1}, Strict: true},
+		}, []string{"pve1"}, []string{"vm:100 pve3", "vm:101 pve3"}},
+		{"together, and apart by one of them", []Guest{
+			guest("vm:100", "pve1"), guest("vm:101", "pve1"), guest("vm:102", "pve2"), guest("vm:103", "pve3"), guest("vm:104", "pve3"), guest("vm:105", "pve4"), guest("vm:106", "pve4"),
+		}, []Rule{
+			{Name: "r", Guests: []string{"vm:100", "vm:101"}, Together: true},
+			{Name: "s", Guests: []string{"vm:101", "vm:102"}, Apart: true},
+		}, []string{"pve1"}, []string{"vm:100 pve3", "vm:101 pve3"}},
+		{"sorted as text", []Guest{guest("vm:1000", "pve1"), guest("vm:200", "pve1")}, nil, []string{"pve1"}, []string{"vm:1000 pve2", "vm:200 pve3"}},
 		{"nowhere without a quorum", []Guest{guest("vm:100", "pve3")}, nil, []string{"pve1", "pve2"}, []string{"vm:100 "}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -166,64 +166,10 @@ func (v *view) checkRule(db *Database, rule Section, all []Section) error {
 			return failed(exitDie, "cannot use non-existent node(s) %s.", strings.Join(unknown, ", "))
 		}
 	}
-	if problems := v.conflicts(db, rule, all); len(problems) > 0 {
+	if problems := conflicts(rule.ID, all, len(db.HA.Nodes)); len(problems) > 0 {
 		return fmt.Errorf("400 Rule '%s' is invalid.\nresources: %s", rule.ID, strings.Join(problems, ", "))
 	}
 	return nil
-}
-
-// conflicts returns why a rule cannot be satisfied. Disabled rules are ignored.
-func (v *view) conflicts(db *Database, rule Section, all []Section) []string {
-	if _, off := rule.Keys["disable"]; off {
-		return nil
-	}
-	var problems []string
-	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	resources := splitList(rule.Keys["resources"])
-	if rule.Type == "resource-affinity" {
-		if len(resources) < 2 {
-			add("rule is ineffective as there are less than two resources")
-		}
-		if rule.Keys["affinity"] == "negative" && len(resources) > len(db.HA.Nodes) {
-			add("rule defines more resources than available nodes")
-		}
-	}
-	for _, other := range all {
-		if _, off := other.Keys["disable"]; off || other.ID == rule.ID {
-			continue
-		}
-		theirs := splitList(other.Keys["resources"])
-		var shared []string
-		for _, sid := range resources {
-			if slices.Contains(theirs, sid) {
-				shared = append(shared, sid)
-			}
-		}
-		switch {
-		case len(shared) == 0:
-		case rule.Type == "node-affinity" && other.Type == "node-affinity":
-			for _, sid := range shared {
-				add("resource '%s' is already used in another node affinity rule", sid)
-			}
-		case rule.Type == "resource-affinity" && other.Type == "resource-affinity":
-			if len(shared) > 1 && rule.Keys["affinity"] != other.Keys["affinity"] {
-				add("rule shares two or more resources with a %s resource affinity rule", other.Keys["affinity"])
-			}
-		case rule.Type == "resource-affinity" && manyPriorities(other):
-			add("resources are in node affinity rules with multiple priorities")
-		case rule.Type == "node-affinity" && manyPriorities(rule):
-			add("resources are in a resource affinity rule and cannot be in a node affinity rule with multiple priorities")
-		}
-	}
-	return slices.Compact(problems)
-}
-
-func manyPriorities(rule Section) bool {
-	seen := map[int]bool{}
-	for _, p := range nodePriorities(rule.Keys["nodes"]) {
-		seen[p] = true
-	}
-	return len(seen) > 1
 }
 
 // ruleList returns the rules as the API shows them.
@@ -249,7 +195,7 @@ func (v *view) ruleList(db *Database, a arguments) []any {
 				entry[key] = value
 			}
 		}
-		if problems := v.conflicts(db, rule, all); len(problems) > 0 {
+		if problems := conflicts(rule.ID, all, len(db.HA.Nodes)); len(problems) > 0 {
 			entry["errors"] = map[string]any{"resources": []any{strings.Join(problems, ", ")}}
 		}
 		list = append(list, entry)
