@@ -153,3 +153,22 @@ func matchesAny(result remote.Result, texts []string) bool {
 	}
 	return false
 }
+
+// together returns the first steps as commands that can share a flight.
+func together(h, on *host, steps []modules.Step, seen *baseline) []command {
+	var all []command
+	for _, step := range steps {
+		if step.On != steps[0].On {
+			break
+		}
+		c, ok := asCommand(on, step, seen)
+		if !ok {
+			break
+		}
+		all = append(all, c)
+		if c.suspicious() {
+			break
+		}
+	}
+	return all
+}

@@ -279,3 +279,31 @@ func unknowable(err error) bool {
 	var unknown *lang.UnknownError
 	return errors.As(err, &unknown) || observe.IsUnknown(err)
 }
+
+// visible returns the steps of an item's plan with diffs that may be shown.
+func (it *itemPlan) visible() []modules.Step {
+	if !it.secret {
+		return it.plan.Steps
+	}
+	steps := make([]modules.Step, len(it.plan.Steps))
+	for i, step := range it.plan.Steps {
+		if !step.Public {
+			step.Diff = veiled(step.Diff)
+		}
+		steps[i] = step
+	}
+	return steps
+}
+
+// veiled returns a diff that only says that something sensitive changes. The old value may be a secret too, without
+// being marked as one.
+func veiled(d *modules.Diff) *modules.Diff {
+	if d == nil {
+		return nil
+	}
+	v := modules.Diff{Subject: d.Subject, After: "(sensitive)"}
+	if d.Before != "" {
+		v.Before = "(sensitive, another)"
+	}
+	return &v
+}

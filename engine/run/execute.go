@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/lang"
-	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
@@ -20,41 +18,6 @@ import (
 
 // mostRounds limits how often a partial plan may find more to do.
 const mostRounds = 20
-
-// executor carries out on hosts what their planners have decided.
-type executor struct {
-	ctx         context.Context // of the run
-	playbook    *lang.Playbook
-	check       bool
-	clock       Clock
-	holder      *nodestate.Holder    // the run, as other runs see it
-	unfulfilled func(Unfulfilled)    // see Options.Unfulfilled
-	approve     func(Proposal) error // see Options.Approve
-	asking      *asking              // see Options.Ask
-	redact      func(string) string
-	report      func(report.Event)
-	hosts       *hosts
-	expressions *expressions
-	copies      *copies
-	causes      causes // of what check mode finds
-	sendAhead   bool   // the steps of several tasks may share a flight: see along
-	// sendAheadFrom is the latency of a host from which they are sent so.
-	sendAheadFrom time.Duration
-}
-
-// execution carries out one task on one host.
-type execution struct {
-	*executor
-	task *task
-	host *host
-	// agreed is set once the user has agreed to the task here. shown is what propose has asked about.
-	agreed bool
-	shown  Proposal
-}
-
-func (x *executor) execution(t *task, h *host) *execution {
-	return &execution{executor: x, task: t, host: h}
-}
 
 // attempts carries out a decision, with the task's retries.
 func (e *execution) attempts(ctx context.Context, d *decision, settings lang.Settings) outcome {

@@ -129,3 +129,12 @@ func (b *batch) judgeKept(t *task, h *host, o outcome) {
 func finished(status report.Status) bool {
 	return status == report.OK || status == report.Changed || status == report.Skipped
 }
+
+// reportSentAhead reports the steps that hosts have begun for tasks whose turn did not come before the run ended.
+func (c *conductor) reportSentAhead() {
+	for _, h := range c.hosts.all() {
+		for _, p := range h.sent.rest() {
+			c.report(report.Note{Text: p.leftOver(h)})
+		}
+	}
+}

@@ -20,7 +20,7 @@ type host struct {
 	observed   *observe.Host
 	planner    *planner
 	keeper     *keeper
-	// sent is what the host has done before its task's turn.
+	// sent holds what was sent to the host ahead of its task's turn.
 	sent sentAhead
 	// admitted is set once no other run held the host's lock when this run started to change it: see gate.
 	admitted bool
@@ -354,4 +354,18 @@ func names(hosts []*host) []string {
 		all = append(all, h.Name)
 	}
 	return all
+}
+
+// despite calls fn with the failed hosts included again. They stay failed whatever fn does.
+func despite(hosts []*host, fn func()) {
+	var failed []*host
+	for _, h := range hosts {
+		if h.setFailed(false) {
+			failed = append(failed, h)
+		}
+	}
+	fn()
+	for _, h := range failed {
+		h.setFailed(true)
+	}
 }

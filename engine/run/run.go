@@ -4,20 +4,21 @@
 // hosts, step by step, and plans again after each task to verify that nothing is left to do. In check mode it overlays the
 // observations with the steps' expectations instead of acting.
 //
-// Four types share the work. Each calls only those after it:
+// Its parts, in reading order:
 //
 //   - the conductor takes plays, batches of hosts, tasks and handlers in order (run.go, play.go, batch.go,
-//     handlers.go, gate.go, await.go, consent.go, finish.go, leftover.go);
+//     handlers.go, everywhere.go, gate.go, await.go, consent.go, finish.go, leftover.go);
 //   - an execution carries out a task on a host: steps, flights, verification, settling, or in check mode prediction
-//     (execute.go, propose.go, guard.go, steps.go, sendahead.go, command.go, long.go, reboot.go, proof.go, settle.go,
-//     verify.go, predict.go, doubt.go, keep.go, copies.go, fulfil.go, changed.go);
+//     (execute.go, propose.go, guard.go, steps.go, sendahead.go, foresight.go, proposal.go, command.go, long.go, reboot.go,
+//     proof.go, settle.go, verify.go, predict.go, doubt.go, keep.go, copies.go, fulfil.go, changed.go, executor.go);
 //   - a host's planner decides what a task needs there, ahead for upcoming tasks (planner.go, readahead.go, planning.go,
 //     decide.go, delegate.go, peers.go, expressions.go, upcoming.go);
-//   - a host has its connection, its registered results, its standing in the run, and what is kept on its node (host.go,
-//     keeper.go, connection.go).
+//   - Ask, Facts and Read read hosts outside of a run (console.go, facts.go);
+//   - a host has its connection, its registered results, its standing in the run, what was sent to it ahead, and what is
+//     kept on its node (host.go, sentahead.go, keeper.go, connection.go).
 //
-// All of them share a few types: task, outcome, notifications, causes, asking, throttle, Clock. In this order, a file calls
-// only files after it, except that handlers, which are tasks, run through the batch again.
+// All of them share a few types: task, outcome, notifications, causes, asking, throttle, Clock. A file calls only functions
+// of files that are named after it, which TestReadingOrder checks.
 package run
 
 import (

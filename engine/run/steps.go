@@ -85,40 +85,6 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 	return nil
 }
 
-// visible returns the steps of an item's plan with diffs that may be shown.
-func (it *itemPlan) visible() []modules.Step {
-	if !it.secret {
-		return it.plan.Steps
-	}
-	steps := make([]modules.Step, len(it.plan.Steps))
-	for i, step := range it.plan.Steps {
-		if !step.Public {
-			step.Diff = veiled(step.Diff)
-		}
-		steps[i] = step
-	}
-	return steps
-}
-
-// together returns the first steps as commands that can share a flight.
-func together(h, on *host, steps []modules.Step, seen *baseline) []command {
-	var all []command
-	for _, step := range steps {
-		if step.On != steps[0].On {
-			break
-		}
-		c, ok := asCommand(on, step, seen)
-		if !ok {
-			break
-		}
-		all = append(all, c)
-		if c.suspicious() {
-			break
-		}
-	}
-	return all
-}
-
 // readback returns what is read with the last steps of an item, or nil if nothing can be. It includes more. last says
 // that the next task is to be planned from it, together with those that may be sent with it.
 func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read, last bool) *observe.Readback {
@@ -138,7 +104,7 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read
 	}
 	following := widestReadback - items
 	if last && len(rest) == 0 {
-		following = max(following, e.travelling(e.task))
+		following = max(following, e.sharing(e.task))
 	}
 	reads = append(reads, e.host.planner.coming(e.task, following)...)
 	readback := e.host.observed.Readback(reads, pass)
@@ -269,19 +235,6 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 			return err
 		}
 	}
-}
-
-// veiled returns a diff that only says that something sensitive changes. The old value may be a secret too, without
-// being marked as one.
-func veiled(d *modules.Diff) *modules.Diff {
-	if d == nil {
-		return nil
-	}
-	v := modules.Diff{Subject: d.Subject, After: "(sensitive)"}
-	if d.Before != "" {
-		v.Before = "(sensitive, another)"
-	}
-	return &v
 }
 
 // clears returns the handlers that are no longer due when the last steps of an item have succeeded: the handler that is

@@ -1,0 +1,127 @@
+package run
+
+import (
+	"context"
+	"slices"
+
+	"hlplay/engine/lang"
+	"hlplay/engine/observe"
+	"hlplay/modules"
+)
+
+// foresight plans tasks on a host as it is predicted to be once the steps so far are done.
+type foresight struct {
+	*execution
+	ctx  context.Context
+	host *host
+	at   *observe.Host
+	due  map[string]bool // IDs of the handlers that the steps so far record as due
+}
+
+// foresee returns the host as it is now.
+func (e *execution) foresee(ctx context.Context) *foresight {
+	at := e.host.observed.Foresee()
+	h := &host{Host: e.host.Host, value: e.host.value, connection: e.host.connection, observed: at, keeper: e.host.keeper,
+		results: e.host.readNamed(nil, true)}
+	h.planner = newPlanner(e.host.planner.planning, h)
+	due := map[string]bool{}
+	for _, d := range e.notifies() {
+		due[d.ID] = true
+	}
+	return &foresight{e, ctx, h, at, due}
+}
+
+// plan runs fn as a planner of the predicted host.
+func (f *foresight) plan(fn func(ctx context.Context)) {
+	done := make(chan struct{})
+	f.at.Go(f.ctx, func(ctx context.Context) {
+		defer close(done)
+		fn(ctx)
+	})
+	<-done
+}
+
+// decide plans a task on the predicted host, and returns what the decision was made from. ok is false if the task cannot be
+// sent ahead.
+func (f *foresight) decide(t *task) (d *decision, reads []observe.Read, ok bool) {
+	f.plan(func(ctx context.Context) { d = f.host.planner.decide(ctx, t, f.host.readResults(t, nil)) })
+	if d.err != nil || d.elsewhere || d.scope != modules.EachHost || !ordinary(d.settings) || len(d.saw.Elsewhere()) > 0 {
+		return nil, nil, false
+	}
+	reads = slices.Clone(d.saw.Reads())
+	for _, it := range d.items {
+		if it.err != nil || it.delegated != nil || it.saw == nil || len(it.saw.Elsewhere()) > 0 {
+			return nil, nil, false
+		}
+		reads = append(reads, it.saw.Reads()...)
+	}
+	return d, reads, true
+}
+
+// carryOut predicts the steps of an item's plan. It returns what verifies them. done reports whether nothing will be left to
+// do.
+func (f *foresight) carryOut(t *task, it *itemPlan) (reads []observe.Read, done bool) {
+	for _, step := range it.plan.Steps {
+		expect := slices.Clone(step.Expect)
+		for i := range expect {
+			expect[i].Host = f.at
+		}
+		f.at.Predict(expect)
+	}
+	again := *it
+	again.saw = nil
+	f.plan(func(ctx context.Context) { again.replan(observe.WithUser(ctx, t.observer(f.host)), f.host) })
+	if again.err != nil || len(again.plan.Steps) > 0 || len(again.saw.Elsewhere()) > 0 {
+		return nil, false
+	}
+	return again.saw.Reads(), true
+}
+
+// part returns a task's part of a flight, without its conditions and reads, or nil if it cannot be sent ahead.
+func (f *foresight) part(t *task, d *decision) *part {
+	if t.ForEach != nil || len(d.items) != 1 {
+		return nil
+	}
+	it := d.items[0]
+	commands := together(f.host, f.host, it.plan.Steps, newBaseline(it, false))
+	if !f.sendable(it.plan, commands, f.at) {
+		return nil
+	}
+	for _, step := range it.plan.Steps { // the copy of a vital file must be kept before the step that changes it is sent
+		if f.copies.archive != nil && len(f.copies.of(step, t.Module)) > 0 {
+			return nil
+		}
+	}
+	commands[0].Before = f.host.keeper.beforeAhead(f.executor.execution(t, f.execution.host).notifies(), f.due)
+	p := &part{task: t, steps: it.plan.Steps}
+	for _, c := range commands {
+		p.Commands = append(p.Commands, c.Command)
+	}
+	return p
+}
+
+// sendable reports whether the steps of a plan, as these commands, can share a flight with those of other tasks.
+func (e *execution) sendable(plan modules.Plan, commands []command, on *observe.Host) bool {
+	if plan.Guard != nil || plan.Repeats || plan.Doubt != nil || len(plan.Steps) == 0 || len(commands) != len(plan.Steps) {
+		return false
+	}
+	for i, step := range plan.Steps {
+		if step.On != nil || step.Wide || step.Unknown || step.Refresh || step.Settle != 0 || len(step.Objects) > 0 || !step.Bounded() || !commands[i].Portable() {
+			return false
+		}
+		if run, ok := step.Action.(modules.Run); ok && (run.Long || len(run.Retry) > 0 || run.Suspect != nil || run.Stale != nil) {
+			return false
+		}
+		for _, expected := range step.Expect {
+			if expected.Host != nil && expected.Host != on {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// ordinary reports whether a task ends when its steps do: no settings repeat, limit or ignore it.
+func ordinary(s *lang.Settings) bool {
+	return s == nil || s.Retries == 0 && s.Timeout == 0 && s.Throttle == 0 && !s.IgnoreErrors
+}

@@ -1,0 +1,134 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"hlplay/engine/observe"
+	"hlplay/engine/remote"
+	"hlplay/engine/report"
+	"hlplay/modules"
+)
+
+// part is a task's part of a flight that was sent in the turn of an earlier task.
+type part struct {
+	remote.Ahead
+	task     *task
+	steps    []modules.Step
+	readback *observe.Readback
+	// reads are what the task's plan was made from, and after is what its verification reads. between is what the plans of
+	// tasks with nothing to do before it were made from.
+	reads, after, between []observe.Read
+}
+
+// size returns approximately how many bytes are sent for the part.
+func (p *part) size() (n int) {
+	for _, c := range p.Commands {
+		n += len(c.Stdin) + len(strings.Join(c.Argv, " ")) + len(strings.Join(c.Before.Args, " ")) + 512
+	}
+	for _, q := range p.If {
+		n += len(q.Script) + len(strings.Join(q.Args, " "))
+	}
+	return n
+}
+
+// leftOver is the note for a part whose task never had its turn.
+func (p *part) leftOver(h *host) string {
+	return fmt.Sprintf("%s: the turn of task %q had not come, but its steps were sent with those of an earlier task and may have been carried out: %s", h.Name, p.task.Name, summaries(p.steps))
+}
+
+// replay returns what RunAll would have returned if only this part had been sent.
+func (p *part) replay(ended func(int, remote.Result)) ([]remote.Result, []remote.Answer, error) {
+	for i, r := range p.Results {
+		ended(i, r)
+	}
+	n := len(p.Results)
+	switch {
+	case p.Err == nil && n < len(p.Commands) && (n == 0 || slices.Contains(accepted(p.Commands[n-1]), p.Results[n-1].Exit)):
+		return p.Results, nil, errors.New("the host did not carry out all of its commands")
+	case p.Err != nil || len(p.Answers) != len(p.Then):
+		return p.Results, nil, p.Err
+	}
+	return p.Results, p.Answers, nil
+}
+
+// accepted returns the exit codes after which a host continues.
+func accepted(c remote.Command) []int {
+	if c.OK == nil {
+		return []int{0}
+	}
+	return c.OK
+}
+
+// sentAhead is the queue of parts that a host has begun before the turn of their tasks, in order.
+type sentAhead struct {
+	mu    sync.Mutex
+	parts []*part
+}
+
+func (s *sentAhead) add(along []*part) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range along {
+		if p.Begun {
+			s.parts = append(s.parts, p)
+		}
+	}
+}
+
+// waiting reports whether the queue is not empty.
+func (s *sentAhead) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.parts) > 0
+}
+
+// take removes and returns the first part, or nil.
+func (s *sentAhead) take() *part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.parts) == 0 {
+		return nil
+	}
+	p := s.parts[0]
+	s.parts = s.parts[1:]
+	return p
+}
+
+// rest removes and returns all parts.
+func (s *sentAhead) rest() []*part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.parts
+	s.parts = nil
+	return all
+}
+
+// passed returns the outcome of a task whose turn is over. The task fails if its part is still in the queue, because its steps
+// were carried out although it did not ask for them.
+func (s *sentAhead) passed(t *task, o outcome) outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.parts) == 0 || s.parts[0].task != t {
+		return o
+	}
+	p := s.parts[0]
+	s.parts = s.parts[1:]
+	for _, step := range p.steps {
+		if !slices.Contains(o.open, step.Summary) && !slices.Contains(o.steps, step.Summary) {
+			o.begin(step)
+		}
+	}
+	o.effect = true
+	if o.status != report.Failed && o.status != report.Unreachable {
+		o.status, o.message = report.Failed, errContradiction.Error()
+	}
+	return o
+}
+
+// errContradiction is the error of a task whose steps were carried out as predicted, but are not those that would be planned
+// now.
+var errContradiction = errors.New("its steps were sent ahead and carried out, because the host compared as predicted; what it answered then says otherwise, so something else changes it: find out what, then run again")
