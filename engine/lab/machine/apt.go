@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,8 +12,6 @@ import (
 	"strings"
 	"time"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // Durations in the lab, rounded from measurements on a small VM with a nearby mirror.
 const (
@@ -332,7 +331,7 @@ func (a *aptCall) carryOut(plan transaction, kept []string) int {
 		}
 	}
 	for i, pkg := range plan.install {
-		a.printf("Get:%d http://deb.example.org/debian %s/%s amd64 %s amd64 %s [100 kB]\n", i+1, a.Machine.Debian(), cmpOr(pkg.Component, "main"), pkg.Name, pkg.Version)
+		a.printf("Get:%d http://deb.example.org/debian %s/%s amd64 %s amd64 %s [100 kB]\n", i+1, a.Machine.Debian(), cmp.Or(pkg.Component, "main"), pkg.Name, pkg.Version)
 	}
 	if !a.Spend(time.Duration(len(plan.install))*(downloadTime+configureTime) + time.Duration(len(plan.remove))*configureTime) {
 		return 130

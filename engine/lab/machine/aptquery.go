@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -39,7 +40,7 @@ func aptCache(_ context.Context, c *Call) int {
 			if len(versions) > 0 && CompareVersions(versions[0].Version, installed) > 0 {
 				candidate = versions[0].Version
 			}
-			c.printf("%s:\n  Installed: %s\n  Candidate: %s\n  Version table:\n", name, cmpOr(installed, "(none)"), candidate)
+			c.printf("%s:\n  Installed: %s\n  Candidate: %s\n  Version table:\n", name, cmp.Or(installed, "(none)"), candidate)
 			for _, v := range p.visibleOrInstalled(name) {
 				mark, priority := "    ", 500
 				listed := slices.ContainsFunc(versions, func(other Package) bool { return other.Version == v.Version })

@@ -1,6 +1,9 @@
 package machine
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // block is a disk, a partition or a logical volume as lsblk sees it.
 type block struct {
@@ -129,7 +132,7 @@ func (b block) value(column string, bytes bool) (any, bool) {
 		if b.part == nil {
 			return nil, true
 		}
-		return cmpOr(d.PartType, "0fc63daf-8483-4772-8e79-3d69d8477de4"), true
+		return cmp.Or(d.PartType, "0fc63daf-8483-4772-8e79-3d69d8477de4"), true
 	case "DISC-GRAN":
 		return "0", true
 	}

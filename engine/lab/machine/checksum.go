@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"hash"
@@ -98,7 +99,7 @@ func base64Program(_ context.Context, c *Call) int {
 		return c.ended(err)
 	}
 	encoded := base64.StdEncoding.EncodeToString(content)
-	width, err := strconv.Atoi(cmpOr(o.value("w", "wrap"), "76"))
+	width, err := strconv.Atoi(cmp.Or(o.value("w", "wrap"), "76"))
 	if err != nil {
 		return c.Errorf("invalid wrap size: ‘%s’", o.value("w", "wrap"))
 	}

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -236,7 +237,7 @@ func installProgram(_ context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	mode, valid := parseMode(cmpOr(o.value("m", "mode"), "0755"), 0, false)
+	mode, valid := parseMode(cmp.Or(o.value("m", "mode"), "0755"), 0, false)
 	if !valid {
 		return c.Errorf("invalid mode ‘%s’", o.value("m", "mode"))
 	}

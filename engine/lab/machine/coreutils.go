@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -88,7 +89,7 @@ func head(_ context.Context, c *Call) int {
 		return 2
 	}
 	byBytes := o.has("c", "bytes")
-	text := cmpOr(o.value("c", "bytes"), o.value("n", "lines"), "10")
+	text := cmp.Or(o.value("c", "bytes"), o.value("n", "lines"), "10")
 	count, valid := size(text)
 	if !valid {
 		kind := "lines"
@@ -191,7 +192,7 @@ func tail(ctx context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	text := cmpOr(o.value("c", "bytes"), o.value("n", "lines"), "10")
+	text := cmp.Or(o.value("c", "bytes"), o.value("n", "lines"), "10")
 	fromStart := strings.HasPrefix(text, "+")
 	count, valid := size(strings.TrimLeft(text, "+-"))
 	if !valid {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -68,7 +69,7 @@ func dd(_ context.Context, c *Call) int {
 		}
 	}
 	var r io.Reader = in
-	if skip, ok := size(cmpOr(operands["skip"], "0")); ok && skip > 0 {
+	if skip, ok := size(cmp.Or(operands["skip"], "0")); ok && skip > 0 {
 		if _, err := io.CopyN(io.Discard, r, skip*block); err != nil && err != io.EOF {
 			return c.Errorf("error reading '%s': %s", operands["if"], errText(err))
 		}
@@ -84,7 +85,7 @@ func dd(_ context.Context, c *Call) int {
 		}
 	}
 	if err != nil {
-		return c.Errorf("error writing '%s': %s", cmpOr(operands["of"], "standard output"), errText(err))
+		return c.Errorf("error writing '%s': %s", cmp.Or(operands["of"], "standard output"), errText(err))
 	}
 	return 0
 }

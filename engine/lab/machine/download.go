@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,5 +159,5 @@ func wget(_ context.Context, c *Call) int {
 	case o.has("spider"):
 		return 0
 	}
-	return c.deliver(cmpOr(o.value("O", "output-document"), url[strings.LastIndexByte(url, '/')+1:]), content)
+	return c.deliver(cmp.Or(o.value("O", "output-document"), url[strings.LastIndexByte(url, '/')+1:]), content)
 }

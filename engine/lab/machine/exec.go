@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -116,7 +117,7 @@ func (m *Machine) lookPath(c *Call, name string) (string, error) {
 		}
 		return resolved, nil
 	}
-	for dir := range strings.SplitSeq(cmpOr(c.Env("PATH"), defaultPath), ":") {
+	for dir := range strings.SplitSeq(cmp.Or(c.Env("PATH"), defaultPath), ":") {
 		resolved, info, err := v.resolve(c.Path(path.Join(dir, name)), true)
 		if err == nil && info != nil && !info.IsDir() && info.Mode().Perm()&0o111 != 0 && v.may(info, 1) {
 			return resolved, nil
@@ -130,7 +131,7 @@ func (m *Machine) which(c *Call, name string) (string, error) {
 		_, err := m.lookPath(c, name)
 		return name, err
 	}
-	for dir := range strings.SplitSeq(cmpOr(c.Env("PATH"), defaultPath), ":") {
+	for dir := range strings.SplitSeq(cmp.Or(c.Env("PATH"), defaultPath), ":") {
 		if _, err := m.lookPath(c, dir+"/"+name); err == nil {
 			return dir + "/" + name, nil
 		}

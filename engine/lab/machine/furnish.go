@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -226,11 +227,11 @@ func (m *Machine) furnishKeys(c Config) {
 
 // configurePostfix does what postfix's maintainer script does with its debconf answers.
 func configurePostfix(m *Machine, out io.Writer) error {
-	kind := cmpOr(m.debconfAnswer("postfix/main_mailer_type"), "Internet Site")
+	kind := cmp.Or(m.debconfAnswer("postfix/main_mailer_type"), "Internet Site")
 	if kind == "No configuration" {
 		return nil
 	}
-	mailname := cmpOr(m.debconfAnswer("postfix/mailname"), m.FQDN())
+	mailname := cmp.Or(m.debconfAnswer("postfix/mailname"), m.FQDN())
 	if err := writeFile(view{m: m}, "/etc/mailname", mailname+"\n", 0o644); err != nil {
 		return err
 	}

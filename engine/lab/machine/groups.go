@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -28,7 +29,7 @@ func groupadd(_ context.Context, c *Call) int {
 	if c.User != "root" {
 		return c.locked("/etc/group")
 	}
-	gid := cmpOr(o.value("g", "gid"), strconv.Itoa(c.freeID(o.has("r", "system"), func(n int) bool { _, taken := c.Machine.group(strconv.Itoa(n)); return taken })))
+	gid := cmp.Or(o.value("g", "gid"), strconv.Itoa(c.freeID(o.has("r", "system"), func(n int) bool { _, taken := c.Machine.group(strconv.Itoa(n)); return taken })))
 	if err := c.edit("/etc/group", nil, name+":x:"+gid+":"); err != nil {
 		return c.Errorf("%s", errText(err))
 	}

@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -105,8 +106,8 @@ func lscpu(_ context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	fields := [][2]string{{"Architecture", "x86_64"}, {"CPU(s)", itoa(c.Machine.cpus)}, {"Vendor ID", "GenuineIntel"}, {"Model name", "Intel(R) Xeon(R) Silver 4310 CPU @ 2.10GHz"},
-		{"Thread(s) per core", "1"}, {"Core(s) per socket", itoa(c.Machine.cpus)}, {"Socket(s)", "1"}, {"NUMA node(s)", "1"}, {"Virtualization", "VT-x"}, {"Hypervisor vendor", "KVM"}}
+	fields := [][2]string{{"Architecture", "x86_64"}, {"CPU(s)", strconv.Itoa(c.Machine.cpus)}, {"Vendor ID", "GenuineIntel"}, {"Model name", "Intel(R) Xeon(R) Silver 4310 CPU @ 2.10GHz"},
+		{"Thread(s) per core", "1"}, {"Core(s) per socket", strconv.Itoa(c.Machine.cpus)}, {"Socket(s)", "1"}, {"NUMA node(s)", "1"}, {"Virtualization", "VT-x"}, {"Hypervisor vendor", "KVM"}}
 	if o.has("J", "json") {
 		var lines []string
 		for _, f := range fields {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ func (m *Machine) initramfsConfig() map[string]map[string]map[string]string {
 		words := map[string]string{}
 		for _, word := range f[2:] {
 			key, value, _ := strings.Cut(word, "=")
-			words[key] = cmpOr(value, word)
+			words[key] = cmp.Or(value, word)
 		}
 		config[f[0]][moduleName(f[1])] = words
 	}

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -20,7 +21,7 @@ func iperf3(_ context.Context, c *Call) int {
 	if !ok {
 		return 1
 	}
-	port, err := strconv.Atoi(cmpOr(o.value("p"), "5201"))
+	port, err := strconv.Atoi(cmp.Or(o.value("p"), "5201"))
 	if err != nil {
 		return iperfError(c, "bad port number")
 	}
@@ -45,15 +46,15 @@ func (c *Call) measure(o options, port int) int {
 		return iperfError(c, "unable to connect to server: "+err.Error())
 	}
 	to, _ := c.Machine.Reach(target)
-	streams, err := strconv.Atoi(cmpOr(o.value("P"), "1"))
+	streams, err := strconv.Atoi(cmp.Or(o.value("P"), "1"))
 	if err != nil || streams < 1 || streams > 128 {
 		return iperfError(c, "number of parallel streams too large (maximum = 128)")
 	}
-	seconds, err := strconv.Atoi(cmpOr(o.value("t"), "10"))
+	seconds, err := strconv.Atoi(cmp.Or(o.value("t"), "10"))
 	if err != nil || o.value("f") != "m" {
 		return notSimulated(c, "anything but whole seconds, and -f m")
 	}
-	omitted, _ := strconv.Atoi(cmpOr(o.value("O"), "0"))
+	omitted, _ := strconv.Atoi(cmp.Or(o.value("O"), "0"))
 	if !c.Spend(time.Duration(seconds+omitted) * time.Second) {
 		return 130
 	}

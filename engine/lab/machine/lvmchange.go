@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -267,7 +268,7 @@ func lvextend(_ context.Context, c *Call) int {
 	case v.kind != thinLayout && extents-before > free:
 		return lvmFailed(c, "Insufficient free space: %d extents needed, but only %d available", extents-before, free)
 	case o.has("r", "resizefs") && use != "ext4" && use != "xfs":
-		return notSimulated(c, "--resizefs with "+cmpOr(use, "no file system"))
+		return notSimulated(c, "--resizefs with "+cmp.Or(use, "no file system"))
 	}
 	c.Machine.changeGroups(func() {
 		if v.kind != thinLayout {

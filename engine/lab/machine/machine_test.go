@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -103,7 +104,7 @@ func TestPrintfOfManyShells(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			want := strings.Repeat(itoa(i), 5000)
+			want := strings.Repeat(strconv.Itoa(i), 5000)
 			line := `i=0; while [ $i -lt 50 ]; do printf '%s\n' "$0"; printf '%9999s' ''; echo; i=$((i+1)); done`
 			stdout, stderr, _ := runArgv(t, m, "root", "", "sh", "-c", line, want)
 			if stdout != strings.Repeat(want+"\n"+strings.Repeat(" ", 9999)+"\n", 50) {
@@ -124,7 +125,7 @@ func TestReadingProtocol(t *testing.T) {
 	var input strings.Builder
 	for _, s := range scripts {
 		script := s + "\nrc=$?; printf '\\nEND %s\\n' $rc"
-		input.WriteString(itoa(len(script)) + "\n" + script)
+		input.WriteString(strconv.Itoa(len(script)) + "\n" + script)
 	}
 	stdout, stderr, code := runInput(t, m, "root", `exec sh -c 'export LC_ALL=C; N=MARK; printf "\n%s H %s\n" $N $$; while read -r n; do s=$(head -c "$n"); eval "$s" </dev/null; done'`, input.String())
 	_, rest, ok := strings.Cut(stdout, "\nMARK H ")

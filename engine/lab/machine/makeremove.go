@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -141,14 +142,14 @@ func mktemp(_ context.Context, c *Call) int {
 		return 2
 	}
 	template := "tmp.XXXXXXXXXX"
-	dir := cmpOr(c.Env("TMPDIR"), "/tmp")
+	dir := cmp.Or(c.Env("TMPDIR"), "/tmp")
 	if len(o.rest) > 0 {
 		template = o.rest[0]
 		if !o.has("t", "p", "tmpdir") {
 			dir = c.Dir
 		}
 	}
-	dir = cmpOr(o.value("p", "tmpdir"), dir)
+	dir = cmp.Or(o.value("p", "tmpdir"), dir)
 	body := strings.TrimRight(template, "X")
 	if len(template)-len(body) < 3 {
 		return c.Errorf("too few X's in template ‘%s’", template)

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func (m *Machine) raidOf(device string) *raid {
 // busy returns the current operation, or "idle". It first completes an operation whose time is over.
 func (r *raid) busy(now time.Time) string {
 	if r.action == "" || now.Before(r.until) {
-		return cmpOr(r.action, "idle")
+		return cmp.Or(r.action, "idle")
 	}
 	if r.action == "reshape" || r.action == "recover" || r.action == "resync" {
 		for i := range r.members {
@@ -189,7 +190,7 @@ func (m *Machine) linkRaids() {
 			return fmt.Sprint(r.slots)
 		})
 		read("degraded", func(r *raid) string { return fmt.Sprint(r.degraded()) })
-		read("sync_action", func(r *raid) string { return cmpOr(r.action, "idle") })
+		read("sync_action", func(r *raid) string { return cmp.Or(r.action, "idle") })
 		for _, member := range r.members {
 			of := func(value func(member raidMember) string) func(r *raid) string {
 				return func(r *raid) string {

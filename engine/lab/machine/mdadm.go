@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -136,7 +137,7 @@ func (m mdadmCall) create() int {
 	if uuid == "" {
 		uuid = newUUID()
 	}
-	r := &raid{name: cmpOr(m.options["name"], m.title()), title: m.title(), level: m.options["level"], uuid: dashed(uuid), slots: len(disks)}
+	r := &raid{name: cmp.Or(m.options["name"], m.title()), title: m.title(), level: m.options["level"], uuid: dashed(uuid), slots: len(disks)}
 	for i, d := range disks {
 		r.members = append(r.members, raidMember{device: d.Name, slot: i, rebuilt: r.level != "5" || i < len(disks)-1})
 	}

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"strings"
 )
@@ -45,7 +46,7 @@ func mkfs(kind string) Program {
 		if complain := makers[kind]; complain != nil && there != "" && !o.has("f", "force") {
 			return complain(c, device, there)
 		}
-		uuid := cmpOr(o.value("U", "uuid"), strings.TrimPrefix(o.value("m"), "uuid="))
+		uuid := cmp.Or(o.value("U", "uuid"), strings.TrimPrefix(o.value("m"), "uuid="))
 		if uuid == "" {
 			uuid = newUUID()
 		}

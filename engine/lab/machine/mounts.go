@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -83,7 +84,7 @@ func (m *Machine) mountTable() string {
 		if d.ReadOnly {
 			access = "ro"
 		}
-		fmt.Fprintf(&b, "%s %s %s %s%s 0 0\n", m.devicePath(d), fstabEscapes.Replace(d.Mountpoint), d.Use, access, cmpOr(d.mountFlags, ",relatime"))
+		fmt.Fprintf(&b, "%s %s %s %s%s 0 0\n", m.devicePath(d), fstabEscapes.Replace(d.Mountpoint), d.Use, access, cmp.Or(d.mountFlags, ",relatime"))
 	}
 	m.mounts.mu.RLock()
 	defer m.mounts.mu.RUnlock()

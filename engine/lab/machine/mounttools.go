@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -107,11 +108,11 @@ func findmnt(_ context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	target := cmpOr(o.value("T", "target"), o.value("M", "mountpoint"))
+	target := cmp.Or(o.value("T", "target"), o.value("M", "mountpoint"))
 	if len(o.rest) > 0 {
 		target = o.rest[0]
 	}
-	columns := strings.Split(strings.ToUpper(cmpOr(o.value("o", "output"), "TARGET,SOURCE,FSTYPE,OPTIONS")), ",")
+	columns := strings.Split(strings.ToUpper(cmp.Or(o.value("o", "output"), "TARGET,SOURCE,FSTYPE,OPTIONS")), ",")
 	best := -1
 	lines := strings.Split(strings.TrimSpace(c.Machine.mountTable()), "\n")
 	for i, line := range lines {

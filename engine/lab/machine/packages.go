@@ -109,15 +109,6 @@ func (p *Packages) visibleOrInstalled(name string) []Package {
 	return versions
 }
 
-func cmpOr(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
 // unfinished returns the packages that an earlier run left unconfigured and that are not part of the plan.
 func (p *Packages) unfinished(plan transaction) []Package {
 	var all []Package

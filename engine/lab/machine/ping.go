@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -23,11 +24,11 @@ func ping(_ context.Context, c *Call) int {
 		c.Errorf("%s: Name or service not known", target)
 		return 2
 	}
-	count, err := strconv.Atoi(cmpOr(o.value("c", "count"), "4"))
+	count, err := strconv.Atoi(cmp.Or(o.value("c", "count"), "4"))
 	if err != nil || count < 1 {
 		return c.Errorf("invalid argument: '%s'", o.value("c", "count"))
 	}
-	size, err := strconv.Atoi(cmpOr(o.value("s"), "56"))
+	size, err := strconv.Atoi(cmp.Or(o.value("s"), "56"))
 	if err != nil || size < 0 {
 		return c.Errorf("invalid argument: '%s'", o.value("s"))
 	}
@@ -50,7 +51,7 @@ func ping(_ context.Context, c *Call) int {
 		}
 		reached = size+header <= min(own, other)
 	}
-	interval, err := strconv.ParseFloat(cmpOr(o.value("i"), "1"), 64)
+	interval, err := strconv.ParseFloat(cmp.Or(o.value("i"), "1"), 64)
 	if err != nil || interval < 0.002 {
 		return c.Errorf("bad timing interval: '%s'", o.value("i"))
 	}

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ func (r *resolver) want(name, version, neededBy, text string) error {
 		case len(providers) > 0:
 			return r.virtual(name, version, providers)
 		}
-		return &missingError{name: name, neededBy: neededBy, wanted: cmpOr(text, version)}
+		return &missingError{name: name, neededBy: neededBy, wanted: cmp.Or(text, version)}
 	}
 	r.seen[name] = true
 	if have {

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -153,7 +154,7 @@ func (d *Disk) tableJSON(name string) string {
 			b.WriteString("         ")
 		}
 		fmt.Fprintf(&b, "{\n            \"node\": %q,\n            \"start\": %d,\n            \"size\": %d,\n            \"type\": %q,\n            \"uuid\": %q",
-			partition(name, i+1), p.Start, p.Size/sectorSize, strings.ToUpper(cmpOr(p.PartType, linuxFilesystem)), strings.ToUpper(p.PartUUID))
+			partition(name, i+1), p.Start, p.Size/sectorSize, strings.ToUpper(cmp.Or(p.PartType, linuxFilesystem)), strings.ToUpper(p.PartUUID))
 		if p.PartLabel != "" {
 			text, err := json.Marshal(p.PartLabel)
 			if err != nil {

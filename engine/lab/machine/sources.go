@@ -3,6 +3,7 @@ package machine
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -131,7 +132,7 @@ func (m *Machine) sources() (all []source, problem string) {
 			for i, line := range strings.Split(string(content), "\n") {
 				s, ok, wrong := parseOneLine(line)
 				if wrong != "" {
-					return nil, "E: " + strings.Replace(wrong, "Malformed entry", "Malformed entry "+itoa(i+1)+" in list file "+file, 1) + "\nE: The list of sources could not be read."
+					return nil, "E: " + strings.Replace(wrong, "Malformed entry", "Malformed entry "+strconv.Itoa(i+1)+" in list file "+file, 1) + "\nE: The list of sources could not be read."
 				}
 				if ok {
 					s.file = file

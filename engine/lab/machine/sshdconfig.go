@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -35,9 +36,9 @@ func (m *Machine) readSSHD() {
 		}
 		switch strings.ToLower(keyword) {
 		case "permitrootlogin":
-			c.permitRoot = cmpOr(c.permitRoot, value) // the first value counts
+			c.permitRoot = cmp.Or(c.permitRoot, value) // the first value counts
 		case "allowtcpforwarding":
-			c.forwarding = cmpOr(c.forwarding, value)
+			c.forwarding = cmp.Or(c.forwarding, value)
 		case "allowusers":
 			c.allow = append(c.allow, strings.Fields(value)...)
 		case "denyusers":

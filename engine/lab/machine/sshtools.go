@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -23,7 +24,7 @@ func sshdProgram(_ context.Context, c *Call) int {
 	if !o.has("t", "T") {
 		return notSimulated(c, "running in the foreground")
 	}
-	for _, line := range c.Machine.lines(cmpOr(o.value("f"), "/etc/ssh/sshd_config")) {
+	for _, line := range c.Machine.lines(cmp.Or(o.value("f"), "/etc/ssh/sshd_config")) {
 		if o.has("T") {
 			if f := strings.Fields(line); len(f) > 1 && !strings.HasPrefix(f[0], "#") {
 				c.printf("%s %s\n", strings.ToLower(f[0]), strings.Join(f[1:], " "))
@@ -65,7 +66,7 @@ func sshKeygen(_ context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	file := c.Path(cmpOr(o.value("f"), path.Join(c.home(), ".ssh/id_ed25519")))
+	file := c.Path(cmp.Or(o.value("f"), path.Join(c.home(), ".ssh/id_ed25519")))
 	v := c.view()
 	switch {
 	case o.has("y"):
@@ -85,13 +86,13 @@ func sshKeygen(_ context.Context, c *Call) int {
 			var key ssh.PublicKey
 			var comment string
 			if key, comment, _, _, err = ssh.ParseAuthorizedKey(content); err == nil {
-				c.printf("256 %s %s (%s)\n", ssh.FingerprintSHA256(key), cmpOr(comment, "no comment"), strings.ToUpper(strings.TrimPrefix(key.Type(), "ssh-")))
+				c.printf("256 %s %s (%s)\n", ssh.FingerprintSHA256(key), cmp.Or(comment, "no comment"), strings.ToUpper(strings.TrimPrefix(key.Type(), "ssh-")))
 				return 0
 			}
 		}
 		return c.Errorf("%s: No such file or directory", file)
 	case o.has("F"):
-		keys := c.knownAs(o.value("F"), []string{cmpOr(o.value("f"), path.Join(c.home(), ".ssh/known_hosts"))})
+		keys := c.knownAs(o.value("F"), []string{cmp.Or(o.value("f"), path.Join(c.home(), ".ssh/known_hosts"))})
 		for _, key := range keys {
 			c.printf("# Host %s found\n%s %s", o.value("F"), o.value("F"), ssh.MarshalAuthorizedKey(key))
 		}
@@ -129,7 +130,7 @@ func sshKeygen(_ context.Context, c *Call) int {
 	if err != nil {
 		return c.Errorf("%v", err)
 	}
-	comment := cmpOr(o.value("C"), c.User+"@"+c.Machine.Name())
+	comment := cmp.Or(o.value("C"), c.User+"@"+c.Machine.Name())
 	block, err := ssh.MarshalPrivateKey(private, comment)
 	if err != nil {
 		return c.Errorf("%v", err)
@@ -142,7 +143,7 @@ func sshKeygen(_ context.Context, c *Call) int {
 		return c.Errorf("Saving key %q failed: %s", file+".pub", errText(err))
 	}
 	if !o.has("q") {
-		c.printf("Generating public/private %s key pair.\nYour identification has been saved in %s\nYour public key has been saved in %s.pub\n", cmpOr(o.value("t"), "ed25519"), file, file)
+		c.printf("Generating public/private %s key pair.\nYour identification has been saved in %s\nYour public key has been saved in %s.pub\n", cmp.Or(o.value("t"), "ed25519"), file, file)
 	}
 	return 0
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -13,7 +14,7 @@ const standInMark = "simulated: stands in for the file of "
 // key. The simulated sha256sum, sha512sum and apt-helper report the given checksums (hexadecimal, empty if unknown)
 // instead of the content's own.
 func StandIn(sha256, sha512 string) []byte {
-	return fmt.Appendf(nil, "%ssha256 %s sha512 %s\n", standInMark, cmpOr(sha256, "-"), cmpOr(sha512, "-"))
+	return fmt.Appendf(nil, "%ssha256 %s sha512 %s\n", standInMark, cmp.Or(sha256, "-"), cmp.Or(sha512, "-"))
 }
 
 // digestOf returns the checksum of content in hexadecimal or, if content stands in for a file, that of the file.

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func su(_ context.Context, c *Call) int {
 		}
 	}
 	if command := o.value("c", "command"); command != "" {
-		return c.run(user, environ, c.Stdin, []string{cmpOr(o.value("s", "shell"), a.shell), "-c", command})
+		return c.run(user, environ, c.Stdin, []string{cmp.Or(o.value("s", "shell"), a.shell), "-c", command})
 	}
 	if len(rest) == 0 {
 		return c.run(user, environ, c.Stdin, []string{a.shell})
@@ -63,7 +64,7 @@ func sudo(_ context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	target := cmpOr(o.value("u", "user"), "root")
+	target := cmp.Or(o.value("u", "user"), "root")
 	target = strings.TrimPrefix(target, "#")
 	a, exists := c.Machine.account(target)
 	if !exists {
@@ -86,7 +87,7 @@ func sudo(_ context.Context, c *Call) int {
 		}
 		rest = []string{a.shell}
 	}
-	environ := []string{"PATH=" + defaultPath, "HOME=" + a.home, "USER=" + a.name, "LOGNAME=" + a.name, "SHELL=" + a.shell, "SUDO_USER=" + c.User, "TERM=" + cmpOr(c.Env("TERM"), "unknown"),
+	environ := []string{"PATH=" + defaultPath, "HOME=" + a.home, "USER=" + a.name, "LOGNAME=" + a.name, "SHELL=" + a.shell, "SUDO_USER=" + c.User, "TERM=" + cmp.Or(c.Env("TERM"), "unknown"),
 		"SUDO_COMMAND=" + strings.Join(rest, " ")}
 	for _, e := range c.environ {
 		if name, _, _ := strings.Cut(e, "="); name == "LANG" || strings.HasPrefix(name, "LC_") {
@@ -149,7 +150,7 @@ func (c *Call) sudoAllowed(o options) int {
 	}
 	prompt := fmt.Sprintf("[sudo] password for %s: ", c.User)
 	if o.has("p", "prompt") {
-		prompt = strings.NewReplacer("%p", c.User, "%u", c.User, "%U", cmpOr(o.value("u", "user"), "root"), "%h", c.Machine.Name(), "%%", "%").Replace(o.value("p", "prompt"))
+		prompt = strings.NewReplacer("%p", c.User, "%u", c.User, "%U", cmp.Or(o.value("u", "user"), "root"), "%h", c.Machine.Name(), "%%", "%").Replace(o.value("p", "prompt"))
 	}
 	for try := 1; try <= 3; try++ {
 		fmt.Fprint(c.Stderr, prompt)

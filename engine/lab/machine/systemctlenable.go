@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -29,7 +30,7 @@ func (c *Call) unitFile(verb string, names []string, o unitFileOptions) int {
 				return 1
 			}
 		}
-		file := cmpOr(u.fragment(name), "/usr/lib/systemd/system/"+full)
+		file := cmp.Or(u.fragment(name), "/usr/lib/systemd/system/"+full)
 		want := dir + u.wantedBy(file) + ".wants/" + full
 		if script := status.SourcePath; script != "" && (verb == "enable" || verb == "disable") {
 			if code := c.unitScript(verb, full, script); code != 0 {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -64,7 +65,7 @@ func (c *Call) unitStatus(names []string) int {
 			c.printf("\n")
 		}
 		mark := map[string]string{"active": "●", "failed": "×"}[s.ActiveState]
-		c.printf("%s %s - %s\n     Loaded: %s (%s; %s; preset: enabled)\n     Active: %s (%s) since %s; %s ago\n", cmpOr(mark, "○"), s.Name, s.Name, s.LoadState,
+		c.printf("%s %s - %s\n     Loaded: %s (%s; %s; preset: enabled)\n     Active: %s (%s) since %s; %s ago\n", cmp.Or(mark, "○"), s.Name, s.Name, s.LoadState,
 			c.Machine.units.fragment(name), s.UnitFileState, s.ActiveState, s.SubState, stamp(s.Since), c.Machine.clock.Now().Sub(s.Since).Round(time.Second))
 		if s.Reason != "" {
 			c.printf("\n%s\n", s.Reason)

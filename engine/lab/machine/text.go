@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -16,12 +17,12 @@ func cut(_ context.Context, c *Call) int {
 	if !ok {
 		return 2
 	}
-	list := cmpOr(o.value("f", "fields"), o.value("c", "characters"), o.value("b"))
-	delimiter := cmpOr(o.value("d", "delimiter"), "\t")
+	list := cmp.Or(o.value("f", "fields"), o.value("c", "characters"), o.value("b"))
+	delimiter := cmp.Or(o.value("d", "delimiter"), "\t")
 	wanted := func(n, last int) bool {
 		for part := range strings.SplitSeq(list, ",") {
 			from, to, span := strings.Cut(part, "-")
-			low, _ := strconv.Atoi(cmpOr(from, "1"))
+			low, _ := strconv.Atoi(cmp.Or(from, "1"))
 			high := low
 			if span {
 				high = last

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"time"
@@ -68,7 +69,7 @@ type unitState struct {
 func (s *unitState) status() UnitStatus {
 	st := UnitStatus{Name: s.unit.Name, LoadState: "loaded", ActiveState: "inactive", SubState: "dead",
 		UnitFileState: "disabled", Result: "success", Reason: s.reason, Since: s.since, Starts: s.starts,
-		Type: cmpOr(s.file.kind, s.unit.kind()), SourcePath: s.file.script}
+		Type: cmp.Or(s.file.kind, s.unit.kind()), SourcePath: s.file.script}
 	switch {
 	case s.failed:
 		st.ActiveState, st.SubState, st.Result = "failed", "failed", "exit-code"

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,13 +111,13 @@ func useradd(_ context.Context, c *Call) int {
 	} else if err := c.edit("/etc/group", nil, fmt.Sprintf("%s:x:%d:", name, gid)); err != nil {
 		return c.Errorf("%s", errText(err))
 	}
-	home := cmpOr(o.value("d", "home-dir", "home"), "/home/"+name)
-	sh := cmpOr(o.value("s", "shell"), "/bin/sh")
+	home := cmp.Or(o.value("d", "home-dir", "home"), "/home/"+name)
+	sh := cmp.Or(o.value("s", "shell"), "/bin/sh")
 	line := fmt.Sprintf("%s:x:%d:%d:%s:%s:%s", name, uid, gid, o.value("c", "comment"), home, sh)
 	if err := c.edit("/etc/passwd", nil, line); err != nil {
 		return c.Errorf("%s", errText(err))
 	}
-	if err := c.edit("/etc/shadow", nil, fmt.Sprintf("%s:%s:20000:0:99999:7:::", name, cmpOr(o.value("p", "password"), "!"))); err != nil {
+	if err := c.edit("/etc/shadow", nil, fmt.Sprintf("%s:%s:20000:0:99999:7:::", name, cmp.Or(o.value("p", "password"), "!"))); err != nil {
 		return c.Errorf("%s", errText(err))
 	}
 	if code := c.join(name, o.value("G", "groups"), true); code != 0 {
