@@ -114,14 +114,3 @@ func (v *view) enter(member string, r request) (log string, err error) {
 	v.reload(db)
 	return log, nil
 }
-
-// pvecmAddnode implements a member's part of a join over SSH.
-func pvecmAddnode(c *Command, a arguments) int {
-	links, _ := linkOptions(a)
-	_, err := c.World.addNode(c, c.Node, request{name: a.get("node"), links: links, fallback: a.get("new_node_ip"),
-		id: a.int("nodeid", 0), votes: a.int("votes", 1), force: a.bool("force")})
-	if err != nil {
-		return c.die(exitDie, "%s", err)
-	}
-	return 0
-}

@@ -8,28 +8,13 @@ import (
 	"sync"
 )
 
-// The cluster's backup jobs are stored and listed, but never run.
+// The cluster's backup jobs are stored, but never run.
 
 const jobsFile = "jobs.cfg"
 
 // backupEndpoints are the API paths below /cluster/backup.
 func backupEndpoints() []endpoint {
 	return []endpoint{
-		get("cluster/backup", func(_ *Command, _ *view, db *Database, _ []string, _ arguments) (any, error) {
-			all := []any{}
-			for _, job := range db.jobs() {
-				all = append(all, jobValue(job))
-			}
-			return all, nil
-		}),
-		get("cluster/backup/{}", func(_ *Command, _ *view, db *Database, parts []string, _ arguments) (any, error) {
-			all := db.jobs()
-			i := section(all, parts[0])
-			if i < 0 {
-				return nil, noSuchJob("get", parts[0])
-			}
-			return jobValue(all[i]), nil
-		}),
 		change("create", "cluster/backup", jobCreate),
 		change("set", "cluster/backup/{}", jobSet),
 		change("delete", "cluster/backup/{}", func(_ *Command, v *view, db *Database, parts []string, _ arguments) error {
@@ -41,7 +26,6 @@ func backupEndpoints() []endpoint {
 			v.writeJobs(db, slices.Delete(all, i, i+1))
 			return nil
 		}),
-		get("cluster/backup-info/not-backed-up", notBackedUp),
 	}
 }
 
@@ -53,27 +37,6 @@ func (v *view) writeJobs(db *Database, all []Section) {
 
 func noSuchJob(verb, id string) error {
 	return unverified(verb+" <api_path>", fmt.Sprintf("id: No such job '%s'", id))
-}
-
-func jobValue(job Section) map[string]any {
-	value := map[string]any{"id": job.ID, "type": job.Type}
-	for key, text := range job.Keys {
-		switch key {
-		case "enabled", "all", "repeat-missed", "protected", "remove":
-			value[key] = count(text, 0)
-		case "prune-backups", "fleecing":
-			inner := map[string]any{}
-			for k, v := range properties(text) {
-				inner[k] = v
-			}
-			value[key] = inner
-		case "comment":
-			value[key] = decodeComment(text)
-		default:
-			value[key] = text
-		}
-	}
-	return value
 }
 
 // calendarEvent matches a schedule: a word, or weekdays, date and time.
@@ -168,23 +131,4 @@ func jobSet(_ *Command, v *view, db *Database, parts []string, a arguments) erro
 	}
 	v.writeJobs(db, all)
 	return nil
-}
-
-// notBackedUp returns the guests that are not part of any enabled job.
-func notBackedUp(_ *Command, _ *view, db *Database, _ []string, _ arguments) (any, error) {
-	named := func(id string) bool {
-		return slices.ContainsFunc(db.jobs(), func(job Section) bool {
-			if job.Keys["all"] == "1" {
-				return !slices.Contains(splitList(job.Keys["exclude"]), id)
-			}
-			return slices.Contains(splitList(job.Keys["vmid"]), id)
-		})
-	}
-	all := []any{}
-	for _, g := range sorted(db.guests()) {
-		if keys := parseGuest(g.config); !named(g.id) {
-			all = append(all, map[string]any{"name": or(keys["name"], keys["hostname"]), "type": g.kind, "vmid": count(g.id, 0)})
-		}
-	}
-	return all, nil
 }

@@ -29,7 +29,6 @@ var mappingKinds = []mappingKind{
 		optional: map[string]*pattern.Regexp{"subsystem-id": deviceID, "iommugroup": wholeNumber, "description": anyValue}},
 	{name: "usb", file: "mapping/usb.cfg", required: map[string]*pattern.Regexp{"id": deviceID, "node": nodeName},
 		optional: map[string]*pattern.Regexp{"path": usbPath, "description": anyValue}},
-	{name: "dir", file: "mapping/directory.cfg", required: map[string]*pattern.Regexp{"node": nodeName, "path": anyValue}},
 }
 
 // mappingEndpoints are the API paths below /cluster/mapping.
@@ -37,7 +36,7 @@ func mappingEndpoints() []endpoint {
 	var all []endpoint
 	for _, kind := range mappingKinds {
 		path := "cluster/mapping/" + kind.name
-		all = append(all, get(path, kind.list), get(path+"/{}", kind.get), change("create", path, kind.create), change("set", path+"/{}", kind.set),
+		all = append(all, change("create", path, kind.create), change("set", path+"/{}", kind.set),
 			change("delete", path+"/{}", func(_ *Command, v *view, db *Database, parts []string, _ arguments) error {
 				sections := ParseSections(db.Text(kind.file))
 				if i := section(sections, parts[0]); i >= 0 {
@@ -51,14 +50,20 @@ func mappingEndpoints() []endpoint {
 
 // change returns an endpoint that changes the cluster's files. It needs a quorum and returns no result.
 func change(verb, path string, fn func(c *Command, v *view, db *Database, parts []string, a arguments) error) endpoint {
-	return endpoint{verb: verb, path: path, silent: true, run: func(c *Command, parts []string, a arguments) (any, error) {
+	return endpoint{verb: verb, path: path, run: func(c *Command, parts []string, a arguments) error {
 		c.changed = true
-		return c.answer(func(v *view, db *Database) (any, error) {
-			if !v.quorate(c.Node.Name()) {
-				return nil, failed(exitEACCES, "cluster not ready - no quorum?")
+		var err error
+		c.World.at(func(v *view) {
+			switch db := v.database(c.Node.Name()); {
+			case db == nil:
+				err = failed(exitREFUSED, "ipcc_send_rec[1] failed: Connection refused")
+			case !v.quorate(c.Node.Name()):
+				err = failed(exitEACCES, "cluster not ready - no quorum?")
+			default:
+				err = fn(c, v, db, parts, a)
 			}
-			return nil, fn(c, v, db, parts, a)
 		})
+		return err
 	}}
 }
 
@@ -69,53 +74,6 @@ func unverified(usage string, problems ...string) error {
 
 func (k mappingKind) write(v *view, db *Database, all []Section) {
 	db.Write(k.file, []byte(FormatSections(all, "map")), v.now)
-}
-
-func (k mappingKind) value(db *Database, s Section, listed bool) map[string]any {
-	value := map[string]any{"digest": digest(db.Text(k.file)), "type": k.name, "map": []any{}}
-	for key, text := range s.Keys {
-		switch key {
-		case "map":
-			var maps []any
-			for _, one := range strings.Split(text, repeated) {
-				maps = append(maps, one)
-			}
-			value[key] = maps
-		case "mdev", "live-migration-capable":
-			value[key] = count(text, 0)
-		default:
-			value[key] = decodeComment(text)
-		}
-	}
-	if listed {
-		value["id"] = s.ID
-	}
-	return value
-}
-
-func (k mappingKind) list(_ *Command, _ *view, db *Database, _ []string, a arguments) (any, error) {
-	all := []any{}
-	for _, s := range ParseSections(db.Text(k.file)) {
-		value := k.value(db, s, true)
-		if node := a.get("check-node"); node != "" {
-			checks := []any{}
-			if !slices.ContainsFunc(strings.Split(s.Keys["map"], repeated), func(m string) bool { return properties(m)["node"] == node }) {
-				checks = append(checks, map[string]any{"severity": "warning", "message": fmt.Sprintf("No mapping for node %s.", node)})
-			}
-			value["checks"] = checks
-		}
-		all = append(all, value)
-	}
-	return all, nil
-}
-
-func (k mappingKind) get(_ *Command, _ *view, db *Database, parts []string, _ arguments) (any, error) {
-	all := ParseSections(db.Text(k.file))
-	i := section(all, parts[0])
-	if i < 0 {
-		return nil, failed(exitDie, "mapping '%s' not found", parts[0])
-	}
-	return k.value(db, all[i], false), nil
 }
 
 func (k mappingKind) create(_ *Command, v *view, db *Database, _ []string, a arguments) error {

@@ -360,41 +360,6 @@ func TestFileSystem(t *testing.T) {
 	}
 }
 
-// pveceph install asks apt's question on standard input, and fails at its end.
-func TestInstallAsks(t *testing.T) {
-	l := newLab(t, labOptions{count: 1})
-	n, _ := attached(l.nodes["pve1"])
-	var asked []string
-	run := func(answer int) result {
-		var out, errs strings.Builder
-		c := &Command{World: l.world, Node: n, Argv: []string{"pveceph", "install", "--repository", "no-subscription", "--version", "squid"}, Stdout: &out, Stderr: &errs,
-			Exec: func(argv ...string) int {
-				asked = append(asked, strings.Join(argv, " "))
-				if slices.Contains(argv, "install") {
-					return answer
-				}
-				return 0
-			}}
-		code := Run(t.Context(), c)
-		return result{stdout: out.String(), stderr: errs.String(), code: code}
-	}
-	if r := run(1); r.code == 0 || !strings.Contains(r.stderr, "apt failed during ceph installation (256)") {
-		t.Errorf("with apt aborting: exit %d, %q", r.code, r.stderr)
-	}
-	if strings.Contains(strings.Join(asked, "\n"), " -y") {
-		t.Errorf("apt was run with -y: %v", asked)
-	}
-	if got := l.read("pve1", "/etc/apt/sources.list.d/ceph.sources"); !strings.Contains(got, "debian/ceph-squid\nSuites: trixie\nComponents: no-subscription\n") {
-		t.Errorf("ceph.sources:\n%s", got)
-	}
-	if n.Exists("/run/pve-ceph-install-flag") {
-		t.Error("the flag of a running installation was left behind")
-	}
-	if r := run(0); r.code != 0 || !strings.Contains(r.stdout, "installed Ceph 19.2 Squid successfully!") {
-		t.Errorf("with apt succeeding: exit %d, %q", r.code, r.stdout)
-	}
-}
-
 // All dependencies of the packages are in the archive.
 func TestPackagesInstall(t *testing.T) {
 	for debian, ceph := range map[string][]string{"bookworm": {"quincy", "reef", "squid"}, "trixie": {"squid", "tentacle"}} {
@@ -412,7 +377,7 @@ func TestPackagesInstall(t *testing.T) {
 			if err := afero.WriteFile(fresh.FS(), "/etc/hosts", []byte("10.77.0.11 pve1\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := fresh.Packages().Install(append([]string{"proxmox-ve"}, cephPackages...)...); err != nil {
+			if err := fresh.Packages().Install("proxmox-ve", "ceph", "ceph-common", "ceph-fuse", "ceph-mds", "ceph-volume", "gdisk", "nvme-cli"); err != nil {
 				t.Errorf("%s with Ceph %s: %v", debian, release, err)
 				continue
 			}

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// labMemory is the memory of every node in bytes.
+const labMemory = 25276502016
+
 func reportCommands() []cephCommand {
 	return []cephCommand{
 		{words: "report", run: report},

@@ -86,6 +86,11 @@ func (c *Command) die(code int, format string, args ...any) int {
 	return code
 }
 
+// notSimulated reports what the lab does not implement, although the real program may.
+func (c *Command) notSimulated(what string) int {
+	return c.die(2, "%s: not supported on simulated nodes: %s", c.Argv[0], what)
+}
+
 // line reads a line of standard input; ok is false at its end.
 func (c *Command) line() (text string, ok bool) {
 	if c.input == nil {
@@ -242,10 +247,10 @@ func perlProgram(name string, commands func() []perlCommand) Program {
 		if len(args) == 0 {
 			return c.die(exitDie, "ERROR: no command specified\n%s", strings.TrimSuffix(helpText(name, debian), "\n"))
 		}
-		if args[0] == "help" {
-			return perlHelp(c, name, args[1:])
-		}
 		command, rest, ok := findCommand(all, args, debian)
+		if !ok && strings.Contains(helpText(name, debian), "       "+name+" "+args[0]+" ") {
+			return c.notSimulated(strings.Join(args[:min(2, len(args))], " "))
+		}
 		if !ok {
 			return c.die(exitDie, "ERROR: unknown command '%s %s'\n%s", name, args[0], strings.TrimSuffix(helpText(name, debian), "\n"))
 		}
@@ -272,26 +277,6 @@ func perlProgram(name string, commands func() []perlCommand) Program {
 		}
 		return command.run(c, a)
 	}
-}
-
-func perlHelp(c *Command, name string, topic []string) int {
-	text := helpText(name+"-help", c.Node.Debian())
-	if len(topic) == 0 {
-		c.printf("%s", text)
-		return 0
-	}
-	start := "USAGE: " + name + " " + strings.Join(topic, " ") + " "
-	for _, section := range strings.SplitAfter(text, "\n\nUSAGE: ") {
-		section = strings.TrimSuffix(section, "USAGE: ")
-		if !strings.HasPrefix(section, "USAGE: ") {
-			section = "USAGE: " + section
-		}
-		if strings.HasPrefix(section, start) {
-			c.printf("%s\n\n\n", strings.TrimRight(section, "\n"))
-			return 0
-		}
-	}
-	return c.die(exitDie, "ERROR: unknown command '%s %s'\n%s", name, strings.Join(topic, " "), strings.TrimSuffix(helpText(name, c.Node.Debian()), "\n"))
 }
 
 // findCommand finds the command that args begin with. A unique prefix of each word suffices.

@@ -27,14 +27,11 @@ func pvecmNodes(c *Command, _ arguments) int {
 	return quorumtool(c, "l")
 }
 
-// corosyncQuorumtool implements corosync-quorumtool with -s, -l, -i, -H, -p and -e N.
+// corosyncQuorumtool implements corosync-quorumtool with -s, -l, -i, -H and -p.
 func corosyncQuorumtool(c *Command) int {
 	var flags string
 	for i := 1; i < len(c.Argv); i++ {
 		flags += strings.TrimLeft(c.Argv[i], "-")
-		if strings.HasSuffix(c.Argv[i], "e") && i+1 < len(c.Argv) {
-			return pvecmExpected(c, arguments{values: map[string]string{"expected": c.Argv[i+1]}})
-		}
 	}
 	return quorumtool(c, flags)
 }

@@ -103,3 +103,20 @@ func cloudInitDrive(on Section, id string) string {
 	}
 	return on.ID + ":" + volume + ",media=cdrom"
 }
+
+// diskUse returns the use of a disk in the words of PVE's disk list, or "" if it is free.
+func diskUse(d Disk) string {
+	switch {
+	case d.Mountpoint != "":
+		return "mounted"
+	case d.Use == "LVM2_member":
+		return "LVM"
+	case d.Use == "zfs_member":
+		return "ZFS"
+	case len(d.Partitions) > 0:
+		return "partitions"
+	case d.BIOSBoot:
+		return "BIOS boot"
+	}
+	return d.Use
+}

@@ -136,8 +136,6 @@ var (
 	bareCard   = pattern.New(`^(model=)?(virtio|vmxnet3|rtl8139|e1000e?)(,|$)`)
 	deviceKey  = pattern.New(`^(net|scsi|virtio|sata|ide|hostpci|usb)\d+$`)
 	guestFlags = map[string]bool{"onboot": true, "numa": true, "tablet": true, "protection": true, "acpi": true, "kvm": true, "freeze": true, "reboot": true, "autostart": true, "unprivileged": true, "console": true, "debug": true}
-	// guestNumbers are the other keys whose values are numbers in the API.
-	guestNumbers = map[string]bool{"cores": true, "sockets": true, "vcpus": true, "balloon": true, "shares": true}
 )
 
 // guestValue returns a value as qemu-server writes it: booleans as 1 and 0, also among the properties of a device, and

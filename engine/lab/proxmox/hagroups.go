@@ -73,45 +73,6 @@ func haGroupset(c *Command, a arguments) int {
 	})
 }
 
-func haGroupremove(c *Command, a arguments) int {
-	return c.change(func(v *view, db *Database) error {
-		if err := groups(c, "delete group"); err != nil {
-			return err
-		}
-		for _, r := range db.resources() {
-			if r.Keys["group"] == a.get("group") {
-				return fmt.Errorf("delete ha group failed: ha group is used by service '%s:%s'", r.Type, r.ID)
-			}
-		}
-		all := ParseSections(db.Text(groupsFile))
-		if i := section(all, a.get("group")); i >= 0 {
-			v.writeGroups(db, slices.Delete(all, i, i+1))
-		}
-		return nil
-	})
-}
-
-func haGroupconfig(c *Command, _ arguments) int {
-	var out strings.Builder
-	code := c.read(func(v *view, db *Database) error {
-		if err := groups(c, "index groups"); err != nil {
-			return err
-		}
-		all := ParseSections(db.Text(groupsFile))
-		slices.SortFunc(all, func(x, y Section) int { return strings.Compare(x.ID, y.ID) })
-		for _, g := range all {
-			fmt.Fprintf(&out, "group: %s\n", g.ID)
-			for _, key := range sortedKeys(g.Keys) {
-				fmt.Fprintf(&out, "\t%s %s\n", key, decodeComment(g.Keys[key]))
-			}
-			out.WriteString("\n")
-		}
-		return nil
-	})
-	c.printf("%s", out.String())
-	return code
-}
-
 // migrateGroups migrates groups to rules as the CRM of PVE 9 does (PVE::HA::Manager of pve-ha-manager 5): every sixth
 // loop, once all nodes are online with an active LRM and run PVE 9.
 func (v *view) migrateGroups(db *Database, members []string) {

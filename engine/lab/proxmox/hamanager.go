@@ -49,23 +49,19 @@ func haManagerCommands() []perlCommand {
 	return append(all,
 		perlCommand{name: "remove", args: []string{"sid"}, usage: "<sid> [OPTIONS]", options: map[string]check{"purge": boolean}, run: haRemove},
 		perlCommand{name: "config", usage: "[OPTIONS]", options: map[string]check{"type": oneOf("ct", "vm")}, run: haConfig},
-		perlCommand{name: "status", usage: "[OPTIONS]", options: map[string]check{"verbose": boolean}, run: haStatusCommand},
+		perlCommand{name: "status", run: haStatusCommand},
 		perlCommand{name: "groupadd", args: []string{"group"}, usage: "<group> --nodes <string> [OPTIONS]", options: group, run: haGroupadd},
 		perlCommand{name: "groupset", args: []string{"group"}, usage: "<group> [OPTIONS]", options: groupset, run: haGroupset},
-		perlCommand{name: "groupremove", args: []string{"group"}, usage: "<group>", run: haGroupremove},
-		perlCommand{name: "groupconfig", run: haGroupconfig},
 		perlCommand{name: "rules add", args: []string{"type", "rule"}, usage: "<type> <rule> [OPTIONS]", options: rule,
 			checks: map[string]check{"type": kinds}, debian: "trixie", run: haRulesAdd},
 		perlCommand{name: "rules set", args: []string{"type", "rule"}, usage: "<type> <rule> [OPTIONS]", options: ruleset,
 			checks: map[string]check{"type": kinds}, debian: "trixie", run: haRulesSet},
 		perlCommand{name: "rules remove", args: []string{"rule"}, usage: "<rule>", debian: "trixie", run: haRulesRemove},
 		perlCommand{name: "rules list", usage: "[OPTIONS] [FORMAT_OPTIONS]", options: list, debian: "trixie", run: haRulesList},
-		perlCommand{name: "rules config", usage: "[OPTIONS] [FORMAT_OPTIONS]", options: list, debian: "trixie", run: haRulesConfig},
 		perlCommand{name: "crm-command migrate", args: []string{"sid", "node"}, usage: "<sid> <node>", run: haMigrate("migrate")},
 		perlCommand{name: "crm-command relocate", args: []string{"sid", "node"}, usage: "<sid> <node>", run: haMigrate("relocate")},
 		perlCommand{name: "migrate", args: []string{"sid", "node"}, usage: "<sid> <node>", run: haMigrate("migrate")},
 		perlCommand{name: "relocate", args: []string{"sid", "node"}, usage: "<sid> <node>", run: haMigrate("relocate")},
-		perlCommand{name: "crm-command stop", args: []string{"sid", "timeout"}, usage: "<sid> <timeout>", run: haStop},
 		perlCommand{name: "crm-command node-maintenance enable", args: []string{"node"}, usage: "<node>", run: haMaintenance("enable")},
 		perlCommand{name: "crm-command node-maintenance disable", args: []string{"node"}, usage: "<node>", run: haMaintenance("disable")},
 		perlCommand{name: "crm-command disarm-ha", args: []string{"resource-mode"}, usage: "<resource-mode>", debian: "trixie",
@@ -308,14 +304,11 @@ func haConfig(c *Command, a arguments) int {
 	return code
 }
 
-func haStatusCommand(c *Command, a arguments) int {
+func haStatusCommand(c *Command, _ arguments) int {
 	var out strings.Builder
 	code := c.read(func(v *view, db *Database) error {
 		for _, e := range v.haStatus(c.Node.Name()) {
 			fmt.Fprintf(&out, "%s %s\n", e["type"], e["status"])
-		}
-		if a.bool("verbose") {
-			out.WriteString("full cluster state:\n" + pretty(v.managerStatus(c.Node.Name())))
 		}
 		return nil
 	})
@@ -344,23 +337,6 @@ func haMigrate(how string) func(*Command, arguments) int {
 			return nil
 		})
 	}
-}
-
-func haStop(c *Command, a arguments) int {
-	return c.change(func(v *view, db *Database) error {
-		kind, id, err := db.parseSID(a.get("sid"))
-		if err != nil {
-			return err
-		}
-		all := db.resources()
-		i := section(all, id)
-		if i < 0 {
-			return fmt.Errorf("resource '%s:%s' is not HA managed", kind, id)
-		}
-		all[i].Keys["state"] = "stopped"
-		v.writeResources(db, all)
-		return nil
-	})
 }
 
 func haMaintenance(how string) func(*Command, arguments) int {

@@ -209,29 +209,12 @@ func haRulesList(c *Command, a arguments) int {
 		list = v.ruleList(db, a)
 		return nil
 	})
-	if code == 0 {
-		c.show(list, a, []column{{title: "rule"}}, func(e map[string]any) []string { return []string{fmt.Sprint(e["rule"])} })
-	}
-	return code
-}
-
-func haRulesConfig(c *Command, a arguments) int {
-	var list []any
-	code := c.read(func(v *view, db *Database) error {
-		list = v.ruleList(db, a)
-		return nil
-	})
-	if code != 0 {
+	switch {
+	case code != 0:
 		return code
+	case a.get("output-format") != "json":
+		return c.notSimulated("rules list without --output-format json")
 	}
-	columns := []column{{title: "enabled"}, {title: "state"}, {title: "rule"}, {title: "type"}, {title: "resources"}, {title: "comment"}}
-	c.show(list, a, columns, func(e map[string]any) []string {
-		state := "in use"
-		if e["errors"] != nil {
-			state = "ignored (conflicts)"
-		}
-		comment, _ := e["comment"].(string)
-		return []string{fmt.Sprint(number(e["disable"] == nil)), state, fmt.Sprint(e["rule"]), fmt.Sprint(e["type"]), fmt.Sprint(e["resources"]), comment}
-	})
+	c.printf("%s", canonical(list))
 	return 0
 }

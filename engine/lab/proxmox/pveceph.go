@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 )
@@ -35,9 +34,8 @@ func pvecephCommands() []perlCommand {
 	}
 	poolName := map[string]check{"name": matching(`^[^:/\s]+$`)}
 	id := matching(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
-	format := map[string]check{"output-format": outputFormat, "noborder": boolean, "noheader": boolean, "verbose": boolean, "human-readable": boolean}
 	service := map[string]check{"service": matching(`^(ceph|mon|mds|osd|mgr)(\..+)?$`)}
-	commands := []perlCommand{
+	return []perlCommand{
 		{name: "init", usage: "[OPTIONS]", options: map[string]check{"network": cidr, "cluster-network": cidr, "size": integer(1, 7), "min_size": integer(1, 7), "pg_bits": integer(6, 14), "disable_cephx": boolean}, run: pvecephInit},
 		{name: "mon create", usage: "[OPTIONS]", options: map[string]check{"monid": id, "mon-address": anyText}, run: monCreate},
 		{name: "mon destroy", args: []string{"monid"}, usage: "<monid>", run: monDestroy},
@@ -47,29 +45,12 @@ func pvecephCommands() []perlCommand {
 		{name: "mds destroy", args: []string{"name"}, usage: "<name>", run: mdsDestroy},
 		{name: "osd create", args: []string{"dev"}, usage: "<dev> [OPTIONS]", options: map[string]check{"db_dev": anyText, "db_dev_size": anyText, "wal_dev": anyText, "wal_dev_size": anyText, "encrypted": boolean, "crush-device-class": anyText, "osds-per-device": integer(1, 0)}, run: osdCreate},
 		{name: "osd destroy", args: []string{"osdid"}, usage: "<osdid> [OPTIONS]", options: map[string]check{"cleanup": boolean}, checks: map[string]check{"osdid": integer(0, 0)}, run: osdRemove},
-		{name: "osd details", args: []string{"osdid"}, usage: "<osdid> [OPTIONS] [FORMAT_OPTIONS]", options: format, run: osdDetails},
 		{name: "pool create", args: []string{"name"}, usage: "<name> [OPTIONS]", options: poolCreateOptions, checks: poolName, run: pvePoolCreate},
 		{name: "pool set", args: []string{"name"}, usage: "<name> [OPTIONS]", options: pool, checks: poolName, run: pvePoolSet},
-		{name: "pool ls", usage: "[FORMAT_OPTIONS]", options: format, run: pvePoolLs},
-		{name: "pool get", args: []string{"name"}, usage: "<name> [OPTIONS] [FORMAT_OPTIONS]", options: format, run: pvePoolGet},
-		{name: "pool destroy", args: []string{"name"}, usage: "<name> [OPTIONS]", options: map[string]check{"force": boolean, "remove_storages": boolean, "remove_ecprofile": boolean}, run: pvePoolDestroy},
 		{name: "fs create", usage: "[OPTIONS]", options: map[string]check{"name": anyText, "pg_num": integer(8, 32768), "add-storage": boolean}, run: pveFSCreate},
-		{name: "fs destroy", args: []string{"name"}, usage: "<name> [OPTIONS]", options: map[string]check{"remove-storages": boolean, "remove-pools": boolean}, run: pveFSDestroy},
-		{name: "status", run: pvecephStatus},
 		{name: "start", usage: "[OPTIONS]", options: service, run: cephService(true)},
 		{name: "stop", usage: "[OPTIONS]", options: service, run: cephService(false)},
-		{name: "purge", usage: "[OPTIONS]", options: map[string]check{"logs": boolean, "crash": boolean}, run: pvecephPurge},
-		{name: "install", usage: "[OPTIONS]", options: map[string]check{"version": oneOf("squid", "tentacle"), "repository": oneOf("enterprise", "no-subscription", "test", "manual"), "allow-experimental": boolean}, debian: "trixie", run: pvecephInstall},
-		{name: "install", usage: "[OPTIONS]", options: map[string]check{"version": oneOf("quincy", "reef", "squid"), "repository": oneOf("enterprise", "no-subscription", "test"), "allow-experimental": boolean}, debian: "bookworm", run: pvecephInstall},
 	}
-	for alias, name := range map[string]string{"createmon": "mon create", "destroymon": "mon destroy", "createmgr": "mgr create", "destroymgr": "mgr destroy", "createosd": "osd create", "destroyosd": "osd destroy",
-		"createpool": "pool create", "destroypool": "pool destroy", "lspools": "pool ls"} {
-		i := slices.IndexFunc(commands, func(p perlCommand) bool { return p.name == name })
-		command := commands[i]
-		command.name = alias
-		commands = append(commands, command)
-	}
-	return commands
 }
 
 // binary returns an error unless Ceph's packages are installed, and not just being installed.
@@ -228,18 +209,6 @@ const (
 	taskTimeout  = time.Minute
 )
 
-func pvecephStatus(c *Command, _ arguments) int {
-	if err := c.ready(); err != nil {
-		return c.report(err)
-	}
-	ceph := *c
-	ceph.Argv = []string{"ceph", "-s", "--connect-timeout", "15"}
-	if code := Programs()["ceph"](&ceph); code != 0 {
-		return c.die(code, "command 'ceph -s' failed: exit code %d", code)
-	}
-	return 0
-}
-
 func cephService(start bool) func(*Command, arguments) int {
 	return func(c *Command, a arguments) int {
 		if err := c.ready(); err != nil {
@@ -300,58 +269,4 @@ func (c *Ceph) unitsOn(node string) []string {
 		}
 	}
 	return units
-}
-
-func pvecephPurge(c *Command, _ arguments) int {
-	name := c.Node.Name()
-	var reasons, units []string
-	var last bool
-	c.World.at(func(v *view) {
-		ceph := v.cephOf(name)
-		if ceph == nil {
-			last = true
-			return
-		}
-		if len(ceph.Pools) > 0 {
-			reasons = append(reasons, "remove pools, this will !!DESTROY DATA!!")
-		}
-		if slices.ContainsFunc(ceph.OSDs, func(o *OSD) bool { return o.Host == name && o.Up }) {
-			reasons = append(reasons, "remove active OSD on "+name)
-		}
-		if slices.ContainsFunc(ceph.MDSs, func(d Daemon) bool { return d.Host == name && v.mdsState(ceph, d) != "" }) {
-			reasons = append(reasons, "remove active MDS on "+name)
-		}
-		if slices.ContainsFunc(ceph.Mons, func(m Mon) bool { return m.Host != name }) {
-			reasons = append(reasons, fmt.Sprintf("remove other MONs, %s is not the last MON", name))
-		}
-		units, last = ceph.unitsOn(name), true
-	})
-	if len(reasons) > 0 {
-		return c.die(exitDie, "Unable to purge Ceph!\n\nTo continue:\n- %s", strings.Join(reasons, "\n- "))
-	}
-	for _, u := range units {
-		c.Node.StopUnit(u)
-		c.Node.EnableUnit(u, false)
-	}
-	for _, kind := range []string{"mon", "mgr", "mds", "osd"} {
-		if err := c.Node.Remove("/var/lib/ceph/" + kind); err != nil {
-			return c.report(err)
-		}
-		if err := c.Node.MkdirAll("/var/lib/ceph/"+kind, 0o750); err != nil {
-			return c.report(err)
-		}
-	}
-	if last {
-		c.printf("Removing config & keyring files\n")
-		code := c.change(func(v *view, db *Database) error {
-			for _, file := range []string{cephConfFile, "ceph", adminKeyring, monKeyring} {
-				db.Remove(file)
-			}
-			delete(v.Ceph, db.ID)
-			return nil
-		})
-		_ = c.Node.Remove(cephLink)
-		return code
-	}
-	return 0
 }

@@ -308,29 +308,6 @@ func osdRemove(c *Command, a arguments) int {
 	return 0
 }
 
-func osdDetails(c *Command, a arguments) int {
-	id := a.int("osdid", -1)
-	var value map[string]any
-	code := c.read(func(v *view, db *Database) error {
-		if err := db.inited(); err != nil {
-			return err
-		}
-		ceph := v.Ceph[db.ID]
-		if ceph == nil || ceph.osd(id) == nil || ceph.osd(id).Host != c.Node.Name() {
-			return fmt.Errorf("OSD '%d' does not exists on host '%s'", id, c.Node.Name())
-		}
-		o := ceph.osd(id)
-		kind := o.Class
-		value = map[string]any{"devices": []any{map[string]any{"dev_node": "/dev/dm-" + strconv.Itoa(id), "device": "block", "physical_device": "/dev/" + o.Device, "size": o.Size, "support_discard": 1, "type": kind}},
-			"osd": map[string]any{"hostname": o.Host, "id": id, "version": versionLine(ceph.Version), "osd_data": fmt.Sprintf("/var/lib/ceph/osd/ceph-%d", id), "osd_objectstore": "bluestore", "mem_usage": 0, "pid": 3000 + id}}
-		return nil
-	})
-	if code == 0 {
-		c.print(value, a, func() string { return apiText(value["osd"]) })
-	}
-	return code
-}
-
 // zap implements ceph-volume lvm zap for one device. It wipes the volumes on a disk before it wipes the disk itself
 // with wipefs(8), which refuses a running OSD or a mounted file system. It removes the volume group only with
 // --destroy.

@@ -31,27 +31,20 @@ func pvecmCommands() []perlCommand {
 	createOld := link
 	add := map[string]check{"link[n]": anyText, "nodeid": atLeast(1), "votes": atLeast(0), "force": boolean, "use_ssh": boolean,
 		"fingerprint": matching(`^([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}$`)}
-	addnode := map[string]check{"link[n]": anyText, "nodeid": atLeast(1), "votes": atLeast(0), "force": boolean,
-		"apiversion": anyText, "new_node_ip": anyText}
 	return []perlCommand{
 		{name: "create", args: []string{"clustername"}, usage: "<clustername> [OPTIONS]", options: create,
 			checks: map[string]check{"clustername": clusterName}, debian: "trixie", run: named(pvecmCreate)},
 		{name: "create", args: []string{"clustername"}, usage: "<clustername> [OPTIONS]", options: createOld,
 			checks: map[string]check{"clustername": clusterName}, debian: "bookworm", run: named(pvecmCreate)},
 		{name: "add", args: []string{"hostname"}, usage: "<hostname> [OPTIONS]", options: add, run: named(pvecmAdd)},
-		{name: "addnode", args: []string{"node"}, usage: "<node> [OPTIONS]", options: addnode,
-			checks: map[string]check{"node": isNodeName}, run: named(pvecmAddnode)},
 		{name: "delnode", args: []string{"node"}, usage: "<node>", run: named(pvecmDelnode)},
 		{name: "status", run: named(pvecmStatus)},
 		{name: "nodes", run: named(pvecmNodes)},
-		{name: "expected", args: []string{"expected"}, usage: "<expected>",
-			checks: map[string]check{"expected": atLeast(1)}, run: named(pvecmExpected)},
 		{name: "updatecerts", usage: "[OPTIONS]", options: map[string]check{"force": boolean, "silent": boolean,
 			"unmerge-known-hosts": boolean}, run: named(pvecmUpdatecerts)},
 		{name: "qdevice setup", args: []string{"address"}, usage: "<address> [OPTIONS]", options: map[string]check{"force": boolean, "network": cidr},
 			checks: map[string]check{"address": address}, run: named(qdeviceSetup)},
 		{name: "qdevice remove", run: named(qdeviceRemove)},
-		{name: "apiver", run: func(c *Command, _ arguments) int { c.printf("1\n"); return 0 }},
 	}
 }
 
@@ -175,26 +168,6 @@ func createCluster(c *Command, a arguments, out io.Writer) error {
 		return err
 	}
 	return c.sleep(2 * time.Second)
-}
-
-func pvecmExpected(c *Command, a arguments) int {
-	code := 0
-	c.World.at(func(v *view) {
-		db := v.database(c.Node.Name())
-		conf := clusterOf(db)
-		if conf == nil {
-			code = c.notInCluster()
-			return
-		}
-		wanted := a.int("expected", 0)
-		total := conf.votes(v.sees(db, conf, c.Node.Name()))
-		if needed := wanted/2 + 1; needed < total/2+1 || needed > total {
-			code = c.die(1, "Unable to set expected votes: CS_ERR_INVALID_PARAM")
-			return
-		}
-		db.Ring.Expected = wanted
-	})
-	return code
 }
 
 func clusterOf(db *Database) *Corosync {

@@ -1,7 +1,6 @@
 package proxmox
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -39,32 +38,7 @@ func outputFormat(value string) string {
 	return oneOf("text", "json", "json-pretty", "yaml")(value)
 }
 
-// print prints a value in the requested format. text returns its text form.
-func (c *Command) print(value any, a arguments, text func() string) {
-	switch a.get("output-format") {
-	case "json":
-		c.printf("%s", canonical(value))
-	case "json-pretty":
-		c.printf("%s", pretty(value))
-	case "yaml":
-		c.printf("%s", yaml(value))
-	default:
-		c.printf("%s", text())
-	}
-}
-
-// show prints a list of objects, as a table if text is requested.
-func (c *Command) show(list []any, a arguments, columns []column, row func(map[string]any) []string) {
-	c.print(list, a, func() string {
-		var rows [][]string
-		for _, e := range list {
-			rows = append(rows, row(e.(map[string]any)))
-		}
-		return table(columns, rows)
-	})
-}
-
-// pvesh implements pvesh: the API from the command line.
+// pvesh implements the calls of the API that change what modules manage.
 func pvesh(c *Command) int {
 	const usage = "pvesh %s <api_path> [OPTIONS] [FORMAT_OPTIONS]"
 	if len(c.Argv) < 2 {
@@ -105,34 +79,15 @@ func pvesh(c *Command) int {
 		return exitREFUSED
 	}
 	path := strings.Split(strings.Trim(c.Argv[2], "/"), "/")
-	if verb == "ls" {
-		return apiLs(c, path)
-	}
 	return c.api(verb, path, a)
 }
 
-func apiLs(c *Command, path []string) int {
-	if len(path) == 1 && path[0] == "" {
-		c.printf("Dr---        access\nDr---        cluster\nDr---        nodes\nDrwcd        pools\nDr-c-        storage\n-r---        version\n")
-		return 0
-	}
-	if len(path) == 1 && path[0] == "nodes" {
-		return c.read(func(_ *view, db *Database) error {
-			for _, name := range db.List("nodes") {
-				c.printf("Dr---        %s\n", name)
-			}
-			return nil
-		})
-	}
-	return c.die(1, "No 'get' handler defined for '/%s'", strings.Join(path, "/"))
-}
+func endpoints() []endpoint { return slices.Concat(mappingEndpoints(), backupEndpoints()) }
 
 // endpoint is a method of an API path. "{}" in the path matches any element.
 type endpoint struct {
 	verb, path string
-	run        func(c *Command, parts []string, a arguments) (any, error)
-	// silent is set if the result may be omitted from the output.
-	silent bool
+	run        func(c *Command, parts []string, a arguments) error
 }
 
 func match(pattern string, path []string) ([]string, bool) {
@@ -152,104 +107,17 @@ func match(pattern string, path []string) ([]string, bool) {
 	return parts, true
 }
 
-// api calls a method on the node that the path names.
+// api calls a method.
 func (c *Command) api(verb string, path []string, a arguments) int {
-	if len(path) > 1 && path[0] == "nodes" {
-		name := path[1]
-		if name == "localhost" {
-			path[1] = c.Node.Name()
-		} else if name != c.Node.Name() {
-			if code, done := c.proxy(name); done {
-				return code
-			}
-		}
-	}
 	for _, e := range endpoints() {
 		parts, ok := match(e.path, path)
 		if !ok || e.verb != verb {
 			continue
 		}
-		value, err := e.run(c, parts, a)
-		if err != nil {
+		if err := e.run(c, parts, a); err != nil {
 			return c.report(err)
 		}
-		if e.silent {
-			return 0
-		}
-		c.print(value, a, func() string { return apiText(value) })
 		return 0
 	}
 	return c.die(1, "No '%s' handler defined for '/%s'", verb, strings.Join(path, "/"))
-}
-
-// proxy runs the call on another node, as pvesh does over SSH.
-func (c *Command) proxy(name string) (code int, done bool) {
-	n := c.World.node(name)
-	var ip string
-	c.World.at(func(v *view) {
-		if conf := clusterOf(v.database(c.Node.Name())); conf != nil && conf.node(name) != nil {
-			ip = v.nodeState(name).IP
-		}
-	})
-	switch {
-	case ip == "":
-		return c.die(exitDie, "no such cluster node '%s'", name), true
-	case n == nil || !n.Up():
-		return c.die(exitDie, "proxy handler failed: ssh: connect to host %s port 22: No route to host", ip), true
-	}
-	c.Node = n
-	return 0, false
-}
-
-// apiText formats a value as pvesh does for text output.
-func apiText(value any) string {
-	switch value := value.(type) {
-	case nil:
-		return ""
-	case map[string]any:
-		var rows [][]string
-		for _, key := range sortedKeys(value) {
-			rows = append(rows, []string{key, textOf(value[key])})
-		}
-		return table([]column{{title: "key"}, {title: "value"}}, rows)
-	case []any:
-		if len(value) == 0 {
-			return ""
-		}
-		if _, ok := value[0].(map[string]any); !ok {
-			return textOf(value) + "\n"
-		}
-		names := map[string]bool{}
-		for _, e := range value {
-			for key := range e.(map[string]any) {
-				names[key] = true
-			}
-		}
-		var columns []column
-		for _, name := range sortedKeys(names) {
-			columns = append(columns, column{title: name})
-		}
-		var rows [][]string
-		for _, e := range value {
-			var row []string
-			for _, col := range columns {
-				row = append(row, textOf(e.(map[string]any)[col.title]))
-			}
-			rows = append(rows, row)
-		}
-		return table(columns, rows)
-	}
-	return textOf(value) + "\n"
-}
-
-func textOf(value any) string {
-	switch value := value.(type) {
-	case nil:
-		return ""
-	case string:
-		return value
-	case map[string]any, []any:
-		return strings.TrimSpace(canonical(value))
-	}
-	return fmt.Sprint(value)
 }

@@ -3,7 +3,6 @@ package proxmox
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -27,14 +26,6 @@ var liveGuests = []liveScenario{
 	}},
 	{name: "backup jobs", setUp: (*testLab).formFour, steps: []liveStep{
 		{play: "pvesh-create-backup-job"},
-		{do: func(l *testLab) {
-			for id, g := range map[string][2]string{"104": {"pve2", "vm-d"}, "105": {"pve3", "nodisk"}, "106": {"pve1", "locked"}, "100": {"pve1", "sso"}, "102": {"pve2", "vm-b"}, "103": {"pve2", "vm-c"},
-				"110": {"pve4", "net"}, "191": {"pve1", "two"}, "101": {"pve2", "vm-a"}} {
-				l.ok(g[0], "qm", "create", id, "--name", g[1])
-			}
-		}},
-		// The services and the node's own status are specific to the recording machine.
-		{play: "pvesh-get-cluster-backup-info", only: regexp.MustCompile(`^\[\{"name"`)},
 	}},
 	{name: "a disk and its guest move", ceph: "18.2.7", setUp: func(l *testLab) {
 		l.cephFour()

@@ -41,7 +41,6 @@ func pvesmCommands() []perlCommand {
 	return []perlCommand{
 		{name: "add", args: []string{"type", "storage"}, usage: "<type> <storage> [OPTIONS]", options: options, checks: map[string]check{"type": kinds}, run: storageAdd},
 		{name: "set", args: []string{"storage"}, usage: "<storage> [OPTIONS]", options: set, run: storageSet},
-		{name: "remove", args: []string{"storage"}, usage: "<storage>", run: storageRemove},
 		{name: "status", usage: "[OPTIONS]", options: map[string]check{"storage": anyText, "content": anyText, "enabled": boolean, "target": anyText, "format": boolean}, run: storageStatus},
 		{name: "list", args: []string{"storage"}, usage: "<storage> [OPTIONS]", options: map[string]check{"vmid": integer(100, 999999999), "content": oneOf("backup")}, run: storageList},
 		{name: "extractconfig", args: []string{"volume"}, usage: "<volume>", run: storageExtractConfig},
@@ -205,21 +204,6 @@ func storageSet(c *Command, a arguments) int {
 	})
 }
 
-func storageRemove(c *Command, a arguments) int {
-	return c.locked("storage_cfg", "delete storage", func(v *view, db *Database) error {
-		all := ParseSections(db.Text(storageFile))
-		i := section(all, a.get("storage"))
-		if i < 0 {
-			return fmt.Errorf("delete storage failed: storage '%s' does not exist", a.get("storage"))
-		}
-		db.Remove("priv/ceph/" + all[i].ID + ".keyring")
-		db.Remove("priv/ceph/" + all[i].ID + ".secret")
-		db.Remove("priv/storage/" + all[i].ID + ".pw")
-		v.writeStorages(db, slices.Delete(all, i, i+1))
-		return nil
-	})
-}
-
 // storageState is the state of a storage on a node: its sizes in KiB, and whether the node can use it.
 func (v *view) storageState(db *Database, node string, s Section) (total, used, free int64, status, warning string) {
 	if _, off := s.Keys["disable"]; off {
@@ -287,4 +271,8 @@ func storageStatus(c *Command, a arguments) int {
 func usableOn(s Section, node string) bool {
 	nodes := splitList(s.Keys["nodes"])
 	return len(nodes) == 0 || slices.Contains(nodes, node)
+}
+
+func shared(s Section) bool {
+	return s.Type == "rbd" || s.Type == "cephfs" || s.Type == "nfs" || s.Type == "pbs" || s.Keys["shared"] == "1"
 }

@@ -2,7 +2,7 @@ package proxmox
 
 import "slices"
 
-// The state of a lab, for tests.
+// What the tests ask the world.
 
 // ClusterView is a cluster as tests see it.
 type ClusterView struct {
