@@ -19,11 +19,11 @@ import (
 var Spec = modules.Spec{
 	Name:    "alternatives",
 	Aliases: []string{"update_alternatives"},
-	Summary: "Which program a generic name such as editor stands for",
-	Doc: `Chooses one of the alternatives of a name with update-alternatives, which changes what it brings along (its manual page) too.
-Packages register alternatives; one that no package registers needs ` + "`link` and `priority`" + `.
+	Summary: "The program behind a generic name such as editor",
+	Doc: `Chooses the program behind a generic name with update-alternatives, which also switches what belongs to it, such as the manual
+page. Packages register their alternatives; ` + "`link`" + ` and ` + "`priority`" + ` register one that no package does.
 
-A chosen alternative stays when packages are installed. With ` + "`auto`" + ` the one with the highest priority is used, now and later.`,
+A chosen alternative stays when other packages are installed. With ` + "`auto`" + `, the one with the highest priority is used, now and later.`,
 	Example: `task "vim is the editor" {
   alternatives {
     name = "editor"
@@ -46,16 +46,16 @@ task "a pager of our own, if nothing better is installed" {
 // choice holds the module's arguments.
 type choice struct {
 	Name     string `hcl:"name" doc:"The generic name, as update-alternatives --get-selections lists it: editor, pager."`
-	Path     string `hcl:"path,optional" doc:"Path of the program to use. It is registered, or link and priority register it."`
-	Link     string `hcl:"link,optional" doc:"Path of the generic name: /usr/bin/editor. With it path is registered if it is not, or if its priority differs."`
+	Path     string `hcl:"path,optional" doc:"Path of the program to use. It must be registered, unless link and priority are set."`
+	Link     string `hcl:"link,optional" doc:"Path of the generic name: /usr/bin/editor. If it is set, path is registered with priority."`
 	Priority *int   `hcl:"priority,optional" doc:"Priority with which path is registered."`
-	Auto     bool   `hcl:"auto,optional" doc:"Use the alternative with the highest priority. path is then only registered."`
+	Auto     bool   `hcl:"auto,optional" doc:"Use the alternative with the highest priority; path is then only registered, not chosen."`
 }
 
 // Validate implements modules.Validator.
 func (m *choice) Validate() error {
 	if m.Name == "" || strings.ContainsAny(m.Name, "/ \t\n") || m.Name[0] == '-' {
-		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not the name of alternatives", m.Name), Want: "expected a name such as editor; the path of the link is not part of it"}
+		return &modules.ArgumentError{Argument: "name", Problem: fmt.Sprintf("%q is not a name of alternatives", m.Name), Want: "expected a name such as editor; the path of the link is not part of it"}
 	}
 	for _, a := range []struct{ argument, value string }{{"path", m.Path}, {"link", m.Link}} {
 		if a.value != "" && (!path.IsAbs(a.value) || path.Clean(a.value) != a.value || strings.Contains(a.value, "\n")) {

@@ -18,28 +18,28 @@ type Module struct {
 	Keys         []Key        `hcl:"key,block" doc:"A key that repositories are signed with."`
 	Repositories []Repository `hcl:"repository,block" doc:"A repository: a file of /etc/apt/sources.list.d."`
 
-	Release *Release `hcl:"release,block" doc:"Sources of one Debian release become those of another, in whatever file and form they stand. Whatever else a source says stays as it is."`
+	Release *Release `hcl:"release,block" doc:"Change sources from one Debian release to another, in any file and format. Nothing else about them is changed."`
 
-	DisableURIs []string `hcl:"disable_uris,optional" doc:"Sources at these URIs, and below them, are disabled in place, in whatever file they stand: https://enterprise.proxmox.com for all repositories that need a subscription."`
+	DisableURIs []string `hcl:"disable_uris,optional" doc:"Disable sources at and below these URIs in place, in any file: https://enterprise.proxmox.com for all repositories that need a subscription."`
 
 	Update   bool          `hcl:"update,optional" default:"false" doc:"Fetch the package index if it is older than cache_age, or older than a source or a key."`
-	CacheAge time.Duration `hcl:"cache_age,optional" default:"1h" doc:"How old the index may be for update, upgrade and state = \"latest\"."`
+	CacheAge time.Duration `hcl:"cache_age,optional" default:"1h" doc:"Maximum age of the index for update, upgrade and state = \"latest\"."`
 
-	Debconf map[string]string `hcl:"debconf,optional" doc:"Answers to questions of packages, as debconf-set-selections takes them: { \"postfix/main_mailer_type\" = \"select No configuration\" }. Where the owner is not the part before the slash, put it in front: \"grub-pc grub2/linux_cmdline\"."`
+	Debconf map[string]string `hcl:"debconf,optional" doc:"Answers to packages' questions, in the format of debconf-set-selections: { \"postfix/main_mailer_type\" = \"select No configuration\" }. If the owner is not the part before the slash, prefix it: \"grub-pc grub2/linux_cmdline\"."`
 
-	Packages []string `hcl:"packages,optional" doc:"Names of packages, with a version where it matters, as apt-get takes them: nginx=1.22.1-9, or nginx=1.22* for any version that begins so. With state absent or purged also patterns of the shell, such as linux-image-6.1*."`
-	State    string   `hcl:"state,optional" default:"present" enum:"present,latest,absent,purged" doc:"present: installed in any version. latest: in the newest version that a source offers, of those that packages allows. absent: removed. purged: removed with its configuration."`
+	Packages []string `hcl:"packages,optional" doc:"Names of packages, optionally with a version: nginx=1.22.1-9, or nginx=1.22* for any version with this prefix. If state is absent or purged, shell patterns are allowed, such as linux-image-6.1*."`
+	State    string   `hcl:"state,optional" default:"present" enum:"present,latest,absent,purged" doc:"present: installed, in any version. latest: in the newest version that is available and that packages allows. absent: removed. purged: removed with its configuration."`
 
-	AllowDowngrade bool `hcl:"allow_downgrade,optional" default:"false" doc:"Install a version that is older than the installed one, if packages or a pin of the host asks for it. Otherwise such a task fails."`
+	AllowDowngrade bool `hcl:"allow_downgrade,optional" default:"false" doc:"Allow installing an older version than the present one, if packages or a pin requires it. Otherwise the task fails."`
 
-	Hold *bool `hcl:"hold,optional" doc:"true: put the packages on hold, so that no upgrade changes or removes them. A task that asks for another version of them releases them while it installs that. false: release them. By default it is left as it is."`
+	Hold *bool `hcl:"hold,optional" doc:"true puts the packages on hold, so that no upgrade changes or removes them; a task that installs another version releases them for that time. false releases them. By default, holds are left alone."`
 
-	InstallRecommends *bool `hcl:"install_recommends,optional" default:"true" doc:"Install what the packages recommend too. proxmox-ve needs it."`
+	InstallRecommends *bool `hcl:"install_recommends,optional" default:"true" doc:"Also install recommended packages. proxmox-ve needs them."`
 
-	Upgrade    string `hcl:"upgrade,optional" enum:"full,safe" doc:"full: upgrade everything, install and remove packages where that needs it (apt-get full-upgrade). safe: remove nothing (apt-get upgrade --with-new-pkgs)."`
-	Autoremove bool   `hcl:"autoremove,optional" default:"false" doc:"Remove packages that were installed for others only and are needed no more."`
+	Upgrade    string `hcl:"upgrade,optional" enum:"full,safe" doc:"full: upgrade everything, and install or remove packages if necessary (apt-get full-upgrade). safe: remove nothing (apt-get upgrade --with-new-pkgs)."`
+	Autoremove bool   `hcl:"autoremove,optional" default:"false" doc:"Remove packages that were installed as dependencies and are no longer needed."`
 
-	LockTimeout time.Duration `hcl:"lock_timeout,optional" default:"5m" doc:"How long to wait while another process, such as unattended-upgrades, uses the package manager."`
+	LockTimeout time.Duration `hcl:"lock_timeout,optional" default:"5m" doc:"How long to wait while another process, such as unattended-upgrades, holds the package manager's lock."`
 }
 
 func (m *Module) removes() bool { return m.State == "absent" || m.State == "purged" }

@@ -22,13 +22,13 @@ import (
 
 // Key is the desired state of a file with the keys that sign a repository.
 type Key struct {
-	Path          string `hcl:"path" doc:"Where the key is kept on the host: /usr/share/keyrings/proxmox-archive-keyring.gpg."`
+	Path          string `hcl:"path" doc:"Path of the key on the host: /usr/share/keyrings/proxmox-archive-keyring.gpg."`
 	Source        string `hcl:"source,optional" path:"controller" doc:"A file on the controller; a relative path is relative to the playbook's file."`
 	Content       string `hcl:"content,optional" doc:"The key itself: armored text, or a binary key in base64 (filebase64)."`
-	URL           string `hcl:"url,optional" doc:"Where the host itself downloads the key, by apt's own downloader. A checksum is required."`
-	SHA256        string `hcl:"sha256,optional" doc:"SHA-256 sum of the key in hexadecimal."`
-	SHA512        string `hcl:"sha512,optional" doc:"SHA-512 sum of the key in hexadecimal."`
-	UnlessPackage string `hcl:"unless_package,optional" doc:"Leave the file alone once this package is installed, because it then owns it: proxmox-archive-keyring."`
+	URL           string `hcl:"url,optional" doc:"URL from which the host downloads the key with apt's own downloader. A checksum is required."`
+	SHA256        string `hcl:"sha256,optional" doc:"SHA-256 checksum of the key, in hexadecimal."`
+	SHA512        string `hcl:"sha512,optional" doc:"SHA-512 checksum of the key, in hexadecimal."`
+	UnlessPackage string `hcl:"unless_package,optional" doc:"Leave the file alone once this package, which then owns it, is installed: proxmox-archive-keyring."`
 }
 
 // aptHelper is the program with which apt downloads files, using the transports and proxies that apt is configured

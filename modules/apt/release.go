@@ -14,8 +14,8 @@ import (
 
 // Release moves sources from one Debian release to another.
 type Release struct {
-	From string `hcl:"from" doc:"Code name of the release that sources name now, such as bookworm."`
-	To   string `hcl:"to" doc:"Code name of the release that they are to name, such as trixie."`
+	From string `hcl:"from" doc:"Code name of the present release, such as bookworm."`
+	To   string `hcl:"to" doc:"Code name of the new release, such as trixie."`
 }
 
 var codenamePattern = regexp.MustCompile(`^[a-z]+$`)

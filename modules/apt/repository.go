@@ -17,14 +17,14 @@ import (
 // Repository is the desired state of a file in /etc/apt/sources.list.d.
 type Repository struct {
 	Name          string   `hcl:"name" doc:"The file's name without its extension: pve-enterprise for pve-enterprise.sources or pve-enterprise.list."`
-	Format        string   `hcl:"format,optional" default:"auto" enum:"auto,deb822,list" doc:"deb822 writes NAME.sources, list NAME.list; auto keeps the form of an existing file, and else writes deb822 from Debian 13 on."`
+	Format        string   `hcl:"format,optional" default:"auto" enum:"auto,deb822,list" doc:"deb822 writes NAME.sources, list NAME.list; auto keeps the format of an existing file; for a new one it is deb822 from Debian 13 on."`
 	Types         []string `hcl:"types,optional" default:"[\"deb\"]" enum:"deb,deb-src" doc:"Binary packages, sources or both."`
-	URIs          []string `hcl:"uris,optional" doc:"Where the repository is. Left out, a file that is there is only enabled or disabled."`
-	Suites        []string `hcl:"suites,optional" doc:"Releases, such as trixie."`
-	Components    []string `hcl:"components,optional" doc:"Parts, such as pve-no-subscription."`
+	URIs          []string `hcl:"uris,optional" doc:"URIs of the repository. Without them, an existing file is only enabled or disabled."`
+	Suites        []string `hcl:"suites,optional" doc:"Suites, such as trixie."`
+	Components    []string `hcl:"components,optional" doc:"Components, such as pve-no-subscription."`
 	SignedBy      string   `hcl:"signed_by,optional" doc:"Path of the key that signs the repository."`
-	Architectures []string `hcl:"architectures,optional" doc:"Only these, such as amd64."`
-	Enabled       *bool    `hcl:"enabled,optional" default:"true" doc:"false disables the repository in place: Enabled: no, or # before the line. Without uris and without such a file there is nothing to do."`
+	Architectures []string `hcl:"architectures,optional" doc:"Limit the repository to these architectures, such as amd64."`
+	Enabled       *bool    `hcl:"enabled,optional" default:"true" doc:"false disables the repository in place: with Enabled: no, or # at the start of the line. Without uris and without such a file, nothing is done."`
 	State         string   `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes both files of that name."`
 }
 

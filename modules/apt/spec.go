@@ -7,38 +7,37 @@ var Spec = modules.Spec{
 	Name:    "apt",
 	Aliases: []string{"package", "yum", "dnf", "apt_repository", "apt_key", "deb822_repository", "dpkg_selections"},
 	Summary: "Debian packages, and the repositories, keys and answers they need",
-	Doc: `Installs, upgrades and removes packages, keeps repositories and their keys, and answers packages' questions in advance.
-What one task asks for is done in this order: keys, repositories, release, package index, answers, packages, upgrade, autoremove.
+	Doc: `Installs, upgrades and removes packages, manages repositories and their keys, and preseeds answers to the packages' questions.
+A task works in this order: keys, repositories, release, package index, answers, packages, upgrade, autoremove.
 
-apt never asks: configuration files that somebody edited are kept, the others follow the package. While another process
-uses the package manager the task waits, for at most lock_timeout, and then says which process it is.
+apt never asks questions: configuration files with local changes are kept, others are updated with their package. While another
+process holds the package manager's lock, the task waits for up to lock_timeout, and then names that process.
 
-The package index is fetched when something is to be installed and a source or a key changed since it was last fetched,
-or when update or upgrade ask for an index no older than cache_age. Fetching it does not count as a change.
+The package index is fetched if something is to be installed and a source or key has changed since the last time, or if
+update or upgrade is set and the index is older than cache_age. Fetching it does not count as a change.
 
-A package may be asked for in a version, as of apt-get: nginx=1.22.1-9+deb12u1, or nginx=1.22* for whatever begins so, of
-which the newest is installed. If the installed version is one of those it is left alone, or with state = "latest" brought to
-the newest of them. The version counts with its epoch. Nothing is downgraded unless allow_downgrade is set. An upgrade
-replaces the version again if it may: hold = true prevents that, and so does a pin in a file below /etc/apt/preferences.d,
-which apt's choice of versions follows here too. A dependency that must have the same version is named beside the package.
-A virtual package is not installed: the error names the packages that provide it.
+A package can be given with a version, as for apt-get: nginx=1.22.1-9+deb12u1, or nginx=1.22* for the newest version with this
+prefix. An installed version that matches is left alone, unless state is "latest". Versions include their epoch. Nothing is
+downgraded unless allow_downgrade is set. A later upgrade may replace the version: hold = true prevents that, and so does
+a pin below /etc/apt/preferences.d, which this module respects as apt does. If a dependency must have the same version, list it
+as well. A virtual package is not installed: the error names the packages that provide it.
 
-The kernel that runs is never removed. A task that would take a protected package away, such as proxmox-ve, is refused, and the
-apt hook that protects it on the host is left alone.
+The running kernel is never removed. A task that would remove a protected package, such as proxmox-ve, is refused, and the
+apt hook that protects it on the host stays in place.
 
-A repository is one file of /etc/apt/sources.list.d. It is compared by what it means, so a file that somebody formatted
-otherwise is left alone; one that another file defines already is not written again; one that another file defines with
-another signed-by is an error, because apt then refuses to work at all. enabled = false without uris disables a file
-that a package brought, such as pve-enterprise.sources: it survives upgrades, unlike a deletion.
+A repository is a file in /etc/apt/sources.list.d. Its meaning is compared, so a different format is left alone, and a repository
+that another file defines is not written again. If that file has a different signed-by, the task fails, because apt refuses
+such a combination. enabled = false without uris disables a file that a package installed, such as pve-enterprise.sources. Unlike
+deleting the file, this survives upgrades.
 
-release changes the suites of all enabled sources from one Debian release to another (bookworm-security to trixie-security), for an
-upgrade = "full" to that release. A source that does not have it makes the next fetch of the index fail, before any package is touched.
+release changes the suites of all enabled sources from one Debian release to another (bookworm-security to trixie-security), before
+upgrade = "full". If a source does not offer the new release, fetching the index fails before any package is changed.
 
-A key is verified against its checksum before it is put where apt looks.
+A key is verified against its checksum before it is installed.
 
-Check mode asks apt what else would be installed and removed. On a bare host, where apt does not know the packages yet, it
-knows what some packages surely bring, those of Proxmox VE and Ceph among them. Whatever else may come with a package is
-unknown until it is there.`,
+Check mode asks apt what else would be installed or removed. On a host where apt does not know the packages yet, it relies on
+what is certain to come with some packages, including those of Proxmox VE and Ceph. Anything else that a package may contain is
+unknown until it is installed.`,
 	Example: `task "Proxmox repository" {
   apt {
     key {

@@ -18,7 +18,7 @@ import (
 // Assert holds the conditions. It never changes anything.
 type Assert struct {
 	That         cty.Value   `hcl:"that,optional" doc:"A list of conditions, all of which must be true."`
-	Message      string      `hcl:"message,optional" doc:"The error message if a condition of that is false, and the remedy if same_packages differ."`
+	Message      string      `hcl:"message,optional" doc:"The error message if a condition in that is false, and the remedy if same_packages differ."`
 	Conditions   []Condition `hcl:"condition,block" doc:"A condition with its own message."`
 	SamePackages []string    `hcl:"same_packages,optional" doc:"Packages that must have the same version on all hosts of the play that have them installed."`
 }

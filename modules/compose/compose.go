@@ -82,7 +82,7 @@ type result struct {
 type Project struct {
 	Directory string            `hcl:"directory" doc:"Directory of the project: /srv/web. It is created, accessible to root only."`
 	Name      string            `hcl:"name,optional" doc:"Name of the project: lower-case letters, digits, hyphens and underscores. The default is the name of the directory."`
-	Files     map[string]string `hcl:"files,optional" doc:"Files of the project by their paths below the directory, with their content; one of them is compose.yml, compose.yaml, docker-compose.yml or docker-compose.yaml. Files that are no longer listed are kept."`
+	Files     map[string]string `hcl:"files,optional" doc:"Files of the project by their paths below the directory, with their content; one of them must be compose.yml, compose.yaml, docker-compose.yml or docker-compose.yaml. Files that are no longer listed are kept."`
 	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the project exists."`
 	Timeout   time.Duration     `hcl:"timeout,optional" default:"2m" doc:"How long to wait until all containers run and are healthy."`
 	OnProxmox bool              `hcl:"on_proxmox,optional" default:"false" doc:"Whether a host with Proxmox VE is accepted."`

@@ -37,7 +37,7 @@ type group struct {
 
 type result struct {
 	Name string `cty:"name" doc:"Name of the group."`
-	GID  *int   `cty:"gid" doc:"Numeric id; null if the group is absent, or about to be made."`
+	GID  *int   `cty:"gid" doc:"Numeric id; null if the group is absent, or is yet to be created."`
 }
 
 const absent = "absent"

@@ -15,7 +15,7 @@ import (
 type Module struct {
 	Resource  *Resource  `hcl:"resource,block" doc:"A guest that is highly available."`
 	Placement *Placement `hcl:"placement,block" doc:"The nodes that resources prefer."`
-	Affinity  *Affinity  `hcl:"affinity,block" doc:"Resources that are kept together or apart. Proxmox VE 9."`
+	Affinity  *Affinity  `hcl:"affinity,block" doc:"Resources that are kept together or apart. Proxmox VE 9 only."`
 }
 
 // Spec describes the module.
@@ -25,24 +25,24 @@ var Spec = modules.Spec{
 
 	Rewritten: []string{"/etc/pve/ha/resources.cfg", "/etc/pve/ha/groups.cfg", "/etc/pve/ha/rules.cfg"},
 	Summary:   "High availability: resources, and the nodes that they prefer",
-	Doc: `**resource** makes a guest highly available. The task is done when the manager has brought the guest into
-the requested state: a started guest runs. **Adding a resource in the default state starts a stopped guest.** A resource
-in state error fails the task, which says why as far as it can be seen; with state = "disabled" the task takes it out of
-that state, which is the first step of its repair.
+	Doc: `**resource** makes a guest highly available. The task is done when the HA manager has brought the guest into the requested state;
+for started, the guest must run. **Adding a resource in the default state starts a stopped guest.** A resource in state error
+fails the task, with the reason if it can be determined. Clearing that state is the first step of the repair: with
+state = "disabled", the task does so.
 
-**placement** says on which nodes resources prefer to run; a higher number wins. On Proxmox VE 8 that is a group to which
-the resources are assigned, on 9 a node-affinity rule. A resource can be in one placement only. A new placement can
-move running guests at once; a strict one stops guests when none of its nodes is online.
+**placement** sets the nodes that resources prefer; a higher number wins. On Proxmox VE 8 it is a group to which
+the resources are assigned, on 9 a node-affinity rule. A resource can be in only one placement. A new placement may move
+running guests immediately; a strict one stops guests when none of its nodes is online.
 
-When a cluster has been upgraded from 8 to 9, Proxmox VE turns groups into rules by itself, as soon as all nodes run 9 and are online.
-The task waits for that, and says what prevents it. A rule that was made so, ha-group-NAME, is the placement NAME: a playbook that was
-written for 8 goes on as it is.
+When a cluster has been upgraded from 8 to 9, Proxmox VE converts groups to rules by itself, as soon as all nodes run 9 and are online.
+The task waits for that, and says what prevents it. The converted rule, ha-group-NAME, is the placement NAME, so that a playbook
+written for 8 still works.
 
-**affinity** keeps resources together on one node, or apart on different ones: a resource-affinity rule, which Proxmox VE 8 does not
-have. What Proxmox VE would refuse, or accept and then ignore, is refused: resources whose nodes have different priorities, a rule that says
-the opposite, also by way of other resources, and resources to be kept apart for which too few nodes are left. Guests can move at once.
+**affinity** keeps resources together on one node, or apart on different nodes, with a resource-affinity rule, which Proxmox VE 8 does not
+have. Rules that Proxmox VE would refuse, or accept and then ignore, are refused: resources whose nodes have different priorities, a rule that
+contradicts another, even by way of other resources, and keeping resources apart with too few nodes. Guests may move immediately.
 
-From the moment that a resource is active, a node that loses quorum for a minute is reset by its watchdog.`,
+As long as a node has active resources, its watchdog resets it when it has been without a quorum for a minute.`,
 	Example: `task "a resource" {
   ha {
     resource {

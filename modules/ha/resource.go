@@ -13,7 +13,7 @@ import (
 // Resource is a highly available guest.
 type Resource struct {
 	SID         string  `hcl:"sid" doc:"vm:ID or ct:ID. The guest must exist."`
-	State       string  `hcl:"state,optional" default:"\"started\"" enum:"started,stopped,disabled,ignored" doc:"Requested state."`
+	State       string  `hcl:"state,optional" default:"\"started\"" enum:"started,stopped,disabled,ignored" doc:"The requested state."`
 	MaxRestart  *int    `hcl:"max_restart,optional" doc:"How often the service is restarted on its node after a failure. A new resource gets 1."`
 	MaxRelocate *int    `hcl:"max_relocate,optional" doc:"How often it is relocated to another node when restarts fail. A new resource gets 1."`
 	Failback    *bool   `hcl:"failback,optional" doc:"Move back when a preferred node returns. Proxmox VE 9 only; on 8 see placement.nofailback."`

@@ -16,10 +16,10 @@ import (
 var Spec = modules.Spec{
 	Name:    "hostname",
 	Summary: "The host's name, now and after a reboot",
-	Doc: `Writes /etc/hostname and sets the name that the kernel knows. It leaves /etc/hosts alone: the name should resolve there,
-which is a task for file. Running services keep the old name until they restart.
+	Doc: `Writes /etc/hostname and sets the kernel's host name. /etc/hosts, in which the name should resolve, is left to the module file.
+Running services keep the old name until they restart.
 
-A node of Proxmox VE is not renamed: the configuration of its guests lies in a directory of its name, and the cluster, Ceph and
+A Proxmox VE node is not renamed: the configuration of its guests is in a directory named after it, and the cluster, Ceph and
 the certificates know it by that name.`,
 	Example: `task "the name that the inventory gives it" {
   hostname {

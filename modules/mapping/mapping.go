@@ -19,8 +19,8 @@ import (
 
 // Module is a mapping.
 type Module struct {
-	PCI *PCI `hcl:"pci,block" doc:"A PCI device of each node."`
-	USB *USB `hcl:"usb,block" doc:"A USB device of each node."`
+	PCI *PCI `hcl:"pci,block" doc:"A PCI device on each node."`
+	USB *USB `hcl:"usb,block" doc:"A USB device on each node."`
 }
 
 // request is a mapping of either kind.

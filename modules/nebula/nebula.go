@@ -20,26 +20,26 @@ import (
 var Spec = modules.Spec{
 	Name:    "nebula",
 	Summary: "A Nebula network between hosts",
-	Doc: `Without ` + "`addresses`" + ` the task creates the host's key pair, /etc/nebula/INTERFACE.key and .pub. The private key is created on the host and
+	Doc: `Without ` + "`addresses`" + `, the task creates the host's key pair, /etc/nebula/INTERFACE.key and .pub. The private key is created on the host and
 never leaves it. With ` + "`addresses`" + `, in a later task, the certificate authority signs the host's public key, and /etc/nebula/INTERFACE.yml is
 written. Start nebula@INTERFACE.service with the module service.
 
 **The authority** is a certificate, ` + "`ca`" + `, and its private key, ` + "`ca_key`" + `. The key is kept encrypted in the
-repository; it is decrypted in memory on the controller, signs there, and is never sent to a host. ` + "`hlplay secret nebula-ca`" + ` makes both.
-To replace an authority: put the certificates of both in ` + "`ca`" + ` and run; change ` + "`ca_key`" + ` to the new one and run; remove the old certificate and run.
+repository. It is decrypted in memory on the controller, which signs with it, and is never sent to a host. ` + "`hlplay secret nebula-ca`" + ` creates both.
+To replace an authority: put the certificates of both in ` + "`ca`" + ` and run; change ` + "`ca_key`" + ` to the new key and run; remove the old certificate and run.
 
-**Certificates** are in the format that Nebula 1.6 of Debian 12 reads (version 1, Curve25519). One is signed anew if less than
-` + "`renew_before`" + ` of its life is left, or if the host's key, name, address or groups or the authority are no longer those that it was signed for. It never
-outlives the authority; if that ends soon itself, the task says so. Times are those of the host's clock. A certificate is
+**Certificates** are in the format that Debian 12's Nebula 1.6 reads (version 1, Curve25519). A certificate is renewed if less than
+` + "`renew_before`" + ` of its lifetime is left, or if the host's key, name, address or groups, or the authority, have changed. It never
+outlives the authority; if the authority itself expires soon, the task says so. Times are those of the host's clock. A certificate is
 valid from an hour before it was signed, so that hosts whose clocks are slow accept it.
 
-**Changes**: the new configuration is written only after ` + "`nebula -test`" + ` has accepted it. Certificates, hosts, lighthouses and rules are then reloaded
-without an interruption; an address, port or MTU, or that the host becomes a lighthouse, needs a restart. A host that is removed from ` + "`addresses`" + `
-can connect until its certificate ends, unless the fingerprint of that is in ` + "`blocklist`" + `. Connections end with the certificate.
-New groups of a host count for connections that are opened from then on.
+**Changes**: a new configuration is written only if ` + "`nebula -test`" + ` accepts it. Certificates, hosts, lighthouses and rules are then reloaded
+without an interruption. A new address, port or MTU, or a host that becomes a lighthouse, needs a restart. A host that is removed from ` + "`addresses`" + `
+can connect until its certificate expires, unless the certificate's fingerprint is in ` + "`blocklist`" + `. Connections end with the certificate.
+New groups of a host apply to connections that are opened from then on.
 
-**Firewall**: without ` + "`allow`" + `, all hosts of the network may open connections to this one. With it, or with ` + "`rules`" + `, only those that are named there; pings are always
-answered. What this host itself opens is not restricted.
+**Firewall**: without ` + "`allow`" + ` and ` + "`rules`" + `, all hosts of the network may open connections to this one; with them, only those that they name. Pings are always
+answered, and connections that this host opens are not restricted.
 
 ` + "`before`" + ` starts the network before units that need it at boot, such as corosync.service: they start once the interface has its address.`,
 	Example: `task "keys" {
@@ -78,21 +78,21 @@ const (
 
 // Result is what the module registers.
 type Result struct {
-	PublicKey string `cty:"public_key" doc:"The public key of the host, in Base64."`
-	ValidTo   string `cty:"valid_to" doc:"The end of the host's certificate (RFC 3339); empty without addresses."`
+	PublicKey string `cty:"public_key" doc:"The host's public key, in Base64."`
+	ValidTo   string `cty:"valid_to" doc:"When the host's certificate expires (RFC 3339); empty without addresses."`
 }
 
 type nebula struct {
 	Interface   string            `hcl:"interface" doc:"Name of the interface: nebula1."`
 	Addresses   map[string]string `hcl:"addresses,optional" doc:"All hosts of the network by their names in the inventory, each with its IPv4 address in the network and the prefix length: 10.99.0.1/24. The same on every host."`
-	Endpoints   map[string]string `hcl:"endpoints,optional" doc:"Addresses by which the hosts reach each other. A host without one, for example behind NAT, is found by means of the lighthouses."`
-	Lighthouses []string          `hcl:"lighthouses,optional" doc:"Hosts that tell the others where a host can be reached at present. They need an endpoint. Without any, every host needs one."`
+	Endpoints   map[string]string `hcl:"endpoints,optional" doc:"Addresses by which the hosts reach each other. A host without one, for example behind NAT, is found through the lighthouses."`
+	Lighthouses []string          `hcl:"lighthouses,optional" doc:"Hosts that tell the others at which address a host can currently be reached. They need an endpoint. Without lighthouses, every host needs one."`
 	Port        int               `hcl:"port,optional" default:"4242" doc:"The UDP port, the same on all hosts."`
-	MTU         int               `hcl:"mtu,optional" default:"1300" doc:"MTU in bytes: that of the underlying network less 80, or less 60 if it is IPv4 only. 1300 fits on nearly every way over the internet."`
+	MTU         int               `hcl:"mtu,optional" default:"1300" doc:"MTU in bytes: that of the underlying network less 80, or less 60 if it is IPv4 only. 1300 fits nearly every path over the internet."`
 	CA          string            `hcl:"ca,optional" doc:"Certificates of the authorities whose hosts are accepted (PEM). Required with addresses."`
-	CAKey       string            `hcl:"ca_key,optional" doc:"Private key of one of them, which signs (PEM); a secret. Required with addresses."`
-	Lifetime    time.Duration     `hcl:"lifetime,optional" default:"8760h" doc:"Life of a new certificate."`
-	RenewBefore time.Duration     `hcl:"renew_before,optional" default:"2160h" doc:"A certificate is renewed when less than this is left of its life. Run the playbook more often than that."`
+	CAKey       string            `hcl:"ca_key,optional" doc:"Private key of the authority that signs (PEM); a secret. Required with addresses."`
+	Lifetime    time.Duration     `hcl:"lifetime,optional" default:"8760h" doc:"Lifetime of a new certificate."`
+	RenewBefore time.Duration     `hcl:"renew_before,optional" default:"2160h" doc:"A certificate is renewed when less than this is left of its lifetime. Run the playbook at shorter intervals."`
 	Groups      []string          `hcl:"groups,optional" doc:"Groups in this host's certificate, for the rules of other hosts."`
 	Blocklist   []string          `hcl:"blocklist,optional" doc:"Fingerprints of certificates that are no longer accepted, as nebula-cert print shows them."`
 	Allow       []rule            `hcl:"allow,block" doc:"Who may open connections to this host."`

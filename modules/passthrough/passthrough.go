@@ -42,7 +42,7 @@ Nothing is changed, and the error says what to do:
 
 With state = "absent", the host gets the devices back at the next boot: their ids are removed, with the soft dependencies and the
 blacklist of drivers that no reserved device has. Once no id is left, the vfio modules and their options are removed as well. The option of kvm
-(ignore_msrs) is kept:  see the module modprobe. A note names guests of the host that still have one of the devices.
+(ignore_msrs) is kept; see the module modprobe. A note names guests of the host that still have one of the devices.
 
 Addresses of PCI devices change when cards are added; ids do not.`,
 	Example: `task "graphics cards for guests" {

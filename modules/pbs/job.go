@@ -15,17 +15,17 @@ import (
 
 // PruneJob is a job that removes old backups from a datastore.
 type PruneJob struct {
-	ID        string         `hcl:"id" doc:"The id of the job."`
-	Datastore string         `hcl:"datastore,optional" doc:"The datastore. Needed unless state is absent."`
+	ID        string         `hcl:"id" doc:"ID of the job."`
+	Datastore string         `hcl:"datastore,optional" doc:"The datastore. Required unless state is absent."`
 	Schedule  string         `hcl:"schedule,optional" default:"\"daily\"" doc:"When it runs, as a calendar event."`
-	Keep      map[string]int `hcl:"keep,optional" doc:"How many backups of each guest to keep: { last = 3, daily = 7, weekly = 4, monthly = 6, yearly = 1 }. Needed unless state is absent; intervals that are not listed keep nothing."`
+	Keep      map[string]int `hcl:"keep,optional" doc:"How many backups of each guest to keep: { last = 3, daily = 7, weekly = 4, monthly = 6, yearly = 1 }. Required unless state is absent; intervals that are not listed keep nothing."`
 	State     string         `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists."`
 }
 
 // VerifyJob is a job that reads the backups of a datastore.
 type VerifyJob struct {
-	ID            string `hcl:"id" doc:"The id of the job."`
-	Datastore     string `hcl:"datastore,optional" doc:"The datastore. Needed unless state is absent."`
+	ID            string `hcl:"id" doc:"ID of the job."`
+	Datastore     string `hcl:"datastore,optional" doc:"The datastore. Required unless state is absent."`
 	Schedule      string `hcl:"schedule,optional" default:"\"daily\"" doc:"When it runs, as a calendar event."`
 	OutdatedAfter int    `hcl:"outdated_after,optional" default:"30" doc:"Days after which a verified backup is verified again."`
 	State         string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the job exists."`

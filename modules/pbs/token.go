@@ -19,7 +19,7 @@ import (
 // Token is a user with a token.
 type Token struct {
 	User      string `hcl:"user" doc:"The user with its realm: pve@pbs. It is created if it does not exist, without a password: nobody can log in with it."`
-	Name      string `hcl:"name" doc:"The name of the token. The whole id is USER!NAME: pve@pbs!cluster."`
+	Name      string `hcl:"name" doc:"The name of the token. The full ID is USER!NAME: pve@pbs!cluster."`
 	Datastore string `hcl:"datastore" doc:"Datastore that the user and the token may use."`
 	Role      string `hcl:"role,optional" default:"\"DatastoreBackup\"" enum:"DatastoreBackup,DatastorePowerUser,DatastoreReader,DatastoreAudit" doc:"Their role on it. DatastoreBackup makes and restores the user's own backups; DatastorePowerUser also removes them."`
 }

@@ -18,21 +18,21 @@ import (
 // Module is a container.
 type Module struct {
 	ID          int               `hcl:"id" doc:"Container id, 100 or greater, unique in the cluster."`
-	Hostname    string            `hcl:"hostname,optional" doc:"Host name, by which a container that exists is recognised."`
+	Hostname    string            `hcl:"hostname,optional" doc:"Host name, by which an existing container is recognised."`
 	Node        string            `hcl:"node,optional" doc:"Inventory name of the host to create it on; not used otherwise. A later migration is not undone."`
 	Template    string            `hcl:"template,optional" doc:"Template to create it from: local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst. Without it the container must exist."`
-	Memory      *int              `hcl:"memory,optional" doc:"Memory in MiB. 512 for a new container."`
-	Swap        *int              `hcl:"swap,optional" doc:"Swap in MiB, in addition to the memory. 512 for a new container."`
-	Cores       *int              `hcl:"cores,optional" doc:"CPU cores. All for a new container."`
-	Description *string           `hcl:"description,optional" doc:"Text for people; empty for none."`
-	Onboot      *bool             `hcl:"onboot,optional" doc:"Start it with its node. High availability starts its resources itself."`
-	Tags        []string          `hcl:"tags,optional" doc:"Tags, all of them. Proxmox VE writes them in lower case."`
-	Disks       map[string]string `hcl:"disks,optional" doc:"Volumes, rootfs and mount points: rootfs = \"STORAGE:GIB\", mp0 = \"STORAGE:GIB,mp=/srv\". One that is smaller is grown."`
-	Move        map[string]string `hcl:"move,optional" doc:"Storages to move volumes of an existing container to, by slot: rootfs = \"ha-disks\". It must not run."`
+	Memory      *int              `hcl:"memory,optional" doc:"Memory in MiB. A new container gets 512."`
+	Swap        *int              `hcl:"swap,optional" doc:"Swap in MiB, in addition to the memory. A new container gets 512."`
+	Cores       *int              `hcl:"cores,optional" doc:"CPU cores. A new container gets all."`
+	Description *string           `hcl:"description,optional" doc:"Description; empty for none."`
+	Onboot      *bool             `hcl:"onboot,optional" doc:"Start it when its node boots. High availability starts its resources itself."`
+	Tags        []string          `hcl:"tags,optional" doc:"All of its tags. Proxmox VE writes them in lower case."`
+	Disks       map[string]string `hcl:"disks,optional" doc:"Volumes: rootfs = \"STORAGE:GIB\", mount points mp0 = \"STORAGE:GIB,mp=/srv\". A smaller volume is grown."`
+	Move        map[string]string `hcl:"move,optional" doc:"Storages to move volumes of an existing container to, by slot: rootfs = \"ha-disks\". It must be stopped."`
 	Net         map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"name=eth0,bridge=vmbr0,ip=dhcp\"."`
-	SSHKeys     string            `hcl:"ssh_keys,optional" doc:"File of the node with the public keys that may log in to a new container as root."`
-	Options     map[string]string `hcl:"options,optional" doc:"Other options of pct(1), without leading dashes: features, nameserver, startup, …. An empty value deletes one."`
-	State       string            `hcl:"state,optional" enum:"started,stopped" doc:"Whether it runs. Without it, the state is left alone."`
+	SSHKeys     string            `hcl:"ssh_keys,optional" doc:"File on the node with the public keys that may log in to a new container as root."`
+	Options     map[string]string `hcl:"options,optional" doc:"Other options of pct(1), without leading dashes: features, nameserver, startup, …. An empty value removes the option."`
+	State       string            `hcl:"state,optional" enum:"started,stopped" doc:"Whether it runs. By default, the state is left alone."`
 	Timeout     time.Duration     `hcl:"timeout,optional" default:"\"3m\"" doc:"How long it may take to shut down. After that the task fails; the container is not killed."`
 }
 

@@ -26,7 +26,7 @@ Nothing is ever changed.
 A problem that prevents a cluster fails the task, with advice on how to fix it; a lesser problem is a note. Each host reports its own
 problems. Another host that cannot be read is left out, with a note; if it takes part in the run, its own task fails.
 
-The clock is read along with everything else, so a slow connection can hide a small difference;  ` + "`hlplay preflight`" + ` reads it
+The clock is read along with everything else, so a slow connection can hide a small difference; ` + "`hlplay preflight`" + ` reads it
 alone.`,
 	Example: `task "the hosts are fit for a cluster" {
   preflight {

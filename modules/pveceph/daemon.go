@@ -24,7 +24,7 @@ func placedLink(h modules.Host) []observe.Expectation {
 
 // Mon is a monitor on a node. Its ID is the node's name.
 type Mon struct {
-	Address string `hcl:"address,optional" doc:"Address of the monitor, one of this host's in the public network. The only such address if not given."`
+	Address string `hcl:"address,optional" doc:"Address of the monitor: one of this host's addresses in the public network. The default is the only such address."`
 }
 
 func (m *Mon) scope() modules.Scope { return modules.OneByOne }

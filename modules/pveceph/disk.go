@@ -211,8 +211,8 @@ func (b *bay) usable(argument, name string, wipe wiping) (observe.BlockDevice, *
 
 // Disks checks devices before anything is done to them.
 type Disks struct {
-	Devices  []string `hcl:"devices" doc:"Paths, by-id names preferred. Each must be blank, carry an OSD of this cluster, or be covered by wipe."`
-	Wipe     []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are not blank and may be wiped: those of the tasks that create OSDs."`
+	Devices  []string `hcl:"devices" doc:"Paths of the disks, preferably by-id. Each must be blank, carry an OSD of this cluster, or be listed in wipe."`
+	Wipe     []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are not blank and may be wiped, as in the tasks that create OSDs."`
 	MaxWiped int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host."`
 }
 

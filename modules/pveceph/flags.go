@@ -14,8 +14,8 @@ import (
 
 // Flags sets flags of the OSD map.
 type Flags struct {
-	Set   []string `hcl:"set,optional" doc:"Flags that are to be set, such as noout and norebalance."`
-	Unset []string `hcl:"unset,optional" doc:"Flags that are to be unset. Flags that are in neither list are left as they are."`
+	Set   []string `hcl:"set,optional" doc:"Flags to set, such as noout and norebalance."`
+	Unset []string `hcl:"unset,optional" doc:"Flags to unset. Flags in neither list are left alone."`
 }
 
 func (f *Flags) scope() modules.Scope { return modules.OncePerCluster }

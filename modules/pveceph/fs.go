@@ -15,7 +15,7 @@ import (
 // FS is a CephFS.
 type FS struct {
 	Name  string `hcl:"name,optional" default:"cephfs" doc:"Name of the file system. Its pools are NAME_data and NAME_metadata."`
-	PGNum int    `hcl:"pg_num,optional" default:"128" doc:"Placement groups of the data pool, a power of two from 8 on; the metadata pool has a quarter, at least 8."`
+	PGNum int    `hcl:"pg_num,optional" default:"128" doc:"Placement groups of the data pool, a power of two and at least 8; the metadata pool gets a quarter, but at least 8."`
 }
 
 func (f *FS) scope() modules.Scope { return modules.OncePerCluster }

@@ -20,8 +20,8 @@ import (
 
 // Health waits for Ceph to be healthy.
 type Health struct {
-	Allow   []string      `hcl:"allow,optional" doc:"Problems to accept: codes of Ceph's health checks (OSDMAP_FLAGS), flags (noout), OSDs that may be down or out (osd.3), nodes that may be in maintenance mode (pve2). Ceph itself does not warn of OSDs that are out and of nodes in maintenance mode; their codes here are OSD_OUT and NODE_MAINTENANCE."`
-	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"Time limit for waiting for temporary problems. What an administrator has set (flags, OSDs that are out, maintenance mode) is not waited for."`
+	Allow   []string      `hcl:"allow,optional" doc:"Problems to accept: codes of Ceph's health checks (OSDMAP_FLAGS), flags (noout), OSDs that may be down or out (osd.3), nodes that may be in maintenance mode (pve2). Ceph itself does not warn about OSDs that are out or nodes in maintenance mode; the codes for them are OSD_OUT and NODE_MAINTENANCE."`
+	Timeout time.Duration `hcl:"timeout,optional" default:"5m" doc:"How long to wait for temporary problems to pass. Whatever an administrator has set (flags, OSDs that are out, maintenance mode) fails the task at once."`
 }
 
 func (m *Health) scope() modules.Scope { return modules.OncePerCluster }

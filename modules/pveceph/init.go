@@ -18,10 +18,10 @@ import (
 
 // Init is the configuration of a new Ceph cluster.
 type Init struct {
-	Network        string `hcl:"network" doc:"Public network in CIDR form, for monitors and clients. Several are separated by commas, and must be routed to each other. It is hard to change later."`
-	ClusterNetwork string `hcl:"cluster_network,optional" doc:"Network on which OSDs replicate. The (first) public one if not given."`
+	Network        string `hcl:"network" doc:"Public network in CIDR form, for monitors and clients. Separate several with commas; they must be routed to each other. It is hard to change later."`
+	ClusterNetwork string `hcl:"cluster_network,optional" doc:"Network on which OSDs replicate. The default is the (first) public one."`
 	Size           int    `hcl:"size,optional" default:"3" doc:"Default number of copies in a new pool, 2 to 7."`
-	MinSize        int    `hcl:"min_size,optional" default:"2" doc:"Copies that a new pool needs to serve, at least 2."`
+	MinSize        int    `hcl:"min_size,optional" default:"2" doc:"Default number of copies that a new pool needs to accept I/O, at least 2."`
 }
 
 func (i *Init) scope() modules.Scope { return modules.OncePerCluster }

@@ -16,9 +16,9 @@ import (
 
 // Install installs Ceph's packages on a node.
 type Install struct {
-	Version    string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Release by its code name. Proxmox VE 8 has quincy, reef and squid, 9 has squid and tentacle."`
-	Repository string `hcl:"repository,optional" default:"no-subscription" enum:"no-subscription,enterprise,test" doc:"Repository of Proxmox; enterprise needs a subscription."`
-	Mirror     string `hcl:"mirror,optional" doc:"Base URI of a mirror of Proxmox's Debian archive. Proxmox's own servers if not given."`
+	Version    string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Code name of the release. Proxmox VE 8 has quincy, reef and squid, 9 has squid and tentacle."`
+	Repository string `hcl:"repository,optional" default:"no-subscription" enum:"no-subscription,enterprise,test" doc:"Proxmox's repository; enterprise needs a subscription."`
+	Mirror     string `hcl:"mirror,optional" doc:"Base URI of a mirror of Proxmox's Debian archive. The default is Proxmox's own servers."`
 }
 
 // packages lists what pveceph install installs (PVE::CLI::pveceph).
@@ -41,7 +41,7 @@ func (i *Install) validate() error {
 
 // ReleaseCheck checks that a host can get a release of Ceph, before anything is installed on it.
 type ReleaseCheck struct {
-	Version string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Code name of the release, as in the task with install."`
+	Version string `hcl:"version" enum:"quincy,reef,squid,tentacle" doc:"Code name of the release, as in install."`
 }
 
 func (c *ReleaseCheck) scope() modules.Scope { return modules.EachHost }

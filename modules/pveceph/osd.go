@@ -19,15 +19,15 @@ import (
 
 // OSD is an OSD on a disk of a node.
 type OSD struct {
-	Device    string   `hcl:"device" doc:"The disk or partition, by-id path preferred. It must be blank, or covered by wipe."`
-	Class     string   `hcl:"class,optional" doc:"Device class (hdd, ssd, nvme, …). Chosen by Ceph if not given."`
+	Device    string   `hcl:"device" doc:"The disk or partition, preferably its by-id path. It must be blank, or listed in wipe."`
+	Class     string   `hcl:"class,optional" doc:"Device class (hdd, ssd, nvme, …). By default Ceph chooses it."`
 	DBDevice  string   `hcl:"db_device,optional" doc:"A faster device for the database: blank, or already used for databases."`
-	DBSize    *float64 `hcl:"db_size,optional" doc:"Size of the database in GiB, at least 1. A tenth of the OSD if not given."`
-	WALDevice string   `hcl:"wal_device,optional" doc:"A faster device for the write-ahead log. Not needed beside db_device."`
-	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD (dm-crypt; the keys are with the monitors)."`
-	Wipe      []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are wiped if they are not blank. A disk that is in use, that holds the system, or an OSD of this cluster, is never wiped."`
+	DBSize    *float64 `hcl:"db_size,optional" doc:"Size of the database in GiB, at least 1. The default is a tenth of the OSD."`
+	WALDevice string   `hcl:"wal_device,optional" doc:"A faster device for the write-ahead log. Not needed with db_device."`
+	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD with dm-crypt. The monitors keep the keys."`
+	Wipe      []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are wiped if they are not blank. A disk that is in use, or that holds the system or an OSD of this cluster, is never wiped."`
 	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host: if wipe would wipe more, none is wiped."`
-	MaxMoved  string   `hcl:"max_moved,optional" doc:"How much of the data of its device class may move to a new OSD, as a percentage. If not given, 50%, but less than 1 GiB may always move."`
+	MaxMoved  string   `hcl:"max_moved,optional" doc:"How much of the data of its device class may move to a new OSD, as a percentage. The default is 50%, but less than 1 GiB may always move."`
 }
 
 func (o *OSD) wiping() wiping { return wiping{o.Wipe, o.MaxWiped} }

@@ -20,7 +20,7 @@ import (
 // OSDAbsent removes an OSD.
 type OSDAbsent struct {
 	ID      int           `hcl:"id" doc:"Number of the OSD."`
-	FSID    string        `hcl:"fsid" doc:"The OSD's own UUID, as ceph osd dump prints it at the end of its line: a new OSD that gets the same number is another one, and left alone."`
+	FSID    string        `hcl:"fsid" doc:"The OSD's UUID, which ceph osd dump prints at the end of its line. A new OSD with the same number has another UUID, and is left alone."`
 	Wipe    bool          `hcl:"wipe,optional" default:"false" doc:"Wipe its volume, so that its disk is blank afterwards. Leave it false for a disk that has failed."`
 	Timeout time.Duration `hcl:"timeout,optional" default:"12h" doc:"Maximum time to wait until its data is elsewhere."`
 }

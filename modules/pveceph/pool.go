@@ -19,15 +19,15 @@ import (
 // Pool is a replicated pool.
 type Pool struct {
 	Name        string   `hcl:"name" doc:"Name of the pool."`
-	Size        *int     `hcl:"size,optional" doc:"Copies, 2 to 7. 3 for a new pool."`
-	MinSize     *int     `hcl:"min_size,optional" doc:"Copies that must be available for the pool to serve, 2 to size. 2 for a new pool."`
-	PGNum       *int     `hcl:"pg_num,optional" doc:"Placement groups, a power of two. 128 for a new pool. Not compared while the autoscaler is on."`
-	PGNumMin    *int     `hcl:"pg_num_min,optional" doc:"The autoscaler's lower bound."`
-	CrushRule   string   `hcl:"crush_rule,optional" doc:"Name of the CRUSH rule; it must exist. Ceph's default rule for a new pool."`
-	Application string   `hcl:"application,optional" enum:"rbd,cephfs,rgw" doc:"What uses the pool. rbd for a new pool."`
-	Autoscale   string   `hcl:"autoscale,optional" enum:"on,off,warn" doc:"Mode of the autoscaler. warn for a new pool."`
-	TargetRatio *float64 `hcl:"target_ratio,optional" doc:"Share of the capacity that the autoscaler plans with."`
-	MaxMoved    string   `hcl:"max_moved,optional" doc:"Maximum amount of its data that a change of an existing pool may move, as a percentage of what the pool holds with its copies; 100% allows any change. If not given, 50%, but less than 1 GiB may always move, and Ceph's own pools (.mgr) are not limited."`
+	Size        *int     `hcl:"size,optional" doc:"Number of copies, 2 to 7. A new pool gets 3."`
+	MinSize     *int     `hcl:"min_size,optional" doc:"Number of copies that must be available for the pool to accept I/O, 2 to size. A new pool gets 2."`
+	PGNum       *int     `hcl:"pg_num,optional" doc:"Number of placement groups, a power of two. A new pool gets 128. It is not compared while the autoscaler is on."`
+	PGNumMin    *int     `hcl:"pg_num_min,optional" doc:"Minimum for the autoscaler."`
+	CrushRule   string   `hcl:"crush_rule,optional" doc:"Name of an existing CRUSH rule. A new pool gets Ceph's default rule."`
+	Application string   `hcl:"application,optional" enum:"rbd,cephfs,rgw" doc:"What uses the pool. A new pool gets rbd."`
+	Autoscale   string   `hcl:"autoscale,optional" enum:"on,off,warn" doc:"Mode of the autoscaler. A new pool gets warn."`
+	TargetRatio *float64 `hcl:"target_ratio,optional" doc:"Share of the capacity that the autoscaler expects the pool to use."`
+	MaxMoved    string   `hcl:"max_moved,optional" doc:"Maximum amount of its data that a change of an existing pool may move, as a percentage of what the pool holds with its copies; 100% allows any change. The default is 50%, but less than 1 GiB may always move, and Ceph's own pools (.mgr) are not limited."`
 }
 
 func (p *Pool) scope() modules.Scope { return modules.OncePerCluster }

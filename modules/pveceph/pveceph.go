@@ -19,24 +19,24 @@ import (
 
 // Module is one part of a Ceph cluster. Exactly one block is set.
 type Module struct {
-	Release   *ReleaseCheck `hcl:"release,block" doc:"A check: the release of Ceph is installed, or the Proxmox VE that the host has or will get offers it."`
+	Release   *ReleaseCheck `hcl:"release,block" doc:"A check: the release of Ceph is installed, or offered by the Proxmox VE that the host has or will get."`
 	Install   *Install      `hcl:"install,block" doc:"Ceph's packages, from Proxmox's repository, on each node."`
 	Init      *Init         `hcl:"init,block" doc:"The cluster's configuration with its networks, once."`
 	Link      *Link         `hcl:"link,block" doc:"/etc/ceph/ceph.conf, the link to the cluster's configuration, on each node."`
-	Mon       *Mon          `hcl:"mon,block" doc:"A monitor on this node, one node after the other."`
+	Mon       *Mon          `hcl:"mon,block" doc:"A monitor on this node, one node at a time."`
 	Mgr       *Mgr          `hcl:"mgr,block" doc:"A manager on this node."`
-	MDS       *MDS          `hcl:"mds,block" doc:"A metadata server on this node, one node after the other."`
-	Disks     *Disks        `hcl:"disks,block" doc:"A check: the disks exist and are blank, carry OSDs of this cluster already, or may be wiped."`
+	MDS       *MDS          `hcl:"mds,block" doc:"A metadata server on this node, one node at a time."`
+	Disks     *Disks        `hcl:"disks,block" doc:"A check: the disks exist, and are blank, already carry OSDs of this cluster, or may be wiped."`
 	OSD       *OSD          `hcl:"osd,block" doc:"An OSD on a disk of this node."`
 	Rule      *Rule         `hcl:"rule,block" doc:"A replicated CRUSH rule, once."`
 	Pool      *Pool         `hcl:"pool,block" doc:"A replicated pool, once."`
 	FS        *FS           `hcl:"fs,block" doc:"A CephFS with its two pools, once."`
 	Clean     *Clean        `hcl:"clean,block" doc:"A gate: wait until all placement groups are active and clean."`
-	Health    *Health       `hcl:"health,block" doc:"A gate: Ceph has no problems other than the allowed ones."`
+	Health    *Health       `hcl:"health,block" doc:"A gate: wait until Ceph has no problems other than the allowed ones."`
 	Flags     *Flags        `hcl:"flags,block" doc:"Flags of the OSD map, such as noout."`
-	OSDAbsent *OSDAbsent    `hcl:"osd_absent,block" doc:"An OSD is removed, once its data is elsewhere."`
+	OSDAbsent *OSDAbsent    `hcl:"osd_absent,block" doc:"Remove an OSD once its data is elsewhere."`
 	Weight    *Weight       `hcl:"weight,block" doc:"How much data an OSD gets."`
-	Reweight  *Reweight     `hcl:"reweight,block" doc:"OSDs that hold too much get less, following Ceph's own dry run."`
+	Reweight  *Reweight     `hcl:"reweight,block" doc:"Move data off OSDs that hold too much, as Ceph's own dry run proposes."`
 	Crush     *Crush        `hcl:"crush,block" doc:"The whole CRUSH map, from text, once."`
 	Conf      *Conf         `hcl:"conf,block" doc:"Settings in the cluster's ceph.conf, once."`
 }
@@ -50,10 +50,10 @@ type part interface {
 
 // result is the registered result.
 type result struct {
-	ID      cty.Value `cty:"id" doc:"Identity of what was created: a number for an OSD and a pool, a name for other daemons."`
+	ID      cty.Value `cty:"id" doc:"ID of what was created: a number for an OSD or a pool, a name for other daemons."`
 	Address *string   `cty:"address" doc:"Address of the monitor."`
 	Class   *string   `cty:"class" doc:"Device class of the OSD."`
-	FSID    *string   `cty:"fsid" doc:"Identity of the Ceph cluster, with init."`
+	FSID    *string   `cty:"fsid" doc:"ID of the Ceph cluster, with init."`
 	PGs     *int      `cty:"pg_num" doc:"Placement groups of the pool."`
 	Health  *string   `cty:"health" doc:"HEALTH_OK, HEALTH_WARN or HEALTH_ERR, with health."`
 	State   *string   `cty:"state" doc:"State of the metadata server."`
@@ -69,45 +69,49 @@ var Spec = modules.Spec{
 	Objects:   []modules.Object{crushObject},
 	Functions: functions,
 	Summary:   "Ceph on Proxmox VE: packages, monitors, managers, OSDs, rules, pools, CephFS",
-	Doc: `A task sets exactly one block. Its state is read before anything runs, and again afterwards: the exit codes
-of pveceph prove nothing.
+	Doc: `A task has exactly one block. The state is read before anything is done, and again afterwards, because the exit codes of pveceph
+cannot be trusted.
 
-- **release** is for the beginning of a playbook: Proxmox VE need not be installed yet. It refuses a release that the Proxmox VE of the
+- **release** is a check for the beginning of a playbook, before Proxmox VE is installed. It refuses a release of Ceph that the Proxmox VE for the
   host's Debian does not offer.
-- **install** writes Proxmox's Ceph repository and installs the packages without questions. It never changes the release of
+- **install** writes Proxmox's Ceph repository and installs the packages without asking questions. It never changes the release of
   an installed Ceph.
-- **init** runs only if there is no configuration yet. Public networks can be added; other differences are refused: a second
+- **init** runs only if there is no configuration yet. Public networks can be added. Other differences are refused, because a second
   ` + "`pveceph init`" + ` would silently rewrite the networks of a running cluster.
-- **mon** and **mds** run on one node at a time; **mgr** need not. An existing daemon that is not running is started.
-- **osd** needs a blank disk. A disk that already carries one of this cluster's OSDs is left as it is; anything else on a disk is refused by name, unless
-  ` + "`wipe`" + ` repeats the serial number of the disk. Then it is wiped first (with --allow all), unless it is in use, and no more than
-  ` + "`max_wiped`" + ` disks of the host are wiped. The plan shows how much data moves to it; more than max_moved is refused.
-- **pool** never runs ` + "`pool create`" + ` for an existing pool, which would reset it; it sets what differs, the size
-  together with min_size. It refuses min_size 1, more copies than there are places for, and more placement groups than
-  the OSDs may carry. It warns if the loss of one OSD or of one host can stop the pool, and names a better rule. A pool whose name begins with a dot is Ceph's own (.mgr): the task waits for it, and never creates it. The plan shows how much data a change can move, in percent and GiB; more than max_moved is refused.
-- **rule** compares the whole rule, because a rule cannot be changed in place. A rule with per_domain above 1 is added to the CRUSH map itself, which is
-  tested with crushtool first and set only if nobody has changed it in between; the old map is kept in /var/backups.
-- **clean** judges by the states of the placement groups, not by health, which lags by a minute.
-- **health** is the gate for everything else: failing health checks, OSDs that are down or out, flags, nodes in maintenance mode. It
-  waits for problems that pass by themselves, and fails at once because of anything that an administrator has set. **clean** reports the same in notes, and never fails because of it.
-- **flags** sets and unsets the named flags, and leaves the others alone.
+- **mon** and **mds** run on one node at a time, **mgr** on all nodes in parallel. An existing daemon that is not running is started.
+- **osd** needs a blank disk. A disk that already carries one of this cluster's OSDs is left alone. Anything else on the disk is
+  refused, and the error names it, unless ` + "`wipe`" + ` repeats the disk's serial number. The disk is then wiped first (with --allow all), unless it is in
+  use; no more than ` + "`max_wiped`" + ` disks of the host are wiped. The plan shows how much data will move to the new OSD, and more than max_moved is refused.
+- **pool** never runs ` + "`pool create`" + ` for an existing pool, which would reset it. It sets only what differs, size together with
+  min_size. It refuses a min_size of 1, more copies than there are places for, and more placement groups than the OSDs can carry, and
+  warns if the loss of one OSD or one host could stop the pool, naming a better rule. Pools whose names begin with a dot are
+  Ceph's own (.mgr): the task waits for them and never creates them. The plan shows how much data a change can move, in percent and
+  GiB, and more than max_moved is refused.
+- **rule** compares the whole rule, because a rule cannot be changed in place. A rule with per_domain above 1 is added to the CRUSH map itself. The
+  new map is first tested with crushtool, and set only if nobody has changed the map meanwhile; the old one is kept in /var/backups.
+- **clean** waits for the states of the placement groups, not for Ceph's health, which lags by a minute.
+- **health** is a gate for everything else: failing health checks, OSDs that are down or out, flags, nodes in maintenance mode. It
+  waits for temporary problems, and fails at once if an administrator has set something. **clean** reports the same
+  in notes, and never fails because of it.
+- **flags** sets and unsets the named flags, and leaves others alone.
 - **osd_absent** takes an OSD out, waits until its data is elsewhere, stops it and destroys it. It can be repeated: the fsid distinguishes the
-  OSD from a new one with the same number. The unit that activates its volume at boot is disabled, which pveceph leaves enabled. It is refused if the copies of a pool would have no place, if the other OSDs would be nearly
-  full, or if a flag keeps the data from moving.
-- **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan shows how much data moves, and a change above
-  max_moved is refused. So is a CRUSH weight that looks like a share: it is a capacity.
-- **reweight** runs the dry run of Ceph's reweight-by-utilization or -by-pg, shows its result, and sets the overrides that it proposes. Each run takes one bounded step;
-  nothing is done while data moves, if the placement groups would not be distributed better, above max_moved, or while the balancer is on.
-- **crush** sets the whole CRUSH map, from text in crushtool's language. It compares what the text means, so comments, order and rounded
-  weights change nothing, and keeps exact weights where crushtool's text has lost digits. Before anything is set, crushtool compiles the map on the node and
-  tests every rule with every pool that uses it, on the cluster's map and on the new one. The plan shows how many copies of which pool move; it is refused above
-  max_moved, or if a pool would find too few OSDs. A text that lacks an OSD of the cluster, or has one that no longer exists, is out of date and is
-  refused. If somebody changes the map after it was read, the task fails and sets nothing, because the text would undo that change. The old map is kept in /var/backups and in the run's journal:
-  ` + "`hlplay restore RUN crushmap`" + ` sets it again. Rules and weights that other tasks describe must agree with the text. To add a rule, or to change a weight or a device class
-  alone, prefer their own blocks.
+  OSD from a new one with the same number. The unit that activates its volume at boot, which pveceph leaves enabled, is disabled. The task is refused
+  if the copies of a pool would have no place, if the other OSDs would be nearly full, or if a flag keeps the data from moving.
+- **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan shows how much data moves, and more than
+  max_moved is refused. So is a CRUSH weight that looks like a share, because that weight is a capacity.
+- **reweight** makes a dry run of Ceph's reweight-by-utilization or reweight-by-pg, shows the result, and sets the proposed overrides. Each run takes
+  one limited step. Nothing is done while data is moving, while the balancer is on, above max_moved, or if the placement groups
+  would not be distributed better.
+- **crush** sets the whole CRUSH map from text in crushtool's language. It compares the meaning, so comments, order and rounded
+  weights make no difference, and weights stay exact where crushtool's text has lost digits. Before the map is set, crushtool compiles it on the node and
+  tests every rule with every pool that uses it, on the present map and on the new one. The plan shows how many copies of which pools move. A map is refused
+  if it moves more than max_moved, or if a pool would find too few OSDs. A text that lacks an OSD of the cluster, or names one that no longer exists, is
+  outdated and refused. If somebody changes the map after it was read, the task fails and sets nothing, because the text would undo that
+  change. The old map is kept in /var/backups and in the run's journal: ` + "`hlplay restore RUN crushmap`" + ` sets it again. Rules and weights of other tasks
+  must agree with the text. To add a rule, or to change only a weight or a device class, prefer the other blocks.
 - **conf** sets the named settings in a section of /etc/pve/ceph.conf and keeps the rest. Daemons read the file when they start.
 
-Nothing else is destroyed by this module.`,
+This module destroys nothing else.`,
 	Example: `task "packages" {
   pveceph {
     install {

@@ -16,10 +16,10 @@ import (
 // Rule is a replicated CRUSH rule.
 type Rule struct {
 	Name          string `hcl:"name" doc:"Name of the rule."`
-	Root          string `hcl:"root,optional" default:"default" doc:"The CRUSH root that it takes from."`
-	FailureDomain string `hcl:"failure_domain" doc:"What no two copies share: host, osd, rack, …. With osd all copies may lie on one host."`
-	DeviceClass   string `hcl:"device_class,optional" doc:"Only OSDs of this class. All if not given."`
-	PerDomain     int    `hcl:"per_domain,optional" default:"1" doc:"How many copies may share a failure domain, each on a different OSD. With 2 and failure domain host, five copies lie on three hosts as 2, 2 and 1."`
+	Root          string `hcl:"root,optional" default:"default" doc:"The CRUSH root."`
+	FailureDomain string `hcl:"failure_domain" doc:"Level at which copies are separated: host, osd, rack, …. With osd, all copies may be on one host."`
+	DeviceClass   string `hcl:"device_class,optional" doc:"Use only OSDs of this class; by default all."`
+	PerDomain     int    `hcl:"per_domain,optional" default:"1" doc:"How many copies may share a failure domain, each on a different OSD. With 2 and the failure domain host, five copies are on three hosts: 2, 2 and 1."`
 }
 
 func (r *Rule) scope() modules.Scope { return modules.OncePerCluster }

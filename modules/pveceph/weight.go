@@ -16,7 +16,7 @@ import (
 // Weight sets how much data an OSD gets.
 type Weight struct {
 	OSD      string   `hcl:"osd" doc:"The OSD: osd.3."`
-	Crush    *float64 `hcl:"crush,optional" doc:"Its weight in the CRUSH map, which is a capacity: TiB, unless a cluster counts otherwise."`
+	Crush    *float64 `hcl:"crush,optional" doc:"Its weight in the CRUSH map, which is a capacity, in TiB unless the cluster uses another unit."`
 	Reweight *float64 `hcl:"reweight,optional" doc:"Override, greater than 0 and up to 1, by which the CRUSH weight is multiplied. It is lost when the OSD is marked out."`
 	MaxMoved string   `hcl:"max_moved,optional" default:"10%" doc:"How much of the data of its device class may move, as a percentage."`
 }

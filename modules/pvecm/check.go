@@ -13,7 +13,7 @@ import (
 // Check only checks: it finds what would prevent creating or joining before anything is changed, also on hosts without
 // Proxmox VE.
 type Check struct {
-	Hosts []string `hcl:"hosts" doc:"Names of the hosts of this run, play.selected: a founder that has no cluster yet must be among them."`
+	Hosts []string `hcl:"hosts" doc:"Names of the hosts of this run: play.selected. A founder without a cluster must be among them."`
 }
 
 // check returns an error for what is wrong, and plans nothing.

@@ -16,8 +16,8 @@ import (
 // an address is not changed in place.
 type Link struct {
 	Name      string            `hcl:"name,label" doc:"the number of the link: 0 to 7"`
-	Addresses map[string]string `hcl:"addresses,optional" doc:"The IP address of each node on this link, by the node's name: { pve1 = \"10.20.0.11\" }. All nodes of the cluster, and no others. Needed unless state is absent."`
-	Priority  *int              `hcl:"priority,optional" doc:"Of the links that are connected, corosync uses the one with the highest priority: 0 to 255. By default it stays as it is; a new link has 1."`
+	Addresses map[string]string `hcl:"addresses,optional" doc:"The IP address of each node on this link, by the node's name: { pve1 = \"10.20.0.11\" }. All nodes of the cluster, and no others, must be listed. Required unless state is absent."`
+	Priority  *int              `hcl:"priority,optional" doc:"Priority, 0 to 255: corosync uses the connected link with the highest one. By default it is kept; a new link has 1."`
 	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the cluster has this link."`
 }
 

@@ -24,25 +24,25 @@ import (
 
 // Module is the desired cluster membership of a node.
 type Module struct {
-	Cluster  string        `hcl:"cluster,optional" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later. Needed to create and to join."`
-	Founder  string        `hcl:"founder,optional" doc:"Inventory name of the host that creates the cluster and through which the others join. Any member will do later. Needed to create and to join."`
-	Link0    string        `hcl:"link0,optional" doc:"This node's address for corosync's first link. Needed to create and to join, so that nothing depends on how the node's name resolves."`
+	Cluster  string        `hcl:"cluster,optional" doc:"Name of the cluster: at most 15 letters, digits and hyphens. It cannot be changed later. Required to create or join."`
+	Founder  string        `hcl:"founder,optional" doc:"Inventory name of the host that creates the cluster and through which the others join. Later, any member will do. Required to create or join."`
+	Link0    string        `hcl:"link0,optional" doc:"This node's address for corosync's first link. Required to create or join, so that nothing depends on how the node's name resolves."`
 	Link1    string        `hcl:"link1,optional" doc:"This node's address for a second link. All nodes have the same links."`
 	Link2    string        `hcl:"link2,optional" doc:"This node's address for a third link."`
 	Link3    string        `hcl:"link3,optional" doc:"This node's address for a fourth link."`
-	Votes    int           `hcl:"votes,optional" default:"1" doc:"This node's votes. Only for a node that is new to the cluster: a difference is reported, not repaired."`
-	NodeID   *int          `hcl:"nodeid,optional" doc:"This node's id in corosync. The lowest free one if not given."`
-	Remove   *Remove       `hcl:"remove,block" doc:"Remove another node from the cluster, in place of all the above."`
-	Link     []Link        `hcl:"link,block" doc:"A link of the cluster that exists, on all its nodes, in place of all the above. Links that no block names stay as they are."`
-	Rollback time.Duration `hcl:"rollback,optional" default:"\"2m\"" doc:"Time after which the node puts back the old links unless the new ones are proven. Only with link."`
-	QDevice  *QDevice      `hcl:"qdevice,block" doc:"The cluster has a QDevice, which votes from a host outside of it, or has none, in place of all the above."`
-	Check    *Check        `hcl:"check,block" doc:"Only refuse what creating or joining would refuse, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
+	Votes    int           `hcl:"votes,optional" default:"1" doc:"This node's votes. Only set when the node is new to the cluster; a later difference is noted, not corrected."`
+	NodeID   *int          `hcl:"nodeid,optional" doc:"This node's ID in corosync; by default the lowest free one."`
+	Remove   *Remove       `hcl:"remove,block" doc:"Remove another node from the cluster, instead of all of the above."`
+	Link     []Link        `hcl:"link,block" doc:"A link of an existing cluster, on all its nodes, instead of all of the above. Links without a block are left alone."`
+	Rollback time.Duration `hcl:"rollback,optional" default:"\"2m\"" doc:"With link: time after which the node restores the old links, unless the new ones have been proven."`
+	QDevice  *QDevice      `hcl:"qdevice,block" doc:"A QDevice, which votes from a host outside of the cluster, instead of all of the above."`
+	Check    *Check        `hcl:"check,block" doc:"Only make the checks of creating or joining, and change nothing. For the beginning of a playbook: Proxmox VE need not be installed yet."`
 }
 
 // result is the registered result.
 type result struct {
 	Cluster string   `cty:"cluster" doc:"Name of the cluster."`
-	Nodes   []string `cty:"nodes" doc:"Names of the nodes that it has."`
+	Nodes   []string `cty:"nodes" doc:"Names of its nodes."`
 	Quorate bool     `cty:"quorate" doc:"Whether it has quorum."`
 }
 
@@ -57,44 +57,44 @@ var Spec = modules.Spec{
 	Rewritten:   []string{"/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"},
 	Functions:   functions,
 	Summary:     "Membership in a Proxmox VE cluster: created on one host, joined by the others one at a time",
-	Doc: `On the founder the cluster is created if the node is standalone; every other host joins through the
-founder, one host after the other in the inventory's order. The task is done when both sides agree: the node
-is quorate, and every member lists it online.
+	Doc: `The founder creates the cluster if it is standalone; the other hosts join through the founder, one at a time, in the inventory's
+order. The task is done when both sides agree: the node is quorate, and every member lists it as online.
 
-It refuses: a node that is in a cluster of another name, or in another one of the same name (neither lists the
-other); a node whose own name does not resolve to one of its addresses; a node with guests (their ids could clash, and
-joining replaces its whole configuration); a node with Ceph of its own; a left-over corosync key; a name that
-the cluster already knows (a join that died, or a machine that was installed anew); links that the cluster
-does not have; different major versions; a founder without quorum; a second cluster while another host of
-the play is already in one. It never changes votes, links or ids of a member: a difference is a note.
+These are refused: a node that is in a cluster with another name, or in a different one with the same name (neither lists the other);
+a node whose own name does not resolve to one of its addresses; a node with guests (their IDs could clash, and joining replaces
+the node's whole configuration); a node with Ceph of its own; a leftover corosync key; a name that the cluster already knows (from
+a join that failed, or a machine that was reinstalled); links that the cluster does not have; different major versions; a founder
+without quorum; a second cluster while another host of the play is already in one. The votes, links and ID of a member are
+never changed: a difference is a note.
 
-**link** changes the links of a living cluster: adds one, gives it other addresses or another priority, or removes it. corosync.conf
-is written beside and moved over, with a higher version, only over the file that the plan was made from; a copy is kept. Additions and priorities
-come first, then one link after another. corosync does not change an address in place, so such a link is taken out, and put back with its
-new addresses once every node has loaded that. The membership stays, because a link that does not change must connect all nodes meanwhile.
-The change is guarded: unless every node has loaded it, has a quorum and reaches all others over the new link in time, the node
-that made it puts the old links back, in a version above. It refuses: a cluster without quorum or with a node offline; a node without an address on the link, or
-with one that is not its own; the only link; a change while no other link connects all nodes; and, where a link goes, even for a moment, high
-availability that is armed. Adding a link needs no disarming: it takes nothing away. Comments in corosync.conf are lost, as with any command
-of Proxmox VE that writes it. Putting the old links back needs a quorum as well; without one the node tries for two minutes, and leaves the file as it
-is. It does so even if it is restarted meanwhile, a minute after. What somebody else has written since is left alone.
+**link** changes the links of a running cluster: it adds one, changes its addresses or its priority, or removes it. The new corosync.conf, with a
+higher version, replaces the old one only if that is still the file that the plan was made from; a copy is kept. Additions and
+priorities come first, then one link after another. corosync does not change an address in place, so such a link is taken out, and put back with its
+new addresses once every node has loaded that. Nodes stay members meanwhile, because another link must connect them all.
+The change is guarded: unless all nodes have loaded it, are quorate and reach each other over the new link in time, the node
+that made it restores the old links, under a higher version. These are refused: a cluster without quorum or with an offline node; a node
+without an address on the link, or with one that is not its own; removing the only link; a change while no other link connects all nodes;
+and taking a link away, even for a moment, while high availability is armed. Adding a link takes nothing away and is always
+allowed. Comments in corosync.conf are lost, as with any Proxmox VE command that writes it. Restoring the old links needs a quorum as well; without
+one, the node tries for two minutes and then leaves the file alone. It does so even if it is restarted meanwhile, one minute after its
+start. A file that somebody else has changed since is left alone.
 
-**remove** deletes a node that is switched off for good, from a member that remains, and then what Proxmox VE leaves of it:
-its folder below /etc/pve/nodes, root's keys, and its empty bucket in the CRUSH map. It refuses, with what to do and in which
+**remove** deletes a node that has been switched off for good, from a remaining member, and cleans up what Proxmox VE leaves behind:
+the node's directory below /etc/pve/nodes, root's keys, and its empty bucket in the CRUSH map. It is refused, with what to do and in which
 order, while the node answers or still has guests, HA rules, replication jobs, OSDs, monitors, managers or metadata servers; while
-there is a QDevice; and where the nodes that are online would be no quorum. **The removed machine must never start again with its old
-installation in the same network:** erase its disks first.
+there is a QDevice; and if the nodes that are online would have no quorum. **The removed machine must never be started again in the same network
+with its old installation:** erase its disks first.
 
-**qdevice** gives a cluster of an even number of nodes one vote more, by corosync-qnetd on a host outside of it: two nodes then survive the loss of one, and
-` + "`hlplay prove`" + ` shows what it changes. Packages corosync-qnetd on that host and corosync-qdevice on all nodes must be installed. Root's key of one node is
-authorised on the host, over which ` + "`pvecm qdevice setup`" + ` exchanges certificates; it may be taken away again afterwards. The task is done when every node that is
-online reports that the device is alive. An odd number of nodes is refused, as Proxmox advises against it: the device would have as many votes as all nodes but one
-together, and without it no node more could fail. It must be removed before a node joins or leaves.
+**qdevice** gives a cluster with an even number of nodes one more vote, through corosync-qnetd on a host outside of the cluster. Two nodes then survive
+the loss of one, and ` + "`hlplay prove`" + ` shows the difference. The package corosync-qnetd must be installed on that host, and corosync-qdevice on all
+nodes. The root key of one node is authorised on the host, because ` + "`pvecm qdevice setup`" + ` exchanges certificates over SSH; it can be removed
+afterwards. The task is done when every online node reports the device as alive. An odd number of nodes is refused, as Proxmox recommends: the
+device would have as many votes as all nodes but one together, and without it not one more node could fail. Remove it before a node joins or leaves.
 
-**Access.** After a join root's ` + "`authorized_keys`" + ` is the cluster's. Every key that may log in on the joining
-node is therefore authorised on the founder first (and so on all members); the joining node's own key is
-among them, because the join itself runs over SSH with verified host keys and needs no password.
-Joining discards the joining node's storages, users and other settings below /etc/pve.`,
+**Access.** After joining, a node uses the cluster's ` + "`authorized_keys`" + ` for root. Every key that may log in on the joining
+node is therefore first authorised on the founder, and so on all members. The joining node's own key is
+among them, because the join runs over SSH, with verified host keys and without a password.
+Joining discards the node's storages, users and other settings below /etc/pve.`,
 	Example: `task "cluster membership" {
   pvecm {
     cluster = "dream"

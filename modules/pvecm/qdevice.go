@@ -19,9 +19,9 @@ import (
 // QDevice is the cluster's QDevice. What pvecm does and rejects is taken from its source (pve-cluster 9.1,
 // PVE::CLI::pvecm), not from a recording.
 type QDevice struct {
-	Host    string `hcl:"host,optional" doc:"Inventory name of the host with corosync-qnetd, which is in no way part of the cluster. Needed unless state is absent."`
-	Address string `hcl:"address,optional" doc:"Address of that host, which all nodes reach on TCP port 5403, and the node that runs pvecm also over SSH. Needed unless state is absent."`
-	State   string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the cluster has a QDevice. corosync-qnetd and its host stay as they are."`
+	Host    string `hcl:"host,optional" doc:"Inventory name of the host with corosync-qnetd, which must not be part of the cluster. Required unless state is absent."`
+	Address string `hcl:"address,optional" doc:"Address of that host. All nodes must reach it on TCP port 5403, and the node that runs pvecm also over SSH. Required unless state is absent."`
+	State   string `hcl:"state,optional" default:"present" enum:"present,absent" doc:"Whether the cluster has a QDevice. Its host is left alone."`
 }
 
 // deviceAbsent is how a playbook removes the QDevice.

@@ -20,7 +20,7 @@ import (
 
 // Remove removes a node from the cluster.
 type Remove struct {
-	Node string `hcl:"node" doc:"Name of the node. It must be switched off, and must not hold anything any more."`
+	Node string `hcl:"node" doc:"Name of the node. It must be switched off, and nothing may depend on it any more."`
 }
 
 // The cluster's files about its nodes: keys that root accepts on all of them, and host keys as older releases kept them.

@@ -23,16 +23,16 @@ import (
 type Module struct {
 	ID      int               `hcl:"id" doc:"VM id, 100 or greater, unique in the cluster."`
 	Node    string            `hcl:"node,optional" doc:"Inventory name of the host to create it on; not used otherwise. A later migration is not undone."`
-	Name    string            `hcl:"name,optional" doc:"Name of letters, digits, hyphens and dots. Without it the machine must exist."`
-	Memory  *int              `hcl:"memory,optional" doc:"Memory in MiB. 512 for a new machine."`
-	Cores   *int              `hcl:"cores,optional" doc:"CPU cores. 1 for a new machine."`
+	Name    string            `hcl:"name,optional" doc:"Name: letters, digits, hyphens and dots. Without it the machine must exist."`
+	Memory  *int              `hcl:"memory,optional" doc:"Memory in MiB. A new machine gets 512."`
+	Cores   *int              `hcl:"cores,optional" doc:"CPU cores. A new machine gets 1."`
 	Disks   map[string]string `hcl:"disks,optional" doc:"Disks by slot: scsi0 = \"STORAGE:GIB\" allocates one; anything else is passed to qm(1)."`
 	Move    map[string]string `hcl:"move,optional" doc:"Storages to move disks of an existing machine to, by slot: scsi0 = \"ha-disks\"."`
 	Net     map[string]string `hcl:"net,optional" doc:"Network devices by slot: net0 = \"virtio,bridge=vmbr0\"."`
-	SSHKeys string            `hcl:"ssh_keys,optional" doc:"File of the node with the public keys that cloud-init lets in to a new machine, one a line. It needs a cloud-init drive among the disks."`
+	SSHKeys string            `hcl:"ssh_keys,optional" doc:"File on the node with the public keys, one per line, that cloud-init installs in a new machine. disks must contain a cloud-init drive."`
 	Options map[string]string `hcl:"options,optional" doc:"Other options of qm(1), without leading dashes: ostype, scsihw, boot, …."`
 	Start   bool              `hcl:"start,optional" default:"false" doc:"Start the machine after creating it. High availability starts its resources itself."`
-	State   string            `hcl:"state,optional" enum:"started,stopped" doc:"Whether it runs. Without it, the state is left alone."`
+	State   string            `hcl:"state,optional" enum:"started,stopped" doc:"Whether it runs. By default, the state is left alone."`
 	Timeout time.Duration     `hcl:"timeout,optional" default:"\"3m\"" doc:"How long it may take to shut down. After that the task fails; the machine is not killed."`
 }
 

@@ -54,7 +54,7 @@ const (
 
 // Result is what the module registers.
 type Result struct {
-	PublicKey string `cty:"public_key" doc:"The public key of the host."`
+	PublicKey string `cty:"public_key" doc:"The host's public key."`
 }
 
 type wireguard struct {
