@@ -87,6 +87,19 @@ type FinalError struct{ Err error }
 func (e *FinalError) Error() string { return e.Err.Error() }
 func (e *FinalError) Unwrap() error { return e.Err }
 
+// IntentError is the error of a plan that asks for what the hosts cannot give, or for a number beyond a declared limit: a
+// pool with more copies than there are hosts. In check mode the hosts are as the earlier tasks will leave them, so that
+// is no reason to doubt it, unless nobody can tell what one of these tasks does.
+type IntentError struct {
+	Err error
+	// Behind reports whether a task of the same module, of which check mode cannot tell what it will do, may be why. Nil means
+	// that any may be.
+	Behind func(Module) bool
+}
+
+func (e *IntentError) Error() string { return e.Err.Error() }
+func (e *IntentError) Unwrap() error { return e.Err }
+
 // Scope is how a module's changes relate to the hosts of a play.
 type Scope int
 
@@ -126,6 +139,9 @@ type Plan struct {
 	Doubt error
 	// Guard, if not nil, makes the host itself undo the steps unless they are proven right in time.
 	Guard *Guard
+	// Tally, if not nil, is what the plan adds to a number that is judged over all hosts of the task, before any of them
+	// begins.
+	Tally *Tally
 	// Advice is advice that depends on the host: see Adviser.
 	Advice []Advice
 	// Secrets lists secrets that the plan has read on a host. The run withholds them from everything that it shows or records,
@@ -134,6 +150,21 @@ type Plan struct {
 	// Notes are remarks for people to read about things that are not acted on, such as drift that is too dangerous to
 	// repair.
 	Notes []string
+}
+
+// Tally is what a plan adds to a number that no single plan can judge: the monitors that a task leaves a cluster with, the
+// disks that a run wipes.
+type Tally struct {
+	// Of says what is counted: "disks wiped for OSDs". Tallies with the same Of are added up.
+	Of string
+	// Names are what this plan adds. The same name counts once, on whatever hosts it is.
+	Names []string
+	// Judge is given the sorted names of all plans. Its note is reported once, and its error fails the task on the hosts
+	// whose plans have the tally, before anything is begun.
+	Judge func(names []string) (note string, err error)
+	// Run is set if the whole run counts: what the steps of earlier tasks have added, and those of the run that this one
+	// resumes. Otherwise only the task does, and in a rolling play only its last batch is judged.
+	Run bool
 }
 
 // Guard is for steps that can cut the connection over which they are carried out: the network, sshd, a packet filter.

@@ -70,7 +70,7 @@ func (f *resumeFlags) run(ctx context.Context, run string) error {
 		return err
 	}
 	f.take(a)
-	f.resumes = record.ID
+	f.resumes, f.counted = record.ID, journal.Counted(record)
 	pb, inv, err := f.load(ctx, record.Run.Playbook, true, f.selectFlags)
 	if err != nil {
 		return err

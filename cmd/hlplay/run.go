@@ -40,6 +40,8 @@ type runFlags struct {
 	resumes, restores string
 	// earlier, if not nil, returns what the tasks before the first one have registered in the resumed run.
 	earlier func(host, play, task string) (cty.Value, bool)
+	// counted holds what the resumed run has added to numbers that are limited for the whole run.
+	counted map[string][]string
 	// reached, if not nil, connects to hosts.
 	reached func(context.Context, *inventory.Host) (remote.Conn, error)
 	// shown, if not nil, replaces the reporter of outputFlags.
@@ -154,7 +156,7 @@ func (f *runFlags) carryOut(ctx context.Context, pb *lang.Playbook, inv *invento
 		return err
 	}
 	o := f.options()
-	o.Wait, o.Earlier, o.Forks = f.wait, f.earlier, f.forks
+	o.Wait, o.Earlier, o.Counted, o.Forks = f.wait, f.earlier, f.counted, f.forks
 	if f.stage != nil {
 		o.Clock = f.stage.Clock()
 	}

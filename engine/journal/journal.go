@@ -25,6 +25,8 @@ type Entry struct {
 	Step   *report.Progress `json:"step,omitempty"`
 	Result *Result          `json:"result,omitempty"`
 	Note   string           `json:"note,omitempty"`
+	// Counted is recorded before the steps that add it begin.
+	Counted *report.Counted `json:"counted,omitempty"`
 	// Copy is recorded before a step may change the file; Left is what the run has left there at its end.
 	Copy *Copy `json:"copy,omitempty"`
 	Left *Left `json:"left,omitempty"`

@@ -37,6 +37,18 @@ func (s Store) Results(r *Record) *Results {
 	return all
 }
 
+// Counted returns what a run, and those that it continues, have added to numbers that are limited for the whole run, by what is
+// counted.
+func Counted(r *Record) map[string][]string {
+	all := map[string][]string{}
+	for _, e := range r.Entries {
+		if c := e.Counted; c != nil {
+			all[c.Of] = append(all[c.Of], c.Names...)
+		}
+	}
+	return all
+}
+
 func (all *Results) add(r *Record) {
 	for _, play := range r.Run.Plan {
 		all.hosts[play.Name] = play.Hosts

@@ -116,6 +116,8 @@ func (w *Writer) Report(e report.Event) {
 			r.Changes = append(r.Changes, Change{d.Subject, sum(d.Before), sum(d.After)})
 		}
 		_ = w.write(Entry{Result: r})
+	case report.Counted:
+		_ = w.write(Entry{Counted: &e})
 	case report.Note:
 		_ = w.write(Entry{Note: e.Text})
 	case report.Recap:
@@ -152,7 +154,7 @@ func (w *Writer) write(e Entry) error {
 		_ = w.end()
 		return w.err
 	}
-	if e.Step != nil || e.Run != nil || e.Result != nil && e.Result.Status != report.OK && e.Result.Status != report.Skipped {
+	if e.Step != nil || e.Counted != nil || e.Run != nil || e.Result != nil && e.Result.Status != report.OK && e.Result.Status != report.Skipped {
 		select {
 		case w.unsynced <- struct{}{}:
 		default:

@@ -111,6 +111,12 @@ type ItemResult struct {
 // Note is a remark about the run as a whole.
 type Note struct{ Text string }
 
+// Counted is what a task is about to add to a number that is limited for the whole run: see modules.Tally.
+type Counted struct {
+	Of    string   `json:"of"`
+	Names []string `json:"names"`
+}
+
 // Counts are the numbers of a host's tasks by result.
 type Counts struct {
 	OK int `json:"ok"`
@@ -161,6 +167,7 @@ func (TaskStarted) event() {}
 func (Progress) event()    {}
 func (TaskResult) event()  {}
 func (Note) event()        {}
+func (Counted) event()     {}
 func (Recap) event()       {}
 
 // Reporter shows events.

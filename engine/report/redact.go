@@ -171,6 +171,12 @@ func (r *Redactor) event(e Event) Event {
 	case Note:
 		e.Text = r.String(e.Text)
 		return e
+	case Counted:
+		e.Names = slices.Clone(e.Names)
+		for i, name := range e.Names {
+			e.Names[i] = r.String(name)
+		}
+		return e
 	}
 	return e
 }

@@ -11,6 +11,7 @@ type batch struct {
 	tasks   map[*lang.Task]*task
 	members []*host
 	rolling bool   // one of several batches
+	more    bool   // others follow it
 	fatal   string // why the run has to end after the current task
 	shut    bool   // another run is changing one of the hosts; do not run handlers either
 	// rescuable is the number of groups with a rescue part around the current task.

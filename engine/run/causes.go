@@ -14,6 +14,14 @@ type causes struct {
 	hosts map[*observe.Host]*changes
 	// opaque are the tasks with steps whose effects only the author of the playbook knows, in order.
 	opaque []cause
+	// vague are the tasks of which check mode could not tell what they would do.
+	vague []vagueTask
+}
+
+// vagueTask is a task of which check mode could not tell what it would do.
+type vagueTask struct {
+	cause
+	module modules.Module
 }
 
 // changes are what tasks would change on one host.
@@ -104,6 +112,26 @@ func (c *causes) anythingShared(by cause) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.opaque = append(c.opaque, by)
+}
+
+// nobodyKnows adds a task of which check mode could not tell what it would do. m is nil if its arguments are not known.
+func (c *causes) nobodyKnows(by cause, m modules.Module) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.vague = append(c.vague, vagueTask{by, m})
+}
+
+// unclear returns the tasks of which nobody can tell what they do to what was read: those of a module that check mode could
+// not predict, as far as they may be behind an error, and those whose effects only the author of the playbook knows.
+func (c *causes) unclear(module string, behind func(modules.Module) bool, h *observe.Host, saw ...*observe.Tracker) (found causeList) {
+	c.mu.Lock()
+	for _, v := range c.vague {
+		if v.task.Module.Name == module && (behind == nil || v.module == nil || behind(v.module)) {
+			found.add(v.cause)
+		}
+	}
+	c.mu.Unlock()
+	return append(found, c.obscured(h, saw...)...)
 }
 
 // obscured returns the tasks whose effects only the author of the playbook knows, if something was read that hosts

@@ -63,6 +63,15 @@ func (d *decision) acts() bool {
 	return d.err != nil
 }
 
+// reads returns what the plans of all items are based on.
+func (d *decision) reads() []*observe.Tracker {
+	var all []*observe.Tracker
+	for _, it := range d.items {
+		all = append(all, it.saw)
+	}
+	return all
+}
+
 // foreseeable reports whether there is nothing to do, so that the task's result is known before its turn.
 func (d *decision) foreseeable(t *task) bool {
 	return !d.elsewhere && !d.acts() && t.Until == nil

@@ -26,6 +26,11 @@ func (e *execution) doubt(d *decision, err error, saw ...*observe.Tracker) error
 		return nil
 	}
 	found := e.behind(d, saw...)
+	if intent := (*modules.IntentError)(nil); errors.As(err, &intent) {
+		found = e.host.foretoldBy(d.results)
+		found = append(found, d.peers.foretold()...)
+		found = append(found, e.causes.unclear(e.task.Module.Name, intent.Behind, e.host.observed, append(saw, d.saw)...)...)
+	}
 	if len(found) == 0 {
 		return nil
 	}

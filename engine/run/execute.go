@@ -187,6 +187,9 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			e.alone(ctx, it)
 			continue
 		}
+		if err := e.count(plan); err != nil {
+			return o.with(e.fault(it.from, err, it.saw))
+		}
 		if err := e.guarded(ctx, it, rest, newBaseline(it, len(meanwhile) == mostStale), &o); err != nil {
 			if path := stale(err); path != "" && ctx.Err() == nil {
 				if len(meanwhile) == mostStale {

@@ -28,6 +28,7 @@ type executor struct {
 	sendAhead   bool   // the steps of several tasks may share a flight: see along
 	// sendAheadFrom is the latency of a host from which they are sent so.
 	sendAheadFrom time.Duration
+	ledger        *ledger
 }
 
 // execution carries out one task on one host.

@@ -34,7 +34,7 @@ func (c *conductor) play(p plannedPlay) {
 			continue
 		}
 		c.report(report.PlayStarted{Play: p.play.Name, Hosts: names(members), Batch: i + 1, Batches: len(batches)})
-		if fatal := c.batch(p, members, len(batches) > 1); fatal != "" {
+		if fatal := c.batch(p, members, len(batches) > 1, i+1 < len(batches)); fatal != "" {
 			c.report(report.Note{Text: fatal})
 			c.cancel()
 			return
@@ -63,8 +63,10 @@ func (c *conductor) leftDue(p plannedPlay, hosts []*host) {
 }
 
 // batch runs a play's tasks, then its handlers, on some of its hosts. It returns why the run must end, or "".
-func (c *conductor) batch(p plannedPlay, members []*host, rolling bool) string {
+// rolling is set if it is one of several batches, and more if others follow it.
+func (c *conductor) batch(p plannedPlay, members []*host, rolling, more bool) string {
 	b := c.begin(p, members, rolling)
+	b.more = more
 	b.nodes(p.play.Tasks, members)
 	b.handlers()
 	for _, h := range reachable(members) {

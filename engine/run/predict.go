@@ -29,6 +29,7 @@ func (e *execution) obscure() {
 	}
 	all := e.hosts.observed()
 	scoped, ok := module.(modules.Scoped)
+	e.causes.nobodyKnows(cause{e.task, e.host.Name}, module)
 	wide := ok && scoped.Scope() != modules.EachHost
 	var here []*observe.Host
 	for _, at := range e.at() {

@@ -17,7 +17,7 @@
 //   - a host has its connection, its registered results, its standing in the run, what was sent to it ahead, and what is
 //     kept on its node (host.go, sentahead.go, keeper.go, connection.go).
 //
-// All of them share a few types: task, outcome, notifications, causes, asking, throttle, Clock. A file calls only functions
+// All of them share a few types: task, outcome, notifications, causes, asking, throttle, census, Clock. A file calls only functions
 // of files that are named after it, which TestReadingOrder checks.
 package run
 
@@ -26,6 +26,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -55,6 +56,9 @@ type Options struct {
 	// Earlier, if not nil, returns the result that a task before StartAt has registered on a host in the run that this
 	// one resumes.
 	Earlier func(host, play, task string) (result cty.Value, ok bool)
+	// Counted holds what the run that this one resumes has added to numbers that are limited for the whole run, by what is
+	// counted: see report.Counted.
+	Counted map[string][]string
 	// Connect opens a connection to a host of the inventory.
 	Connect func(ctx context.Context, h *inventory.Host) (remote.Conn, error)
 	// Prepare, if not nil, checks before the first connection how the run's hosts will be reached. Its notes are
@@ -172,6 +176,9 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 		}
 	}
 	c.report(report.RunStarted{Playbook: pb.Path, Inventory: inv.Path, Check: o.Check, Rehearse: o.Rehearse, Hosts: order})
+	for _, of := range slices.Sorted(maps.Keys(o.Counted)) { // a run that resumes this one needs to look no further
+		c.report(report.Counted{Of: of, Names: o.Counted[of]})
+	}
 	for _, text := range notes {
 		c.report(report.Note{Text: text})
 	}
@@ -222,6 +229,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 			approve: o.Approve, redact: o.Redactor.String,
 			report: reporting(o.Reporter), hosts: all, expressions: expressions, copies: newCopies(o.Archive, o.Modules),
 			sendAhead: o.SendAhead && !o.Check && !o.NoReadAhead && o.Ask == nil && o.Forks == 0, sendAheadFrom: o.SendAheadFrom,
+			ledger: newLedger(o.Counted),
 		},
 		options: o, cancel: cancel, started: o.Clock.Now(),
 		notifications:  newNotifications(),

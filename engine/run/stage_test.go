@@ -170,7 +170,7 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	t.Helper()
 	inv := s.inventory()
 	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
-		Modules: []modules.Spec{settingSpec, ownSpec, {Name: "restart", Summary: "A reboot of a test's host", New: func() modules.Module { return &restart{} }},
+		Modules: []modules.Spec{settingSpec, ownSpec, countedSpec, {Name: "restart", Summary: "A reboot of a test's host", New: func() modules.Module { return &restart{} }},
 			{Name: "still", Summary: "Nothing", New: func() modules.Module { return &noop{restless: &s.restless} }}},
 		Inventory: inv,
 	})

@@ -45,11 +45,18 @@ func (c *Conf) validate() error {
 			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%q is not the name of a setting", key), Want: "expected lower-case letters, digits and _"}
 		case slices.Contains(ofOthers, key):
 			return &modules.ArgumentError{Argument: "conf.settings", Problem: key + " is set by init and mon, and changing it breaks a running cluster", Want: "leave it out"}
+		case risky(key, value):
+			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%s = %s risks data: a single disk could hold the only copy of what was just written", key, value), Want: "expected 2 or more"}
 		case value == "" || strings.TrimSpace(value) != value || strings.ContainsAny(value, "\n\r\\"):
 			return &modules.ArgumentError{Argument: "conf.settings", Problem: fmt.Sprintf("%s: %q is not a single-line value", key, value), Want: "expected text without line breaks, backslashes, or blanks at either end"}
 		}
 	}
 	return nil
+}
+
+// risky reports whether a setting gives new pools a single copy, or lets them serve with one.
+func risky(key, value string) bool {
+	return (key == "osd_pool_default_size" || key == "osd_pool_default_min_size") && strings.TrimSpace(value) == "1"
 }
 
 func (c *Conf) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {

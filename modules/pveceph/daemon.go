@@ -68,16 +68,13 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		if m.Address != "" && mon.Address != "" && !sameAddress(mon.Address, m.Address) {
 			s.note("mon.%s is at %s, the task says %s; not changed, because a monitor cannot change its address", name, mon.Address, m.Address)
 		}
-		if all := s.conf.Monitors(); len(all) > 0 && len(all)%2 == 0 && all[0] == name { // one node says it for all
-			n := len(all)
-			s.note("Ceph has %d monitors, which survive the loss of %d, no more than %d would: use an odd number, at least 3", n, (n-1)/2, n-1)
-		}
 		steps, err := s.firstManager(ctx)
 		if err != nil {
 			return modules.Plan{}, err
 		}
 		plan := s.plan(steps...)
 		plan.Data = modules.Data(result{ID: cty.StringVal(name), Address: &mon.Address})
+		plan.Tally = s.monitors()
 		return plan, nil
 	case s.local.Mon:
 		return modules.Plan{}, fmt.Errorf("%s has /var/lib/ceph/mon/ceph-%s but mon.%s is not in the monitor map: left over from a removed monitor or from an interrupted creation; if it is not the last copy of a cluster's map, move it away and run again",
@@ -133,6 +130,7 @@ func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan,
 		units = append(units, ceph.DaemonUnit("mgr", name))
 		shared = append(shared, ceph.Managers.Expect(name, ceph.Manager{InMap: true}),
 			ceph.Statuses.Expect("", ceph.Status{Others: map[string]int{}}), // without pools there are no placement groups
+			ceph.Pools.Expect("", map[string]ceph.Pool{}),
 			ceph.CrushRules.Expect("", map[string]ceph.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
 	}
 	run := pveceph(3*time.Minute, "mon", "create", "--mon-address", address)
@@ -140,7 +138,7 @@ func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan,
 		// A node may still announce a monitor that was removed a moment ago.
 		run.Retry = append(run.Retry, "Could not connect to ceph cluster despite configured monitors")
 	}
-	return s.plan(modules.Step{
+	plan := s.plan(modules.Step{
 		Summary: fmt.Sprintf("create %s %s at %s", what, name, address),
 		Action:  run,
 		Expect: append(pve.Everywhere(s.host, shared...), s.linked(func(n *ceph.Node) {
@@ -150,7 +148,27 @@ func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan,
 		Settle: settleDaemon,
 		Await:  await,
 		Wide:   true,
-	}), nil
+	})
+	plan.Tally = s.monitors(name)
+	return plan, nil
+}
+
+// monitors counts the monitors of the cluster, and those that the task adds.
+func (s *state) monitors(added ...string) *modules.Tally {
+	return &modules.Tally{Of: "monitors of Ceph", Names: append(s.conf.Monitors(), added...), Judge: judgeMonitors}
+}
+
+// judgeMonitors warns of an even number of monitors, which survives no more losses than one less.
+func judgeMonitors(names []string) (string, error) {
+	n := len(names)
+	if n == 0 || n%2 == 1 {
+		return "", nil
+	}
+	better := "use 3"
+	if n > 2 {
+		better = fmt.Sprintf("use %d or %d", n-1, n+1)
+	}
+	return fmt.Sprintf("%d monitors (%s) survive the loss of %d, no more than %d would: %s", n, strings.Join(names, ", "), (n-1)/2, n-1, better), nil
 }
 
 // address returns the address that the monitor will listen on.

@@ -213,7 +213,7 @@ func (b *bay) usable(argument, name string, wipe wiping) (observe.BlockDevice, *
 type Disks struct {
 	Devices  []string `hcl:"devices" doc:"Paths of the disks, preferably by-id. Each must be blank, carry an OSD of this cluster, or be listed in wipe."`
 	Wipe     []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are not blank and may be wiped, as in the tasks that create OSDs."`
-	MaxWiped int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host."`
+	MaxWiped int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks that the run may wipe for OSDs, on all hosts together."`
 }
 
 func (d *Disks) scope() modules.Scope { return modules.EachHost }
@@ -245,12 +245,16 @@ func (d *Disks) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		return modules.Plan{}, err
 	}
 	var problems, notes []string
+	var wiped []observe.BlockDevice
 	real := map[string]string{}
 	for _, name := range d.Devices {
-		device, _, err := b.usable("disks.devices", name, d.wiping())
+		device, osd, err := b.usable("disks.devices", name, d.wiping())
 		if err != nil {
 			problems = append(problems, err.Error())
 			continue
+		}
+		if osd == nil && !device.Blank() {
+			wiped = append(wiped, device)
 		}
 		if other, twice := real[device.Name]; twice {
 			problems = append(problems, fmt.Sprintf("disks.devices: %s and %s are the same disk of %s", other, name, h.Name()))
@@ -264,5 +268,5 @@ func (d *Disks) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		slices.Sort(problems)
 		return modules.Plan{}, fmt.Errorf("%s", strings.Join(problems, "\n"))
 	}
-	return modules.Plan{Notes: notes}, nil
+	return modules.Plan{Notes: notes, Tally: b.tally("disks", d.wiping(), wiped)}, nil
 }

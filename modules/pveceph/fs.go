@@ -66,8 +66,8 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}), nil
 }
 
-// metadataPGs returns what pveceph chooses for the metadata pool.
-func (f *FS) metadataPGs() int { return max(8, f.PGNum/4) }
+// metadataPGs returns the pg_num that pveceph chooses for the metadata pool.
+func metadataPGs(pgs int) int { return max(8, pgs/4) }
 
 // check rejects what pveceph would reject, and returns the pools as they will be.
 func (f *FS) check(ctx context.Context, s *state) (map[string]ceph.Pool, error) {
@@ -97,7 +97,7 @@ func (f *FS) check(ctx context.Context, s *state) (map[string]ceph.Pool, error) 
 	if err := fits(data, size, rule, osds); err != nil {
 		return nil, err
 	}
-	if err := s.budget(pools, data, (f.PGNum+f.metadataPGs())*size, osds); err != nil {
+	if err := s.budget(pools, data, f.PGNum, func(pgs int) int { return (pgs + metadataPGs(pgs)) * size }, osds); err != nil {
 		return nil, err
 	}
 	after := map[string]ceph.Pool{}
@@ -106,7 +106,7 @@ func (f *FS) check(ctx context.Context, s *state) (map[string]ceph.Pool, error) 
 	}
 	pool := ceph.Pool{ID: -1, Size: size, MinSize: minSize, PGs: f.PGNum, Rule: "replicated_rule", Autoscale: "on", Applications: []string{"cephfs"}}
 	after[data] = pool
-	pool.PGs, pool.PGsMin = f.metadataPGs(), 16 // ceph fs new sets the minimum
+	pool.PGs, pool.PGsMin = metadataPGs(f.PGNum), 16 // ceph fs new sets the minimum
 	after[metadata] = pool
 	return after, nil
 }

@@ -105,6 +105,9 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if len(public) > 1 {
 		run.Argv = append([]string{"sh", "-c", severalNetworks, "sh", linkTarget, strings.Join(public, ", ")}, run.Argv...)
 	}
+	if text := tight("", ceph.Pool{Size: i.Size, MinSize: i.MinSize}); text != "" {
+		s.note("%s", text)
+	}
 	conf := ceph.Conf{Exists: true, Folder: true}
 	for key, value := range map[string]string{
 		"public_network": strings.Join(public, ", "), "cluster_network": i.clusterNetwork(),

@@ -79,7 +79,7 @@ func offers(h modules.Host, has string, major int, version string, local ceph.No
 		return fmt.Errorf("%s has Ceph %s (%d), but the task says %s (%d): this module never changes an installed release, because an upgrade goes node by node, has its own steps and cannot be undone",
 			h.Name(), ceph.ReleaseName(local.Release), local.Release, version, ceph.Release(version))
 	case !slices.Contains(offered[major], version) && !local.Installed:
-		return fmt.Errorf("%s %s Proxmox VE %d, which does not offer Ceph %s: it offers %s", h.Name(), has, major, version, strings.Join(offered[major], ", "))
+		return unfit("%s %s Proxmox VE %d, which does not offer Ceph %s: it offers %s", h.Name(), has, major, version, strings.Join(offered[major], ", "))
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type OSD struct {
 	WALDevice string   `hcl:"wal_device,optional" doc:"A faster device for the write-ahead log. Not needed with db_device."`
 	Encrypted bool     `hcl:"encrypted,optional" default:"false" doc:"Encrypt the OSD with dm-crypt. The monitors keep the keys."`
 	Wipe      []string `hcl:"wipe,optional" doc:"Serial numbers of disks that are wiped if they are not blank. A disk that is in use, or that holds the system or an OSD of this cluster, is never wiped."`
-	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks to wipe on a host: if wipe would wipe more, none is wiped."`
+	MaxWiped  int      `hcl:"max_wiped,optional" default:"1" doc:"Maximum number of disks that the run may wipe for OSDs, on all hosts together: a task that would exceed it wipes none."`
 	MaxMoved  string   `hcl:"max_moved,optional" doc:"How much of the data of its device class may move to a new OSD, as a percentage. The default is 50%, but less than 1 GiB may always move."`
 }
 
@@ -88,9 +88,10 @@ func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, err
 	}
 	var steps []modules.Step
+	var wiped []observe.BlockDevice
 	used := []observe.BlockDevice{device}
 	if !device.Blank() {
-		steps = append(steps, b.wipe(o.Device, device))
+		steps, wiped = append(steps, b.wipe(o.Device, device)), append(wiped, device)
 	}
 	for _, pair := range [][2]string{{"osd.db_device", o.DBDevice}, {"osd.wal_device", o.WALDevice}} {
 		if pair[1] == "" {
@@ -101,7 +102,7 @@ func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 			return modules.Plan{}, err
 		}
 		if toWipe {
-			steps = append(steps, b.wipe(pair[1], shared))
+			steps, wiped = append(steps, b.wipe(pair[1], shared)), append(wiped, shared)
 		}
 		used = append(used, shared)
 	}
@@ -109,7 +110,9 @@ func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	return s.plan(append(steps, o.create(s, b, used, gain))...), nil
+	plan := s.plan(append(steps, o.create(s, b, used, gain))...)
+	plan.Tally = b.tally("osd", o.wiping(), wiped)
+	return plan, nil
 }
 
 // existing checks an existing OSD.

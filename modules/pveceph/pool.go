@@ -112,8 +112,13 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	if err := p.check(s, pools, rules, osds, have, want); err != nil {
+	if err := p.check(ctx, s, pools, rules, osds, have, want); err != nil {
 		return modules.Plan{}, err
+	}
+	if rules[want.Rule].Custom && (have.Rule != want.Rule || have.Size != want.Size || have.MinSize != want.MinSize) {
+		if err := s.handMade(ctx, p.Name, want, osds); err != nil {
+			return modules.Plan{}, err
+		}
 	}
 	if err := s.writable(ctx); err != nil {
 		return modules.Plan{}, err
@@ -234,9 +239,9 @@ func (p *Pool) changes(have, want ceph.Pool) ([]change, error) {
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
 // check rejects what Ceph would accept but could never serve, and what it would reject.
-func (p *Pool) check(s *state, pools map[string]ceph.Pool, rules map[string]ceph.CrushRule, osds map[string][]ceph.OSD, have, want ceph.Pool) error {
+func (p *Pool) check(ctx context.Context, s *state, pools map[string]ceph.Pool, rules map[string]ceph.CrushRule, osds map[string][]ceph.OSD, have, want ceph.Pool) error {
 	if want.MinSize < 2 {
-		return fmt.Errorf("pool %s would have min_size %d: a single disk could hold the only copy of what was just written", p.Name, want.MinSize)
+		return unfit("pool %s would have min_size %d: a single disk could hold the only copy of what was just written", p.Name, want.MinSize)
 	}
 	rule, ok := rules[want.Rule]
 	if !ok {
@@ -245,21 +250,25 @@ func (p *Pool) check(s *state, pools map[string]ceph.Pool, rules map[string]ceph
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		return fmt.Errorf("pool.crush_rule: there is no rule %s; there are: %s", want.Rule, orNone(strings.Join(names, ", ")))
+		return unfit("pool.crush_rule: there is no rule %s; there are: %s", want.Rule, orNone(strings.Join(names, ", ")))
 	}
 	if have.Size != want.Size || have.Rule != want.Rule {
 		if err := fits(p.Name, want.Size, rule, osds); err != nil {
 			return err
 		}
+		if err := s.apartIn(ctx, p.Name, want.Size, rule); err != nil {
+			return err
+		}
 	}
 	if want.PGs*want.Size > have.PGs*have.Size {
-		return s.budget(pools, p.Name, want.PGs*want.Size, osds)
+		return s.budget(pools, p.Name, want.PGs, func(pgs int) int { return pgs * want.Size }, osds)
 	}
 	return nil
 }
 
-// budget rejects more placement groups, multiplied by copies, than the OSDs may carry.
-func (s *state) budget(pools map[string]ceph.Pool, name string, copies int, osds map[string][]ceph.OSD) error {
+// budget rejects more placement groups with their copies than the OSDs may carry. copies returns how many copies there are for
+// a pg_num.
+func (s *state) budget(pools map[string]ceph.Pool, name string, pgs int, copies func(pgs int) int, osds map[string][]ceph.OSD) error {
 	count := 0
 	for _, list := range osds {
 		for _, osd := range list {
@@ -274,17 +283,22 @@ func (s *state) budget(pools map[string]ceph.Pool, name string, copies int, osds
 			limit = n
 		}
 	}
-	total := copies
+	others := 0
 	for other, pool := range pools {
 		if other != name {
-			total += pool.PGs * pool.Size
+			others += pool.PGs * pool.Size
 		}
 	}
-	if total > limit*count {
-		return fmt.Errorf("pool %s: %d placement groups with their copies would be on %d OSDs, %d each, but Ceph allows %d each (mon_max_pg_per_osd): use a smaller pg_num",
-			name, total, count, (total+max(count, 1)-1)/max(count, 1), limit)
+	total := others + copies(pgs)
+	if total <= limit*count {
+		return nil
 	}
-	return nil
+	better := "create more OSDs first, or shrink other pools"
+	for n := 1; n < pgs && others+copies(n) <= limit*count; n *= 2 {
+		better = fmt.Sprintf("set pg_num to %d or less", n)
+	}
+	return unfit("pool %s: %d placement groups with their copies would be on %d OSDs, %d each, but Ceph allows %d each (mon_max_pg_per_osd): %s",
+		name, total, count, (total+max(count, 1)-1)/max(count, 1), limit, better)
 }
 
 // create creates the pool with every setting given, so that nothing depends on defaults.

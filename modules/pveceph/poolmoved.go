@@ -1,6 +1,8 @@
 package pveceph
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 
 	"hlplay/modules/internal/ceph"
@@ -41,7 +43,7 @@ func (p *Pool) checkMoved(have, want ceph.Pool) error {
 }
 
 // tight returns a warning, with a better min_size, if a pool stops as soon as any OSD of a placement group is lost;
-// otherwise "".
+// otherwise "". Without a name it is about new pools.
 func tight(name string, pool ceph.Pool) string {
 	if pool.Erasure || pool.MinSize < pool.Size {
 		return ""
@@ -49,6 +51,9 @@ func tight(name string, pool ceph.Pool) string {
 	better := fmt.Sprintf("min_size = %d", pool.Size-1)
 	if pool.Size == 2 {
 		better = "size = 3"
+	}
+	if name == "" {
+		return fmt.Sprintf("new pools get min_size %d of %d copies: losing one OSD stops them; prefer %s", pool.MinSize, pool.Size, better)
 	}
 	return fmt.Sprintf("pool %s has min_size %d of %d copies: losing one OSD stops it; prefer %s", name, pool.MinSize, pool.Size, better)
 }
@@ -97,6 +102,32 @@ func together(have, want ceph.Pool, rules map[string]ceph.CrushRule, osds map[st
 		return fmt.Sprintf("; ALL COPIES MAY SHARE A HOST with rule %s: the loss of one host can then stop the pool, or lose its data%s", want.Rule, apart(want, rules, osds))
 	}
 	return fmt.Sprintf("; COPIES MAY SHARE A HOST with rule %s, up to %d of %d: the loss of one host can then stop the pool%s", want.Rule, after, want.Size, apart(want, rules, osds))
+}
+
+// handMade notes what the loss of one host does to a pool whose rule was made by hand, in the worst case.
+func (s *state) handMade(ctx context.Context, name string, pool ceph.Pool, osds map[string][]ceph.OSD) error {
+	spreads, err := ceph.Spreads.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	spread, ok := spreads[pool.Rule]
+	if !ok || spread.Unknown != "" {
+		s.note("pool %s: it is not known how many of its copies may share a host: %s", name, cmp.Or(spread.Unknown, "rule "+pool.Rule+" was not found"))
+		return nil
+	}
+	most := 0
+	for _, n := range places(osds, ceph.CrushRule{Class: spread.Class}) {
+		n = min(n, pool.Size)
+		if spread.PerHost > 0 {
+			n = min(n, spread.PerHost)
+		}
+		most = max(most, n)
+	}
+	if most > 1 && pool.Size-most < pool.MinSize {
+		s.note("pool %s: rule %s, made by hand, may put %d of %d copies on one host, and min_size is %d: the loss of that host can stop the pool; prefer a rule with failure_domain = \"host\"",
+			name, pool.Rule, most, pool.Size, pool.MinSize)
+	}
+	return nil
 }
 
 // apart returns a rule with which the loss of one host does not stop the pool, as advice: "; prefer …". It returns "" if there

@@ -81,7 +81,7 @@ cannot be trusted.
 - **mon** and **mds** run on one node at a time, **mgr** on all nodes in parallel. An existing daemon that is not running is started.
 - **osd** needs a blank disk. A disk that already carries one of this cluster's OSDs is left alone. Anything else on the disk is
   refused, and the error names it, unless ` + "`wipe`" + ` repeats the disk's serial number. The disk is then wiped first (with --allow all), unless it is in
-  use; no more than ` + "`max_wiped`" + ` disks of the host are wiped. The plan shows how much data will move to the new OSD, and more than max_moved is refused.
+  use; the run wipes no more than ` + "`max_wiped`" + ` disks in all. The plan shows how much data will move to the new OSD, and more than max_moved is refused.
 - **pool** never runs ` + "`pool create`" + ` for an existing pool, which would reset it. It sets only what differs, size together with
   min_size. It refuses a min_size of 1, more copies than there are places for, and more placement groups than the OSDs can carry, and
   warns if the loss of one OSD or one host could stop the pool, naming a better rule. Pools whose names begin with a dot are

@@ -44,6 +44,7 @@ func node(more ...observe.Expectation) *observe.Host {
 			"replicated_rule": {Root: "default", FailureDomain: "host"}, "by-osd": {Root: "default", FailureDomain: "osd"}, "odd": {Custom: true},
 			"pairs": {Root: "default", FailureDomain: "host", PerDomain: 2},
 		}),
+		ceph.Spreads.Expect("", map[string]ceph.Spread{"odd": {PerHost: 1}}),
 		ceph.FileSystems.Expect("", map[string]ceph.FileSystem{}),
 		ceph.Distributions.Expect("", ceph.Distribution{}),
 		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
@@ -149,7 +150,6 @@ func TestPlans(t *testing.T) {
 		{"first monitor", Module{Mon: &Mon{}}, node(noDaemons, ceph.Confs.Expect("", initialised), ceph.Monitors.Expect("pve1", ceph.Monitor{}), ceph.Managers.Expect("pve1", ceph.Manager{})),
 			"pveceph mon create --mon-address 10.10.10.11", ""},
 		{"monitor in quorum", Module{Mon: &Mon{Address: "10.10.10.11"}}, node(), "", ""},
-		{"an even number of monitors", Module{Mon: &Mon{}}, node(ceph.Confs.Expect("", runningConf().With("mon.pve2", "public_addr", "10.10.10.12"))), "", "Ceph has 2 monitors, which survive the loss of 0, no more than 1 would"},
 		{"three monitors", Module{Mon: &Mon{}}, node(ceph.Confs.Expect("", runningConf().With("mon.pve2", "public_addr", "10.10.10.12").With("mon.pve3", "public_addr", "10.10.10.13"))), "", ""},
 		{"monitor at another address", Module{Mon: &Mon{Address: "10.10.10.99"}}, node(), "", "cannot change its address"},
 		{"monitor that does not run", Module{Mon: &Mon{}}, node(ceph.Monitors.Expect("pve1", ceph.Monitor{InMap: true})), "systemctl enable --now ceph-mon@pve1.service", ""},
@@ -270,6 +270,22 @@ func TestWaitingForCleanIsNoChange(t *testing.T) {
 	}
 }
 
+// What a rule that was made by hand does in the worst case is noted where it can be told, and otherwise that it cannot.
+func TestPoolOfARuleMadeByHand(t *testing.T) {
+	for want, spread := range map[string]ceph.Spread{
+		"may put 2 of 3 copies on one host, and min_size is 2":                                   {PerHost: 2},
+		"not known how many of its copies may share a host: its rule odd chooses more than once": {Unknown: "its rule odd chooses more than once"},
+		"": {PerHost: 1},
+	} {
+		h := node(ceph.Spreads.Expect("", map[string]ceph.Spread{"odd": spread}))
+		plan, err := modulestest.Decoded(&Module{Pool: &Pool{Name: "p", Size: n(3), MinSize: n(2), PGNum: n(32), CrushRule: "odd"}}).Plan(t.Context(), h)
+		notes := strings.Join(plan.Notes, "\n")
+		if err != nil || !strings.Contains(notes, want) || want == "" && notes != "" {
+			t.Errorf("%q, %v; want %q", notes, err, want)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	erasure := existingPool()
 	erasure.Erasure = true
@@ -279,6 +295,19 @@ func TestRefusals(t *testing.T) {
 	notQuorate := pve.Clusters.Expect("", pve.Cluster{Mounted: true, Name: "dream"})
 	gone := ceph.Nodes.Expect("", ceph.Node{Installed: true, Release: 19, Conf: linkTarget})
 	noMon := ceph.Monitors.Expect("pve1", ceph.Monitor{})
+
+	tree := func(buckets ...ceph.CrushBucket) observe.Expectation {
+		m := ceph.CrushMap{Buckets: map[int]ceph.CrushBucket{}}
+		for i, b := range buckets {
+			m.Buckets[-1-i] = b
+		}
+		return ceph.CrushMaps.Expect("", m)
+	}
+	rackless := tree(ceph.CrushBucket{Name: "default", Type: "root", Items: []ceph.CrushItem{{Name: "pve1"}}}, ceph.CrushBucket{Name: "pve1", Type: "host"})
+	racks := []observe.Expectation{
+		tree(ceph.CrushBucket{Name: "default", Type: "root", Items: []ceph.CrushItem{{Name: "r1"}, {Name: "r2"}}}, ceph.CrushBucket{Name: "r1", Type: "rack"}, ceph.CrushBucket{Name: "r2", Type: "rack"}, ceph.CrushBucket{Name: "unused", Type: "rack"}),
+		ceph.CrushRules.Expect("", map[string]ceph.CrushRule{"racks": {Root: "default", FailureDomain: "rack"}}),
+	}
 
 	tests := []struct {
 		name string
@@ -321,6 +350,9 @@ func TestRefusals(t *testing.T) {
 		{"rule made by hand", Module{Rule: &Rule{Name: "odd", FailureDomain: "host"}}, node(), []string{"hand-made"}},
 		{"class that nobody has", Module{Rule: &Rule{Name: "fast", FailureDomain: "host", DeviceClass: "nvme"}}, node(), []string{"no OSD has class nvme", "hdd"}},
 
+		{"a rule over racks that are not there", Module{Rule: &Rule{Name: "r", FailureDomain: "rack"}}, node(rackless), []string{"root default has no bucket of type rack", "add the buckets to the CRUSH map first"}},
+		{"a rule of a root that is not there", Module{Rule: &Rule{Name: "r", Root: "fast", FailureDomain: "rack"}}, node(rackless), []string{"no root fast; it has the buckets default, pve1"}},
+		{"more copies than racks", Module{Pool: &Pool{Name: "p", Size: n(3), MinSize: n(2), CrushRule: "racks"}}, node(racks...), []string{"3 copies do not fit: the rule's root default has 2 buckets of type rack (r1, r2), with room for 2: set size to 2 or less"}},
 		{"more copies than hosts", Module{Pool: &Pool{Name: "p", Size: n(4), MinSize: n(2)}}, node(), []string{"4 copies", "3"}},
 		{"more copies than OSDs", Module{Pool: &Pool{Name: "p", Size: n(3), MinSize: n(2), CrushRule: "by-osd"}}, node(lessOSDs...), []string{"3 copies", "2"}},
 		{"too many placement groups", Module{Pool: &Pool{Name: "p", Size: n(3), PGNum: n(512)}}, node(), []string{"mon_max_pg_per_osd", "250"}},
@@ -382,6 +414,8 @@ func TestValidate(t *testing.T) {
 		"a negative weight":      {Module{Weight: &Weight{OSD: "osd.3", Crush: &negative}}, "weight.crush"},
 		"no percentage":          {Module{Weight: &Weight{OSD: "osd.3", Crush: &size, MaxMoved: "0.1"}}, "weight.max_moved"},
 		"no limit":               {Module{Pool: &Pool{Name: "p", MaxMoved: "half"}}, "pool.max_moved"},
+		"a default of one copy":  {Module{Conf: &Conf{Section: "global", Settings: map[string]string{"osd_pool_default_size": "1"}}}, "conf.settings"},
+		"one copy is enough":     {Module{Conf: &Conf{Section: "global", Settings: map[string]string{"osd_pool_default_min_size": "1"}}}, "conf.settings"},
 		"another cluster's id":   {Module{Conf: &Conf{Section: "global", Settings: map[string]string{"fsid": "x"}}}, "conf.settings"},
 		"two lines of a value":   {Module{Conf: &Conf{Section: "mon", Settings: map[string]string{"x": "1\n[osd]"}}}, "conf.settings"},
 		"no section":             {Module{Conf: &Conf{Section: "pools", Settings: map[string]string{"x": "1"}}}, "conf.section"},
@@ -416,6 +450,23 @@ func TestScopes(t *testing.T) {
 				t.Errorf("%v has scope %d, want %d", m.parts(), got, want)
 			}
 		}
+	}
+}
+
+// Monitors are counted over all hosts of a task, with those that exist.
+func TestMonitorsAreCounted(t *testing.T) {
+	plan, err := modulestest.Decoded(&Module{Mon: &Mon{}}).Plan(t.Context(), node(ceph.Confs.Expect("", runningConf().With("mon.pve2", "public_addr", "10.10.10.12"))))
+	if err != nil || plan.Tally == nil || plan.Tally.Run {
+		t.Fatalf("%+v, %v", plan.Tally, err)
+	}
+	if note, err := plan.Tally.Judge(plan.Tally.Names); err != nil || note != "2 monitors (pve1, pve2) survive the loss of 0, no more than 1 would: use 3" {
+		t.Errorf("%q, %v", note, err)
+	}
+	if note, _ := judgeMonitors([]string{"a", "b", "c", "d"}); !strings.HasSuffix(note, "survive the loss of 1, no more than 3 would: use 3 or 5") {
+		t.Errorf("%q", note)
+	}
+	if note, _ := judgeMonitors([]string{"a", "b", "c"}); note != "" {
+		t.Errorf("%q", note)
 	}
 }
 

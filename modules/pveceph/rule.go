@@ -68,6 +68,15 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 			return modules.Plan{}, err
 		}
 	}
+	if r.FailureDomain != "osd" && r.FailureDomain != "host" {
+		found, err := s.domains(ctx, want)
+		if err != nil {
+			return modules.Plan{}, fmt.Errorf("rule: %w", err)
+		}
+		if len(found) == 0 {
+			return modules.Plan{}, fmt.Errorf("rule.failure_domain: root %s has no bucket of type %s, so the rule would find no place for any copy: add the buckets to the CRUSH map first (crush), or use failure_domain = \"host\"", r.Root, r.FailureDomain)
+		}
+	}
 	if r.FailureDomain == "osd" {
 		s.note("rule %s lets all copies of a placement group lie on one host: losing that host can stop a pool", r.Name)
 	}

@@ -63,10 +63,29 @@ func (b *bay) wipeable(argument, name string, d observe.BlockDevice, wipe wiping
 		return refuse("name another disk or, to destroy what is on it, %s", repeat)
 	}
 	if doomed := b.doomed(wipe.serials); len(doomed) > wipe.most {
-		return fmt.Errorf("%s: on %s, wipe would wipe %d disks (%s), but max_wiped allows %d: name fewer disks, or raise it",
+		return unfit("%s: on %s, wipe would wipe %d disks (%s), but max_wiped allows %d: name fewer disks, or raise it",
 			argument, b.host.Name(), len(doomed), strings.Join(doomed, ", "), wipe.most)
 	}
 	return nil
+}
+
+// tally counts the disks of the given devices, which are to be wiped, or returns nil if there are none.
+func (b *bay) tally(block string, wipe wiping, devices []observe.BlockDevice) *modules.Tally {
+	if len(devices) == 0 {
+		return nil
+	}
+	t := &modules.Tally{Of: "disks wiped for OSDs", Run: true}
+	for _, d := range devices {
+		t.Names = append(t.Names, fmt.Sprintf("%s of %s", b.target("", d).Serial, b.host.Name()))
+	}
+	t.Judge = func(names []string) (string, error) {
+		if len(names) <= wipe.most {
+			return "", nil
+		}
+		return "", unfit("%s.max_wiped: %d disks would be wiped in this run (%s), but %d may be, counted over all hosts and tasks: take serial numbers out of wipe, or raise it",
+			block, len(names), strings.Join(names, ", "), wipe.most)
+	}
+	return t
 }
 
 // inUse says why a device that is not blank can never be wiped, or returns "".

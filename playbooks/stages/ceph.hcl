@@ -41,7 +41,7 @@ play "Ceph" {
       osd {
         device    = each.value
         wipe      = host.vars.osd_wipe
-        max_wiped = length(host.vars.osd_wipe)
+        max_wiped = sum([for name in groups.pve : length(hosts[name].vars.osd_wipe)])
         max_moved = var.max_moved
       }
     }

@@ -69,7 +69,7 @@ play "preflight" {
       disks {
         devices   = host.vars.osd_devices
         wipe      = host.vars.osd_wipe
-        max_wiped = length(host.vars.osd_wipe)
+        max_wiped = sum([for name in groups.pve : length(hosts[name].vars.osd_wipe)])
       }
     }
   }
