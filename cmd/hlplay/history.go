@@ -151,15 +151,7 @@ func writeJSON(w io.Writer, object any) error {
 }
 
 func (f *historyFlags) show(w io.Writer, word string) error {
-	store, err := f.store()
-	if err != nil {
-		return err
-	}
-	id, err := store.Find(word)
-	if err != nil {
-		return err
-	}
-	record, err := store.Read(id)
+	_, record, err := f.find(word)
 	if err != nil {
 		return err
 	}

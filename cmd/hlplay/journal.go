@@ -56,6 +56,20 @@ func (f *journalFlags) store() (journal.Store, error) {
 	return journal.At(f.journal), nil
 }
 
+// find returns a recorded run by its ID, the beginning of its ID, or "last", and the journal that has it.
+func (f *journalFlags) find(word string) (journal.Store, *journal.Record, error) {
+	store, err := f.store()
+	if err != nil {
+		return store, nil, err
+	}
+	id, err := store.Find(word)
+	if err != nil {
+		return store, nil, err
+	}
+	record, err := store.Read(id)
+	return store, record, err
+}
+
 // recording starts the journal just before the run starts: by then it is certain that there will be a run, and known
 // what is secret in it. If the journal cannot be started, the run reports that and continues.
 func (f *runFlags) recording(w *journal.Writer, pb *lang.Playbook, inv *inventory.Inventory, r *report.Redactor) func([]*inventory.Host) ([]string, error) {

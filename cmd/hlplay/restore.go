@@ -71,15 +71,7 @@ func (f *restoreFlags) run(ctx context.Context, word, file string) error {
 	if err := f.validateJournal(); err != nil {
 		return err
 	}
-	store, err := f.store()
-	if err != nil {
-		return err
-	}
-	id, err := store.Find(word)
-	if err != nil {
-		return err
-	}
-	record, err := store.Read(id)
+	store, record, err := f.find(word)
 	if err != nil {
 		return err
 	}
@@ -113,7 +105,7 @@ func (f *restoreFlags) run(ctx context.Context, word, file string) error {
 	}
 	var content []byte
 	if !kept.Absent {
-		if content, err = store.Content(id, kept.Copy); err == nil {
+		if content, err = store.Content(record.ID, kept.Copy); err == nil {
 			content, err = reinstated(file, content, now.Content)
 		}
 		if err == nil && !utf8.Valid(content) {
@@ -134,7 +126,7 @@ func (f *restoreFlags) run(ctx context.Context, word, file string) error {
 		return err
 	}
 	pb.Path = "restore " + file
-	f.restores, f.diff = id, f.diff || f.check || f.yes
+	f.restores, f.diff = record.ID, f.diff || f.check || f.yes
 	f.allow = "all" // the user has named the file and agreed
 	f.archive = func(a run.Archive, stop func(error)) run.Archive {
 		return &sentinel{a, journal.LeftOf(kept.Host, file, now), stop}

@@ -114,29 +114,21 @@ func because(at journal.Point, start string, results []string) string {
 
 // broken reads a run that did not end successfully.
 func (f *resumeFlags) broken(run string) (*journal.Record, error) {
-	store, err := f.store()
-	if err != nil {
-		return nil, err
-	}
-	id, err := store.Find(run)
-	if err != nil {
-		return nil, err
-	}
-	record, err := store.Read(id)
+	store, record, err := f.find(run)
 	if err != nil {
 		return nil, err
 	}
 	if record.Run.Restores != "" {
-		return nil, fmt.Errorf("run %s restored a file, and cannot be resumed: see hlplay restore", id)
+		return nil, fmt.Errorf("run %s restored a file, and cannot be resumed: see hlplay restore", record.ID)
 	}
 	if record.Run.AdHoc {
-		return nil, fmt.Errorf("run %s was a task of hlplay do, and cannot be resumed: give the task again", id)
+		return nil, fmt.Errorf("run %s was a task of hlplay do, and cannot be resumed: give the task again", record.ID)
 	}
 	switch record.State {
 	case journal.OK:
-		return nil, fmt.Errorf("run %s of %s is done: there is nothing to resume%s", id, record.Run.Playbook, f.another(store))
+		return nil, fmt.Errorf("run %s of %s is done: there is nothing to resume%s", record.ID, record.Run.Playbook, f.another(store))
 	case journal.Running:
-		return nil, fmt.Errorf("run %s of %s, which %s started, is still running", id, record.Run.Playbook, record.Run.By)
+		return nil, fmt.Errorf("run %s of %s, which %s started, is still running", record.ID, record.Run.Playbook, record.Run.By)
 	}
 	return record, nil
 }

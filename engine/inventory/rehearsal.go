@@ -106,48 +106,38 @@ func (d *decoder) rehearsal(block *hclsyntax.Block) rehearsalSettings {
 	}
 	seen := map[string]bool{}
 	for _, inner := range block.Body.Blocks {
-		if inner.Type == "package" {
+		switch inner.Type {
+		case "package":
 			if p, ok := d.declaredPackage(inner, s.packages); ok {
 				s.packages = append(s.packages, p)
 			}
-			continue
-		}
-		if inner.Type == "download" {
+		case "download":
 			if dl, ok := d.download(inner, s.downloads); ok {
 				s.downloads = append(s.downloads, dl)
 			}
-			continue
-		}
-		if inner.Type == "pci" {
+		case "pci":
 			if p, ok := d.pci(inner, s.pci); ok {
 				s.pci = append(s.pci, p)
 			}
-			continue
-		}
-		if inner.Type == "rename" {
+		case "rename":
 			if r, ok := d.rename(inner, s.renames); ok {
 				s.renames = append(s.renames, r)
 			}
-			continue
-		}
-		if inner.Type != "disk" {
+		case "disk":
+			disk, ok := d.disk(inner)
+			switch {
+			case !ok:
+			case disk.Name == SystemDisk:
+				d.errorf(inner.DefRange(), "Invalid disk", "%s is the system disk of every simulated node; disk blocks declare additional disks, such as \"sdb\".", SystemDisk)
+			case seen[disk.Name]:
+				d.errorf(inner.DefRange(), "Duplicate disk", "This rehearsal block already has a disk %q.", disk.Name)
+			default:
+				seen[disk.Name] = true
+				s.disks = append(s.disks, disk)
+			}
+		default:
 			d.unknownBlock(inner, "A rehearsal block", []string{"disk", "download", "package", "pci", "rename"})
-			continue
 		}
-		disk, ok := d.disk(inner)
-		if !ok {
-			continue
-		}
-		if disk.Name == SystemDisk {
-			d.errorf(inner.DefRange(), "Invalid disk", "%s is the system disk of every simulated node; disk blocks declare additional disks, such as \"sdb\".", SystemDisk)
-			continue
-		}
-		if seen[disk.Name] {
-			d.errorf(inner.DefRange(), "Duplicate disk", "This rehearsal block has a disk %q already.", disk.Name)
-			continue
-		}
-		seen[disk.Name] = true
-		s.disks = append(s.disks, disk)
 	}
 	return s
 }
