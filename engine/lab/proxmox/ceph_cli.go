@@ -63,6 +63,8 @@ type reply struct {
 	text  string
 	// plain prints text even if it is empty.
 	plain bool
+	// onlyText makes note and failure part of the text: JSON has the value alone, and succeeds.
+	onlyText bool
 	// note goes to standard error: the messages of commands that change something.
 	note string
 	// errno and err describe a failure.
@@ -77,6 +79,7 @@ var errnoNames = map[int]string{1: "EPERM", 2: "ENOENT", 11: "EAGAIN", 13: "EACC
 const (
 	ePERM  = 1
 	eNOENT = 2
+	eAGAIN = 11
 	eBUSY  = 16
 	eEXIST = 17
 	eINVAL = 22
@@ -312,6 +315,9 @@ func (v *view) cephOf(node string) *Ceph {
 
 func (c *Command) showReply(r reply, a cephArguments) int {
 	asJSON := strings.HasPrefix(a.format, "json")
+	if asJSON && r.onlyText {
+		r.errno, r.note = 0, ""
+	}
 	switch {
 	case r.errno != 0:
 		if asJSON {

@@ -105,8 +105,8 @@ func (v *view) pgHealth(c *Ceph, add addCheck) {
 	undersized, inactive, inactivePGs := 0, 0, []string{}
 	var stuck []string
 	for _, p := range c.Pools {
-		state, since := c.pgState(p, v.now)
 		for pg := range p.PGs {
+			state, since := c.pgState(p, pg, v.now)
 			name := fmt.Sprintf("pg %d.%x", p.ID, pg)
 			age := v.now.Sub(since)
 			switch {
@@ -128,9 +128,14 @@ func (v *view) pgHealth(c *Ceph, add addCheck) {
 	}
 }
 
-// acting returns the OSDs that hold a PG, one per failure domain unless the rule chooses more. The PG's number rotates
-// the domains and the OSDs in them.
+// acting returns the OSDs that hold a PG. What lies on an OSD that is down goes elsewhere only when it is out.
 func (c *Ceph) acting(p *Pool, pg int) []int {
+	return slices.DeleteFunc(c.placed(p, pg), func(id int) bool { return !c.osd(id).Up })
+}
+
+// placed returns the OSDs on which CRUSH places a PG, of those that are in: one per failure domain unless the rule chooses more. The
+// PG's number rotates the domains and the OSDs in them.
+func (c *Ceph) placed(p *Pool, pg int) []int {
 	rule := c.ruleByID(p.Rule)
 	if rule == nil {
 		return nil
@@ -138,12 +143,15 @@ func (c *Ceph) acting(p *Pool, pg int) []int {
 	var domains []string
 	within := map[string][]int{}
 	for _, o := range c.OSDs {
-		if !o.Up || !o.In || rule.Class != "" && rule.Class != o.Class {
+		if !o.Booted || !o.In || o.Weight == 0 || rule.Class != "" && rule.Class != o.Class {
 			continue
 		}
 		domain := o.Host
-		if rule.Domain == "osd" {
+		switch rule.Domain {
+		case "osd":
 			domain = strconv.Itoa(o.ID)
+		case "root":
+			domain = ""
 		}
 		if within[domain] == nil {
 			domains = append(domains, domain)
@@ -151,11 +159,13 @@ func (c *Ceph) acting(p *Pool, pg int) []int {
 		within[domain] = append(within[domain], o.ID)
 	}
 	var ids []int
+	turn := pg / max(len(domains), 1)
 	for i := range domains {
 		osds := within[domains[(i+pg)%len(domains)]]
 		for n := range min(max(rule.PerDomain, 1), len(osds)) {
-			ids = append(ids, osds[(pg/len(domains)+n)%len(osds)])
+			ids = append(ids, osds[(turn+n)%len(osds)])
 		}
+		turn /= len(osds) // the digits of the PG's number choose, so that each OSD shares PGs with each of other domains
 	}
 	return ids[:min(p.Size, len(ids))]
 }

@@ -29,10 +29,22 @@ func mdsCommands() []cephCommand {
 			return reply{value: all}
 		}),
 		read("mds ok-to-stop", func(v *view, c *Ceph, args []string) reply {
-			for _, f := range c.FileSystems {
-				if slices.Contains(args, f.Active) && len(v.standbyMDSs(c)) == 0 {
-					return refuse(eBUSY, "no standby MDS would take over the file system '%s'", f.Name)
+			var active, idle []string
+			left := 0
+			for _, d := range v.standbyMDSs(c) {
+				if slices.Contains(args, d.Name) {
+					idle = append(idle, fmt.Sprint(c.gid(d.Name)))
+				} else {
+					left++
 				}
+			}
+			for _, f := range c.FileSystems {
+				if slices.Contains(args, f.Active) {
+					active = append(active, fmt.Sprint(c.gid(f.Active)))
+				}
+			}
+			if left < len(active) {
+				return refuse(eBUSY, "insufficent standby MDS daemons to stop active gids %s and/or standby gids %s", strings.Join(active, ","), strings.Join(idle, ","))
 			}
 			return note("should be safe to stop %s", "["+strings.Join(args, ",")+"]")
 		}),

@@ -261,11 +261,11 @@ func (v *view) pgsOf(c *Ceph, o *OSD) int { return v.pgsIn(c, o, nil) }
 func (v *view) pgsIn(c *Ceph, o *OSD, pools []string) int {
 	n := 0
 	for _, p := range c.Pools {
-		if state, _ := c.pgState(p, v.now); state == "unknown" || len(pools) > 0 && !slices.Contains(pools, p.Name) {
+		if len(pools) > 0 && !slices.Contains(pools, p.Name) {
 			continue
 		}
 		for pg := range p.PGs {
-			if slices.Contains(c.acting(p, pg), o.ID) {
+			if state, _ := c.pgState(p, pg, v.now); state != "unknown" && slices.Contains(c.acting(p, pg), o.ID) {
 				n++
 			}
 		}

@@ -143,7 +143,7 @@ func osdRm(v *view, c *Ceph, args []string) reply {
 }
 
 func osdPurge(v *view, c *Ceph, args []string) reply {
-	args, _ = flagged(args)
+	args, sure := flagged(args)
 	if len(args) == 0 {
 		return invalid("Invalid command: missing required parameter id(<osd.id|osd_id>)", "osd purge <id|osd.id> [--force] [--yes-i-really-mean-it] :  purge all osd data from the monitors including the OSD id and CRUSH position")
 	}
@@ -152,6 +152,8 @@ func osdPurge(v *view, c *Ceph, args []string) reply {
 	switch {
 	case !ok || o == nil:
 		return note("osd.%s does not exist", strings.TrimPrefix(args[0], "osd."))
+	case !sure && v.destroyable(c, []int{id}).refused() != "":
+		return v.destroyable(c, []int{id}).unconfirmed()
 	case o.Up:
 		return refuse(eBUSY, "osd.%d is not `down`.", id)
 	}
@@ -163,7 +165,7 @@ func osdPurge(v *view, c *Ceph, args []string) reply {
 }
 
 func osdDestroy(v *view, c *Ceph, args []string) reply {
-	args, _ = flagged(args)
+	args, sure := flagged(args)
 	if len(args) == 0 {
 		return invalid("Invalid command: missing required parameter id(<osd.id|osd_id>)", "osd destroy <id|osd.id> [--force] [--yes-i-really-mean-it] :  mark osd as being destroyed")
 	}
@@ -172,6 +174,8 @@ func osdDestroy(v *view, c *Ceph, args []string) reply {
 	switch {
 	case !ok || o == nil:
 		return refuse(eNOENT, "osd.%s does not exist", strings.TrimPrefix(args[0], "osd."))
+	case !sure && v.destroyable(c, []int{id}).refused() != "":
+		return v.destroyable(c, []int{id}).unconfirmed()
 	case o.Up:
 		return refuse(eBUSY, "osd.%d is not `down`.", id)
 	}
@@ -198,12 +202,34 @@ func (v *view) without(c *Ceph, gone []int) (fewer, inactive []string) {
 	return fewer, inactive
 }
 
-func osdOKToStop(v *view, c *Ceph, args []string) reply {
+// osdIDs parses the IDs of OSDs, or returns the response to what is none.
+func (c *Ceph) osdIDs(command, purpose string, args []string) ([]int, *reply) {
+	if len(args) == 0 {
+		r := invalid("Invalid command: saw 0 of ids(<string>)..., expected at least 1", command+" <ids>... "+purpose)
+		return nil, &r
+	}
 	ids := []int{}
 	for _, arg := range args {
-		if id, ok := parseOSD(arg); ok {
+		id, ok := parseOSD(arg)
+		switch {
+		case arg == "all" || arg == "any" || arg == "*":
+			for _, o := range c.OSDs {
+				ids = append(ids, o.ID)
+			}
+		case !ok:
+			r := refuse(eINVAL, "Expected option value to be integer, got '%s'invalid osd id '%s'", strings.TrimPrefix(arg, "osd."), arg)
+			return nil, &r
+		default:
 			ids = append(ids, id)
 		}
+	}
+	return ids, nil
+}
+
+func osdOKToStop(v *view, c *Ceph, args []string) reply {
+	ids, bad := c.osdIDs("osd ok-to-stop", "[<max:int>] :  check whether osd(s) can be safely stopped without reducing immediate data availability", args)
+	if bad != nil {
+		return *bad
 	}
 	fewer, inactive := v.without(c, ids)
 	value := obj("ok_to_stop", len(inactive) == 0, "osds", ids, "num_ok_pgs", len(fewer), "num_not_ok_pgs", len(inactive))
@@ -219,23 +245,75 @@ func osdOKToStop(v *view, c *Ceph, args []string) reply {
 	return reply{value: value, text: canonical(value)}
 }
 
+// destroyable says which OSDs hold no data that is needed.
+type destroyable struct {
+	safe, active, missing []int
+	pgs                   int // of the active ones
+}
+
+// destroyable tells whether OSDs can be destroyed. As long as not all PGs are active and clean, nothing is known about an OSD that is
+// down.
+func (v *view) destroyable(c *Ceph, ids []int) destroyable {
+	d := destroyable{safe: []int{}, active: []int{}, missing: []int{}}
+	_, counts, total := v.pgSummary(c)
+	for _, id := range ids {
+		switch o := c.osd(id); {
+		case o == nil:
+			d.safe = append(d.safe, id)
+		case o.Booted && v.pgsOf(c, o) > 0:
+			d.active, d.pgs = append(d.active, id), d.pgs+v.pgsOf(c, o)
+		case counts["active+clean"] < total && !o.Up:
+			d.missing = append(d.missing, id)
+		default:
+			d.safe = append(d.safe, id)
+		}
+	}
+	return d
+}
+
+// refused returns why not all of the OSDs can be destroyed, or "".
+func (d destroyable) refused() string {
+	text := ""
+	if len(d.active)+len(d.missing) == 0 {
+		return ""
+	}
+	if len(d.safe) > 0 {
+		text += fmt.Sprintf("OSD(s) %s are safe to destroy without reducing data durability. ", joinInts(d.safe))
+	}
+	if len(d.active) > 0 {
+		text += fmt.Sprintf("OSD(s) %s have %d pgs currently mapped to them. ", joinInts(d.active), d.pgs)
+	}
+	if len(d.missing) > 0 {
+		text += fmt.Sprintf("OSD(s) %s have no reported stats, and not all PGs are active+clean; we cannot draw any conclusions. ", joinInts(d.missing))
+	}
+	return text
+}
+
+func (d destroyable) errno() int {
+	if len(d.active) > 0 {
+		return eBUSY
+	}
+	return eAGAIN
+}
+
+// unconfirmed refuses to destroy the OSDs unless told to.
+func (d destroyable) unconfirmed() reply {
+	return refuse(d.errno(), "%s\nYou can proceed by passing --force, but be warned that this will likely mean real, permanent data loss.", d.refused())
+}
+
 func osdSafeToDestroy(v *view, c *Ceph, args []string) reply {
-	safe, active, held := []int{}, []int{}, 0
-	for _, arg := range args {
-		id, ok := parseOSD(arg)
-		if !ok {
-			continue
-		}
-		if o := c.osd(id); o != nil && o.Booted && v.pgsOf(c, o) > 0 {
-			active, held = append(active, id), held+v.pgsOf(c, o)
-		} else {
-			safe = append(safe, id)
-		}
+	ids, bad := c.osdIDs("osd safe-to-destroy", ":  check whether osd(s) can be safely destroyed without reducing data durability", args)
+	if bad != nil {
+		return *bad
 	}
-	if len(active) > 0 {
-		return refuse(eBUSY, "OSD(s) %s have %d pgs currently mapped to them. ", joinInts(active), held)
+	d := v.destroyable(c, ids)
+	r := reply{plain: true, onlyText: true, value: obj("safe_to_destroy", d.safe, "active", d.active, "missing_stats", d.missing, "stored_pgs", []int{})}
+	if r.err = d.refused(); r.err != "" {
+		r.errno = d.errno()
+	} else {
+		r.note = fmt.Sprintf("OSD(s) %s are safe to destroy without reducing data durability.", joinInts(d.safe))
 	}
-	return reply{plain: true, value: obj("safe_to_destroy", safe, "active", active, "missing_stats", []int{}, "stored_pgs", []int{}), note: fmt.Sprintf("OSD(s) %s are safe to destroy without reducing data durability.", joinInts(safe))}
+	return r
 }
 
 func joinInts(ids []int) string {

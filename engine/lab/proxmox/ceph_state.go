@@ -273,37 +273,9 @@ func (c *Ceph) addPool(name string, size, minSize, pgs, rule int, autoscale stri
 	return p
 }
 
-// domains returns the number of copies that a rule can place.
-func (c *Ceph) domains(r *Rule) int {
-	hosts := map[string]int{}
-	osds := 0
-	for _, o := range c.OSDs {
-		if !o.Up || !o.In || o.Weight == 0 || r.Class != "" && o.Class != r.Class {
-			continue
-		}
-		osds++
-		hosts[o.Host]++
-	}
-	switch r.Domain {
-	case "osd":
-		return osds
-	case "root":
-		return min(osds, 1)
-	}
-	places := 0
-	for _, n := range hosts {
-		places += min(n, max(r.PerDomain, 1))
-	}
-	return places
-}
-
-// pgState returns the state of a pool's PGs and when they entered it.
-func (c *Ceph) pgState(p *Pool, now time.Time) (string, time.Time) {
-	rule := c.ruleByID(p.Rule)
-	placed := 0
-	if rule != nil {
-		placed = min(c.domains(rule), p.Size)
-	}
+// pgState returns the state of a PG and when it entered it.
+func (c *Ceph) pgState(p *Pool, pg int, now time.Time) (string, time.Time) {
+	placed := len(c.acting(p, pg))
 	switch age := now.Sub(p.Created); {
 	case placed == 0:
 		return "unknown", p.Created

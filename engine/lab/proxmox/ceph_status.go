@@ -132,6 +132,10 @@ func (v *view) quorumValue(c *Ceph) object {
 
 func monOK(stop bool) func(*view, *Ceph, []string) reply {
 	return func(v *view, c *Ceph, args []string) reply {
+		const usage = "mon ok-to-rm <id> :  check whether removing the specified mon would break quorum"
+		if !stop && len(args) > 1 {
+			return invalid("Invalid command: unused arguments: ['"+strings.Join(args[1:], "', '")+"']", usage)
+		}
 		var rest []string
 		for _, name := range c.InQuorum {
 			if !slices.Contains(args, name) {
@@ -234,8 +238,10 @@ func (v *view) nodeLs(c *Ceph) object {
 func (v *view) pgSummary(c *Ceph) (states []string, counts map[string]int, total int) {
 	counts = map[string]int{}
 	for _, p := range c.Pools {
-		state, _ := c.pgState(p, v.now)
-		counts[state] += p.PGs
+		for pg := range p.PGs {
+			state, _ := c.pgState(p, pg, v.now)
+			counts[state]++
+		}
 		total += p.PGs
 	}
 	states = sortedKeys(counts)
