@@ -28,7 +28,8 @@ var Spec = modules.Spec{
 	Doc: `**resource** makes a guest highly available. The task is done when the HA manager has brought the guest into the requested state;
 for started, the guest must run. **Adding a resource in the default state starts a stopped guest.** A resource in state error
 fails the task, with the reason if it can be determined. Clearing that state is the first step of the repair: with
-state = "disabled", the task does so.
+state = "disabled", the task does so. Each run notes what would prevent the guest from being recovered on another node: a local disk, an
+ISO of a local storage in its drive, a device of its node, fewer than three votes.
 
 **placement** sets the nodes that resources prefer; a higher number wins. On Proxmox VE 8 it is a group to which
 the resources are assigned, on 9 a node-affinity rule. A resource can be in only one placement. A new placement may move
@@ -40,7 +41,8 @@ written for 8 still works.
 
 **affinity** keeps resources together on one node, or apart on different nodes, with a resource-affinity rule, which Proxmox VE 8 does not
 have. Rules that Proxmox VE would refuse, or accept and then ignore, are refused: resources whose nodes have different priorities, a rule that
-contradicts another, even by way of other resources, and keeping resources apart with too few nodes. Guests may move immediately.
+contradicts another, even by way of other resources, keeping resources together that are in different placements, and keeping resources
+apart with too few nodes, or with placements, strict or not, that name too few. Guests may move immediately.
 
 As long as a node has active resources, its watchdog resets it when it has been without a quorum for a minute.`,
 	Example: `task "a resource" {

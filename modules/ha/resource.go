@@ -40,6 +40,9 @@ func (r *Resource) validate() error {
 }
 
 func (r *Resource) plan(ctx context.Context, s *state) (modules.Plan, error) {
+	_, id := pve.SplitServiceID(r.SID)
+	pve.GuestConfigs.Want(s.host, strconv.Itoa(id))
+	pve.Storages.Want(s.host, "")
 	guest, err := r.guest(ctx, s)
 	if err != nil {
 		return modules.Plan{}, err
@@ -58,6 +61,9 @@ func (r *Resource) plan(ctx context.Context, s *state) (modules.Plan, error) {
 	if exists && s.ha.Services[r.SID].State == "error" && r.State != "disabled" {
 		return modules.Plan{}, r.inError(ctx, s)
 	}
+	if err := r.warn(ctx, s); err != nil {
+		return modules.Plan{}, err
+	}
 	want := r.wanted(have, exists)
 	after := s.ha.With(r.SID, want, guest.Node, s.cluster.Online())
 	if exists {
@@ -71,7 +77,7 @@ func (r *Resource) plan(ctx context.Context, s *state) (modules.Plan, error) {
 			Action:  s.manager(append([]string{"set", r.SID}, r.options(have, want)...)...),
 		})), nil
 	}
-	if err := r.warn(ctx, s); err != nil {
+	if err := r.obstructed(ctx, s); err != nil {
 		return modules.Plan{}, err
 	}
 	none := pve.Resource{MaxRestart: -1, MaxRelocate: -1, Failback: !want.Failback}

@@ -36,20 +36,26 @@ func (r *Resource) settled(ctx context.Context, s *state, after pve.HA) (modules
 	if service.Arrived(r.State) {
 		return s.plan(), nil
 	}
-	if r.State == "started" {
-		obstacle, err := r.obstacle(ctx, s)
-		if err != nil {
-			return modules.Plan{}, err
-		}
-		if obstacle != "" {
-			s.note("%s", obstacle)
-		}
+	if err := r.obstructed(ctx, s); err != nil {
+		return modules.Plan{}, err
 	}
 	return s.plan(r.finish(s, after, modules.Step{
 		Summary: fmt.Sprintf("wait for %s: %s, wanted %s", r.SID, service, r.State),
 		Action:  modules.Wait{},
 		Refresh: true,
 	})), nil
+}
+
+// obstructed notes what prevents a guest that is to run from being started.
+func (r *Resource) obstructed(ctx context.Context, s *state) error {
+	if r.State != "started" {
+		return nil
+	}
+	obstacle, err := r.obstacle(ctx, s)
+	if err == nil && obstacle != "" {
+		s.note("%s", obstacle)
+	}
+	return err
 }
 
 // inError says why a resource is in state error, as far as can be seen, and how to get it out of it.

@@ -13,23 +13,17 @@ import (
 // sharedTypes are the types of storage that every node can reach.
 var sharedTypes = []string{"rbd", "cephfs", "nfs", "cifs", "iscsi", "iscsidirect", "pbs", "esxi"}
 
-// warn notes what would prevent the guest from being recovered on another node.
+// warn notes what would prevent the guest from being recovered on another node, each time: an ISO may have been put into the drive since.
 func (r *Resource) warn(ctx context.Context, s *state) error {
-	votes := 0
+	if r.State == "disabled" || r.State == "ignored" {
+		return nil // it is not recovered
+	}
+	votes := s.cluster.DeviceVotes
 	for _, member := range s.cluster.Members {
 		votes += member.Votes
 	}
 	if votes < 3 {
 		s.note("cluster %s has %d votes: high availability needs at least three to survive the loss of a node", s.cluster.Name, votes)
-	}
-	if r.State == "started" {
-		obstacle, err := r.obstacle(ctx, s)
-		if err != nil {
-			return err
-		}
-		if obstacle != "" {
-			s.note("%s", obstacle)
-		}
 	}
 	_, id := pve.SplitServiceID(r.SID)
 	config, err := pve.GuestConfigs.Observe(ctx, s.host, strconv.Itoa(id))

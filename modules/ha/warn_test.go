@@ -47,3 +47,31 @@ func TestTiedGuestsAreWarned(t *testing.T) {
 		})
 	}
 }
+
+// A resource that is there already is warned of as well, because an ISO may have been put into its drive since.
+func TestResourcesThatAreThereAreWarned(t *testing.T) {
+	tied := pve.GuestConfigs.Expect("100", pve.GuestConfig{Exists: true, Options: map[string]string{"name": "sso", "ide2": "local:iso/debian-13.iso,media=cdrom"}})
+	for state, want := range map[string]string{"started": "vm:100 has ide2 on storage local", "disabled": "", "ignored": ""} {
+		plan, err := resource(func(r *Resource) { r.State = state }).Plan(t.Context(), host(9, scenery(), tied))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, want) || want == "" && notes != "" {
+			t.Errorf("state %s: notes %q, want %q", state, notes, want)
+		}
+	}
+}
+
+// Two nodes and a QDevice have three votes.
+func TestVotesOfAQDeviceCount(t *testing.T) {
+	for votes, warned := range map[int]bool{0: true, 1: false} {
+		cluster := pve.Cluster{Mounted: true, Name: "dream", Quorate: true, DeviceVotes: votes, Members: map[string]pve.Member{"pve1": {ID: 1, Votes: 1, Online: true}, "pve2": {ID: 2, Votes: 1, Online: true}}}
+		plan, err := resource(func(r *Resource) { r.SID = "vm:101" }).Plan(t.Context(), host(9, scenery(), pve.Clusters.Expect("", cluster)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(strings.Join(plan.Notes, "\n"), "needs at least three"); got != warned {
+			t.Errorf("a QDevice of %d votes: notes %q, want a warning: %v", votes, plan.Notes, warned)
+		}
+	}
+}
