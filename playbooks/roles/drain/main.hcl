@@ -16,9 +16,11 @@ variable "pause" {
   type        = string
 }
 
+# A monitor or metadata server that does not exist counts as one that can be stopped.
 task "Ceph can do without the daemons of the node" {
+  when = facts.ceph != null
   command {
-    shell = "osds=$(ceph osd ls-tree \"$NODE\") || exit; [ -z \"$osds\" ] || ceph osd ok-to-stop $osds && ceph mon ok-to-stop \"$NODE\""
+    shell = "osds=$(ceph osd ls-tree \"$NODE\") || exit; [ -z \"$osds\" ] || ceph osd ok-to-stop $osds && ceph mon ok-to-stop \"$NODE\" && ceph mds ok-to-stop \"$NODE\""
     env   = { NODE = host.name }
     reads = true
   }
@@ -27,6 +29,7 @@ task "Ceph can do without the daemons of the node" {
 }
 
 task "keep its OSDs in while it is away" {
+  when = facts.ceph != null
   command {
     argv   = ["ceph", "osd", "set-group", "noout", host.name]
     always = true

@@ -2,6 +2,7 @@
 # services and for a quorum.
 
 task "all placement groups are active and clean again" {
+  when = facts.ceph != null
   pveceph {
     clean {
       timeout = "30m"
