@@ -31,7 +31,7 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	}
 	b.report(report.TaskStarted{Play: t.play.Name, Task: t.Name, Handler: t.handler})
 	b.lead(hosts[0])
-	all := &everywhere{gate: b.gate(t, hosts), census: newCensus(b.ledger, len(hosts), b.more), consent: newConsent(hosts)}
+	all := &everywhere{gate: b.gate(t, hosts), tallies: newTallies(b.ledger, len(hosts), b.more), consent: newConsent(hosts)}
 	previous := make(chan struct{})
 	close(previous)
 	var wg sync.WaitGroup
@@ -84,7 +84,7 @@ func (c *conductor) lead(h *host) {
 type everywhere struct {
 	throttle throttle
 	gate     *gate
-	census   *census
+	tallies  *tallies
 	consent  *consent
 	left     atomic.Bool          // by the answer to a question
 	halted   atomic.Pointer[host] // a host on which a guarded change or a reboot failed
@@ -100,7 +100,7 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 	settings := b.settings(t, h)
 	ctx, cancel := b.bounded(begun, settings.Timeout)
 	defer cancel()
-	var notes []string // of the census
+	var notes []string // about the tallies
 	finish := func(o outcome) report.Status {
 		if o.status != report.Skipped {
 			o.notes = slices.Concat(notes, o.notes)
@@ -112,7 +112,7 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 		return o.status
 	}
 	defer h.planner.done(t)
-	arrive, counted, arrived := all.gate.arrive(), all.census.arrive(), all.consent.arrive()
+	arrive, counted, arrived := all.gate.arrive(), all.tallies.arrive(), all.consent.arrive()
 	defer arrive()
 	defer counted()
 	defer arrived()
@@ -169,7 +169,7 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 	}
 	e := b.execution(t, h)
 	var over error
-	if notes, over = all.census.judge(ctx, b.ledger, d, order, counted); over != nil {
+	if notes, over = all.tallies.judge(ctx, b.ledger, d, order, counted); over != nil {
 		return finish(e.fault(d, over, d.reads()...))
 	}
 	if b.asking != nil && !b.check && d.acts() {

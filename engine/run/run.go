@@ -17,7 +17,7 @@
 //   - a host has its connection, its registered results, its standing in the run, what was sent to it ahead, and what is
 //     kept on its node (host.go, sentahead.go, keeper.go, connection.go).
 //
-// All of them share a few types: task, outcome, notifications, causes, asking, throttle, census, Clock. A file calls only functions
+// All of them share a few types: task, outcome, notifications, causes, asking, throttle, tallies, Clock. A file calls only functions
 // of files that are named after it, which TestReadingOrder checks.
 package run
 

@@ -68,8 +68,8 @@ func nameSet(names []string) map[string]bool {
 	return set
 }
 
-// census adds up the tallies of a task's plans on all its hosts, before any host begins.
-type census struct {
+// tallies adds up the tallies of a task's plans on all its hosts, before any host begins.
+type tallies struct {
 	ledger *ledger
 	// run is set if only tallies of the whole run are judged, because later batches of a rolling play follow.
 	run    bool
@@ -80,14 +80,14 @@ type census struct {
 	noted map[string]int // the first host that is to report the note of a tally
 }
 
-func newCensus(l *ledger, hosts int, run bool) *census {
-	c := &census{ledger: l, run: run, names: map[string]map[string]bool{}, noted: map[string]int{}}
+func newTallies(l *ledger, hosts int, run bool) *tallies {
+	c := &tallies{ledger: l, run: run, names: map[string]map[string]bool{}, noted: map[string]int{}}
 	c.coming.Add(hosts)
 	return c
 }
 
 // arrive returns the function to call when the host has decided, or never will.
-func (c *census) arrive() func() {
+func (c *tallies) arrive() func() {
 	if c == nil {
 		return func() {}
 	}
@@ -95,11 +95,11 @@ func (c *census) arrive() func() {
 }
 
 // judge adds the tallies of a host's decision, waits for the other hosts, and judges them. order is the host's position. A nil
-// census judges the host alone.
-func (c *census) judge(ctx context.Context, l *ledger, d *decision, order int, arrived func()) (notes []string, err error) {
+// value judges the host alone.
+func (c *tallies) judge(ctx context.Context, l *ledger, d *decision, order int, arrived func()) (notes []string, err error) {
 	defer arrived()
 	if c == nil {
-		c = newCensus(l, 0, false)
+		c = newTallies(l, 0, false)
 	}
 	var own []*modules.Tally
 	for _, it := range d.items {
@@ -136,7 +136,7 @@ func (c *census) judge(ctx context.Context, l *ledger, d *decision, order int, a
 	return notes, nil
 }
 
-func (c *census) put(tallies []*modules.Tally, order int) {
+func (c *tallies) put(tallies []*modules.Tally, order int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range tallies {
@@ -151,7 +151,7 @@ func (c *census) put(tallies []*modules.Tally, order int) {
 }
 
 // count records what a plan is about to add to a number of the whole run. It fails if that is too much: a plan may have changed
-// since the census.
+// since the tallies were judged.
 func (e *execution) count(plan modules.Plan) error {
 	t := plan.Tally
 	if t == nil || !t.Run || len(plan.Steps) == 0 || len(t.Names) == 0 {
