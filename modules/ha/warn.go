@@ -10,9 +10,6 @@ import (
 	"hlplay/modules/internal/pve"
 )
 
-// sharedTypes are the types of storage that every node can reach.
-var sharedTypes = []string{"rbd", "cephfs", "nfs", "cifs", "iscsi", "iscsidirect", "pbs", "esxi"}
-
 // warn notes what would prevent the guest from being recovered on another node, each time: an ISO may have been put into the drive since.
 func (r *Resource) warn(ctx context.Context, s *state) error {
 	if r.State == "disabled" || r.State == "ignored" {
@@ -44,14 +41,20 @@ func (r *Resource) warn(ctx context.Context, s *state) error {
 		}
 		name, _, ok := strings.Cut(config.Options[key], ":")
 		storage, known := storages[name]
-		if ok && known && !slices.Contains(sharedTypes, storage.Type) && storage.Options["shared"] != "1" {
+		if ok && known && !storage.Shared() {
 			s.note("%s has %s on storage %s, which is available on one node only: it cannot be recovered on another node", r.SID, key, name)
 		}
-		if mount := pve.PropertiesOf(config.Options[key], ""); strings.HasPrefix(key, "mp") && strings.HasPrefix(config.Options[key], "/") && mount["shared"] != "1" {
+		if mount := pve.PropertiesOf(config.Options[key], ""); strings.HasPrefix(key, "mp") && strings.HasPrefix(config.Options[key], "/") && !shared(mount["shared"]) {
 			s.note("%s mounts %s of its node (%s): it cannot be recovered on another node", r.SID, mount[""], key)
 		}
 	}
 	return nil
+}
+
+// shared reports whether a mount point of a container is marked as one that all nodes have.
+func shared(mark string) bool {
+	on, _ := pve.Truth(mark)
+	return on
 }
 
 // volume reports whether an option of a guest's configuration is a disk.

@@ -15,6 +15,11 @@ func TestTiedGuestsAreWarned(t *testing.T) {
 	}{
 		"an ISO on a local storage":   {"vm:101", "ide2", "local:iso/debian-13.iso,media=cdrom", "vm:101 has ide2 on storage local, which is available on one node only"},
 		"an ISO on a shared storage":  {"vm:101", "ide2", "cephfs:iso/debian-13.iso,media=cdrom", ""},
+		"a disk by ZFS over iSCSI":    {"vm:101", "scsi1", "san:vm-101-disk-1,size=8G", ""},
+		"a disk by DRBD":              {"vm:101", "scsi1", "twins:vm-101-disk-1,size=8G", ""},
+		"a directory marked shared":   {"vm:101", "scsi1", "cluster:101/vm-101-disk-1.qcow2,size=8G", ""},
+		"a mount marked shared":       {"ct:200", "mp0", "/srv/all,mp=/all,shared=yes", ""},
+		"a mount of the node":         {"ct:200", "mp0", "/srv/all,mp=/all,shared=no", "ct:200 mounts /srv/all of its node (mp0): it cannot be recovered"},
 		"an empty drive":              {"vm:101", "ide2", "none,media=cdrom", ""},
 		"the node's drive":            {"vm:101", "ide2", "cdrom,media=cdrom", "vm:101 has the CD drive (ide2) of its node"},
 		"a cloud-init drive":          {"vm:101", "ide2", "vm-disks:vm-101-cloudinit,media=cdrom", ""},
@@ -34,7 +39,8 @@ func TestTiedGuestsAreWarned(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			id := test.sid[3:]
 			config := pve.GuestConfigs.Expect(id, pve.GuestConfig{Exists: true, Options: map[string]string{"name": "x", "scsihw": "virtio-scsi-pci", test.key: test.value}})
-			storages := pve.Storages.Expect("", map[string]pve.Storage{"local": {Type: "dir"}, "vm-disks": {Type: "rbd"}, "cephfs": {Type: "cephfs"}})
+			storages := pve.Storages.Expect("", map[string]pve.Storage{"local": {Type: "dir"}, "vm-disks": {Type: "rbd"}, "cephfs": {Type: "cephfs"},
+				"san": {Type: "zfs"}, "twins": {Type: "drbd"}, "cluster": {Type: "dir", Options: map[string]string{"shared": "yes"}}})
 			mappings := pve.Mappings.Expect("", map[string]pve.Mapping{})
 			plan, err := resource(func(r *Resource) { r.SID, r.State = test.sid, "stopped" }).Plan(t.Context(), host(9, scenery(), config, storages, mappings))
 			if err != nil {

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"maps"
+	"slices"
 
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
@@ -14,6 +15,15 @@ type Storage struct {
 	Options map[string]string
 	// Digest is the version of storage.cfg (see Versioned). An expectation does not claim it.
 	Digest string
+}
+
+// sharedTypes lists the types of storage that are shared whatever storage.cfg says: @SHARED_STORAGE of PVE::Storage::Plugin, where
+// zfs is ZFS over iSCSI, and esxi, which is reached over the network.
+var sharedTypes = []string{"iscsi", "nfs", "cifs", "rbd", "cephfs", "iscsidirect", "glusterfs", "zfs", "drbd", "pbs", "esxi"}
+
+// Shared reports whether the storage has the same contents on all nodes, or on those that its property nodes lists.
+func (s Storage) Shared() bool {
+	return slices.Contains(sharedTypes, s.Type) || truth(s.Options["shared"])
 }
 
 // Storages observes the storages of the cluster by id, under the empty name. The storage "local" exists even if

@@ -37,9 +37,6 @@ var (
 	guestDevice = pattern.New(`^(hostpci|usb|dev)\d+$`)
 )
 
-// networked lists the types of storage that all nodes can reach.
-var networked = []string{"rbd", "cephfs", "nfs", "cifs", "glusterfs", "iscsi", "iscsidirect", "zfs", "pbs", "esxi"}
-
 // TieOf returns what ties a guest to its node, given the cluster's storages and mapped devices.
 func TieOf(config GuestConfig, storages map[string]Storage, mappings map[string]Mapping) Tie {
 	var tie Tie
@@ -78,7 +75,7 @@ func TieOf(config GuestConfig, storages map[string]Storage, mappings map[string]
 		default:
 			id, _, _ := strings.Cut(first, ":")
 			storage := storages[id]
-			if !slices.Contains(networked, storage.Type) && storage.Options["shared"] != "1" {
+			if !storage.Shared() {
 				bind(!strings.Contains(rest, "media=cdrom"), "%s is on %s of %s, which other nodes cannot reach", key, id, config.Node)
 			}
 			if nodes := List(storage.Options["nodes"]); len(nodes) > 0 {
