@@ -71,8 +71,11 @@ func (b *bay) find(argument, name string) (observe.BlockDevice, error) {
 		}
 		return d, fmt.Errorf("%s: %s has no device %s; it has: %s", argument, b.host.Name(), name, orNone(strings.Join(names, ", ")))
 	}
-	if d.Type != "disk" && d.Type != "part" {
+	switch {
+	case d.Type != "disk" && d.Type != "part":
 		return d, fmt.Errorf("%s: %s on %s is a %s, but Ceph on Proxmox VE uses only disks and partitions", argument, name, b.host.Name(), d.Type)
+	case d.Volume() != "":
+		return d, fmt.Errorf("%s: %s on %s is not a disk of the host, but a device whose data is kept elsewhere, or not at all (%s): name a disk or a partition", argument, name, b.host.Name(), d.Volume())
 	}
 	return d, nil
 }

@@ -108,3 +108,77 @@ func TestWipeUnused(t *testing.T) {
 		t.Errorf("the plan is %q with notes %q (%v), want the note that wipe has no use", modulestest.Summaries(plan), plan.Notes, err)
 	}
 }
+
+// A disk that is not blank is refused with what is on it, whatever that is, and wiped only if its serial number is repeated. One that
+// is in use, or belongs to the system, never is.
+func TestWhatIsOnADisk(t *testing.T) {
+	part := func(name, filesystem, mount string) observe.BlockDevice {
+		d := observe.BlockDevice{Name: name, Path: "/dev/" + name, Type: "part", PartitionTable: "gpt", Filesystem: filesystem}
+		if mount != "" {
+			d.Mountpoints = []string{mount}
+		}
+		return d
+	}
+	open := func(kind, path, mount string) []observe.BlockDevice {
+		d := observe.BlockDevice{Name: "dm-9", Path: path, Type: kind}
+		if mount != "" {
+			d.Mountpoints = []string{mount}
+		}
+		return []observe.BlockDevice{d}
+	}
+	efi := part("sdz1", "vfat", "")
+	efi.PartitionType = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+	for name, c := range map[string]struct {
+		disk  observe.BlockDevice
+		says  string // what is on it
+		never string // why it is not wiped although its serial number is repeated; "" if it is
+	}{
+		"an empty GPT":                {observe.BlockDevice{PartitionTable: "gpt"}, "gpt partition table", ""},
+		"an empty DOS table":          {observe.BlockDevice{PartitionTable: "dos"}, "dos partition table", ""},
+		"a partition":                 {observe.BlockDevice{PartitionTable: "gpt", Children: []observe.BlockDevice{part("sdz1", "ntfs", "")}}, "gpt partition table; part /dev/sdz1 ntfs", ""},
+		"ext4":                        {observe.BlockDevice{Filesystem: "ext4"}, "ext4", ""},
+		"btrfs":                       {observe.BlockDevice{Filesystem: "btrfs"}, "btrfs", ""},
+		"a physical volume":           {observe.BlockDevice{Filesystem: "LVM2_member"}, "LVM2_member", ""},
+		"a raw OSD":                   {observe.BlockDevice{Filesystem: "ceph_bluestore"}, "ceph_bluestore; find out whose data this is", ""},
+		"a member of an array":        {observe.BlockDevice{Filesystem: "linux_raid_member"}, "linux_raid_member", ""},
+		"a member of a pool":          {observe.BlockDevice{Filesystem: "zfs_member"}, "zfs_member", ""},
+		"swap":                        {observe.BlockDevice{Filesystem: "swap"}, "swap", ""},
+		"LUKS":                        {observe.BlockDevice{Filesystem: "crypto_LUKS"}, "crypto_LUKS", ""},
+		"a signature nobody knows":    {observe.BlockDevice{Filesystem: "nosuchfs"}, "nosuchfs", ""},
+		"read-only":                   {observe.BlockDevice{ReadOnly: true}, "read-only", "it is read-only"},
+		"a mounted file system":       {observe.BlockDevice{Filesystem: "xfs", Mountpoints: []string{"/srv"}}, "xfs mounted at /srv", "it is in use (/srv)"},
+		"swap in use":                 {observe.BlockDevice{Filesystem: "swap", Mountpoints: []string{"[SWAP]"}}, "swap", "it contains the system"},
+		"a mounted partition":         {observe.BlockDevice{PartitionTable: "gpt", Children: []observe.BlockDevice{part("sdz1", "xfs", "/srv")}}, "mounted at /srv", "it is in use (/srv)"},
+		"an EFI partition, unmounted": {observe.BlockDevice{PartitionTable: "gpt", Children: []observe.BlockDevice{efi}}, "vfat", "it contains the system"},
+		"the root on LVM":             {observe.BlockDevice{Filesystem: "LVM2_member", Children: open("lvm", "/dev/mapper/pve-root", "/")}, "LVM2_member", "it contains the system"},
+		"swap on LVM":                 {observe.BlockDevice{Filesystem: "LVM2_member", Children: open("lvm", "/dev/mapper/pve-swap", "[SWAP]")}, "LVM2_member", "it contains the system"},
+		"the root on an array":        {observe.BlockDevice{Filesystem: "linux_raid_member", Children: open("raid1", "/dev/md0", "/")}, "linux_raid_member", "it contains the system"},
+		"the root on LUKS":            {observe.BlockDevice{Filesystem: "crypto_LUKS", Children: open("crypt", "/dev/mapper/root", "/")}, "crypto_LUKS", "it contains the system"},
+		"/var on a disk of its own":   {observe.BlockDevice{Filesystem: "ext4", Mountpoints: []string{"/var"}}, "ext4", "it contains the system"},
+		"an open LUKS":                {observe.BlockDevice{Filesystem: "crypto_LUKS", Children: open("crypt", "/dev/mapper/data", "")}, "crypto_LUKS", "in use by crypt /dev/mapper/data"},
+		"a volume in use":             {observe.BlockDevice{Filesystem: "LVM2_member", Children: open("lvm", "/dev/mapper/vg-data", "")}, "LVM2_member", "in use by lvm /dev/mapper/vg-data"},
+		"a path of a multipath disk":  {observe.BlockDevice{Filesystem: "mpath_member", Children: open("mpath", "/dev/mapper/mpatha", "")}, "mpath_member", "in use by mpath /dev/mapper/mpatha"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.disk.Name, c.disk.Path, c.disk.Type, c.disk.Serial, c.disk.Size = "sdz", "/dev/sdz", "disk", "S1", 1<<40
+			h := node(observe.Disks.Expect("", []observe.BlockDevice{c.disk}))
+			plan := func(wipe ...string) (modules.Plan, error) {
+				return (&Module{OSD: &OSD{Device: "/dev/sdz", Wipe: wipe, MaxWiped: 9}}).Plan(t.Context(), h)
+			}
+			if _, err := plan(); err == nil || !strings.Contains(err.Error(), "/dev/sdz on pve1 is not blank: ") || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("without wipe: %v; want %q", err, c.says)
+			}
+			if _, err := plan("S2"); err == nil {
+				t.Error("another serial number is taken for it")
+			}
+			switch got, err := plan("S1"); {
+			case c.never == "" && (err != nil || len(got.Steps) != 2 || got.Steps[0].Risk != modules.Destroys || !strings.Contains(got.Steps[0].Summary, "serial S1")):
+				t.Errorf("with its serial number: %v, %v", modulestest.Summaries(got), err)
+			case c.never == "" && (got.Tally == nil || len(got.Tally.Names) != 1 || got.Tally.Names[0] != "S1 of pve1"):
+				t.Errorf("the wiped disk is not counted: %+v", got.Tally)
+			case c.never != "" && (err == nil || !strings.Contains(err.Error(), c.never)):
+				t.Errorf("with its serial number: %v, %v; want %q", modulestest.Summaries(got), err, c.never)
+			}
+		})
+	}
+}
