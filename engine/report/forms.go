@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -94,6 +96,10 @@ func forms(text string) []string {
 	add(strings.ReplaceAll(inner(asJSON), "/", `\/`))            // JSON of PHP
 	add(strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(text)) // Python, JavaScript
 	add(backslashed(text))
+	add(shellEscaped(text, false))
+	add(shellEscaped(text, true))
+	add(caret(text, true))
+	add(caret(text, false))
 	add(unitName(text))
 	query := strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 	for _, s := range []string{
@@ -161,6 +167,61 @@ func escaped(s, format string) string {
 		default:
 			b.WriteByte(c)
 		}
+	}
+	return b.String()
+}
+
+// caret returns a text as cat -v shows it, or, with tabs, as cat -A and Printable do: an escape character is ^[.
+func caret(s string, tabs bool) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if c >= 0x80 {
+			b.WriteString("M-")
+			c -= 0x80
+		}
+		switch {
+		case c == '\n' && s[i] == c, c == '\t' && s[i] == c && !tabs:
+			b.WriteByte(c)
+		case c < ' ':
+			b.WriteString("^" + string(rune(c+'@')))
+		case c == 0x7f:
+			b.WriteString("^?")
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// shellEscaped returns a text as ls and other programs of GNU coreutils quote it between single quotes. In the C locale,
+// only ASCII is printable.
+func shellEscaped(s string, ascii bool) string {
+	var b strings.Builder
+	within := false // $'…'
+	for len(s) > 0 {
+		c, n := utf8.DecodeRuneInString(s)
+		printable := c >= ' ' && c < 0x7f || c >= utf8.RuneSelf && n > 1 && !ascii && unicode.IsPrint(c)
+		switch {
+		case printable && within && c != '\'':
+			b.WriteString("''")
+		case !printable && !within:
+			b.WriteString("'$'")
+		}
+		within = !printable
+		switch short := strings.IndexRune("\a\b\t\n\v\f\r", c); {
+		case c == '\'':
+			b.WriteString(`'\''`)
+		case printable:
+			b.WriteString(s[:n])
+		case short >= 0:
+			b.WriteString(`\` + "abtnvfr"[short:short+1])
+		default:
+			for i := range n {
+				fmt.Fprintf(&b, `\%03o`, s[i])
+			}
+		}
+		s = s[n:]
 	}
 	return b.String()
 }

@@ -167,6 +167,83 @@ func TestRedactorKnowsWhatProgramsPrint(t *testing.T) {
 	}
 }
 
+// What programs print of a secret with control characters: each case is their real output, but for the wider marks.
+func TestRedactorKnowsControlCharacters(t *testing.T) {
+	const secret = "p\tq\x1b[r\"'s\\t\x7fué v\u0085w"
+	r := NewRedactor()
+	r.Add(secret, "\t\x1b\x01", "correct-horse")
+	for program, text := range map[string]string{
+		"bash: printf %q": `$'p\tq\E[r"\'s\\t\177ué v\302\205w'`,
+		"ls":              `'p'$'\t''q'$'\033''[r"'\''s\t'$'\177''ué v'$'\302\205''w'`,
+		"ls -b":           `p\tq\033[r"'s\\t\177ué\ v\302\205w`,
+		"ls -Q":           `"p\tq\033[r\"'s\\t\177ué v\302\205w"`,
+		"find -ls":        `p\tq\033[r\"'s\\t\177u\303\251\ v\302\205w`,
+		"cat -v":          "p\tq^[[r\"'s\\t^?uM-CM-) vM-BM-^Ew",
+		"cat -A":          `p^Iq^[[r"'s\t^?uM-CM-) vM-BM-^Ew`,
+		"sed -n l":        "p\\tq\\\n\\033\\\n[r\"'\\\ns\\\\t\\\n\\177\\\nu\\\n\\303\\\n\\251\\\n v\\\n\\302\\\n\\205w",
+		"systemd-escape":  `p\x09q\x1b\x5br\x22\x27s\x5ct\x7fu\xc3\xa9\x20v\xc2\x85w`,
+		"python: repr":    `'p\tq\x1b[r"\'s\\t\x7fué v\x85w'`,
+		"python: ascii":   `'p\tq\x1b[r"\'s\\t\x7fu\xe9 v\x85w'`,
+		"python: bytes":   `b'p\tq\x1b[r"\'s\\t\x7fu\xc3\xa9 v\xc2\x85w'`,
+		"python: json":    `"p\tq\u001b[r\"'s\\t\u007fu\u00e9 v\u0085w"`,
+		"jq":              `"p\tq\u001b[r\"'s\\t\u007fué v` + "\u0085" + `w"`,
+		"jq: @sh":         `"'p\tq\u001b[r\"'\\''s\\t\u007fué v` + "\u0085" + `w'"`,
+		"jq: @json":       `"\"p\\tq\\u001b[r\\\"'s\\\\t\\u007fué v` + "\u0085" + `w\""`,
+		"perl: Dumper":    `"p\tq\e[r\"'s\\t\177u\303\251 v\302\205w"`,
+		"perl: Latin 1":   `"p\tq\e[r\"'s\\t\177u\351 v\205w"`,
+		"perl: wide":      `"p\tq\e[r\"'s\\t\177u\x{e9} v\x{85}w"`,
+		"perl: quotemeta": "p\\\tq\\\x1b\\[r\\\"\\'s\\\\t\\\x7fué\\ v\u0085w",
+		"JSON of tabs":    `"p\u0009q\u001B[r\u0022\u0027s\u005Ct\u007Fu\u00E9\u0020v\u0085w"`,
+		"YAML":            `"p\tq\e[r\"'s\\t\x7Fué v\x85w"`,
+		"nothing else":    `\t\033\001`,
+		"JSON, only":      `"\t\u001b\u0001"`,
+		"quotemeta":       `correct\-horse`,
+		"in two lines":    "correct-\\\nhorse",
+	} {
+		got := r.String("<< " + text + " >>")
+		left := strings.Trim(strings.TrimSuffix(strings.TrimPrefix(got, "<< "), " >>"), `$b\'"`)
+		if left != Redacted {
+			t.Errorf("%s: %s became %s", program, text, got)
+		}
+	}
+}
+
+// ls keeps a backslash outside of $'…' as it is, so that only its own notation finds these.
+func TestRedactorKnowsQuotesOfLs(t *testing.T) {
+	for secret, text := range map[string]string{
+		"a\\t\t'b":          `'a\t'$'\t'\''b'`,
+		"\\'\t\\t":          `'\'\'''$'\t''\t'`,
+		"\\x\xff\xfe\\b":    `'\x'$'\377\376''\b'`,
+		"\\xé\\b\x1b":       `'\x'$'\303\251''\b'$'\033'`, // LC_ALL=C
+		"\ttab\\n in front": `''$'\t''tab\n in front'`,
+	} {
+		r := NewRedactor()
+		r.Add(secret)
+		if got := strings.Trim(r.String(text), "'"); got != Redacted {
+			t.Errorf("%q: %s became %s", secret, text, got)
+		}
+	}
+}
+
+// Text with escape sequences that hides no secret is left alone, however broken they are.
+func TestRedactorLeavesOtherEscapes(t *testing.T) {
+	r := NewRedactor()
+	r.Add("it's\ta secret", "'yes'", "\xff\xfe\xfd", "😀 smile")
+	for _, text := range []string{
+		`\`, `a\`, `\x`, `\xg`, `\x{`, `\x{}`, `\x{e9`, `\u12`, `\ud83d`, `\ud83d\u`, `\U0001f60`, `\x{ffffff}`, `\777`, `\8`, "\\\n",
+		`it's\na secret`, `yes\n`, `say "yes"\n`, `'yes`, `C:\temp\new`,
+	} {
+		if got := r.String(text); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+	for _, text := range []string{`\ud83d\ude00 smile`, `\U0001F600 smile`, `\u{1f600} smile`, `\360\237\230\200 smile`} {
+		if got := r.String(text); got != Redacted {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
 // A secret without signs has one form more: in a name of a unit, where systemd-escape writes its hyphens as \x2d.
 func TestRedactorKnowsHyphensInUnits(t *testing.T) {
 	r := NewRedactor()

@@ -13,14 +13,29 @@ import (
 // Redacted replaces a secret.
 const Redacted = "(sensitive)"
 
-// Redactor replaces secrets in text with Redacted. It finds a secret in the usual notations (see forms), and in base64
-// and hexadecimal digits, at any position and however these are broken into lines. Its cost is linear in the length of
-// the text and in that of all secrets, not in their product. It is safe for concurrent use.
+// Redactor replaces secrets in text with Redacted. It finds a secret in the usual notations (see forms), with whatever
+// escape sequences, and in base64 and hexadecimal digits, at any position and however these are broken into lines. Its
+// cost is linear in the length of the text and in that of all secrets, not in their product. It is safe for concurrent
+// use.
 type Redactor struct {
 	mu    sync.RWMutex
 	known map[string]bool
-	fresh []string // forms that are not in any automaton yet
+	plain index // of all forms
+	bare  index // of texts without marks, which are searched for in text with escape sequences
+}
+
+// index finds the texts that were added to it. An automaton is made only once it is needed.
+type index struct {
+	fresh []string // texts that are not in any automaton yet
 	built automata
+}
+
+// build returns automata that know all texts.
+func (x *index) build() automata {
+	if len(x.fresh) > 0 {
+		x.built, x.fresh = x.built.with(x.fresh), nil
+	}
+	return x.built
 }
 
 // NewRedactor returns a Redactor that knows no secrets yet.
@@ -41,26 +56,27 @@ func (r *Redactor) Add(secrets ...string) {
 			}
 			r.known[part] = true
 			if len(part) >= shortestSecret {
-				r.fresh = append(r.fresh, forms(part)...)
+				r.plain.fresh = append(r.plain.fresh, forms(part)...)
+			}
+			if without := bare(part); len(without) >= shortestSecret {
+				r.bare.fresh = append(r.bare.fresh, without)
 			}
 		}
 	}
 }
 
-// automata returns automata that know all secrets.
-func (r *Redactor) automata() automata {
+// automata returns automata that know all secrets, in all their forms and without marks.
+func (r *Redactor) automata() (plain, bare automata) {
 	r.mu.RLock()
-	all, fresh := r.built, len(r.fresh)
+	plain, bare = r.plain.built, r.bare.built
+	fresh := len(r.plain.fresh) + len(r.bare.fresh)
 	r.mu.RUnlock()
 	if fresh == 0 {
-		return all
+		return plain, bare
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.fresh) > 0 {
-		r.built, r.fresh = r.built.with(r.fresh), nil
-	}
-	return r.built
+	return r.plain.build(), r.bare.build()
 }
 
 // stretch is a part of a text.
@@ -68,7 +84,8 @@ type stretch struct{ from, to int }
 
 // String returns s with every known secret replaced by Redacted. Secrets that overlap or touch are replaced as one.
 func (r *Redactor) String(s string) string {
-	found := r.automata().secrets(s)
+	plain, bare := r.automata()
+	found := plain.secrets(s, bare)
 	if len(found) == 0 {
 		return s
 	}
@@ -92,7 +109,7 @@ func (r *Redactor) String(s string) string {
 var runs = sync.Pool{New: func() any { return &run{} }}
 
 // secrets returns the parts of a text that must not be shown, in no particular order.
-func (all automata) secrets(s string) []stretch {
+func (all automata) secrets(s string, bare automata) []stretch {
 	if len(all) == 0 {
 		return nil
 	}
@@ -107,6 +124,7 @@ func (all automata) secrets(s string) []stretch {
 	for _, a := range all {
 		a.find(s, tell)
 	}
+	all.escaped(s, bare, tell)
 	digits := runs.Get().(*run)
 	defer runs.Put(digits)
 	for at := 0; at < len(s); {
