@@ -110,3 +110,80 @@ func TestLeftoversOfKilledScripts(t *testing.T) {
 		})
 	}
 }
+
+// A large directory is searched once for files that are written one after another. What another connection has left
+// meanwhile is removed by the next one.
+func TestADirectoryIsSweptOnce(t *testing.T) {
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	write := func(c Conn, path string) {
+		t.Helper()
+		actions := Actions{Commands: []Command{File{Path: path, Content: []byte("new")}.Command()}}
+		if r, _, err := c.RunAll(t.Context(), actions); err != nil || r[0].Exit != 0 {
+			t.Fatalf("%s: %v (%v)", path, r, err)
+		}
+	}
+	leave := func(dir, name string) string {
+		t.Helper()
+		path := filepath.Join(dir, fmt.Sprintf(".%s.hlplay-0123456789ab.%d", name, gone.Process.Pid))
+		if err := os.WriteFile(path, []byte("a secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	there := func(path string) bool { _, err := os.Lstat(path); return err == nil }
+	one, other := t.TempDir(), t.TempDir()
+	first := Local("node")
+	defer first.Close()
+
+	ofAnother := leave(one, "b")
+	write(first, filepath.Join(one, "a"))
+	if !there(ofAnother) {
+		t.Error("what is left of another file is gone")
+	}
+	write(first, filepath.Join(one, "b")) // the directory was not clean, so it is searched again
+	if there(ofAnother) {
+		t.Error("what was left of the file is still there")
+	}
+	write(first, filepath.Join(one, "c"))
+	later := leave(one, "d")
+	write(first, filepath.Join(one, "d"))
+	if !there(later) {
+		t.Error("the directory was searched again")
+	}
+	write(first, filepath.Join(other, "a"))
+	write(first, filepath.Join(one, "d"))
+	if there(later) {
+		t.Error("the directory was not searched, although another one was written to since")
+	}
+	write(first, filepath.Join(one, "e"))
+	later = leave(one, "e")
+	second := Local("node")
+	defer second.Close()
+	write(second, filepath.Join(one, "e"))
+	if there(later) {
+		t.Error("the next connection has not searched the directory")
+	}
+}
+
+// Writes in a directory of 20,000 files.
+func BenchmarkWriteInALargeDirectory(b *testing.B) {
+	dir := b.TempDir()
+	for i := range 20_000 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("file-%d", i)), nil, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	c := Local("node")
+	defer c.Close()
+	i := 0
+	for b.Loop() {
+		path := filepath.Join(dir, fmt.Sprintf("new-%d", i%100))
+		if r, _, err := c.RunAll(b.Context(), Actions{Commands: []Command{File{Path: path, Content: []byte("new")}.Command()}}); err != nil || r[0].Exit != 0 {
+			b.Fatal(r, err)
+		}
+		i++
+	}
+}

@@ -177,7 +177,21 @@ _hl_fresh() {
 
 # _hl_sweep PREFIX removes what killed scripts have left: names that end in the ID of a process that has ended. Where others
 # may rename files, it must be a directory of our own.
+#
+# To look for them, a shell reads the whole directory. The acting shell does that once for files that it writes one after
+# another: if nothing was left by whatever script, it notes the directory's device and inode in "clean". A directory may
+# be shared with other hosts, whose processes are not in this /proc, so that nothing but the file's own is removed.
 _hl_sweep() {
+	if [ $only != no ] && [ -n "${_hl_d-}" ]; then
+		clean=''
+		{ read -r clean <"$_hl_d/clean"; } 2>/dev/null
+		[ "$clean" != "$here" ] || return 0
+		set -- "$1" ./.*.hlplay-*.*
+		if [ ! -e "$2" ] && [ ! -L "$2" ]; then
+			{ echo "$here" >"$_hl_d/clean"; } 2>/dev/null
+			return 0
+		fi
+	fi
 	for old in "$1"*.*; do
 		dead=${old##*.}
 		case $dead in '' | *[!0-9]*) continue ;; esac
