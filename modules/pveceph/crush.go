@@ -78,7 +78,7 @@ func (c *Crush) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		return modules.Plan{}, err
 	}
 	if pool, moved := e.mostMoved(); moved > most+1e-9 {
-		return modules.Plan{}, fmt.Errorf("this CRUSH map would move about %s of the copies of pool %s, and crush.max_moved is %s: change it in smaller steps, or raise the limit", percent(moved), pool, percent(most))
+		return modules.Plan{}, fmt.Errorf("this CRUSH map would move about %s of the copies of pool %s%s, and crush.max_moved is %s: change it in smaller steps, or raise the limit", percent(moved), pool, inBytes(moved, copies(pools[pool])), percent(most))
 	}
 	return s.plan(e.step(h, d)), nil
 }
@@ -183,12 +183,12 @@ func (e *crushEdit) mostMoved() (pool string, most float64) {
 	return pool, most
 }
 
-// moves says which share of which pool moves.
+// moves says which share of which pool moves, and how much that is.
 func (e *crushEdit) moves() string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(e.pools)) {
 		if moved := e.result.Moves[e.useOf(name)].Moved; moved > 0 {
-			all = append(all, fmt.Sprintf("%s of pool %s", percent(moved), name))
+			all = append(all, fmt.Sprintf("%s of pool %s%s", percent(moved), name, inBytes(moved, copies(e.pools[name]))))
 		}
 	}
 	if len(all) == 0 {

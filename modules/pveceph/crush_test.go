@@ -41,8 +41,8 @@ func TestCrush(t *testing.T) {
 	}{
 		"as it is":                      {text: crushText},
 		"the same, written otherwise":   {text: edit("{ id -3", "{ # the first\n\tid -3", "weight 0.90970", "weight 0.910", "id -6 class hdd", "")},
-		"a weight":                      {text: lighter, result: moves(few), says: "set the CRUSH map in place of version 7: about 3.1 % of pool vm-disks moves; other tasks that set these must agree: weight of osd.1; the old map is kept in /var/backups/ceph-crushmap-7"},
-		"too much":                      {text: lighter, result: moves(few), most: "3%", fails: "would move about 3.1 % of the copies of pool vm-disks, and crush.max_moved is 3.0 %"},
+		"a weight":                      {text: lighter, result: moves(few), says: "set the CRUSH map in place of version 7: about 3.1 % of pool vm-disks (9.3 GiB) moves; other tasks that set these must agree: weight of osd.1; the old map is kept in /var/backups/ceph-crushmap-7"},
+		"too much":                      {text: lighter, result: moves(few), most: "3%", fails: "would move about 3.1 % of the copies of pool vm-disks (9.3 GiB), and crush.max_moved is 3.0 %"},
 		"too few places":                {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 1, After: 20}), fails: "pool vm-disks of size 3 finds too few OSDs for 20 of 1024 placement groups that crushtool tried (now: 1)"},
 		"as few places as before":       {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 20, After: 20}), says: "pool vm-disks has too few OSDs for 20 of 1024 placement groups that crushtool tried, as it had before"},
 		"fewer places for as many":      {text: lighter, result: moves(ceph.CrushMove{Tried: 1024, Before: 1024, After: 1024, Fewer: 1024}), fails: "pool vm-disks of size 3 finds 1024 OSDs fewer for the 1024 placement groups that crushtool tried, so Ceph would remove as many copies"},
@@ -58,6 +58,8 @@ func TestCrush(t *testing.T) {
 		"crushtool reads it otherwise":  {text: lighter, result: ceph.CrushResult{Version: 7, Compiled: crushText}, fails: "interprets crush.map differently from hlplay"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			pool := existingPool()
+			pool.Stored = 100 << 30
 			present, err := ceph.ParseCrushText(crushText)
 			if err != nil {
 				t.Fatal(err)
@@ -66,7 +68,7 @@ func TestCrush(t *testing.T) {
 			have.Version = 7
 			weights := map[int]ceph.OSDWeight{0: {Crush: have.Weights()[0], Reweight: 1, Class: "hdd"}, 1: {Crush: have.Weights()[1], Reweight: 0.5, Class: "hdd"}}
 			known := []observe.Expectation{ceph.CrushMaps.Expect("", have), ceph.Distributions.Expect("", ceph.Distribution{Weights: weights}),
-				ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": existingPool()})}
+				ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": pool})}
 			if wanted, err := ceph.ParseCrushText(test.text); err == nil {
 				want := wanted.On(have)
 				if test.result.Compiled == "" {

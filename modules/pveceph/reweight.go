@@ -76,10 +76,15 @@ func (r *Reweight) plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 	if err != nil {
 		return modules.Plan{}, err
 	}
+	of, err := r.holds(ctx, h, d)
+	if err != nil {
+		return modules.Plan{}, err
+	}
 	moved := 0.0
 	if is.Total > 0 {
 		moved = float64(is.Moved) / float64(is.Total)
 	}
+	size := inBytes(moved, of)
 	switch {
 	case is.Balancer == "upmap" || is.Balancer == "upmap-read":
 		return modules.Plan{}, fmt.Errorf("the balancer is on (mode %s) and moves placement groups itself, and overrides below 1 interfere with it: leave the distribution to it, or turn it off first (ceph balancer off)", is.Balancer)
@@ -92,12 +97,36 @@ func (r *Reweight) plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 		s.note("nothing is reweighted: Ceph would change %s, but its own dry run shows that this does not improve the distribution of placement groups (standard deviation %.2f, then %.2f)", r.text(d, is), is.Deviation, is.NewDeviation)
 		return s.plan(), nil
 	case moved > most+1e-9:
-		return modules.Plan{}, fmt.Errorf("reweighting (%s) would move %d of %d copies of placement groups (%s), and reweight.max_moved is %s: lower max_osds or max_change, or raise it",
-			r.text(d, is), is.Moved, is.Total, percent(moved), percent(most))
+		return modules.Plan{}, fmt.Errorf("reweighting (%s) would move %d of %d copies of placement groups, %s%s, and reweight.max_moved is %s: lower max_osds or max_change, or raise it",
+			r.text(d, is), is.Moved, is.Total, percent(moved), size, percent(most))
 	}
-	plan := s.plan(r.steps(s, d, is, moved)...)
+	plan := s.plan(r.steps(s, d, is, fmt.Sprintf("%d of %d copies of placement groups move, about %s of the data%s", is.Moved, is.Total, percent(moved), size))...)
 	plan.Repeats = true // Ceph takes a bounded step each time, and the next one can be judged only once the data has moved
 	return plan, nil
+}
+
+// holds returns how many bytes the placement groups hold that the dry run counts, copies included, or -1 if that is not known.
+func (r *Reweight) holds(ctx context.Context, h modules.Host, d ceph.Distribution) (int64, error) {
+	if len(r.Pools) == 0 {
+		sum := int64(-1)
+		for class := range d.Usages {
+			sum = max(sum, 0) + classUsed(d, class)
+		}
+		return sum, nil
+	}
+	pools, err := ceph.Pools.Observe(ctx, h, "")
+	if err != nil {
+		return 0, err
+	}
+	counted := map[string]ceph.Pool{}
+	for _, name := range r.Pools {
+		pool, ok := pools[name]
+		if !ok {
+			return 0, fmt.Errorf("reweight.pools: there is no pool %s", name)
+		}
+		counted[name] = pool
+	}
+	return held(counted), nil
 }
 
 // text lists the changes.
@@ -110,8 +139,8 @@ func (r *Reweight) text(d ceph.Distribution, is ceph.Reweighting) string {
 }
 
 // steps sets the overrides that the dry run has shown, one by one. Ceph's own command would calculate again, possibly with
-// another result.
-func (r *Reweight) steps(s *state, d ceph.Distribution, is ceph.Reweighting, moved float64) []modules.Step {
+// another result. moves says how much moves in all.
+func (r *Reweight) steps(s *state, d ceph.Distribution, is ceph.Reweighting, moves string) []modules.Step {
 	var steps []modules.Step
 	for i, id := range slices.Sorted(maps.Keys(is.Weights)) {
 		name := fmt.Sprintf("osd.%d", id)
@@ -120,7 +149,7 @@ func (r *Reweight) steps(s *state, d ceph.Distribution, is ceph.Reweighting, mov
 		d = d.With(id, after)
 		summary := fmt.Sprintf("reweight %s to %s instead of %s", name, weightText(after.Reweight), weightText(before.Reweight))
 		if i == 0 {
-			summary += fmt.Sprintf("; in all %d of %d copies of placement groups move (%s), standard deviation %.2f → %.2f", is.Moved, is.Total, percent(moved), is.Deviation, is.NewDeviation)
+			summary += fmt.Sprintf("; in all %s, standard deviation %.2f → %.2f", moves, is.Deviation, is.NewDeviation)
 		}
 		steps = append(steps, modules.Step{
 			Risk:    modules.MovesData,

@@ -25,7 +25,7 @@ func TestReweight(t *testing.T) {
 			r.Refusal = "Refusing to reweight: we only have 441352 kb used across all osds!"
 		}, want: "we only have 441352 kb"},
 		"no better":  {change: func(r *ceph.Reweighting) { r.NewDeviation = 13 }, want: "osd.1 1 → 0.9, osd.3 1 → 0.95001, but its own dry run shows that this does not improve"},
-		"too much":   {change: func(r *ceph.Reweighting) { r.Moved = 11 }, want: "would move 11 of 100 copies of placement groups (11.0 %), and reweight.max_moved is 10.0 %"},
+		"too much":   {change: func(r *ceph.Reweighting) { r.Moved = 11 }, want: "would move 11 of 100 copies of placement groups, 11.0 % (11.0 GiB), and reweight.max_moved is 10.0 %"},
 		"data moves": {clean: 99, want: "1 of 100 placement groups are not active and clean"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestReweight(t *testing.T) {
 				weights[id] = ceph.OSDWeight{Crush: 1, Reweight: 1, Class: "hdd"}
 			}
 			h := node(ceph.Reweightings.Expect("utilization 120 0.05 4", is), ceph.Statuses.Expect("", ceph.Status{PGs: 100, Clean: clean}),
-				ceph.Distributions.Expect("", ceph.Distribution{Weights: weights}))
+				ceph.Distributions.Expect("", ceph.Distribution{Weights: weights, Usages: map[string]ceph.Usage{"hdd": {Used: 60 << 20}, "ssd": {Used: 40 << 20}}}))
 			m := &Module{Reweight: &Reweight{By: "utilization"}}
 			lang.Defaults(m)
 			plan, err := m.Plan(t.Context(), h)
@@ -60,6 +60,41 @@ func TestReweight(t *testing.T) {
 			got := strings.Join(said, "\n")
 			if !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 				t.Errorf("it says %q (%s), want %q", got, modulestest.Summaries(plan), test.want)
+			}
+		})
+	}
+}
+
+// How much moves is said in GiB, too: of all that the cluster holds, or of the pools that are counted.
+func TestReweightSaysHowMuchMoves(t *testing.T) {
+	is := ceph.Reweighting{Weights: map[int]float64{1: 0.9}, Moved: 5, Total: 100, Deviation: 12.4, NewDeviation: 11.9}
+	weights := map[int]ceph.OSDWeight{1: {Crush: 1, Reweight: 1, Class: "hdd"}}
+	used := map[string]ceph.Usage{"hdd": {Used: 60 << 20}, "": {Used: 40 << 20}} // KiB
+	pools := map[string]ceph.Pool{"vm": {Size: 3, Stored: 20 << 30}, "other": {Size: 3, Stored: 90 << 30}, "new": {Size: 3, Stored: -1}}
+	for name, test := range map[string]struct {
+		pools  []string
+		usages map[string]ceph.Usage
+		want   string
+	}{
+		"all":                 {usages: used, want: "in all 5 of 100 copies of placement groups move, about 5.0 % of the data (5.0 GiB), standard deviation 12.40 → 11.90"},
+		"unknown":             {want: "move, about 5.0 % of the data, standard"},
+		"pools":               {pools: []string{"vm"}, usages: used, want: "5.0 % of the data (3.0 GiB)"},
+		"of unknown contents": {pools: []string{"vm", "new"}, usages: used, want: "5.0 % of the data, standard"},
+		"that do not exist":   {pools: []string{"gone"}, want: "reweight.pools: there is no pool gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			words := strings.Join(append([]string{"pg 120 0.05 4"}, test.pools...), " ")
+			h := node(ceph.Reweightings.Expect(words, is), ceph.Statuses.Expect("", ceph.Status{PGs: 100, Clean: 100}), ceph.Pools.Expect("", pools),
+				ceph.Distributions.Expect("", ceph.Distribution{Weights: weights, Usages: test.usages}))
+			m := &Module{Reweight: &Reweight{By: "pg", Pools: test.pools}}
+			lang.Defaults(m)
+			plan, err := m.Plan(t.Context(), h)
+			got := modulestest.Summaries(plan)
+			if err != nil {
+				got = err.Error()
+			}
+			if !strings.Contains(got, test.want) {
+				t.Errorf("it says %q, want %q", got, test.want)
 			}
 		})
 	}
