@@ -14,6 +14,14 @@ play "verify" {
     }
   }
 
+  task "G1.31 Ceph is installed where the inventory declares it" {
+    when = host.vars.ceph_address != "" || length(host.vars.osd_devices) > 0
+    assert {
+      that    = [facts.ceph != null || alltrue([for name in groups.pve : hosts[name].facts.ceph == null])]
+      message = "Ceph is not installed, but on other nodes, and the inventory has a ceph_address or osd_devices for this one: playbooks/cluster.hcl --tags ceph"
+    }
+  }
+
   task "G1.11 no unit has failed" {
     command {
       shell = "failed=$(systemctl list-units --state=failed --no-legend --plain) || exit; [ -z \"$failed\" ] || { printf '%s\\n' \"$failed\" >&2; exit 1; }"
@@ -44,6 +52,7 @@ play "verify" {
   }
 
   task "G1.17 packets of full size reach the others over Ceph's network" {
+    when     = host.vars.ceph_address != ""
     for_each = toset([for name in groups.pve : hosts[name].vars.ceph_address if name != host.name && hosts[name].vars.ceph_address != ""])
     command {
       argv = ["ping", "-n", "-q", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s",

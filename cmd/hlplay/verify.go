@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
+	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/observe"
@@ -32,12 +33,14 @@ func verifyCommand() *cobra.Command {
 		Use:   "verify PLAYBOOK -i INVENTORY",
 		Short: "Check a cluster after its setup",
 		Long: `Verify examines the hosts of a playbook, and prints a table of them, what is wrong, and how to fix it. It checks that Proxmox VE
-and Ceph have the same version on every host, that no unit has failed, and that the web interface serves the controller its page with
+has the same version on every host, and Ceph on every host that has it, that no unit has failed, and that the web interface serves the controller its page with
 the right certificate. Between all hosts it measures the latency, and checks that packets of the full MTU arrive. Nothing is changed.
 
 With --throughput it also measures every link with iperf3, one at a time and in both directions, with one stream and with several,
 and compares the results with a minimum in percent of the link's speed. Each measurement saturates its link for a few seconds. A link
 that shares a network card with corosync is not measured while high availability is armed.
+
+A host without Ceph is in order, unless others have it and the inventory gives this one a ceph_address or osd_devices.
 
 The addresses of a host are its address in the inventory and the variables whose names end in "address", such as ceph_address.
 
@@ -109,7 +112,7 @@ type errand func(ctx context.Context, h *observe.Host)
 func (f *verifyFlags) gather(ctx context.Context, hosts []*inventory.Host) ([]proof.Node, []proof.Measurement) {
 	nodes := make([]proof.Node, len(hosts))
 	for i, h := range hosts {
-		nodes[i] = proof.Node{Host: h.Name, Address: h.Address, Addresses: addressesOf(h)}
+		nodes[i] = proof.Node{Host: h.Name, Address: h.Address, Addresses: addressesOf(h), CephDeclared: declaresCeph(h)}
 	}
 	var measured []proof.Measurement
 	var gathered sync.WaitGroup
@@ -144,10 +147,16 @@ func (f *verifyFlags) gather(ctx context.Context, hosts []*inventory.Host) ([]pr
 	for i, err := range failed {
 		if err != nil {
 			n := &nodes[i]
-			*n = proof.Node{Host: n.Host, Address: n.Address, Addresses: n.Addresses, Unread: err.Error()}
+			*n = proof.Node{Host: n.Host, Address: n.Address, Addresses: n.Addresses, CephDeclared: n.CephDeclared, Unread: err.Error()}
 		}
 	}
 	return nodes, measured
+}
+
+// declaresCeph reports whether the inventory gives a host an address or disks for Ceph, as playbooks/verify.hcl asks.
+func declaresCeph(h *inventory.Host) bool {
+	address, _ := h.Vars["ceph_address"].Unmark()
+	return osdsOf(h) > 0 || address != cty.NilVal && address.IsWhollyKnown() && !address.IsNull() && address.Type() == cty.String && address.AsString() != ""
 }
 
 func targetsOf(nodes []proof.Node) (all []preflight.Target) {

@@ -16,7 +16,10 @@ import (
 )
 
 // products are the packages that must have the same version on all nodes.
-var products = []string{"pve-manager", "proxmox-ve", "ceph"}
+var products = []string{"pve-manager", "proxmox-ve", cephPackage}
+
+// cephPackage is the server. A node of the cluster may do without: Proxmox VE comes with the client.
+const cephPackage = "ceph"
 
 // webPort is the port of Proxmox VE's web interface.
 const webPort = "8006"

@@ -17,6 +17,8 @@ type Node struct {
 	Host      string   `json:"host"`
 	Address   string   `json:"address"`
 	Addresses []string `json:"addresses"`
+	// CephDeclared says that the inventory gives it an address or disks for Ceph.
+	CephDeclared bool `json:"ceph_declared"`
 
 	// Unread says why the node could not be read; the following fields are then empty.
 	Unread string `json:"unread,omitempty"`
@@ -130,27 +132,32 @@ func (r *Report) versions(n Node) {
 		return
 	}
 	for _, name := range products {
-		var all []string
-		for _, other := range r.Nodes {
-			if other.Unread == "" {
-				all = append(all, other.Packages[name])
-			}
+		about := aboutVersions
+		if name == cephPackage {
+			about = aboutCeph
 		}
-		if usual := commonest(all); n.Packages[name] != usual {
-			about := aboutVersions
-			if name == "ceph" {
-				about = aboutCeph
-			}
-			r.stop(n.Host, about, fmt.Sprintf("%s is %s, but %s on most nodes", name, orMissing(n.Packages[name]), orMissing(usual)), "upgrade node by node: hlplay run playbooks/upgrade.hcl")
+		is, usual := n.Packages[name], r.usual(name)
+		switch {
+		case is == usual || is == "" && name == cephPackage && !n.CephDeclared:
+		case is == "" && name == cephPackage:
+			r.stop(n.Host, about, "Ceph is not installed, but on other nodes, and the inventory has a ceph_address or osd_devices for this one", "hlplay run playbooks/cluster.hcl --tags ceph")
+		case is == "":
+			r.stop(n.Host, about, fmt.Sprintf("%s is not installed, but %s on other nodes", name, usual), "apt install "+name)
+		default:
+			r.stop(n.Host, about, fmt.Sprintf("%s is %s, but %s on most nodes", name, is, usual), "upgrade node by node: hlplay run playbooks/upgrade.hcl")
 		}
 	}
 }
 
-func orMissing(version string) string {
-	if version == "" {
-		return "not installed"
+// usual returns the version of a package that most nodes have, of those that have it, or "".
+func (r *Report) usual(name string) string {
+	var all []string
+	for _, n := range r.Nodes {
+		if version := n.Packages[name]; version != "" {
+			all = append(all, version)
+		}
 	}
-	return version
+	return commonest(all)
 }
 
 // unmeasured reports the links that were not measured, once for each host and problem.

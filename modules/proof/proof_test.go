@@ -28,7 +28,10 @@ func TestJudge(t *testing.T) {
 	}{
 		{name: "nothing", measured: []Measurement{link}},
 		{name: "an older version", third: func(n *Node) { n.Packages["pve-manager"] = "9.0.1" }, want: []string{"pve3 versions: pve-manager is 9.0.1, but 9.0.3 on most nodes"}},
-		{name: "no Ceph", third: func(n *Node) { delete(n.Packages, "ceph") }, want: []string{"pve3 ceph: ceph is not installed, but 19.2.3 on most nodes"}},
+		{name: "no Ceph", third: func(n *Node) { delete(n.Packages, "ceph") }},
+		{name: "no Ceph where it is declared", third: func(n *Node) { delete(n.Packages, "ceph"); n.CephDeclared = true }, want: []string{"pve3 ceph: Ceph is not installed, but on other nodes, and the inventory has a ceph_address or osd_devices for this one"}},
+		{name: "an older Ceph", third: func(n *Node) { n.Packages["ceph"] = "18.2.4" }, want: []string{"pve3 ceph: ceph is 18.2.4, but 19.2.3 on most nodes"}},
+		{name: "no metapackage", third: func(n *Node) { delete(n.Packages, "proxmox-ve") }, want: []string{"pve3 versions: proxmox-ve is not installed, but 9.0.0 on other nodes"}},
 		{name: "no Proxmox VE", third: func(n *Node) { n.Packages = nil }, want: []string{"pve3 versions: Proxmox VE is not installed"}},
 		{name: "units", third: func(n *Node) { n.Failed = []string{"a.service", "b.mount"} }, want: []string{"pve3 units: a.service has failed", "pve3 units: b.mount has failed"}},
 		{name: "web", third: func(n *Node) { n.Web = Web{Problem: "no answer"} }, want: []string{"pve3 web: https://192.168.1.1:8006/ does not work from the controller: no answer"}},
@@ -52,6 +55,33 @@ func TestJudge(t *testing.T) {
 				t.Errorf("Stops is %v", r.Stops())
 			}
 		})
+	}
+}
+
+// Nodes without Ceph do not make those right that have it in two versions, and none has to have it before Ceph is set up.
+func TestCephOfSomeNodes(t *testing.T) {
+	node := func(host, ceph string) Node {
+		n := Node{Host: host, CephDeclared: ceph != "none", Packages: map[string]string{"pve-manager": "9.0.3", "proxmox-ve": "9.0.0"}, Web: Web{Status: 200}}
+		if ceph != "none" && ceph != "" {
+			n.Packages["ceph"] = ceph
+		}
+		return n
+	}
+	for name, test := range map[string]struct {
+		nodes []Node
+		want  string // the hosts with a finding
+	}{
+		"two versions":   {nodes: []Node{node("pve1", "19.2.1"), node("pve2", "19.2.3"), node("pve3", "19.2.3"), node("pve4", "none"), node("pve5", "none"), node("pve6", "none")}, want: "pve1"},
+		"not set up yet": {nodes: []Node{node("pve1", ""), node("pve2", ""), node("pve3", "none")}},
+		"one is missing": {nodes: []Node{node("pve1", "19.2.3"), node("pve2", ""), node("pve3", "none")}, want: "pve2"},
+	} {
+		var got []string
+		for _, f := range Judge(test.nodes, nil, Floors{}).Findings {
+			got = append(got, f.Host)
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: it finds something on %q, want %q", name, got, test.want)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func Print(w io.Writer, r Report) error {
 			continue
 		}
 		cell := func(text, about string) string { return preflight.Mark(r.Findings, n.Host, text, about) }
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Host, cell(orDash(n.Packages["pve-manager"]), aboutVersions), cell(orDash(n.Packages["ceph"]), aboutCeph),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", n.Host, cell(orDash(n.Packages["pve-manager"]), aboutVersions), cell(orDash(n.Packages[cephPackage]), aboutCeph),
 			cell(n.failures(), aboutUnits), cell(n.Web.String(), aboutWeb), cell(n.mtus(), aboutMTU))
 	}
 	if err := table.Flush(); err != nil {
