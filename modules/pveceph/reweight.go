@@ -46,6 +46,10 @@ func (r *Reweight) validate() error {
 	return err
 }
 
+// harmless lists the modes in which the balancer moves no placement groups: off, none, and read, which only changes which copy is read.
+// In mode crush-compat it raises overrides to 1 again.
+var harmless = []string{"", "none", "read"}
+
 // words returns the kind and the arguments of Ceph's reweight-by-KIND command.
 func (r *Reweight) words() string {
 	return strings.Join(append([]string{r.By, strconv.Itoa(r.Overload), float(r.MaxChange), strconv.Itoa(r.MaxOSDs)}, r.Pools...), " ")
@@ -86,7 +90,7 @@ func (r *Reweight) plan(ctx context.Context, h modules.Host) (modules.Plan, erro
 	}
 	size := inBytes(moved, of)
 	switch {
-	case is.Balancer == "upmap" || is.Balancer == "upmap-read":
+	case !slices.Contains(harmless, is.Balancer):
 		return modules.Plan{}, fmt.Errorf("the balancer is on (mode %s) and moves placement groups itself, and overrides below 1 interfere with it: leave the distribution to it, or turn it off first (ceph balancer off)", is.Balancer)
 	case is.Refusal != "":
 		s.note("nothing to reweight: Ceph says %q", is.Refusal)

@@ -20,7 +20,11 @@ func TestReweight(t *testing.T) {
 		"what the dry run says": {want: "osd reweight 1 0.9\nosd reweight 3 0.95001"},
 		"nothing to do":         {change: func(r *ceph.Reweighting) { r.Weights = nil }},
 		"the balancer":          {change: func(r *ceph.Reweighting) { r.Balancer = "upmap" }, want: "turn it off first (ceph balancer off)"},
-		"another balancer":      {change: func(r *ceph.Reweighting) { r.Balancer = "crush-compat" }, want: "osd reweight 1 0.9\nosd reweight 3 0.95001"},
+		"another balancer":      {change: func(r *ceph.Reweighting) { r.Balancer = "crush-compat" }, want: "the balancer is on (mode crush-compat)"},
+		"balancer of reads too": {change: func(r *ceph.Reweighting) { r.Balancer = "upmap-read" }, want: "the balancer is on (mode upmap-read)"},
+		"a mode nobody knows":   {change: func(r *ceph.Reweighting) { r.Balancer = "clever" }, want: "the balancer is on (mode clever)"},
+		"balancer of reads":     {change: func(r *ceph.Reweighting) { r.Balancer = "read" }, want: "osd reweight 1 0.9\nosd reweight 3 0.95001"},
+		"balancer of mode none": {change: func(r *ceph.Reweighting) { r.Balancer = "none" }, want: "osd reweight 1 0.9\nosd reweight 3 0.95001"},
 		"too little data": {change: func(r *ceph.Reweighting) {
 			r.Refusal = "Refusing to reweight: we only have 441352 kb used across all osds!"
 		}, want: "we only have 441352 kb"},

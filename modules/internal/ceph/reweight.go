@@ -54,7 +54,7 @@ const edom = 33
 func parseReweighting(plan, balancer remote.Answer) (Reweighting, error) {
 	r := Reweighting{Weights: map[int]float64{}}
 	var status struct {
-		Active bool   `json:"active"`
+		Active *bool  `json:"active"`
 		Mode   string `json:"mode"`
 	}
 	if balancer.Exit != 0 {
@@ -63,7 +63,10 @@ func parseReweighting(plan, balancer remote.Answer) (Reweighting, error) {
 	if err := json.Unmarshal(balancer.Stdout, &status); err != nil {
 		return r, fmt.Errorf("ceph balancer status: %w", err)
 	}
-	if status.Active {
+	if status.Active == nil || status.Mode == "" {
+		return r, fmt.Errorf("ceph balancer status does not say whether the balancer is on, and in which mode: %q", observe.LastLine(balancer.Stdout))
+	}
+	if *status.Active {
 		r.Balancer = status.Mode
 	}
 	var answer struct {

@@ -28,6 +28,10 @@ func TestParseReweighting(t *testing.T) {
 		"no such pool":  {{Exit: 2, Stderr: []byte("Error ENOENT: pool 'nosuch' does not exist\n")}, off},
 		"no manager":    {{Exit: 124}, off},
 		"no balancer":   {{Stdout: []byte(plan)}, {Exit: 22, Stderr: []byte("Error EINVAL: invalid command\n")}},
+		"unknown if on": {{Stdout: []byte(plan)}, {Stdout: []byte(`{"mode":"upmap"}`)}},
+		"no mode":       {{Stdout: []byte(plan)}, {Stdout: []byte(`{"active":true}`)}},
+		"no JSON":       {{Stdout: []byte(plan)}, {Stdout: []byte("balancer module is not loaded\n")}},
+		"no answer":     {{Stdout: []byte(plan)}, {Exit: 124}},
 		"another shape": {{Stdout: []byte(`{"reweights":[]}`)}, off},
 	} {
 		if _, err := parseReweighting(a[0], a[1]); err == nil || !strings.Contains(err.Error(), " ") {
