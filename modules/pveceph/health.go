@@ -149,6 +149,10 @@ func (s *state) faults(ctx context.Context, health ceph.Health, status ceph.Stat
 	}
 	var all []fault
 	for _, code := range slices.Sorted(maps.Keys(health.Checks)) {
+		if code == "OSD_FLAGS" {
+			all = append(all, groupFlags(health.Checks[code])...)
+			continue
+		}
 		if code == "OSDMAP_FLAGS" || downCheck.MatchString(code) && len(health.Down) > 0 {
 			continue // covered below, for each flag and each OSD
 		}
@@ -184,6 +188,24 @@ func (s *state) faults(ctx context.Context, health ceph.Health, status ceph.Stat
 		}
 	}
 	return all, nil
+}
+
+// groupFlags returns the flags that single OSDs, hosts or device classes have, as the check OSD_FLAGS lists them ("host pve2 has flags
+// noout").
+func groupFlags(c ceph.Check) []fault {
+	var all []fault
+	for _, line := range c.Detail {
+		who, flags, ok := strings.Cut(line, " has flags ")
+		if !ok {
+			return []fault{{names: []string{"OSD_FLAGS"}, text: describeCheck("OSD_FLAGS", c), set: true}}
+		}
+		name := strings.Trim(who[strings.LastIndexByte(who, ' ')+1:], "'")
+		for _, flag := range strings.Split(flags, ",") {
+			all = append(all, fault{names: []string{flag, "OSD_FLAGS"}, set: true,
+				text: fmt.Sprintf("flag %s is set for %s: %s (ceph osd unset-group %s %s)", flag, who, flagMeaning[flag], flag, name)})
+		}
+	}
+	return all
 }
 
 // downCheck matches the codes about OSDs that are down: OSD_DOWN, or OSD_HOST_DOWN for all OSDs of a host.

@@ -34,6 +34,8 @@ func TestHealth(t *testing.T) {
 	flags := ceph.Health{Status: "HEALTH_WARN"}.WithFlags([]string{"noout", "norebalance"})
 	full := ceph.Health{Status: "HEALTH_WARN", Checks: map[string]ceph.Check{"OSD_NEARFULL": check("4 nearfull osd(s)", "osd.0 is near full", "b", "c", "d")}}
 	maintenance := pve.HAs.Expect("", pve.HA{Nodes: map[string]string{"pve2": "maintenance", "pve1": "online"}})
+	grouped := ceph.Health{Status: "HEALTH_WARN", Checks: map[string]ceph.Check{"OSD_FLAGS": check("3 OSDs or CRUSH {nodes, device-classes} have {NOUP,NODOWN,NOIN,NOOUT} flags set",
+		"osd.0 has flags noin,noout", "host pve2 has flags noout", "device class 'hdd' has flags noout")}}
 	tests := []struct {
 		name  string
 		host  *observe.Host
@@ -53,6 +55,10 @@ func TestHealth(t *testing.T) {
 		{"flags", healthOf(flags, nil), nil, "flag noout is set: OSDs that are down are not marked out (ceph osd unset noout); flag norebalance", "", ""},
 		{"one flag of two", healthOf(flags, nil), []string{"noout"}, "flag norebalance is set", "", "allowed: flag noout"},
 		{"all flags", healthOf(flags, nil), []string{"OSDMAP_FLAGS"}, "", "", "allowed: flag norebalance"},
+		{"flags of OSDs, hosts and classes", healthOf(grouped, nil), []string{"noin"}, "flag noout is set for osd.0: OSDs that are down are not marked out (ceph osd unset-group noout osd.0); " +
+			"flag noout is set for host pve2: OSDs that are down are not marked out (ceph osd unset-group noout pve2); flag noout is set for device class 'hdd': OSDs that are down are not marked out (ceph osd unset-group noout hdd)", "", ""},
+		{"their flags are allowed", healthOf(grouped, nil), []string{"noout", "noin"}, "", "", "allowed: flag noout is set for host pve2"},
+		{"their check is allowed", healthOf(grouped, nil), []string{"OSD_FLAGS"}, "", "", "allowed: flag noin is set for osd.0"},
 		{"a check with details", healthOf(full, nil), nil, "", "OSD_NEARFULL: 4 nearfull osd(s) (osd.0 is near full; b; c; and 1 more)", ""},
 		{"degraded before Ceph warns", healthOf(ceph.Health{Status: "HEALTH_OK"}, map[string]int{"active+undersized+degraded": 2}), nil, "", "placement groups: 2 active+undersized+degraded", ""},
 		{"peering", healthOf(ceph.Health{Status: "HEALTH_OK"}, map[string]int{"peering": 2}), []string{"PG_DEGRADED"}, "", "2 peering", ""},
