@@ -12,6 +12,16 @@ variable "cluster_name" {
   }
 }
 
+variable "emergency_keys" {
+  description = "Public keys that log in as root even while pve-cluster is stopped, as lines of authorized_keys. Root's own authorized_keys is in /etc/pve, which is empty then. These are kept in /root/.ssh/authorized_keys2, which sshd reads by default, on every node. None by default."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = alltrue([for key in var.emergency_keys : can(regex("^([^\n]* )?(ssh-|ecdsa-|sk-)[^ \n]+ AAAA[^\n]+$", key))])
+    error_message = "Write each key as in authorized_keys: \"ssh-ed25519 AAAA… name\"."
+  }
+}
+
 variable "repository" {
   description = "Repository of the Proxmox packages. Enterprise needs a subscription on every host, which can be set only once Proxmox VE is installed (pvesubscription): install with no-subscription, then run again with enterprise."
   type        = string

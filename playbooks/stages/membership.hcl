@@ -5,6 +5,16 @@ play "form the cluster" {
     founder = groups.pve[0]
   }
 
+  # Proxmox VE has made the directory.
+  task "keep keys of root outside of /etc/pve" {
+    when = length(var.emergency_keys) > 0
+    file {
+      path    = "/root/.ssh/authorized_keys2"
+      content = join("", [for key in var.emergency_keys : "${key}\n"])
+      mode    = "0600"
+    }
+  }
+
   task "G1.26 G1.27 create the cluster, join one node at a time" {
     pvecm {
       cluster = var.cluster_name
