@@ -186,7 +186,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 
 // planNow plans a single sysctl -w for all settings that differ in the running kernel. If, in check mode, an earlier
 // change makes a value unknowable, it counts as different if the task is known to change something anyway. several
-// reports whether the command sets more than one.
+// reports whether the task has others, which they may reset.
 func planNow(ctx context.Context, h modules.Host, settings map[string]string, names []string, changes bool) (steps []modules.Step, several bool, err error) {
 	argv := []string{"sysctl", "-w"}
 	var before, after, changed, kept []string
@@ -231,7 +231,7 @@ func planNow(ctx context.Context, h modules.Host, settings map[string]string, na
 		Expect:  append(expect, reset(changed)...),
 		Unmet:   strings.Join(kept, "; "),
 		Exact:   true,
-	}}, len(changed) > 1, nil
+	}}, len(names) > 1, nil
 }
 
 // reset returns the settings that change when others are set.
@@ -249,6 +249,26 @@ func reset(changed []string) []observe.Expectation {
 			},
 			Unknown: "setting " + name + " changes others",
 		})
+	}
+	return append(expect, redirects(changed)...)
+}
+
+// redirects returns what the kernel makes of accepting redirects when forwarding is turned on or off: a router does not accept
+// them (inet_forward_change in net/ipv4/devinet.c). A value that is set after it counts.
+func redirects(changed []string) (expect []observe.Expectation) {
+	const accept = "net.ipv4.conf.all.accept_redirects"
+	for _, assignment := range changed {
+		name, value, _ := strings.Cut(assignment, " = ")
+		switch observe.SysctlPath(name) {
+		case observe.SysctlPath(accept):
+			return nil
+		case observe.SysctlPath("net.ipv4.ip_forward"), observe.SysctlPath("net.ipv4.conf.all.forwarding"):
+			now := "0"
+			if equal(name, "0", value) {
+				now = "1"
+			}
+			expect = []observe.Expectation{observe.Sysctls.Expect(accept, observe.Sysctl{Exists: true, Value: now})}
+		}
 	}
 	return expect
 }

@@ -289,3 +289,17 @@ func FuzzSet(f *testing.F) {
 }
 
 func init() { observe.AddMeanings(placed) } // as the registry does
+
+// A router does not accept redirects, whatever was set before; a host does.
+func TestForwardingResetsRedirects(t *testing.T) {
+	const redirects = "net.ipv4.conf.all.accept_redirects"
+	for value, want := range map[string]string{"0": "1", "1": "0"} {
+		h := recorded(observe.File{}, now("net.ipv4.ip_forward", "2"), now(redirects, "1"))
+		modulestest.Converges(t, &Module{Name: "net.ipv4.ip_forward", Value: &value}, h)
+		if got, err := observe.Sysctls.Observe(t.Context(), h, redirects); err != nil || got.Value != want {
+			t.Errorf("ip_forward = %s: %s is %q (%v), want %s", value, redirects, got.Value, err, want)
+		}
+	}
+	m := &Module{Settings: map[string]string{"net.ipv4.ip_forward": "1", redirects: "1"}}
+	modulestest.Converges(t, m, recorded(observe.File{}, now("net.ipv4.ip_forward", "0"), now(redirects, "1")))
+}
