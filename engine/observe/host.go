@@ -35,7 +35,9 @@ type Host struct {
 	flights   int
 	reads     int
 	forgotten int // how often memory was forgotten
-	keeping   int // how many callers want answers to be kept
+	// forgottenShared is how often that was only of what hosts share.
+	forgottenShared int
+	keeping         int // how many callers want answers to be kept
 	// foreseen is set for a host that asks nobody: see Foresee.
 	foreseen *foreseen
 }

@@ -58,6 +58,7 @@ func (h *Host) ForgetAll() {
 func (h *Host) ForgetShared() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.forgottenShared++
 	h.forgetWhere(func(key Key, e *entry) bool { return e.kind.shared(key.Name) })
 }
 

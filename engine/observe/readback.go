@@ -10,10 +10,11 @@ import (
 // Readback holds observations that travel with a step and are read when it is done: those that verify the step, and
 // those that are needed next.
 type Readback struct {
-	host      *Host
-	requests  []*request
-	queries   []remote.Query
-	forgotten int // Host.forgotten when the readback was prepared
+	host     *Host
+	requests []*request
+	queries  []remote.Query
+	// forgotten and forgottenShared are those of the host when the readback was prepared.
+	forgotten, forgottenShared int
 }
 
 // Readback prepares to read observations along with the next step. Observations with a query that pass rejects are
@@ -21,7 +22,7 @@ type Readback struct {
 func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	readback := &Readback{host: h}
 	h.mu.Lock()
-	readback.forgotten = h.forgotten
+	readback.forgotten, readback.forgottenShared = h.forgotten, h.forgottenShared
 	var batch []*entry
 	seen := map[Key]bool{}
 	for _, r := range reads {
@@ -72,11 +73,12 @@ func (r *Readback) Queries() []remote.Query { return r.queries }
 func (r *Readback) Renew() {
 	r.host.mu.Lock()
 	defer r.host.mu.Unlock()
-	r.forgotten = r.host.forgotten
+	r.forgotten, r.forgottenShared = r.host.forgotten, r.host.forgottenShared
 }
 
 // Arrive forgets what the step may have changed and remembers the answers. It remembers nothing if there are no
-// answers, or if something else has changed the host in the meantime.
+// answers, or if something else has changed the host in the meantime. What hosts share (Kind.Shared) is not remembered if a
+// step on another host may have changed it.
 func (r *Readback) Arrive(answers []remote.Answer) {
 	wake(r.land(r.results(answers)))
 }
@@ -86,15 +88,19 @@ func (r *Readback) land(results map[*entry]result) (woken []*waiter) {
 	h := r.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fresh := h.forgotten == r.forgotten
+	others := h.forgottenShared - r.forgottenShared
+	fresh := h.forgotten == r.forgotten+others
 	h.forgetLocked(false)
 	if !fresh {
 		return nil
 	}
-	if len(results) > 0 {
+	if len(results) > 0 && others == 0 {
 		h.keepLocked(r.requests)
 	}
 	for e, o := range results {
+		if others > 0 && e.kind.shared(e.key.Name) {
+			continue
+		}
 		if wanted := h.memory[e.key]; wanted != nil {
 			if wanted.sent {
 				continue

@@ -173,8 +173,9 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 		}
 		block.Write(script)
 	}
+	scripts := repeated{}
 	for _, ahead := range a.Ahead {
-		if err := ahead.calls(&block, mark, user); err != nil {
+		if err := ahead.calls(&block, mark, user, scripts); err != nil {
 			return nil, err
 		}
 	}

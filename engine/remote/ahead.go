@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -16,14 +17,59 @@ func (a Actions) all() []Command {
 	return all
 }
 
-// calls writes the lines by which the acting shell does what is sent ahead.
-func (a *Ahead) calls(block *bytes.Buffer, mark, user string) error {
+// Size returns about how many bytes are sent, apart from scripts that are sent once in a flight, and without Then.
+func (a *Ahead) Size() (n int) {
+	for _, c := range a.Commands {
+		words := c.Argv
+		if c.own.name != "" {
+			words = c.own.args
+		}
+		n += 512 + len(c.Stdin) + length(words) + length(c.Before.Args) + len(c.Before.Script)
+	}
 	for _, q := range a.If {
-		words, err := quoteAll(append([]string{q.Script}, q.Args...))
+		n += 32 + length(q.Args)
+	}
+	return n
+}
+
+func length(words []string) (n int) {
+	for _, w := range words {
+		n += len(w) + 3
+	}
+	return n
+}
+
+// repeated names scripts that are asked more than once in a block.
+type repeated map[string]string
+
+// word returns a word that stands for a script. The first time, it writes the script to the block.
+func (r repeated) word(block *bytes.Buffer, script string) (string, error) {
+	word, ok := r[script]
+	if !ok {
+		text, err := quote(script)
+		if err != nil {
+			return "", err
+		}
+		name := "_hl_script" + strconv.Itoa(len(r))
+		block.WriteString(name + "=" + text + "\n")
+		word = `"$` + name + `"`
+		r[script] = word
+	}
+	return word, nil
+}
+
+// calls writes the lines by which the acting shell does what is sent ahead.
+func (a *Ahead) calls(block *bytes.Buffer, mark, user string, scripts repeated) error {
+	for _, q := range a.If {
+		word, err := scripts.word(block, q.Script)
 		if err != nil {
 			return err
 		}
-		block.WriteString("_hl_if " + words + "\n")
+		args, err := quoteAll(q.Args)
+		if err != nil {
+			return err
+		}
+		block.WriteString("_hl_if " + word + " " + args + "\n")
 	}
 	for _, c := range a.Commands {
 		call, err := c.call(mark, user)
@@ -32,9 +78,20 @@ func (a *Ahead) calls(block *bytes.Buffer, mark, user string) error {
 		}
 		block.WriteString(call)
 	}
-	script, err := calls(a.Then)
-	block.Write(script)
-	return err
+	then := newQuestion()
+	for i, q := range a.Then {
+		word, err := scripts.word(block, q.Script)
+		if err != nil {
+			return err
+		}
+		call, err := q.callOf(word)
+		if err != nil {
+			return fmt.Errorf("query %d: %w", i, err)
+		}
+		then.add(q, call)
+	}
+	block.Write(then.end())
+	return nil
 }
 
 // keeping returns how many bytes are kept of each stream.

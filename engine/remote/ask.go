@@ -63,11 +63,20 @@ const (
 
 // call returns the line that asks the query.
 func (q Query) call() (string, error) {
-	line, err := quoteAll(append([]string{q.Script}, q.Args...))
-	if q.Inline {
-		return "_hl_x " + line + "\n", err
+	script, err := quote(q.Script)
+	if err != nil {
+		return "", err
 	}
-	return "_hl_q " + line + "\n", err
+	return q.callOf(script)
+}
+
+// callOf is call with a word that stands for the script.
+func (q Query) callOf(script string) (string, error) {
+	args, err := quoteAll(q.Args)
+	if q.Inline {
+		return "_hl_x " + script + " " + args + "\n", err
+	}
+	return "_hl_q " + script + " " + args + "\n", err
 }
 
 func (q Query) seconds() int {

@@ -72,6 +72,11 @@ func (d *decision) reads() []*observe.Tracker {
 	return all
 }
 
+// hasSteps reports whether a plan has steps. A plan that could not be made has none.
+func (d *decision) hasSteps() bool {
+	return slices.ContainsFunc(d.items, func(it *itemPlan) bool { return len(it.plan.Steps) > 0 })
+}
+
 // foreseeable reports whether there is nothing to do, so that the task's result is known before its turn.
 func (d *decision) foreseeable(t *task) bool {
 	return !d.elsewhere && !d.acts() && t.Until == nil

@@ -308,6 +308,10 @@ func (c *fakeConn) run(cmd remote.Command) (remote.Result, error) {
 	case verb == "set":
 		c.host.settings[name] = value
 		delete(c.host.pending, name)
+		if len(cmd.Argv) > 3 {
+			c.host.settings[cmd.Argv[3]] = value
+			delete(c.host.pending, cmd.Argv[3])
+		}
 		if c.host.cut() {
 			return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 		}

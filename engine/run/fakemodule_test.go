@@ -57,6 +57,7 @@ type setting struct {
 	Needs     string `hcl:"needs,optional" doc:"A setting that must not be empty."`
 	NeedsOf   string `hcl:"needs_of,optional" doc:"The host whose setting that is."`
 	Exact     bool   `hcl:"exact,optional" doc:"Nothing but the setting changes."`
+	Upsets    bool   `hcl:"upsets,optional" doc:"What becomes unknowable gets the same value."`
 	Claims    string `hcl:"claims,optional" doc:"A setting that it says will be empty."`
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
@@ -166,6 +167,10 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if m.Impatient {
 		step.Settle = 0
 	}
+	if run, ok := step.Action.(modules.Run); ok && m.Upsets && m.Obscures != "" {
+		run.Argv = append(run.Argv, m.Obscures)
+		step.Action = run
+	}
 	if m.Obscures != "" {
 		step.Expect = append(step.Expect, settings.Unknown(m.Obscures, m.Name+" decides it"))
 	}
@@ -204,10 +209,12 @@ type own struct {
 	Fails     bool   `hcl:"fails,optional" doc:"The command fails."`
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	Needs     string `hcl:"needs,optional" doc:"A setting that must not be empty."`
+	Obscures  string `hcl:"obscures,optional" doc:"A setting that becomes unknowable."`
+	Upsets    bool   `hcl:"upsets,optional" doc:"It gets the same value."`
 }
 
 func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	return (&setting{Name: m.Name, Value: m.Value, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Exact: true}).Plan(ctx, h)
+	return (&setting{Name: m.Name, Value: m.Value, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets, Exact: true}).Plan(ctx, h)
 }
 
 var ownSpec = modules.Spec{Name: "own", Summary: "A setting of a test's host", Local: true, Result: settingSpec.Result, New: func() modules.Module { return &own{} }}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
 	"hlplay/modules"
 )
@@ -62,29 +63,92 @@ func (f *foresight) decide(t *task) (d *decision, reads []observe.Read, ok bool)
 // do.
 func (f *foresight) carryOut(t *task, it *itemPlan) (reads []observe.Read, done bool) {
 	for _, step := range it.plan.Steps {
-		expect := slices.Clone(step.Expect)
+		// What cannot be known is guessed to stay as it is: the host compares.
+		expect := slices.DeleteFunc(slices.Clone(step.Expect), func(x observe.Expectation) bool { return x.Unknown != "" })
 		for i := range expect {
 			expect[i].Host = f.at
 		}
 		f.at.Predict(expect)
 	}
-	again := *it
-	again.saw = nil
-	f.plan(func(ctx context.Context) { again.replan(observe.WithUser(ctx, t.observer(f.host)), f.host) })
+	again := f.again(t, it)
 	if again.err != nil || len(again.plan.Steps) > 0 || len(again.saw.Elsewhere()) > 0 {
 		return nil, false
 	}
 	return again.saw.Reads(), true
 }
 
-// part returns a task's part of a flight, without its conditions and reads, or nil if it cannot be sent ahead.
-func (f *foresight) part(t *task, d *decision) *part {
-	if t.ForEach != nil || len(d.items) != 1 {
-		return nil
+// again plans an item anew on the predicted host.
+func (f *foresight) again(t *task, it *itemPlan) *itemPlan {
+	again := *it
+	again.saw = nil
+	f.plan(func(ctx context.Context) { again.replan(observe.WithUser(ctx, t.observer(f.host)), f.host) })
+	return &again
+}
+
+// behind returns the reads of the next tasks that have nothing to do, as far as can be predicted, and of the first task or
+// handler that has.
+func (f *foresight) behind(following []*task) (reads []observe.Read) {
+	for i, t := range following {
+		if i == mostReadAlong {
+			return reads
+		}
+		more, acts := f.likely(t)
+		if reads = append(reads, more...); acts {
+			return reads
+		}
 	}
-	it := d.items[0]
+	for _, h := range f.dueBehind() {
+		more, acts := f.likely(h)
+		if reads = append(reads, more...); acts {
+			break
+		}
+	}
+	return reads
+}
+
+// dueBehind returns the handlers of the play that are due after the steps so far.
+func (f *foresight) dueBehind() (handlers []*task) {
+	declared := f.task.play.Handlers
+	if f.task.handler {
+		declared = declared[slices.Index(declared, f.task.Task)+1:]
+	}
+	for _, h := range declared {
+		if id := nodestate.Name(f.task.play.Name, h.Name); f.due[id] || f.execution.host.keeper.isDue(id) {
+			handlers = append(handlers, newTask(f.task.play, h))
+		}
+	}
+	return handlers
+}
+
+// likely returns what a task probably reads, and whether it probably has something to do: as predicted or, if too little is
+// known, as when it was last planned. It omits commands of the playbook's author if facts or results decide whether they run.
+func (f *foresight) likely(t *task) (reads []observe.Read, acts bool) {
+	reads, acts = f.execution.host.planner.last(t)
+	if !f.host.hasResults(t.references.Results) {
+		return reads, acts
+	}
+	var d *decision
+	f.plan(func(ctx context.Context) { d = f.host.planner.decide(ctx, t, f.host.readResults(t, nil)) })
+	more, known := slices.Clone(d.saw.Reads()), d.err == nil
+	for _, it := range d.items {
+		if it.saw != nil {
+			more = append(more, it.saw.Reads()...)
+		}
+		known = known && it.err == nil
+	}
+	if refs := t.references; refs.AllFacts || refs.AllResults || len(refs.Facts)+len(refs.Results) > 0 {
+		more = slices.DeleteFunc(more, observe.Read.ByAuthor)
+	}
+	if known {
+		return more, d.acts()
+	}
+	return append(reads, more...), acts
+}
+
+// part returns an item's part of a flight, without its conditions and reads, or nil if it cannot be sent ahead.
+func (f *foresight) part(t *task, it *itemPlan) *part {
 	commands := together(f.host, f.host, it.plan.Steps, newBaseline(it, false))
-	if !f.sendable(it.plan, commands, f.at) {
+	if !f.sendable(it.plan, commands, f.at, false) {
 		return nil
 	}
 	for _, step := range it.plan.Steps { // the copy of a vital file must be kept before the step that changes it is sent
@@ -93,20 +157,21 @@ func (f *foresight) part(t *task, d *decision) *part {
 		}
 	}
 	commands[0].Before = f.host.keeper.beforeAhead(f.executor.execution(t, f.execution.host).notifies(), f.due)
-	p := &part{task: t, steps: it.plan.Steps}
+	p := &part{task: t, key: it.key, steps: it.plan.Steps}
 	for _, c := range commands {
 		p.Commands = append(p.Commands, c.Command)
 	}
 	return p
 }
 
-// sendable reports whether the steps of a plan, as these commands, can share a flight with those of other tasks.
-func (e *execution) sendable(plan modules.Plan, commands []command, on *observe.Host) bool {
+// sendable reports whether the steps of a plan, as these commands, can share a flight with those of other tasks. Only the
+// first of a flight may have commands with pipes of their own.
+func (e *execution) sendable(plan modules.Plan, commands []command, on *observe.Host, first bool) bool {
 	if plan.Guard != nil || plan.Repeats || plan.Doubt != nil || len(plan.Steps) == 0 || len(commands) != len(plan.Steps) {
 		return false
 	}
 	for i, step := range plan.Steps {
-		if step.On != nil || step.Wide || step.Unknown || step.Refresh || step.Settle != 0 || len(step.Objects) > 0 || !step.Bounded() || !commands[i].Portable() {
+		if step.On != nil || step.Wide || step.Unknown || step.Refresh || step.Settle != 0 || len(step.Objects) > 0 || !step.Bounded() || !first && !commands[i].Portable() {
 			return false
 		}
 		if run, ok := step.Action.(modules.Run); ok && (run.Long || len(run.Retry) > 0 || run.Suspect != nil || run.Stale != nil) {

@@ -30,12 +30,13 @@ type planner struct {
 	next    int
 	held    []int
 	futures map[*task]*future
-	// reads are what each task's last plan was based on.
+	// reads are what each task's last plan was based on. acted says whether it had steps.
 	reads map[*task][]observe.Read
+	acted map[*task]bool
 }
 
 func newPlanner(shared *planning, h *host) *planner {
-	p := &planner{planning: shared, host: h, upcoming: &upcoming{}, futures: map[*task]*future{}, reads: map[*task][]observe.Read{}}
+	p := &planner{planning: shared, host: h, upcoming: &upcoming{}, futures: map[*task]*future{}, reads: map[*task][]observe.Read{}, acted: map[*task]bool{}}
 	if shared.readAhead {
 		p.window = widest
 	}
@@ -73,6 +74,7 @@ func (p *planner) decision(ctx context.Context, t *task) *decision {
 			if current {
 				// If it acts, plans for later tasks would be dropped anyway; they are made along with its verification.
 				if !f.decision.acts() {
+					p.host.sent.idle()
 					p.startLocked(nil, nil)
 				}
 				p.mu.Unlock()

@@ -77,8 +77,8 @@ func (p *planner) upcomingLocked() []int {
 	p.held = nil
 	slices.Sort(upcoming)
 	window := p.window
-	if p.host.sent.waiting() {
-		window = min(window, widestReadback) // more was not read with what the host has done ahead
+	if p.host.sent.only() {
+		window = 0 // nothing else was read with what the host has done ahead
 	}
 	for p.next = max(p.next, p.at+1); p.next < len(p.upcoming.tasks) && p.next <= p.at+window; p.next++ {
 		upcoming = append(upcoming, p.next)
@@ -147,6 +147,33 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 func (p *planner) noteLocked(t *task, f *future) {
 	if reads := f.saw.Reads(); f.ready.Happened() && f.decision != nil || len(reads) > len(p.reads[t]) {
 		p.reads[t] = reads
+	}
+	if f.ready.Happened() && f.decision != nil {
+		p.acted[t] = f.decision.hasSteps()
+	}
+}
+
+// last returns what the last plan of a task was based on (see likelyLocked), and whether it had steps.
+func (p *planner) last(t *task) (reads []observe.Read, acts bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	reads = slices.Clone(p.likelyLocked(t))
+	acts, planned := p.acted[t]
+	return reads, acts || !planned
+}
+
+// await waits until the plans of tasks that are being made are there.
+func (p *planner) await(ctx context.Context, tasks []*task) {
+	p.mu.Lock()
+	var making []*future
+	for _, t := range tasks {
+		if f := p.futures[t]; f != nil {
+			making = append(making, f)
+		}
+	}
+	p.mu.Unlock()
+	for _, f := range making {
+		_ = f.ready.Wait(ctx)
 	}
 }
 

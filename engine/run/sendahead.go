@@ -20,9 +20,12 @@ import (
 
 // mostAlong and mostAlongBytes limit how many tasks, and how much data, are sent with the steps of a task.
 const (
-	mostAlong      = 16
+	mostAlong      = 64
 	mostAlongBytes = 256 << 10
 )
+
+// mostReadAlong limits for how many tasks after those whose steps are sent the reads are sent, too.
+const mostReadAlong = 200
 
 // doneAhead returns the part with an item's steps if they were sent ahead, or nil if they have yet to be sent. The error is
 // errContradiction if other steps were sent than are planned now.
@@ -38,7 +41,7 @@ func (e *execution) doneAhead(on *host, it *itemPlan, commands []command, o *out
 		}
 		return nil, nil
 	}
-	same := on == e.host && len(p.steps) == len(commands) && len(commands) == len(it.plan.Steps)
+	same := on == e.host && p.key == it.key && len(p.steps) == len(commands) && len(commands) == len(it.plan.Steps)
 	for i := range p.steps {
 		same = same && p.steps[i].Summary == commands[i].step.Summary && sameAction(p.steps[i].Action, commands[i].step.Action)
 	}
@@ -77,103 +80,147 @@ func (e *execution) distant() bool { return e.host.connection.stats().Latency >=
 
 // sharing returns how many tasks after t may share one flight.
 func (e *execution) sharing(t *task) int {
+	n, _ := e.ahead(t, mostAlong+1)
+	return n
+}
+
+// ahead returns the tasks that are certain to follow t, and how many of the first of them may share its flight, at most so many.
+func (e *execution) ahead(t *task, most int) (sharing int, following []*task) {
 	p := e.host.planner
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at, ok := p.upcoming.index[t]
-	if !ok {
-		return 0
-	}
-	n := 0
-	for i := at + 1; i < len(p.upcoming.tasks) && n <= mostAlong && e.mayShare(p.upcoming.tasks[i]) && p.upcoming.legs[i] == p.upcoming.legs[at]; i++ {
-		n++
-	}
-	return n
-}
-
-// following returns the next tasks that are certain to follow this one and may share its flight, at most number.
-func (e *execution) following(number int) []*task {
-	p := e.host.planner
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at, ok := p.upcoming.index[e.task]
 	if !ok || p.window == 0 {
-		return nil
+		return 0, nil
 	}
-	var all []*task
-	for i := at + 1; i < len(p.upcoming.tasks) && len(all) < number && e.mayShare(p.upcoming.tasks[i]) && p.upcoming.legs[i] == p.upcoming.legs[at]; i++ {
-		all = append(all, p.upcoming.tasks[i])
+	following = p.upcoming.tasks[at+1:]
+	for i := range following {
+		if p.upcoming.legs[at+1+i] != p.upcoming.legs[at] {
+			following = following[:i]
+			break
+		}
 	}
-	return all
+	for sharing < min(most, len(following)) && e.mayShare(following[sharing]) {
+		sharing++
+	}
+	return sharing, following
 }
 
-// along returns what is sent along with an item's steps: the parts of the next tasks, and the reads that the host answers
-// before it begins the first of them.
+// train is a flight under construction: the parts that are sent along with an item's steps.
+type train struct {
+	*foresight
+	along []*part
+	// verified is what verifies the last steps so far. between is what the plans of items with nothing to do after them were
+	// made from.
+	verified, between []observe.Read
+	size              int
+}
+
+// along returns what is sent along with an item's steps: the parts of the next items and tasks, and the reads that the host
+// answers before it begins the first of them or, if there are none, those that are likely to come next.
 func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, commands []command) (along []*part, reads []observe.Read) {
 	user := e.task.user(e.host)
 	pass := e.host.connection.asReader(user)
-	if !e.mayShare(e.task) || len(rest) > 0 || it.delegated != nil || !ordinary(it.from.settings) || pass == nil || !e.host.connection.isRoot(user) ||
-		e.host.sent.waiting() || !e.sendable(it.plan, commands, e.host.observed) {
+	shares := e.mayShare(e.task) && it.delegated == nil && ordinary(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
+		!e.host.sent.waiting() && e.sendable(it.plan, commands, e.host.observed, true)
+	if !shares && len(rest) > 0 {
 		return nil, nil
 	}
-	following := e.following(mostAlong)
-	if len(following) == 0 {
-		return nil, nil
+	sharing, following := e.ahead(e.task, mostAlong)
+	if shares {
+		e.host.planner.await(ctx, following[:sharing])
 	}
 	f := e.foresee(ctx)
 	first, ok := f.carryOut(e.task, it)
-	if !ok {
-		return nil, nil
+	if !shares || !ok {
+		return nil, f.behind(following)
 	}
-	verified := first
-	registered := map[string]bool{e.task.Register: true}
-	var between []observe.Read // what the plans of tasks with nothing to do were made from
-	size := 0
-	for _, t := range following {
-		if t.user(e.host) != user || slices.ContainsFunc(t.references.Results, func(name string) bool { return registered[name] }) || !e.host.hasResults(t.references.Results) {
-			break
-		}
-		d, planned, ok := f.decide(t)
-		if !ok {
-			break
-		}
-		if t.Register != "" {
-			registered[t.Register] = true
-		}
-		if !d.acts() {
-			between = append(between, planned...)
-			continue
-		}
-		p := f.part(t, d)
-		if p == nil || e.approve != nil && e.approve(e.executor.execution(t, e.host).proposal(d.items, false)) != nil {
-			break
-		}
-		if p.If, ok = f.at.Holds(slices.Concat(verified, between, planned)); !ok {
-			break
-		}
-		if p.after, ok = f.carryOut(t, d.items[0]); !ok {
-			break
-		}
-		if size += p.size(); size > mostAlongBytes {
-			break
-		}
-		p.reads, p.between, verified, between = planned, between, p.after, nil
-		along = append(along, p)
+	t := &train{foresight: f, verified: first}
+	next := e.couple(t, rest, following[:sharing], user)
+	behind := slices.Concat(t.between, f.behind(following[next:]))
+	if len(t.along) == 0 {
+		return nil, behind
 	}
-	if len(along) == 0 {
-		return nil, nil
-	}
-	for i, p := range along {
+	for i, p := range t.along {
 		reads := slices.Concat(p.after, p.reads)
-		coming := widestReadback
-		if i+1 < len(along) {
-			reads = append(append(reads, along[i+1].between...), along[i+1].reads...)
+		if i+1 < len(t.along) {
+			reads = append(append(reads, t.along[i+1].between...), t.along[i+1].reads...)
 		} else {
-			coming = max(coming, e.sharing(p.task))
+			reads = slices.Concat(reads, behind, e.host.planner.coming(p.task, max(widestReadback, e.sharing(p.task))))
 		}
-		reads = append(reads, e.host.planner.coming(p.task, coming)...)
 		p.readback = e.host.observed.Readback(reads, pass)
 		p.Then, _ = distinct(p.readback.Queries())
 	}
-	return along, slices.Concat(first, along[0].between, along[0].reads)
+	return t.along, slices.Concat(first, t.along[0].between, t.along[0].reads)
+}
+
+// couple adds the rest of a task's items and then the tasks that follow to a train, up to the first that cannot share the
+// flight. It returns how many of the tasks are in it.
+func (e *execution) couple(t *train, rest []*itemPlan, following []*task, user string) int {
+	for _, it := range rest {
+		if it.module == nil || it.delegated != nil {
+			return 0
+		}
+		if it = t.again(e.task, it); !t.add(e.task, it, nil) {
+			t.between = append(t.between, it.saw.Reads()...)
+			return 0
+		}
+	}
+	registered := map[string]bool{e.task.Register: true}
+	for n, next := range following {
+		if next.user(e.host) != user || slices.ContainsFunc(next.references.Results, func(name string) bool { return registered[name] }) || !e.host.hasResults(next.references.Results) {
+			return n
+		}
+		d, planned, ok := t.decide(next)
+		if !ok {
+			return n
+		}
+		if next.Register != "" {
+			registered[next.Register] = true
+		}
+		if !d.acts() {
+			t.between = append(t.between, planned...)
+			continue
+		}
+		before := len(t.along)
+		for _, it := range d.items {
+			if len(t.along) > before { // an item before it has changed what its plan was made from
+				it, planned = t.again(next, it), nil
+			}
+			if !t.add(next, it, planned) {
+				return n
+			}
+		}
+	}
+	return len(following)
+}
+
+// add adds an item, and reports whether what comes after it may share the flight, too. planned is what else its plan was made
+// from.
+func (t *train) add(of *task, it *itemPlan, planned []observe.Read) bool {
+	if it.err != nil || len(it.saw.Elsewhere()) > 0 {
+		return false
+	}
+	planned = slices.Concat(planned, it.saw.Reads())
+	if len(it.plan.Steps) == 0 {
+		t.between = append(t.between, planned...)
+		return true
+	}
+	p := t.part(of, it)
+	if p == nil || t.approve != nil && t.approve(t.executor.execution(of, t.host).proposal([]*itemPlan{it}, false)) != nil {
+		return false
+	}
+	var ok bool
+	if p.If, ok = t.at.Holds(slices.Concat(t.verified, t.between, planned)); !ok {
+		return false
+	}
+	if p.after, ok = t.carryOut(of, it); !ok {
+		return false
+	}
+	if t.size += p.Size(); t.size > mostAlongBytes || len(t.along) == mostAlong {
+		return false
+	}
+	p.reads, p.between, t.verified, t.between = planned, t.between, p.after, nil
+	t.along = append(t.along, p)
+	return true
 }

@@ -125,6 +125,8 @@ func (d *draft) ownTask(name string) {
 		if d.fails {
 			d.linef("%s = %s", d.pick("fails", "lies", "then_fails"), d.pick("true", `host.name == "a"`, `host.name == "b"`))
 		}
+	case 3, 4: // nobody can know what becomes of another setting
+		d.linef("obscures = %q\nupsets = %s", fmt.Sprint("s", d.rng.IntN(6)), d.pick("true", "false"))
 	}
 	d.linef("}")
 }
@@ -179,6 +181,75 @@ func TestFlightsOfAFirstRunTogether(t *testing.T) {
 	for name := range s.hosts {
 		if n := s.flights[name] + s.asks[name]; n > 9 {
 			t.Errorf("%d tasks took %d flights that changed %s and %d that read only, want 9 at most", tasks, s.flights[name], name, s.asks[name])
+		}
+	}
+}
+
+// The items of a for_each travel together, and with the tasks around it.
+func TestFlightsOfItemsTogether(t *testing.T) {
+	playbook := playOf(strings.Join([]string{
+		`task "first" { own { name = "s0"; value = "1" } }`,
+		`task "items" { for_each = toset([for i in range(20) : format("s%d", i)]); own { name = each.key; value = "1" } }`,
+		`task "last" { own { name = "s0"; value = "2" } }`}, "\n"))
+	s := newStage("a")
+	if diff := cmp.Diff([]string{"a first: changed", "a items: changed", "a last: changed"}, outcomes(s.play(t, lines(playbook), sendAhead))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := s.flights["a"] + s.asks["a"]; n != 2 {
+		t.Errorf("%d flights with commands and %d that read only, want one of each", s.flights["a"], s.asks["a"])
+	}
+}
+
+// What becomes unknowable is guessed to stay as it is, and the host tells. The reads of tasks with nothing to do, and of the
+// handlers that are due, travel with the last steps before them.
+func TestFlightsOfGuesses(t *testing.T) {
+	const playbook = `
+play "p" {
+  hosts = "all"
+  task "1" {
+    own {
+      name = "s1"
+      value = "1"
+      obscures = "s2"
+      upsets = %s
+    }
+    notify = ["h", "i"]
+  }
+  task "2" {
+    own {
+      name = "s2"
+      value = "2"
+    }
+  }
+  task "3" {
+    setting {
+      name = "s3"
+      value = ""
+    }
+  }
+  handler "h" {
+    setting {
+      name = "s4"
+      value = "1"
+      repeats = true
+    }
+  }
+  handler "i" {
+    setting {
+      name = "s5"
+      value = "1"
+      repeats = true
+    }
+  }
+}
+`
+	for upsets, want := range map[string]int{"false": 3, "true": 4} { // two are the handlers'
+		s := newStage("a")
+		if diff := cmp.Diff([]string{"a 1: changed", "a 2: changed", "a 3: ok", "a h: changed", "a i: changed"}, outcomes(s.play(t, fmt.Sprintf(playbook, upsets), sendAhead))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if s.flights["a"] != want || s.asks["a"] != 1 {
+			t.Errorf("upsets = %s: %d flights with commands and %d that read only, want %d and one", upsets, s.flights["a"], s.asks["a"], want)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"hlplay/engine/observe"
@@ -13,26 +12,16 @@ import (
 	"hlplay/modules"
 )
 
-// part is a task's part of a flight that was sent in the turn of an earlier task.
+// part is the part of a task, or of one item of its for_each, of a flight that was sent in the turn of an earlier one.
 type part struct {
 	remote.Ahead
 	task     *task
+	key      string // of the item
 	steps    []modules.Step
 	readback *observe.Readback
 	// reads are what the task's plan was made from, and after is what its verification reads. between is what the plans of
 	// tasks with nothing to do before it were made from.
 	reads, after, between []observe.Read
-}
-
-// size returns approximately how many bytes are sent for the part.
-func (p *part) size() (n int) {
-	for _, c := range p.Commands {
-		n += len(c.Stdin) + len(strings.Join(c.Argv, " ")) + len(strings.Join(c.Before.Args, " ")) + 512
-	}
-	for _, q := range p.If {
-		n += len(q.Script) + len(strings.Join(q.Args, " "))
-	}
-	return n
 }
 
 // leftOver is the note for a part whose task never had its turn.
@@ -67,16 +56,35 @@ func accepted(c remote.Command) []int {
 type sentAhead struct {
 	mu    sync.Mutex
 	parts []*part
+	// stopped is set if the last flight ended early, so that only the reads of the next task were answered.
+	stopped bool
 }
 
 func (s *sentAhead) add(along []*part) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stopped = false
 	for _, p := range along {
 		if p.Begun {
 			s.parts = append(s.parts, p)
+		} else {
+			s.stopped = true
 		}
 	}
+}
+
+// idle records that the task whose turn it is has nothing to do.
+func (s *sentAhead) idle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = s.stopped && len(s.parts) > 0
+}
+
+// only reports whether only the reads of the next task were answered, so that nothing else should be planned.
+func (s *sentAhead) only() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.parts) > 0 || s.stopped
 }
 
 // waiting reports whether the queue is not empty.
@@ -107,7 +115,7 @@ func (s *sentAhead) rest() []*part {
 	return all
 }
 
-// passed returns the outcome of a task whose turn is over. The task fails if its part is still in the queue, because its steps
+// passed returns the outcome of a task whose turn is over. The task fails if a part of it is still in the queue, because its steps
 // were carried out although it did not ask for them.
 func (s *sentAhead) passed(t *task, o outcome) outcome {
 	s.mu.Lock()
@@ -115,11 +123,16 @@ func (s *sentAhead) passed(t *task, o outcome) outcome {
 	if len(s.parts) == 0 || s.parts[0].task != t {
 		return o
 	}
-	p := s.parts[0]
-	s.parts = s.parts[1:]
-	for _, step := range p.steps {
-		if !slices.Contains(o.open, step.Summary) && !slices.Contains(o.steps, step.Summary) {
-			o.begin(step)
+	for len(s.parts) > 0 && s.parts[0].task == t {
+		p := s.parts[0]
+		s.parts = s.parts[1:]
+		for _, step := range p.steps {
+			if p.key != "" {
+				step.Summary = p.key + ": " + step.Summary
+			}
+			if !slices.Contains(o.open, step.Summary) && !slices.Contains(o.steps, step.Summary) {
+				o.begin(step)
+			}
 		}
 	}
 	o.effect = true

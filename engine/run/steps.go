@@ -66,7 +66,7 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		var readback *observe.Readback
 		if done == nil && len(steps) == 0 && on == e.host {
 			var reads []observe.Read
-			distant := e.distant()
+			distant := e.sendAhead && e.distant()
 			if distant {
 				along, reads = e.along(ctx, it, rest, commands)
 			}
