@@ -14,7 +14,7 @@ variable "node" {
   type        = string
   validation {
     condition     = can(regex("^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$", var.node))
-    error_message = "Give the name of one host."
+    error_message = "Expected the name of one host."
   }
 }
 

@@ -28,7 +28,7 @@ variable "backup_server" {
 }
 
 variable "backup_datastore" {
-  description = "The datastore on the server: its name, its directory, on a file system that is large enough, and when garbage is collected."
+  description = "The datastore on the server: its name, its directory on a sufficiently large file system, and the schedule of garbage collection."
   type = object({
     name        = optional(string, "main")
     path        = optional(string, "/srv/backup/main")
@@ -53,7 +53,7 @@ variable "backup_keep" {
 }
 
 variable "backup_storage" {
-  description = "The storage by which the cluster reaches the server: its id, and the server's address, datastore and token, if they are not those of the inventory and of the variables above."
+  description = "The storage with which the cluster uses the server: its ID, and the server's address, datastore and token, if they differ from those of the inventory and the variables above."
   type = object({
     id        = string
     server    = optional(string)
@@ -81,7 +81,7 @@ variable "backup_fingerprint" {
 }
 
 variable "backup_jobs" {
-  description = "Scheduled backups by their ids: when they run, which guests (all, if left out), and how many backups of each the cluster keeps itself, with a token that may remove them."
+  description = "Scheduled backups by ID: when they run, which guests they include (by default all), and how many backups of each guest the cluster keeps, if its token may remove them."
   type = map(object({
     schedule = string
     guests   = optional(list(number))
@@ -91,7 +91,7 @@ variable "backup_jobs" {
 }
 
 variable "backup_tests" {
-  description = "Test restores by guest (vm:100): the storage to restore to, the id to restore under, the node (the first, if left out), when, and what is proven: restored, running or agent. The backups are on backup_storage, if storage is left out."
+  description = "Test restores by guest (vm:100): the storage to restore to, the ID to restore under, the node (by default the first), the schedule, and what to prove: restored, running or agent. By default, the backups are on backup_storage."
   type = map(object({
     target   = string
     id       = number

@@ -6,7 +6,7 @@
 # Everything is off by default: without variables the playbook only checks the cluster's health.
 
 variable "allowed" {
-  description = "Health checks and flags that are known and accepted, such as noout."
+  description = "Known and accepted health checks and flags, such as noout."
   type        = list(string)
   default     = []
 }
@@ -18,7 +18,7 @@ variable "settings" {
 }
 
 variable "reweight" {
-  description = "Overrides of OSDs, for a while: { \"osd.3\" = 0.9 } gives it nine tenths of what its weight says."
+  description = "Temporary overrides of OSDs: { \"osd.3\" = 0.9 } gives the OSD nine tenths of its weight."
   type        = map(number)
   default     = {}
 }
@@ -40,7 +40,7 @@ variable "crush_weight" {
 }
 
 variable "crush_map" {
-  description = "Path of a whole CRUSH map, as crushtool -d prints the cluster's, with changes. It must agree with crush_weight."
+  description = "Path of a whole CRUSH map: the cluster's, as crushtool -d prints it, with changes. It must agree with crush_weight."
   type        = string
   default     = ""
 }
@@ -62,7 +62,7 @@ play "day two of Ceph" {
     }
   }
 
-  task "G2.5 settings in ceph.conf" {
+  task "G2.5 set options in ceph.conf" {
     when = length(var.settings) > 0
     pveceph {
       conf {

@@ -8,12 +8,12 @@
 # watchdog resets a node with highly available guests after a minute, as if a cable were pulled: its guests are killed.
 
 variable "node" {
-  description = "The node that is lost."
+  description = "The node to lose."
   type        = string
 }
 
 variable "guests" {
-  description = "The highly available guests that must run elsewhere in time; all of the node if empty."
+  description = "The highly available guests that must run elsewhere in time; if empty, all of the node."
   type        = list(string)
   default     = []
 }

@@ -14,13 +14,13 @@ variable "node" {
 }
 
 variable "local_disks" {
-  description = "Also copy disks that are on storages of the node itself to the node that the guest moves to."
+  description = "Also copy disks on local storages to the node that the guest moves to."
   type        = bool
   default     = false
 }
 
 variable "stopped" {
-  description = "Also move guests that are stopped."
+  description = "Also move stopped guests."
   type        = bool
   default     = false
 }

@@ -21,7 +21,7 @@
 # A rehearsal reaches http:// URLs alone, at a name that is also a host's in the inventory; for others give --skip-tags outside.
 
 host_variable "publish" {
-  description = "What the host publishes: name, which no other service has; url, under which it is reached from outside (http:// or https:// and a name); and port, at which it listens for HTTP on the host itself."
+  description = "The services that the host publishes: name, which must be unique; url, at which the service is reached from outside (http:// or https:// and a name); and port, on which it listens for HTTP on the host itself."
   type = list(object({
     name = string
     url  = string
@@ -35,7 +35,7 @@ host_variable "publish" {
   }
   validation {
     condition     = length(host.vars.publish) == 0 || var.frp_token != ""
-    error_message = "Who publishes needs a token: give frp_token, encrypted, as in -e @ingress-secrets.hcl."
+    error_message = "A host that publishes needs a token: set frp_token, encrypted, as in -e @ingress-secrets.hcl."
   }
 }
 
@@ -52,7 +52,7 @@ variable "services_hosts" {
 }
 
 variable "frp_token" {
-  description = "The secret by which frp on the edge knows the hosts that publish through it: 16 letters or digits at least, as openssl rand -hex 32 prints them."
+  description = "The secret with which hosts authenticate to frp on the edge: at least 16 letters and digits, such as openssl rand -hex 32 prints."
   type        = string
   default     = ""
   sensitive   = true
@@ -63,7 +63,7 @@ variable "frp_token" {
 }
 
 variable "frp_server" {
-  description = "The address under which the serving hosts reach the edge; by default the one in the inventory."
+  description = "The address at which the publishing hosts reach the edge; by default that of the inventory."
   type        = string
   default     = ""
 }
@@ -75,18 +75,18 @@ variable "frp_version" {
 }
 
 variable "docker" {
-  description = "Run Caddy and frp in containers, and not as services of systemd."
+  description = "Run Caddy and frp in containers instead of as systemd services."
   type        = bool
   default     = true
 }
 
 variable "frp_sha256" {
-  description = "Without Docker: the SHA-256 checksum of frp's release by architecture: { amd64 = \"…\" }. They are in frp_sha256_checksums.txt of the release."
+  description = "Without Docker, the SHA-256 checksums of frp's release by architecture: { amd64 = \"…\" }, from the release's frp_sha256_checksums.txt."
   type        = map(string)
   default     = {}
   validation {
     condition     = var.docker || length(var.frp_sha256) > 0
-    error_message = "Without Docker, frp is fetched from its release, and the checksum has to be known: -e 'frp_sha256={amd64=\"…\"}', from frp_sha256_checksums.txt of the release."
+    error_message = "Without Docker, frp is downloaded, and its checksum is required: -e 'frp_sha256={amd64=\"…\"}', from the release's frp_sha256_checksums.txt."
   }
 }
 
@@ -97,13 +97,13 @@ variable "caddy_version" {
 }
 
 variable "caddy_options" {
-  description = "Global options of Caddy: [\"email admin@example.org\"] for notices about certificates, or [\"local_certs\"] for certificates of its own authority, which only its own clients trust."
+  description = "Global options of Caddy: [\"email admin@example.org\"] for notices about certificates, or [\"local_certs\"] for certificates of its own authority, which only clients that know it trust."
   type        = list(string)
   default     = []
 }
 
 variable "answers_within" {
-  description = "How long a service may take until it answers from outside. Caddy may be obtaining a certificate."
+  description = "How long to wait until a service answers from outside. Caddy may first have to obtain a certificate."
   type        = string
   default     = "2m"
 }

@@ -7,7 +7,7 @@
 # the raw device; the mapping takes effect at its next start.
 
 variable "mapping" {
-  description = "Name of the mapping, as guests write it: hostpci0 = \"mapping=gpu\"."
+  description = "Name of the mapping, to which guests refer: hostpci0 = \"mapping=gpu\"."
   type        = string
 }
 
@@ -17,13 +17,13 @@ variable "devices" {
 }
 
 variable "guests" {
-  description = "Service ids of the guests that use it: [\"vm:100\"]."
+  description = "Service IDs of the guests that use it: [\"vm:100\"]."
   type        = list(string)
   default     = []
 }
 
 variable "machines" {
-  description = "Machines that get the mapping in place of the raw device, by id: their name, which is checked, and the options hostpciN or usbN."
+  description = "Machines that get the mapping instead of the raw device, by ID: their name, which is checked, and the option hostpciN or usbN."
   type        = map(object({ name = string, options = map(string) }))
   default     = {}
 }

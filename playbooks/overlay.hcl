@@ -34,7 +34,7 @@ host_variable "overlay_address" {
 }
 
 host_variable "overlay_endpoint" {
-  description = "The address under which the other hosts reach this one; by default the one in the inventory. Empty for a host that cannot be reached, as behind NAT."
+  description = "The address at which the other hosts reach this one; by default that of the inventory. Empty for a host that cannot be reached, such as one behind NAT."
   type        = string
   default     = null
 }
@@ -53,7 +53,7 @@ variable "overlay_hosts" {
 }
 
 variable "overlay" {
-  description = "What makes the network: wireguard or nebula."
+  description = "The software of the network: wireguard or nebula."
   type        = string
   default     = "wireguard"
   validation {
@@ -75,7 +75,7 @@ variable "overlay_port" {
 }
 
 variable "overlay_mtu" {
-  description = "The largest packet within the network, in bytes: 80 less than what fits on the way between the hosts; by default 1420, or 1300 with Nebula."
+  description = "The MTU of the overlay network in bytes, 80 less than that of the path between the hosts; by default 1420, or 1300 with Nebula."
   type        = number
   default     = null
 }
@@ -87,19 +87,19 @@ variable "overlay_lighthouses" {
 }
 
 variable "overlay_lifetime" {
-  description = "With Nebula, how long a certificate lasts: a year."
+  description = "With Nebula, the lifetime of a certificate: a year."
   type        = string
   default     = "8760h"
 }
 
 variable "overlay_renew_before" {
-  description = "With Nebula, a certificate is renewed when less than this is left of its life: three months."
+  description = "With Nebula, a certificate is renewed when less than this is left of its lifetime: three months."
   type        = string
   default     = "2160h"
 }
 
 variable "overlay_allow" {
-  description = "With Nebula, who may open connections to the hosts; by default all hosts of the network. The protocol is any, tcp, udp or icmp, the port a port, a range or any; hosts are names in the inventory, and of groups a host must be in all."
+  description = "With Nebula, who may open connections to the hosts; by default all hosts of the network. protocol is any, tcp, udp or icmp; port is a port, a range or any; hosts are names in the inventory; with groups, a host must be in all of them."
   type = list(object({
     protocol = optional(string, "any")
     port     = optional(string, "any")
@@ -129,7 +129,7 @@ variable "nebula_ca_key" {
 }
 
 variable "overlay_latency" {
-  description = "The longest round trip between two hosts, in milliseconds. Corosync, and with it a cluster, asks for less than 5; a network that no cluster is put on may be slower."
+  description = "The longest round trip between two hosts, in milliseconds. Corosync, and so a cluster, needs less than 5; a network without a cluster may be slower."
   type        = number
   default     = 5
 }

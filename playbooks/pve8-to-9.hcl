@@ -23,7 +23,7 @@ variable "tries" {
 }
 
 variable "free_space" {
-  description = "How many GB have to be free on the root file system of a node."
+  description = "Free space, in GB, that the root file system of a node must have."
   type        = number
   default     = 10
 }
@@ -333,7 +333,7 @@ play "the cluster runs Proxmox VE 9" {
     }
   }
 
-  task "HA groups have become rules" {
+  task "wait until HA groups have become rules" {
     command {
       shell = <<-EOT
         [ -e /etc/pve/.version ] || { echo "/etc/pve is not mounted: systemctl status pve-cluster" >&2; exit 1; }

@@ -19,14 +19,14 @@ variable "state" {
   default     = "present"
   validation {
     condition     = contains(["present", "absent"], var.state)
-    error_message = "It is present or absent."
+    error_message = "Expected present or absent."
   }
 }
 
 play "the host that votes" {
-  hosts = var.state == "present" ? var.witness : "all:!all" # its removal needs nothing of it, and it may be gone
+  hosts = var.state == "present" ? var.witness : "all:!all" # removing the QDevice needs nothing from it, and it may be gone
 
-  task "the server of the QDevice" {
+  task "install the server of the QDevice" {
     apt {
       packages  = ["corosync-qnetd"]
       update    = true
@@ -38,7 +38,7 @@ play "the host that votes" {
 play "the nodes" {
   hosts = "pve"
 
-  task "the client of the QDevice" {
+  task "install the client of the QDevice" {
     when = var.state == "present"
     apt {
       packages  = ["corosync-qdevice"]
@@ -47,7 +47,7 @@ play "the nodes" {
     }
   }
 
-  task "the QDevice" {
+  task "set up the QDevice, or remove it" {
     pvecm {
       qdevice {
         host    = var.state == "present" ? var.witness : null

@@ -1,7 +1,7 @@
 # The keys that sign Proxmox's packages.
 
 variable "release_key" {
-  description = "The key that signs the Proxmox packages: its URL and SHA-256 sum. The default, null, is Proxmox's own key; set it for a mirror that signs with another key."
+  description = "The key that signs the Proxmox packages: its URL and SHA-256 checksum. The default, null, is Proxmox's own key; set it for a mirror that signs with another key."
   type = object({
     url    = string
     sha256 = string

@@ -15,7 +15,7 @@ variable "node" {
 }
 
 variable "local_disks" {
-  description = "Copy disks that lie on the node itself to the nodes that its guests move to."
+  description = "Copy disks on local storages to the nodes that the guests move to."
   type        = bool
   default     = false
 }

@@ -10,7 +10,7 @@
 # disk takes the place of the old one, run it with --tags remove, change the disk, and run it with --tags add.
 
 variable "osd_id" {
-  description = "Number of the OSD that is removed."
+  description = "Number of the OSD to remove."
   type        = number
 }
 
@@ -36,13 +36,13 @@ variable "wipe" {
 }
 
 variable "serial" {
-  description = "Serial number of the new disk, if it is not blank and is to be wiped."
+  description = "Serial number of the new disk, if it is not blank and may be wiped."
   type        = string
   default     = ""
 }
 
 variable "max_moved" {
-  description = "How much of the data of its device class may move to the new OSD, such as 80%. If empty, half of it, but less than 1 GiB may always move."
+  description = "How much of the data of its device class may move to the new OSD, such as 80%. If empty, half of it; less than 1 GiB may always move."
   type        = string
   default     = ""
 }

@@ -58,7 +58,7 @@ variable "storage_hosts" {
 variable "storage_mail" {
   type        = string
   default     = "root"
-  description = "Who is told of a disk that fails, and of a file system that is damaged. The host needs a mail server of its own, such as postfix."
+  description = "Who receives mail about a failed disk or a damaged file system. The host needs a mail server of its own, such as postfix."
   validation {
     condition     = can(regex("^[A-Za-z0-9._+@-]+$", var.storage_mail))
     error_message = "Write an address as in admin@example.org, or root."
@@ -75,7 +75,7 @@ play "bulk storage" {
     subvols = flatten([for b in host.vars.bulk : [for name in b.subvolumes : "${b.path}/${name}"]])
   }
 
-  task "check what the inventory says about each" {
+  task "check the description of each in the inventory" {
     for_each = { for b in host.vars.bulk : b.path => b }
     assert {
       condition {

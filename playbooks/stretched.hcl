@@ -20,13 +20,13 @@ variable "ceph_release" {
 }
 
 variable "network" {
-  description = "The network between the servers, Ceph's public and cluster network."
+  description = "The network between the servers, which is Ceph's public and cluster network."
   type        = string
   default     = "10.42.0.0/24"
 }
 
 variable "rule" {
-  description = "Name of the CRUSH rule: up to two copies a host."
+  description = "Name of the CRUSH rule, which allows up to two copies per host."
   type        = string
   default     = "two-per-host"
 }
@@ -42,13 +42,13 @@ variable "pool" {
 }
 
 variable "manager_pool" {
-  description = "The pool of the managers. Ceph makes it with its first manager and a rule of one copy a host; it gets the rule of the guests' disks."
+  description = "The pool of the managers. Ceph creates it with the first manager, with a rule that allows one copy per host; it gets the rule of the guests' pool."
   type        = string
   default     = ".mgr"
 }
 
 variable "max_moved" {
-  description = "How much of the data may move to a new OSD, or by a change of a pool, such as 80%. If empty, half of it, but less than 1 GiB may always move."
+  description = "How much of the data may move to a new OSD, or when a pool changes, such as 80%. If empty, half of it; less than 1 GiB may always move."
   type        = string
   default     = ""
 }
@@ -66,7 +66,7 @@ variable "moved" {
 }
 
 variable "ha_guests" {
-  description = "Which guests become highly available, by service id."
+  description = "Guests that become highly available, by service ID."
   type        = list(string)
   default     = []
 }
@@ -77,7 +77,7 @@ host_variable "ceph_address" {
 }
 
 host_variable "slices" {
-  description = "The partitions that become OSDs, by names that differ within the host: { osd-a = { disk = \"/dev/disk/by-id/…\", size = \"1TiB\", class = \"ssd\" } }."
+  description = "The partitions that become OSDs, by names that are unique on the host: { osd-a = { disk = \"/dev/disk/by-id/…\", size = \"1TiB\", class = \"ssd\" } }."
   type = map(object({
     disk  = string
     size  = string
@@ -89,7 +89,7 @@ play "before anything is changed" {
   hosts            = "pve"
   any_errors_fatal = true
 
-  task "G2.1 the same version of Proxmox VE on all nodes" {
+  task "G2.1 check for the same version of Proxmox VE on all nodes" {
     assert {
       same_packages = ["pve-manager", "proxmox-ve", "ceph"]
       message       = "bring all to the newest first: playbooks/upgrade.hcl"
@@ -135,13 +135,13 @@ play "Ceph on slices of the disks" {
     }
   }
 
-  task "G2.6 managers" {
+  task "G2.6 create the managers" {
     pveceph {
       mgr {}
     }
   }
 
-  task "G2.5 settings in ceph.conf" {
+  task "G2.5 set options in ceph.conf" {
     when = length(var.settings) > 0
     pveceph {
       conf {
@@ -180,7 +180,7 @@ play "Ceph on slices of the disks" {
     }
   }
 
-  task "G2.10 the pool" {
+  task "G2.10 create the pool" {
     pveceph {
       pool {
         name       = var.pool.name
@@ -193,7 +193,7 @@ play "Ceph on slices of the disks" {
     }
   }
 
-  task "G2.10 the managers' pool survives the loss of a host too" {
+  task "G2.10 let the managers' pool survive the loss of a host" {
     pveceph {
       pool {
         name       = var.manager_pool

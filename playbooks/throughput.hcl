@@ -8,19 +8,19 @@
 import "variables.hcl" {}
 
 variable "throughput_floor" {
-  description = "What a link must carry at least, in percent of its speed."
+  description = "Minimum throughput of a link, in percent of its speed."
   type        = number
   default     = 80
 }
 
 variable "throughput_single_floor" {
-  description = "The same with a single stream, which takes one card of a bond."
+  description = "The same with a single stream, which uses only one card of a bond."
   type        = number
   default     = 40
 }
 
 variable "throughput_speed" {
-  description = "The speed of the links in Mbit/s; 0 is what the drivers of the network cards tell."
+  description = "The speed of the links in Mbit/s; 0 means what the drivers of the network cards report."
   type        = number
   default     = 0
 }

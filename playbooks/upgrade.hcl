@@ -14,7 +14,7 @@ import "stages/pin.hcl" {}
 import "stages/rolling.hcl" {}
 
 variable "index_age" {
-  description = "How old a node's package index may be. An older one is fetched anew."
+  description = "Maximum age of a node's package index. An older one is fetched again."
   type        = string
   default     = "1h"
 }

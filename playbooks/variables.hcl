@@ -8,7 +8,7 @@ variable "cluster_name" {
   default     = "dream"
   validation {
     condition     = can(regex("^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$", var.cluster_name)) && length(var.cluster_name) <= 15
-    error_message = "A cluster name has at most 15 letters, digits and dashes, and no dash at either end."
+    error_message = "A cluster name has at most 15 letters, digits and hyphens, and no hyphen at either end."
   }
 }
 
@@ -104,7 +104,7 @@ variable "crush_rule" {
 }
 
 variable "allow_shared_hosts" {
-  description = "Whether enough copies may share a host that its loss can stop a pool, as with failure domain osd and more than two disks per host."
+  description = "Whether so many copies may share a host that its loss stops a pool, as with failure domain osd and more than two disks per host."
   type        = bool
   default     = false
 }
@@ -121,7 +121,7 @@ variable "pools" {
   }
   validation {
     condition     = alltrue([for p in var.pools : 2 <= p.size && p.size <= 7 && 2 <= p.min_size && p.min_size <= p.size])
-    error_message = "A pool keeps 2 to 7 copies, and min_size is 2 to size: with 1, a single disk could hold the only copy of what was just written."
+    error_message = "A pool keeps 2 to 7 copies, and min_size is 2 to size: with 1, a single disk could hold the only copy of new data."
   }
 }
 
@@ -136,7 +136,7 @@ variable "pgs_per_osd" {
 }
 
 variable "max_moved" {
-  description = "How much of the data may move to a new OSD, or by a change of a pool, such as 80%. If empty, half of it, but less than 1 GiB may always move."
+  description = "How much of the data may move to a new OSD, or when a pool changes, such as 80%. If empty, half of it; less than 1 GiB may always move."
   type        = string
   default     = ""
 }
@@ -203,7 +203,7 @@ host_variable "osd_devices" {
 }
 
 host_variable "osd_wipe" {
-  description = "Serial numbers of disks in osd_devices that are not blank, and are wiped for good (with --allow all)."
+  description = "Serial numbers of disks in osd_devices that are not blank and will be wiped (with --allow all)."
   type        = list(string)
   default     = []
 }

@@ -15,8 +15,8 @@ func explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain PLAYBOOK TASK [-i INVENTORY]",
 		Short: "Explain a task: what it does, why, which step of the guides it is, and how it is verified",
-		Long: `Explain describes the tasks of a playbook that TASK means: the name of a task, the number of a step of the guides, or a part of
-a name. It connects to nothing. The reason is the comment above the task.`,
+		Long: `Explain describes the tasks of a playbook that match TASK: the name of a task, part of a name, or the number of a step of the
+guides. It connects to nothing. The reason is the comment above the task.`,
 		Example: `  hlplay explain playbooks/cluster.hcl G1.26
   hlplay explain playbooks/cluster.hcl os-prober`,
 		Args: func(_ *cobra.Command, args []string) error {

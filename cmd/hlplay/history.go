@@ -45,7 +45,7 @@ and which were not reached.`,
 		},
 	}
 	f.addDir(cmd, "the `DIR` that runs are recorded in")
-	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON, one object a line: the runs, or the journal of a single run")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON, one object per line: the runs, or the journal of a single run")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "also show tasks that were skipped or had nothing to do")
 	cmd.ValidArgsFunction = f.completeRuns
 	return cmd

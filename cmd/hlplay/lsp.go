@@ -20,18 +20,18 @@ func lspCommand() *cobra.Command {
 		Long: `Lsp is a language server for playbooks and inventories. An editor starts it and speaks the Language Server Protocol with it over
 standard input and output. It connects to no host, and runs no program of an inventory.
 
-  Diagnostics  those of "hlplay validate", for texts that are not saved, too. A file that other playbooks import is checked as
+  Diagnostics  those of "hlplay validate", also for unsaved text. A file that other playbooks import is checked as
                part of them, and a role as part of the playbooks that use it.
   Completion   blocks, modules and their arguments, values, functions, what follows "facts.", "host.", "var." and "result.",
-               handlers in notify, tags and hosts. It also works in a text with errors.
+               handlers in notify, tags and hosts. It also works in text with errors.
   Hover        the documentation of "hlplay doc".
   Definition   of variables, locals, results, handlers, hosts, groups, and files that are imported or named.
   Formatting   as "hlplay fmt".
 
-The inventory is the one of -i, or else the one that .hlplay.hcl names in the root of the project. The editor can set others with the
+The inventory is that of -i, or otherwise the one that .hlplay.hcl in the root of the project names. The editor can set others with the
 initialization options "inventory" and "extraVars", each a string or a list of strings in the form of -i and -e.
 
-Exit codes: 0 the editor shut the server down or closed the connection; 1 it ended it without shutdown; 130 a signal ended it.`,
+Exit codes: 0 the editor shut the server down or closed the connection; 1 it sent exit without shutdown; 130 a signal ended the server.`,
 		Example: `  hlplay lsp
   hlplay lsp -i inventory -e @values.hcl`,
 		Args: noArguments,

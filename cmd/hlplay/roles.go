@@ -24,7 +24,7 @@ func rolesCommand() *cobra.Command {
   import "git::https://example.org/ops/roles.git//docker?ref=v1.4" { … }
 
 into %s below the working directory, and pins each revision to a commit and to the hash of its content in the file %s, which
-belongs into version control. No other command fetches roles: they use what lies there, and only if it has the content that is pinned.`, roles.Dir, roles.LockFile),
+belongs in version control. No other command fetches roles: they use what is there, and only if its content is what the lock file pins.`, roles.Dir, roles.LockFile),
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

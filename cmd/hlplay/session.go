@@ -54,7 +54,7 @@ func (f *inputFlags) add(cmd *cobra.Command) {
 
 // addBecome adds the flags about the account that tasks run as.
 func (f *inputFlags) addBecome(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&f.become, "become", "b", false, "become root, or the user that --become-user names, in tasks and on hosts that say nothing else")
+	cmd.Flags().BoolVarP(&f.become, "become", "b", false, "become root, or the user that --become-user names, in tasks and on hosts that do not set it themselves")
 	cmd.Flags().StringVar(&f.becomeUser, "become-user", "", "become `USER`")
 }
 

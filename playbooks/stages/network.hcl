@@ -15,13 +15,13 @@ host_variable "network_ports" {
 }
 
 host_variable "network_prefix" {
-  description = "Length of the prefix of the subnet that the host's address is in."
+  description = "Prefix length of the subnet of the host's address."
   type        = number
   default     = 24
 }
 
 host_variable "network_gateway" {
-  description = "The gateway of the IPv4 default route; \"\" leaves what is there."
+  description = "The gateway of the IPv4 default route; \"\" leaves the present one."
   type        = string
   default     = ""
 }

@@ -7,13 +7,13 @@
 # In the inventory: vars = { passthrough_devices = ["10de:*"] }. Hosts are rebooted one at a time.
 
 host_variable "passthrough_devices" {
-  description = "Vendor and device of what guests get, as lspci -nn prints them; * stands for any digits. Empty leaves the host alone."
+  description = "Vendor and device of the devices for guests, as lspci -nn prints them; * stands for any digits. Empty leaves the host alone."
   type        = list(string)
   default     = []
 }
 
 host_variable "passthrough_only_display" {
-  description = "Whether the guests may get the only display of the host."
+  description = "Whether guests may get the host's only display."
   type        = bool
   default     = false
 }
@@ -35,7 +35,7 @@ play "PCI passthrough" {
   serial = anytrue([for name in groups.pve : length(hosts[name].vars.passthrough_devices) > 0]) ? 1 : null
 
   # An AMD kernel switches the IOMMU on by itself; an Intel one does so since 6.8.
-  task "G1.19 ask the kernel for the IOMMU" {
+  task "G1.19 enable the IOMMU on the kernel's command line" {
     when = length(host.vars.passthrough_devices) > 0
     boot {
       cmdline = facts.cpu.vendor == "GenuineIntel" ? ["intel_iommu=on", "iommu=pt"] : ["iommu=pt"]

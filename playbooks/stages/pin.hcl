@@ -2,7 +2,7 @@
 # and pve8-to-9.hcl.
 
 host_variable "network_pin" {
-  description = "Pin the names of the network cards to their MAC addresses before the kernel changes, which may name them differently."
+  description = "Pin the names of the network cards to their MAC addresses before the kernel changes, because another kernel may name them differently."
   type        = bool
   default     = true
 }

@@ -1,7 +1,7 @@
 # Nothing is changed until these checks pass.
 
 host_variable "preflight_accept" {
-  description = "What may be wrong with the host in the table of hlplay preflight, such as nic: see hlplay doc preflight."
+  description = "Problems of the host that preflight ignores, such as nic: see hlplay doc preflight."
   type        = list(string)
   default     = []
 }

@@ -7,13 +7,13 @@ variable "pause" {
 }
 
 variable "evacuation" {
-  description = "How long to wait at most until the highly available guests have left a node."
+  description = "Maximum time to wait for the highly available guests to leave a node."
   type        = string
   default     = "15m"
 }
 
 variable "local_disks" {
-  description = "Copy disks that lie on a node itself to the node that its guest moves to, which takes long. Otherwise such a guest stops the run."
+  description = "Copy disks on local storages to the node that the guest moves to, which takes long. Otherwise such a guest stops the run."
   type        = bool
   default     = false
 }

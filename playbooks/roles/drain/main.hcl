@@ -2,17 +2,17 @@
 # into service, whatever happens to the run.
 
 variable "local_disks" {
-  description = "Copy disks that lie on the node itself to the one that its guest moves to."
+  description = "Copy disks on local storages to the node that the guest moves to."
   type        = bool
 }
 
 variable "evacuation" {
-  description = "How long to wait at most until the highly available guests have left the node."
+  description = "Maximum time to wait for the highly available guests to leave the node."
   type        = string
 }
 
 variable "pause" {
-  description = "The time between two looks at whether Ceph can do without the node."
+  description = "The time between two checks whether Ceph can do without the node."
   type        = string
 }
 

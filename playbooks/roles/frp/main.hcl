@@ -10,7 +10,7 @@ variable "program" {
 }
 
 variable "settings" {
-  description = "The settings of the program, as JSON. They hold the token."
+  description = "The settings of the program, as JSON. They contain the token."
   type        = string
   sensitive   = true
 }
@@ -26,7 +26,7 @@ variable "sha256" {
 }
 
 variable "architecture" {
-  description = "The host's architecture in the name of the release: amd64, arm64."
+  description = "The host's architecture, as in the name of the release: amd64, arm64."
   type        = string
 }
 
