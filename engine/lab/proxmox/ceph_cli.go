@@ -209,8 +209,7 @@ func ceph(c *Command) int {
 	}
 	command, args, ok := findCeph(a.words)
 	if !ok {
-		fmt.Fprintf(c.Stderr, "no valid command found; 10 closest matches:\n%s\nError EINVAL: invalid command\n", strings.Join(closest(a.words), "\n"))
-		return eINVAL
+		return c.die(eINVAL, "%s", unknownCeph(a.words))
 	}
 	if command.input {
 		data, code := c.inputFile(a.input)
@@ -371,18 +370,17 @@ func findCeph(words []string) (cephCommand, []string, bool) {
 	return cephCommand{}, nil, false
 }
 
-// closest returns the commands with the same first word, for the error message.
-func closest(words []string) []string {
-	var near []string
-	for _, command := range cephCommands() {
-		if strings.HasPrefix(command.words, words[0]) && len(near) < 10 {
-			near = append(near, command.words)
-		}
+// cephFamilies are the first words of Ceph's own commands.
+var cephFamilies = []string{"auth", "balancer", "config", "config-key", "crash", "device", "df", "fs", "fsid", "health", "log", "mds", "mgr", "mon", "node", "orch", "osd", "pg",
+	"progress", "quorum_status", "service", "status", "telemetry", "tell", "time-sync-status", "version", "versions"}
+
+// unknownCeph returns what ceph prints about a command that is not simulated: that it is not, if it looks like one of
+// Ceph's own, and otherwise what the real one prints.
+func unknownCeph(words []string) string {
+	if slices.Contains(cephFamilies, words[0]) {
+		return "ceph: not supported on simulated nodes: " + strings.Join(words, " ")
 	}
-	if len(near) == 0 {
-		near = []string{"pg stat", "osd df", "osd perf"}
-	}
-	return near
+	return "no valid command found; 10 closest matches:\npg stat\nosd df\nosd perf\nError EINVAL: invalid command"
 }
 
 // flagged separates the confirmation flags from the arguments.
@@ -398,5 +396,5 @@ func flagged(args []string) (rest []string, sure bool) {
 }
 
 func cephCommands() []cephCommand {
-	return slices.Concat(statusCommands(), reportCommands(), osdCommands(), groupFlagCommands(), reweightCommands(), crushCommands(), crushFileCommands(), poolCommands(), mdsCommands(), configCommands())
+	return slices.Concat(statusCommands(), reportCommands(), osdCommands(), groupFlagCommands(), reweightCommands(), crushCommands(), crushFileCommands(), poolCommands(), mdsCommands(), balancerCommands())
 }

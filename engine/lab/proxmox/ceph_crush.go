@@ -20,34 +20,9 @@ func crushCommands() []cephCommand {
 	}
 	return []cephCommand{
 		read("osd crush rule ls", ruleLs), read("osd crush rule dump", ruleDump),
-		read("osd crush rule create-replicated", ruleCreate), read("osd crush rule create-simple", ruleCreateSimple),
-		read("osd crush rule rm", ruleRm), read("osd crush rule rename", ruleRename),
-		read("osd crush rule ls-by-class", func(_ *view, c *Ceph, args []string) reply {
-			names := []string{}
-			for _, r := range c.Rules {
-				if len(args) > 0 && r.Class == args[0] {
-					names = append(names, r.Name)
-				}
-			}
-			if len(args) > 0 && !slices.Contains(c.Classes, args[0]) {
-				return refuse(eNOENT, "failed to get class: %s", args[0])
-			}
-			return reply{value: names, text: lines(names)}
-		}),
-		read("osd crush class ls", func(_ *view, c *Ceph, _ []string) reply { return reply{value: list(c.Classes)} }),
-		read("osd crush class ls-osd", func(_ *view, c *Ceph, args []string) reply {
-			ids, text := []int{}, ""
-			for _, o := range c.OSDs {
-				if o.Booted && len(args) > 0 && o.Class == args[0] {
-					ids = append(ids, o.ID)
-					text += fmt.Sprintf("%d\n", o.ID)
-				}
-			}
-			return reply{value: ids, text: text}
-		}),
-		read("osd crush set-device-class", setDeviceClass), read("osd crush rm-device-class", rmDeviceClass),
+		read("osd crush rule create-replicated", ruleCreate),
 		read("osd crush reweight", crushReweight), read("osd crush rm", crushRm), read("osd crush remove", crushRm),
-		read("osd crush dump", crushDump), read("osd crush tree", crushTree),
+		read("osd crush dump", crushDump),
 	}
 }
 
@@ -157,115 +132,6 @@ func (c *Ceph) addRule(v *view, name, root, domain, class string) {
 	slices.SortFunc(c.Rules, func(a, b *Rule) int { return a.ID - b.ID })
 	c.CrushVersion++
 	c.mapChanged(v.now)
-}
-
-func ruleCreateSimple(v *view, c *Ceph, args []string) reply {
-	const usage = "osd crush rule create-simple <name> <root> <type> [firstn|indep] :  create crush rule <name> to start from <root>, replicate across buckets of type <type>, using a choose mode of <firstn|indep> (default firstn; indep best for erasure pools)"
-	if len(args) < 3 {
-		return invalid("Invalid command: missing required parameter type(<string(goodchars [A-Za-z0-9-_.])>)", usage)
-	}
-	if c.rule(args[0]) != nil {
-		return note("rule %s already exists", args[0])
-	}
-	c.addRule(v, args[0], args[1], args[2], "")
-	return reply{changed: true}
-}
-
-func ruleRm(v *view, c *Ceph, args []string) reply {
-	if len(args) == 0 {
-		return invalid("Invalid command: missing required parameter name(<string(goodchars [A-Za-z0-9-_.])>)", "osd crush rule rm <name> :  remove crush rule <name>")
-	}
-	r := c.rule(args[0])
-	if r == nil {
-		return note("rule %s does not exist", args[0])
-	}
-	if slices.ContainsFunc(c.Pools, func(p *Pool) bool { return p.Rule == r.ID }) {
-		if c.major() < 17 {
-			return refuse(eBUSY, "crush ruleset %s %d is in use", r.Name, r.ID)
-		}
-		return refuse(eBUSY, "crush rule %s (%d) is in use", r.Name, r.ID)
-	}
-	c.Rules = slices.DeleteFunc(c.Rules, func(other *Rule) bool { return other == r })
-	c.CrushVersion++
-	c.mapChanged(v.now)
-	return reply{changed: true}
-}
-
-func ruleRename(v *view, c *Ceph, args []string) reply {
-	if len(args) < 2 {
-		return invalid("Invalid command: missing required parameter dstname(<string(goodchars [A-Za-z0-9-_.])>)", "osd crush rule rename <srcname> <dstname> :  rename crush rule <srcname> to <dstname>")
-	}
-	from, to := c.rule(args[0]), c.rule(args[1])
-	switch {
-	case from == nil && to != nil:
-		return note("already renamed to '%s'", args[1])
-	case from == nil:
-		return refuse(eNOENT, "source rule name '%s' does not exist", args[0])
-	case to != nil:
-		return refuse(eEXIST, "dest rule name '%s' already exists", args[1])
-	}
-	from.Name = args[1]
-	c.CrushVersion++
-	c.mapChanged(v.now)
-	return reply{changed: true}
-}
-
-func setDeviceClass(v *view, c *Ceph, args []string) reply {
-	if len(args) < 2 {
-		return invalid("Invalid command: missing required parameter ids(<string>)", "osd crush set-device-class <class> <ids>... :  set the <class> of the osd(s) <id> [<id>...],or use <all|any> to set all.")
-	}
-	class, text := args[0], ""
-	var set []string
-	for _, arg := range args[1:] {
-		id, ok := parseOSD(arg)
-		o := c.osd(id)
-		switch {
-		case !ok || o == nil:
-			text += arg + " does not exist. "
-		case o.Class == class:
-			text += fmt.Sprintf("osd.%d already set to class %s. set-device-class item id %d name 'osd.%d' device_class '%s': no change. ", id, class, id, id, class)
-		case o.Class != "":
-			return refuse(eBUSY, "osd.%d has already bound to class '%s', can not reset class to '%s'; use 'ceph osd crush rm-device-class <id>' to remove old class first", id, o.Class, class)
-		default:
-			o.Class = class
-			set = append(set, fmt.Sprint(id))
-			if !slices.Contains(c.Classes, class) {
-				c.Classes = append(c.Classes, class)
-			}
-			c.CrushVersion++
-			c.mapChanged(v.now)
-			c.peer(v.now)
-		}
-	}
-	return reply{note: text + fmt.Sprintf("set osd(s) %s to class '%s'", strings.Join(set, ","), class), changed: len(set) > 0}
-}
-
-func rmDeviceClass(v *view, c *Ceph, args []string) reply {
-	if len(args) > 0 && (args[0] == "all" || args[0] == "any") {
-		args = nil
-		for _, o := range c.OSDs {
-			args = append(args, fmt.Sprint(o.ID))
-		}
-	}
-	text := ""
-	var done []string
-	for _, arg := range args {
-		id, ok := parseOSD(arg)
-		o := c.osd(id)
-		switch {
-		case !ok || o == nil:
-			text += arg + " does not exist. "
-		case o.Class == "":
-			text += fmt.Sprintf("osd.%d belongs to no class, ", id)
-		default:
-			o.Class = ""
-			done = append(done, fmt.Sprint(id))
-			c.CrushVersion++
-			c.mapChanged(v.now)
-			c.peer(v.now)
-		}
-	}
-	return reply{note: text + "done removing class of osd(s): " + strings.Join(done, ","), changed: len(done) > 0}
 }
 
 func crushReweight(v *view, c *Ceph, args []string) reply {
@@ -397,30 +263,4 @@ func fixedTotal(osds []*OSD) int {
 		sum += o.Weight
 	}
 	return sum
-}
-
-func crushTree(_ *view, c *Ceph, _ []string) reply {
-	names, osds := c.buckets()
-	nodes := []object{}
-	all := 0.0
-	var hostIDs []int
-	rows := [][]string{{"-1", "", "", "root default"}}
-	for _, name := range names {
-		all += total(osds[name])
-		hostIDs = append([]int{c.Hosts[name]}, hostIDs...)
-		var ids []int
-		shown := inTree(osds[name])
-		for _, o := range shown {
-			ids = append([]int{o.ID}, ids...)
-		}
-		nodes = append(nodes, obj("id", c.Hosts[name], "name", name, "type", "host", "type_id", 1, "pool_weights", object{}, "children", list(ids)))
-		rows = append(rows, []string{fmt.Sprint(c.Hosts[name]), "", weightText(total(osds[name])), "    host " + name})
-		for _, o := range shown {
-			nodes = append(nodes, obj("id", o.ID, "device_class", o.Class, "name", fmt.Sprintf("osd.%d", o.ID), "type", "osd", "type_id", 0, "crush_weight", o.weight(), "depth", 2, "pool_weights", object{}))
-			rows = append(rows, []string{fmt.Sprint(o.ID), o.Class, weightText(o.weight()), fmt.Sprintf("        osd.%d", o.ID)})
-		}
-	}
-	rows[0][2] = weightText(all)
-	nodes = append([]object{obj("id", -1, "name", "default", "type", "root", "type_id", 11, "children", list(hostIDs))}, nodes...)
-	return reply{value: obj("nodes", nodes, "stray", []object{}), text: cephTable([]column{{"ID", true}, {"CLASS", true}, {"WEIGHT", true}, {"TYPE NAME", false}}, rows)}
 }

@@ -20,7 +20,7 @@ func (c *Command) interactive(a cephArguments) int {
 		}
 		command, args, ok := findCeph(line.words)
 		if !ok {
-			fmt.Fprintf(c.Stderr, "no valid command found; 10 closest matches:\n%s\nError EINVAL: invalid command\n", strings.Join(closest(line.words), "\n"))
+			fmt.Fprintln(c.Stderr, unknownCeph(line.words))
 			continue
 		}
 		r, err := c.ask(command, args, a.timeout)

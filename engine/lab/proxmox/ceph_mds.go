@@ -8,27 +8,8 @@ import (
 )
 
 func mdsCommands() []cephCommand {
-	read := func(words string, fn func(v *view, c *Ceph, args []string) reply) cephCommand {
-		return cephCommand{words: words, run: fn}
-	}
 	return []cephCommand{
-		read("fs ls", fsLs), read("fs new", fsNew), read("fs rm", fsRm), read("fs fail", fsFail),
-		read("fs dump", func(v *view, c *Ceph, _ []string) reply {
-			return reply{value: v.fsMap(c), text: v.fsText(c), note: fmt.Sprintf("dumped fsmap epoch %d", c.FSEpoch)}
-		}),
-		read("mds stat", func(v *view, c *Ceph, _ []string) reply {
-			return reply{value: obj("fsmap", v.fsMap(c), "mdsmap_first_committed", 1, "mdsmap_last_committed", c.FSEpoch), text: v.mdsStat(c), plain: true}
-		}),
-		read("mds metadata", func(v *view, c *Ceph, _ []string) reply {
-			all := []object{}
-			for i, d := range c.MDSs {
-				if v.mdsState(c, d) != "" {
-					all = append(all, v.mdsMeta(c, d, i))
-				}
-			}
-			return reply{value: all}
-		}),
-		read("mds ok-to-stop", func(v *view, c *Ceph, args []string) reply {
+		{words: "mds ok-to-stop", run: func(v *view, c *Ceph, args []string) reply {
 			var active, idle []string
 			left := 0
 			for _, d := range v.standbyMDSs(c) {
@@ -47,18 +28,8 @@ func mdsCommands() []cephCommand {
 				return refuse(eBUSY, "insufficent standby MDS daemons to stop active gids %s and/or standby gids %s", strings.Join(active, ","), strings.Join(idle, ","))
 			}
 			return note("should be safe to stop %s", "["+strings.Join(args, ",")+"]")
-		}),
+		}},
 	}
-}
-
-// mdsMeta returns what a metadata server reports about its host.
-func (v *view) mdsMeta(c *Ceph, d Daemon, number int) object {
-	ip, port := v.Nodes[d.Host].IP, 6816+8*number
-	node := v.world.node(d.Host)
-	release, description := debianOf(node)
-	return obj("name", d.Name, "addr", fmt.Sprintf("[v2:%s:%d/%d,v1:%s:%d/%d]", ip, port, 30000+number, ip, port+1, 30000+number), "arch", "x86_64", "ceph_release", c.releaseName(), "ceph_version", versionLine(c.Version),
-		"ceph_version_short", c.Version, "cpu", "Intel(R) Xeon(R) Processor", "distro", "debian", "distro_description", description, "distro_version", release, "hostname", d.Host,
-		"kernel_description", "#1 SMP PREEMPT_DYNAMIC", "kernel_version", node.Kernel(), "mem_swap_kb", "0", "mem_total_kb", fmt.Sprint(labMemory/1024), "os", "Linux")
 }
 
 // debianOf returns the Debian release of a node: its number, and its name in /etc/os-release.
@@ -73,26 +44,6 @@ func (c *Ceph) fileSystem(name string) *FileSystem {
 		return nil
 	}
 	return c.FileSystems[i]
-}
-
-// poolName returns the name of the pool with an ID.
-func (c *Ceph) poolName(id int) string {
-	if p := c.poolByID(id); p != nil {
-		return p.Name
-	}
-	return ""
-}
-
-func fsLs(_ *view, c *Ceph, _ []string) reply {
-	all, text := []object{}, ""
-	for _, f := range c.FileSystems {
-		all = append(all, obj("name", f.Name, "metadata_pool", c.poolName(f.Metadata), "metadata_pool_id", f.Metadata, "data_pool_ids", []int{f.Data}, "data_pools", []string{c.poolName(f.Data)}))
-		text += fmt.Sprintf("name: %s, metadata pool: %s, data pools: [%s ]\n", f.Name, c.poolName(f.Metadata), c.poolName(f.Data))
-	}
-	if text == "" {
-		text = "No filesystems enabled\n"
-	}
-	return reply{value: all, text: text}
 }
 
 func fsNew(v *view, c *Ceph, args []string) reply {
@@ -135,38 +86,6 @@ func fsNew(v *view, c *Ceph, args []string) reply {
 	c.FileSystems = append(c.FileSystems, &FileSystem{ID: id, Name: args[0], Metadata: meta.ID, Data: data.ID, Created: v.now})
 	c.FSEpoch++
 	return changed("%snew fs with metadata pool %d and data pool %d", hint, meta.ID, data.ID)
-}
-
-func fsRm(_ *view, c *Ceph, args []string) reply {
-	args, sure := flagged(args)
-	if len(args) == 0 {
-		return invalid("Invalid command: missing required parameter fs_name(<string>)", "fs rm <fs_name> [--yes-i-really-mean-it] :  disable the named filesystem")
-	}
-	f := c.fileSystem(args[0])
-	switch {
-	case f == nil:
-		return note("filesystem '%s' does not exist", args[0])
-	case f.Active != "":
-		return refuse(eINVAL, "all MDS daemons must be inactive/failed before removing filesystem. See `ceph fs fail`.")
-	case !sure:
-		return refuse(ePERM, "this is a DESTRUCTIVE operation and will make data in your filesystem permanently inaccessible.  Add --yes-i-really-mean-it if you are sure you wish to continue.")
-	}
-	c.FileSystems = slices.DeleteFunc(c.FileSystems, func(other *FileSystem) bool { return other == f })
-	c.FSEpoch++
-	return reply{changed: true}
-}
-
-func fsFail(_ *view, c *Ceph, args []string) reply {
-	if len(args) == 0 {
-		return invalid("Invalid command: missing required parameter fs_name(<string>)", "fs fail <fs_name> :  bring the file system down and all of its ranks")
-	}
-	f := c.fileSystem(args[0])
-	if f == nil {
-		return refuse(eNOENT, "Filesystem not found: '%s'", args[0])
-	}
-	f.Failed, f.Active = true, ""
-	c.FSEpoch++
-	return changed("%s marked not joinable; MDS cannot join the cluster. All MDS ranks marked failed.", f.Name)
 }
 
 func compat(inline bool) object {
@@ -214,37 +133,4 @@ func (v *view) fsMap(c *Ceph) object {
 			"failed", []int{}, "damaged", []int{}, "stopped", []int{}, "info", info, "data_pools", []int{f.Data}, "metadata_pool", f.Metadata, "enabled", true, "fs_name", f.Name, "balancer", "", "standby_count_wanted", 1), "id", f.ID))
 	}
 	return obj("epoch", c.FSEpoch, "default_fscid", first, "compat", compat(false), "feature_flags", obj("enable_multiple", true, "ever_enabled_multiple", true), "standbys", standbys, "filesystems", systems)
-}
-
-func (v *view) fsText(c *Ceph) string {
-	text := fmt.Sprintf("e%d\nenable_multiple, ever_enabled_multiple: 1,1\n", c.FSEpoch)
-	for _, f := range c.FileSystems {
-		text += fmt.Sprintf(" \nFilesystem '%s' (%d)\nfs_name\t%s\nepoch\t%d\nmax_mds\t1\ndata_pools\t[%d]\nmetadata_pool\t%d\n", f.Name, f.ID, f.Name, c.FSEpoch, f.Data, f.Metadata)
-	}
-	return text
-}
-
-func (v *view) mdsStat(c *Ceph) string {
-	var parts, active []string
-	for _, f := range c.FileSystems {
-		parts = append(parts, fmt.Sprintf("%s:%d", f.Name, number(f.Active != "")))
-		if f.Active == "" {
-			continue
-		}
-		rank := fmt.Sprintf("0=%s=%s", f.Active, v.mdsState(c, Daemon{Name: f.Active}))
-		if len(c.FileSystems) > 1 {
-			rank = f.Name + ":" + rank
-		}
-		active = append(active, rank)
-	}
-	if len(active) > 0 {
-		parts = append(parts, "{"+strings.Join(active, ",")+"}")
-	}
-	if n := len(v.standbyMDSs(c)); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d up:standby", n))
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return strings.Join(parts, " ") + "\n"
 }

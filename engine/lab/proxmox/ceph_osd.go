@@ -31,16 +31,11 @@ func osdCommands() []cephCommand {
 		return cephCommand{words: words, run: fn}
 	}
 	return []cephCommand{
-		read("osd tree", osdTree), read("osd dump", osdDump), read("osd ls", osdLs), read("osd metadata", osdMetadata),
-		read("osd stat", func(v *view, c *Ceph, _ []string) reply {
-			return reply{value: append(obj("epoch", c.OSDEpoch), c.osdStat()[1:]...), text: fmt.Sprintf("%s; epoch: e%d\n", v.osdLine(c), c.OSDEpoch)}
-		}),
-		read("osd find", osdFind),
-		{words: "osd df", mgr: true, run: osdDF},
+		read("osd tree", osdTree), read("osd dump", osdDump), read("osd metadata", osdMetadata),
 		read("osd set", osdFlag(true)), read("osd unset", osdFlag(false)),
 		read("osd reweight", osdReweight),
-		read("osd out", osdInOut(false)), read("osd in", osdInOut(true)), read("osd down", osdDown),
-		read("osd rm", osdRm), read("osd purge", osdPurge), read("osd destroy", osdDestroy),
+		read("osd out", osdInOut(false)), read("osd in", osdInOut(true)),
+		read("osd purge", osdPurge),
 		{words: "osd ok-to-stop", mgr: true, run: osdOKToStop},
 		{words: "osd safe-to-destroy", mgr: true, run: osdSafeToDestroy},
 		read("osd ls-tree", osdLsTree),
@@ -225,15 +220,6 @@ func cephTable(columns []column, rows [][]string) string {
 		line(row, false)
 	}
 	return b.String()
-}
-
-func osdLs(_ *view, c *Ceph, _ []string) reply {
-	ids, text := []int{}, ""
-	for _, o := range c.OSDs {
-		ids = append(ids, o.ID)
-		text += fmt.Sprintf("%d\n", o.ID)
-	}
-	return reply{value: ids, text: text}
 }
 
 func osdLsTree(_ *view, c *Ceph, args []string) reply {

@@ -98,48 +98,9 @@ func osdInOut(in bool) func(*view, *Ceph, []string) reply {
 	}
 }
 
-func osdDown(v *view, c *Ceph, args []string) reply {
-	text := ""
-	for _, arg := range args {
-		id, ok := parseOSD(arg)
-		o := c.osd(id)
-		switch {
-		case !ok || o == nil:
-			text += fmt.Sprintf("osd.%s does not exist. ", strings.TrimPrefix(arg, "osd."))
-		case !o.Up:
-			text += fmt.Sprintf("osd.%d is already down. ", o.ID)
-		default:
-			text += fmt.Sprintf("marked down osd.%d. ", o.ID) // a running daemon comes up again
-			c.mapChanged(v.now)
-			c.peer(v.now)
-		}
-	}
-	return note("%s", text)
-}
-
 func (c *Ceph) dropOSD(id int) {
 	c.OSDs = slices.DeleteFunc(c.OSDs, func(o *OSD) bool { return o.ID == id })
 	delete(c.Auth, fmt.Sprintf("osd.%d", id))
-}
-
-func osdRm(v *view, c *Ceph, args []string) reply {
-	text := ""
-	for _, arg := range args {
-		id, ok := parseOSD(arg)
-		o := c.osd(id)
-		switch {
-		case !ok || o == nil:
-			text += fmt.Sprintf("osd.%s does not exist. ", strings.TrimPrefix(arg, "osd."))
-		case o.Up:
-			return refuse(eBUSY, "osd.%d is still up; must be down before removal. ", o.ID)
-		default:
-			c.dropOSD(id)
-			c.mapChanged(v.now)
-			c.peer(v.now)
-			text += fmt.Sprintf("removed osd.%d", id)
-		}
-	}
-	return note("%s", text)
 }
 
 func osdPurge(v *view, c *Ceph, args []string) reply {
@@ -162,26 +123,6 @@ func osdPurge(v *view, c *Ceph, args []string) reply {
 	c.CrushVersion++
 	c.peer(v.now)
 	return changed("purged osd.%d", id)
-}
-
-func osdDestroy(v *view, c *Ceph, args []string) reply {
-	args, sure := flagged(args)
-	if len(args) == 0 {
-		return invalid("Invalid command: missing required parameter id(<osd.id|osd_id>)", "osd destroy <id|osd.id> [--force] [--yes-i-really-mean-it] :  mark osd as being destroyed")
-	}
-	id, ok := parseOSD(args[0])
-	o := c.osd(id)
-	switch {
-	case !ok || o == nil:
-		return refuse(eNOENT, "osd.%s does not exist", strings.TrimPrefix(args[0], "osd."))
-	case !sure && v.destroyable(c, []int{id}).refused() != "":
-		return v.destroyable(c, []int{id}).unconfirmed()
-	case o.Up:
-		return refuse(eBUSY, "osd.%d is not `down`.", id)
-	}
-	o.Destroyed = true
-	c.mapChanged(v.now)
-	return changed("destroyed osd.%d", id)
 }
 
 // without returns which PGs would be inactive, and which degraded, if OSDs were gone. Unknown IDs count as safe.

@@ -127,16 +127,3 @@ func osdMetadata(v *view, c *Ceph, args []string) reply {
 	}
 	return reply{value: all}
 }
-
-func osdFind(v *view, c *Ceph, args []string) reply {
-	if len(args) == 0 {
-		return invalid("Invalid command: missing required parameter id(<osd.id|osd_id>)", "osd find <id|osd.id> :  find osd <id> in the CRUSH map and show its location")
-	}
-	id, ok := parseOSD(args[0])
-	o := c.osd(id)
-	if !ok || o == nil {
-		return refuse(eNOENT, "osd.%s does not exist", strings.TrimPrefix(args[0], "osd."))
-	}
-	vec, _ := v.osdAddress(c, o, 0)
-	return reply{value: obj("osd", o.ID, "addrs", vec, "osd_fsid", o.UUID, "host", o.Host, "crush_location", obj("host", o.Host, "root", "default"))}
-}

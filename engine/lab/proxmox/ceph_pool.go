@@ -29,12 +29,8 @@ func poolCommands() []cephCommand {
 		return cephCommand{words: words, run: fn}
 	}
 	return []cephCommand{
-		read("osd pool ls", poolLs), read("osd lspools", osdLspools),
 		read("osd pool create", poolCreate), read("osd pool set", poolSet), read("osd pool get", poolGet),
-		read("osd pool rm", poolRm), read("osd pool delete", poolRm), read("osd pool rename", poolRename),
 		read("osd pool application enable", poolApplication(true)), read("osd pool application disable", poolApplication(false)),
-		read("osd pool application get", poolApplicationGet),
-		{words: "osd pool autoscale-status", mgr: true, run: autoscaleStatus},
 	}
 }
 
@@ -126,31 +122,6 @@ func (c *Ceph) poolLine(p *Pool, now time.Time) string {
 	return text + "\n"
 }
 
-func poolLs(v *view, c *Ceph, args []string) reply {
-	if len(args) > 0 && args[0] == "detail" {
-		all, text := []object{}, ""
-		for _, p := range c.Pools {
-			all = append(all, c.poolDetail(p, "pool_id", v.now))
-			text += c.poolLine(p, v.now)
-		}
-		return reply{value: all, text: text + "\n"}
-	}
-	var names []string
-	for _, p := range c.Pools {
-		names = append(names, p.Name)
-	}
-	return reply{value: list(names), text: lines(names)}
-}
-
-func osdLspools(_ *view, c *Ceph, _ []string) reply {
-	all, text := []object{}, ""
-	for _, p := range c.Pools {
-		all = append(all, obj("poolnum", p.ID, "poolname", p.Name))
-		text += fmt.Sprintf("%d %s\n", p.ID, p.Name)
-	}
-	return reply{value: all, text: text}
-}
-
 // poolKeys returns all values that are set for a pool, in the order of `pool get NAME all`.
 func (c *Ceph) poolKeys(p *Pool) object {
 	rule := ""
@@ -212,47 +183,6 @@ func poolText(m member) string {
 	return fmt.Sprint(m.value)
 }
 
-func poolRm(v *view, c *Ceph, args []string) reply {
-	names, sure := flagged(args)
-	if len(names) == 0 {
-		return invalid("Invalid command: missing required parameter pool(<poolname>)", "osd pool rm <pool> [<pool2>] [--yes-i-really-really-mean-it] [--yes-i-really-really-mean-it-not-faking] :  remove pool")
-	}
-	p := c.pool(names[0])
-	switch {
-	case p == nil:
-		return note("pool '%s' does not exist", names[0])
-	case len(names) < 2 || names[1] != names[0] || !sure:
-		return refuse(ePERM, "WARNING: this will *PERMANENTLY DESTROY* all data stored in pool %s.  If you are *ABSOLUTELY CERTAIN* that is what you want, pass the pool name *twice*, followed by --yes-i-really-really-mean-it.", names[0])
-	case slices.ContainsFunc(c.FileSystems, func(f *FileSystem) bool { return f.Data == p.ID || f.Metadata == p.ID }):
-		return refuse(eBUSY, "pool '%s' is in use by CephFS", p.Name)
-	case c.configValue("mon_allow_pool_delete", "true") != "true":
-		return refuse(ePERM, "pool deletion is disabled; you must first set the mon_allow_pool_delete config option to true before you can destroy a pool")
-	case p.has("nodelete"):
-		return refuse(ePERM, "pool deletion is disabled; you must unset nodelete flag for the pool first")
-	}
-	c.Pools = slices.DeleteFunc(c.Pools, func(other *Pool) bool { return other == p })
-	c.mapChanged(v.now)
-	return changed("pool '%s' removed", p.Name)
-}
-
-func poolRename(v *view, c *Ceph, args []string) reply {
-	if len(args) < 2 {
-		return invalid("Invalid command: missing required parameter destpool(<poolname>)", "osd pool rename <srcpool> <destpool> :  rename <srcpool> to <destpool>")
-	}
-	from, to := c.pool(args[0]), c.pool(args[1])
-	switch {
-	case from == nil && to != nil:
-		return note("pool '%s' does not exist; pool '%s' does -- assuming successful rename", args[0], args[1])
-	case from == nil:
-		return refuse(eNOENT, "unrecognized pool '%s'", args[0])
-	case to != nil:
-		return refuse(eEXIST, "pool '%s' already exists", args[1])
-	}
-	from.Name = args[1]
-	c.mapChanged(v.now)
-	return changed("pool '%s' renamed to '%s'", args[0], args[1])
-}
-
 func poolApplication(on bool) func(*view, *Ceph, []string) reply {
 	return func(v *view, c *Ceph, args []string) reply {
 		args, sure := flagged(args)
@@ -287,38 +217,4 @@ func poolApplication(on bool) func(*view, *Ceph, []string) reply {
 		c.mapChanged(v.now)
 		return changed("disable application '%s' on pool '%s'", args[1], p.Name)
 	}
-}
-
-func poolApplicationGet(_ *view, c *Ceph, args []string) reply {
-	if len(args) == 0 {
-		all := object{}
-		for _, p := range c.Pools {
-			all = append(all, member{p.Name, p.applications()})
-		}
-		return reply{value: all}
-	}
-	p := c.pool(args[0])
-	if p == nil {
-		return refuse(eNOENT, "unrecognized pool '%s'", args[0])
-	}
-	return reply{value: p.applications()}
-}
-
-func autoscaleStatus(v *view, c *Ceph, _ []string) reply {
-	_, raw := v.usage(c)
-	all, rows := []object{}, [][]string{}
-	overlapping := c.overlapping()
-	for _, p := range c.Pools {
-		if overlapping[p.Rule] {
-			continue
-		}
-		all = append(all, obj("actual_capacity_ratio", 0, "actual_raw_used", 0, "bias", 1, "bulk", p.has("bulk"), "capacity_ratio", 0, "crush_root_id", -1, "effective_target_ratio", 0, "logical_used", 0,
-			"pg_autoscale_mode", p.Autoscale, "pg_num_final", p.PGs, "pg_num_ideal", 0, "pg_num_target", p.PGs, "pool_id", p.ID, "pool_name", p.Name, "raw_used", 0, "raw_used_rate", p.Size,
-			"subtree_capacity", raw, "target_bytes", 0, "target_ratio", 0, "would_adjust", false))
-		rows = append(rows, []string{p.Name, "0", "", fmt.Sprintf("%d.0", p.Size), fmt.Sprintf("%dG", raw>>30), "0.0000", "", "", "1.0", fmt.Sprint(p.PGs), "", p.Autoscale, map[bool]string{true: "True", false: "False"}[p.has("bulk")]})
-	}
-	if len(rows) == 0 {
-		return reply{value: all, plain: true}
-	}
-	return reply{value: all, text: cephTable([]column{{"POOL", false}, {"SIZE", true}, {"TARGET SIZE", true}, {"RATE", true}, {"RAW CAPACITY", true}, {"RATIO", true}, {"TARGET RATIO", true}, {"EFFECTIVE RATIO", true}, {"BIAS", true}, {"PG_NUM", true}, {"NEW PG_NUM", true}, {"AUTOSCALE", false}, {"BULK", false}}, rows)}
 }

@@ -232,14 +232,6 @@ func (c *Ceph) pool(name string) *Pool {
 	return c.Pools[i]
 }
 
-func (c *Ceph) poolByID(id int) *Pool {
-	i := slices.IndexFunc(c.Pools, func(p *Pool) bool { return p.ID == id })
-	if i < 0 {
-		return nil
-	}
-	return c.Pools[i]
-}
-
 func (c *Ceph) rule(name string) *Rule {
 	i := slices.IndexFunc(c.Rules, func(r *Rule) bool { return r.Name == name })
 	if i < 0 {
@@ -316,4 +308,9 @@ func keyOf(keyring string) string {
 		}
 	}
 	return ""
+}
+
+func (c *Ceph) setConfig(who, name, value string) {
+	c.Config = slices.DeleteFunc(c.Config, func(e ConfigEntry) bool { return e.Who == who && e.Name == name })
+	c.Config = append(c.Config, ConfigEntry{who, name, value})
 }

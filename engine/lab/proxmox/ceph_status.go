@@ -19,39 +19,16 @@ func statusCommands() []cephCommand {
 			checks, detail := v.health(c), len(args) > 0 && args[0] == "detail"
 			return reply{value: healthValue(checks, detail), text: healthText(checks, detail)}
 		}),
-		read("fsid", func(_ *view, c *Ceph, _ []string) reply {
-			return reply{value: obj("fsid", c.FSID), text: c.FSID + "\n"}
-		}),
 		read("mon dump", func(v *view, c *Ceph, _ []string) reply {
 			return reply{value: append(c.monmap(), member{"quorum", c.ranks()}), text: c.monmapText(c.MonEpoch), note: fmt.Sprintf("dumped monmap epoch %d", c.MonEpoch)}
 		}),
-		read("mon stat", func(v *view, c *Ceph, _ []string) reply { return c.monStat() }),
-		read("quorum_status", func(v *view, c *Ceph, _ []string) reply {
-			value := v.quorumValue(c)
-			return reply{value: value, text: canonical(value)}
-		}),
 		read("mon ok-to-stop", monOK(true)),
-		read("mon ok-to-rm", monOK(false)),
-		read("mgr stat", func(v *view, c *Ceph, _ []string) reply {
-			return reply{value: obj("epoch", c.MgrEpoch, "available", c.ActiveMgr != "", "active_name", c.ActiveMgr, "num_standby", len(v.standbyMgrs(c)))}
-		}),
-		read("mgr dump", func(v *view, c *Ceph, _ []string) reply { return reply{value: v.mgrMap(c)} }),
-		read("mgr module ls", func(_ *view, _ *Ceph, _ []string) reply {
-			return reply{value: obj("always_on_modules", alwaysOn, "enabled_modules", enabledModules, "disabled_modules", []any{})}
-		}),
-		read("mgr services", func(*view, *Ceph, []string) reply { return reply{value: object{}} }),
 		read("versions", func(v *view, c *Ceph, _ []string) reply { return reply{value: v.versions(c)} }),
-		read("version", func(_ *view, c *Ceph, _ []string) reply {
-			return reply{value: obj("version", versionLine(c.Version)), text: versionLine(c.Version) + "\n"}
-		}),
-		read("node ls", func(v *view, c *Ceph, _ []string) reply { return reply{value: v.nodeLs(c)} }),
-		read("df", func(v *view, c *Ceph, _ []string) reply { return v.df(c) }),
 		{words: "pg stat", mgr: true, run: func(v *view, c *Ceph, _ []string) reply { return v.pgStat(c) }},
 	}
 }
 
 var (
-	alwaysOn       = []string{"balancer", "crash", "devicehealth", "orchestrator", "pg_autoscaler", "progress", "rbd_support", "status", "telemetry", "volumes"}
 	enabledModules = []string{"iostat", "nfs", "restful"}
 )
 
@@ -110,26 +87,6 @@ func (c *Ceph) monmapText(epoch int) string {
 	return text
 }
 
-func (c *Ceph) monStat() reply {
-	var at []string
-	quorum := []object{}
-	for i, m := range c.Mons {
-		at = append(at, m.Name+"="+addrvecText(m.Address))
-		if slices.Contains(c.InQuorum, m.Name) {
-			quorum = append(quorum, obj("rank", i, "name", m.Name))
-		}
-	}
-	ranks := strings.Trim(strings.ReplaceAll(fmt.Sprint(c.ranks()), " ", ","), "[]")
-	return reply{value: obj("epoch", c.MonEpoch, "min_mon_release_name", c.releaseName(), "num_mons", len(c.Mons), "leader", c.InQuorum[0], "quorum", quorum),
-		text: fmt.Sprintf("e%d: %d mons at {%s} removed_ranks: {}, election epoch %d, leader %d %s, quorum %s %s\n", c.MonEpoch, len(c.Mons), strings.Join(at, ","),
-			c.ElectionEpoch, c.ranks()[0], c.InQuorum[0], ranks, strings.Join(c.InQuorum, ","))}
-}
-
-func (v *view) quorumValue(c *Ceph) object {
-	return obj("election_epoch", c.ElectionEpoch, "quorum", c.ranks(), "quorum_names", list(c.InQuorum), "quorum_leader_name", c.InQuorum[0],
-		"quorum_age", int(v.now.Sub(c.QuorumSince).Seconds()), "features", obj("quorum_con", "4540138314316775423", "quorum_mon", c.features()), "monmap", c.monmap())
-}
-
 func monOK(stop bool) func(*view, *Ceph, []string) reply {
 	return func(v *view, c *Ceph, args []string) reply {
 		const usage = "mon ok-to-rm <id> :  check whether removing the specified mon would break quorum"
@@ -162,30 +119,6 @@ func monOK(stop bool) func(*view, *Ceph, []string) reply {
 	}
 }
 
-func (v *view) mgrMap(c *Ceph) object {
-	standbys := []object{}
-	for i, name := range v.standbyMgrs(c) {
-		standbys = append(standbys, obj("gid", 4395+i, "name", name, "mgr_features", 4540138314316775423, "available_modules", []any{}))
-	}
-	address := ""
-	for _, d := range c.Mgrs {
-		if d.Name == c.ActiveMgr {
-			address = v.Nodes[d.Host].IP
-		}
-	}
-	on := object{}
-	for _, name := range []string{"octopus", "pacific", "quincy", "reef", "squid", "tentacle"} {
-		on = append(on, member{name, alwaysOn})
-	}
-	value := obj("epoch", c.MgrEpoch, "active_gid", 4362, "active_name", c.ActiveMgr, "active_addrs", addrvec(address, 6800, 6801), "active_addr", address+":6801/12401",
-		"active_change", stamp(c.ActiveSince), "active_mgr_features", 4540138314316775423, "available", c.ActiveMgr != "", "standbys", standbys,
-		"modules", enabledModules, "available_modules", []any{}, "services", object{}, "always_on_modules", on, "last_failure_osd_epoch", 0, "active_clients", []any{})
-	if c.major() >= 18 {
-		value = append(value, member{"flags", 0})
-	}
-	return value
-}
-
 func (v *view) versions(c *Ceph) object {
 	counts := map[string]int{"mon": len(c.InQuorum), "mgr": len(v.standbyMgrs(c)), "osd": len(c.upOSDs(v))}
 	if c.ActiveMgr != "" {
@@ -208,30 +141,6 @@ func (v *view) versions(c *Ceph) object {
 		value, total = append(value, member{kind, of}), total+counts[kind]
 	}
 	return append(value, member{"overall", obj(versionLine(c.Version), total)})
-}
-
-func (v *view) nodeLs(c *Ceph) object {
-	by := func(daemons []Daemon) map[string][]string {
-		m := map[string][]string{}
-		for _, d := range daemons {
-			m[d.Host] = append(m[d.Host], d.Name)
-		}
-		return m
-	}
-	mons, osds := map[string][]string{}, map[string][]int{}
-	for _, m := range c.Mons {
-		mons[m.Host] = append(mons[m.Host], m.Name)
-	}
-	for _, o := range c.OSDs {
-		if o.Booted {
-			osds[o.Host] = append(osds[o.Host], o.ID)
-		}
-	}
-	value := obj("mon", mons, "osd", osds)
-	if len(c.MDSs) > 0 {
-		value = append(value, member{"mds", by(c.MDSs)})
-	}
-	return append(value, member{"mgr", by(c.Mgrs)})
 }
 
 // pgSummary counts PGs by state, the most frequent first.
@@ -454,4 +363,20 @@ func size(n int64) string {
 		return fmt.Sprintf("%.1f %s", value, units[u])
 	}
 	return fmt.Sprintf("%.0f %s", value, units[u])
+}
+
+func (v *view) pgStat(c *Ceph) reply {
+	states, counts, total := v.pgSummary(c)
+	slices.SortFunc(states, func(a, b string) int { return counts[a] - counts[b] })
+	var parts []string
+	for _, state := range states {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[state], state))
+	}
+	used, raw := v.usage(c)
+	byState := []object{}
+	for _, state := range states {
+		byState = append(byState, obj("name", state, "num", counts[state]))
+	}
+	return reply{value: obj("pg_ready", true, "pg_summary", obj("num_pg_by_state", byState, "num_pgs", total, "num_bytes", 0, "total_bytes", raw, "total_avail_bytes", raw-used, "total_used_bytes", used, "total_used_raw_bytes", used)),
+		text: fmt.Sprintf("%d pgs: %s; 0 B data, %s used, %s / %s avail\n", total, strings.Join(parts, ", "), size(used), size(raw-used), size(raw))}
 }

@@ -225,9 +225,10 @@ func createFS(c *Command, name string, a arguments, out io.Writer) error {
 		c.World.at(func(v *view) {
 			ceph := v.cephOf(c.Node.Name())
 			for _, pool := range []string{data, meta} {
-				if ceph.pool(pool) != nil {
+				if p := ceph.pool(pool); p != nil {
 					fmt.Fprintf(out, "cleaning up left over pool '%s'\n", pool)
-					poolRm(v, ceph, []string{pool, pool, "--yes-i-really-really-mean-it"})
+					ceph.Pools = slices.DeleteFunc(ceph.Pools, func(other *Pool) bool { return other == p })
+					ceph.mapChanged(v.now)
 				}
 			}
 		})

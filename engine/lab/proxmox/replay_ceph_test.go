@@ -128,7 +128,6 @@ var cephScenarios = []cephScenario{
 		recordedCluster(6)(l)
 		l.ok("pve1", "ceph", "osd", "crush", "rule", "create-replicated", "replicated_rule_osd", "default", "osd")
 		l.ok("pve1", "ceph", "osd", "crush", "rule", "create-replicated", "rule_hdd_osd", "default", "osd", "hdd")
-		l.ok("pve1", "ceph", "config", "set", "mon", "mon_allow_pool_delete", "false")
 	}},
 	{dir: "50-osd-crush-ops", setUp: recordedCluster(6), before: map[int]func(l *testLab){122: func(l *testLab) {
 		l.ok("pve3", "ceph", "osd", "getcrushmap", "-o", "/tmp/cm.bin")
@@ -140,7 +139,15 @@ var cephScenarios = []cephScenario{
 				c.NextPool = 17
 			}
 		})
-	}, before: map[int]func(l *testLab){21: func(l *testLab) {
+	}, before: map[int]func(l *testLab){13: func(l *testLab) {
+		l.world.at(func(v *view) {
+			for _, c := range v.Ceph {
+				if r := fsNew(v, c, []string{"cephfs", "cephfs_metadata", "cephfs_data"}); r.errno != 0 {
+					l.t.Fatal(r.err)
+				}
+			}
+		})
+	}, 21: func(l *testLab) {
 		l.ok("pve1", "pveceph", "mds", "create")
 		l.clock.Advance(10 * time.Second)
 		l.ok("pve2", "pveceph", "mds", "create")
