@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"path"
@@ -101,7 +100,6 @@ var backupOptions = map[string]struct {
 	"verify-job create":   {[]string{"id"}, verifyOptions, create(backupVerify, "verification")},
 	"verify-job update":   {[]string{"id"}, append(slices.Clip(verifyOptions), "delete"), update(backupVerify, "verification")},
 	"verify-job remove":   {[]string{"id"}, nil, remove(backupVerify, "verification")},
-	"cert info":           {nil, nil, (*backupCall).certInfo},
 }
 
 var (
@@ -377,23 +375,4 @@ func (c *backupCall) updateACL() int {
 	}
 	slices.Sort(lines)
 	return c.write(backupACL, strings.Join(lines, "\n")+"\n")
-}
-
-func (c *backupCall) certInfo() int {
-	text, err := afero.ReadFile(c.fs, backupCert)
-	if err != nil {
-		return c.fail("%v", err)
-	}
-	block, _ := pem.Decode(text)
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return c.fail("%v", err)
-	}
-	sum := sha256.Sum256(block.Bytes)
-	fmt.Fprintf(c.Stdout, "Subject: O = Proxmox Backup Server, CN = %s\n", cert.Subject.CommonName)
-	for _, name := range cert.DNSNames {
-		fmt.Fprintf(c.Stdout, "    DNS:%s\n", name)
-	}
-	fmt.Fprintf(c.Stdout, "Fingerprint (sha256): %s\n", strings.ReplaceAll(fmt.Sprintf("% x", sum), " ", ":"))
-	return 0
 }

@@ -36,7 +36,6 @@ func TestBackupManager(t *testing.T) {
 		{[]string{"prune-job", "create", "main-prune", "--store", "main", "--schedule", "daily", "--keep-last", "3"}, 0, `^$`},
 		{[]string{"prune-job", "update", "main-prune", "--delete", "keep-last", "--keep-daily", "7"}, 0, `^$`},
 		{[]string{"verify-job", "remove", "main-verify"}, 255, `^Error: no such verification 'main-verify'\n$`},
-		{[]string{"cert", "info"}, 0, `(?m)^Fingerprint \(sha256\): ([0-9a-f]{2}:){31}[0-9a-f]{2}$`},
 	} {
 		var out bytes.Buffer
 		code := m.Console(context.Background(), &out, &out, append([]string{"proxmox-backup-manager"}, test.argv...)...)

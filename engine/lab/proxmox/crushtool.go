@@ -169,6 +169,11 @@ func (c *Command) testCrush(m *crushMap, t crushTest) int {
 	if len(t.show) == 0 {
 		return c.die(0, "WARNING: no output selected; use --output-csv or --show-X")
 	}
+	for _, what := range t.show {
+		if what != "mappings" && what != "bad-mappings" {
+			return c.notSimulated("--show-" + what)
+		}
+	}
 	shown := func(what string) bool { return slices.Contains(t.show, what) }
 	if t.minX < 0 || t.maxX < 0 { // one without the other has no effect
 		t.minX, t.maxX = 0, 1023
@@ -181,17 +186,9 @@ func (c *Command) testCrush(m *crushMap, t crushTest) int {
 		if t.rule >= 0 && r.ID != t.rule {
 			continue
 		}
-		if shown("statistics") || shown("utilization") {
-			c.printf("rule %d (%s), x = %d..%d, numrep = %d..%d\n", r.ID, r.Name, t.minX, t.maxX, low, high)
-		}
 		for reps := low; reps <= high; reps++ {
-			sizes, stored := map[int]int{}, map[int]int{}
 			for x := t.minX; x <= t.maxX; x++ {
 				result := m.place(r, x, reps, t.weights)
-				sizes[len(result)]++
-				for _, id := range result {
-					stored[id]++
-				}
 				if shown("mappings") {
 					c.printf("CRUSH rule %d x %d [%s]\n", r.ID, x, joinInts(result))
 				}
@@ -199,33 +196,9 @@ func (c *Command) testCrush(m *crushMap, t crushTest) int {
 					c.printf("bad mapping rule %d x %d num_rep %d result [%s]\n", r.ID, x, reps, joinInts(result))
 				}
 			}
-			tried := t.maxX - t.minX + 1
-			if shown("statistics") || shown("utilization") {
-				for _, size := range sortedKeys(sizes) {
-					c.printf("rule %d (%s) num_rep %d result size == %d:\t%d/%d\n", r.ID, r.Name, reps, size, sizes[size], tried)
-				}
-			}
-			if shown("utilization") {
-				c.showStored(m, t, stored)
-			}
 		}
 	}
 	return 0
-}
-
-// showStored prints how often each device was chosen, and how often it would be if all were chosen equally.
-func (c *Command) showStored(m *crushMap, t crushTest, stored map[int]int) {
-	var used []int
-	total := 0
-	for _, d := range m.Devices {
-		if weight, given := t.weights[d.ID]; !given || weight > 0 {
-			used = append(used, d.ID)
-		}
-		total += stored[d.ID]
-	}
-	for _, id := range used {
-		c.printf("  device %d:\t\t stored : %d\t expected : %s\n", id, stored[id], general(float64(total)/float64(len(used))))
-	}
 }
 
 func (c *Command) compareCrush(m, other *crushMap) int {

@@ -27,21 +27,7 @@ func firewallCommands() []perlCommand {
 	return []perlCommand{
 		{name: "status", run: firewallStatus},
 		{name: "compile", run: firewallCompile},
-		{name: "start", run: func(c *Command, _ arguments) int { return c.firewallUnit(true) }},
-		{name: "stop", run: func(c *Command, _ arguments) int { return c.firewallUnit(false) }},
 	}
-}
-
-func (c *Command) firewallUnit(on bool) int {
-	c.changed = true
-	if !on {
-		c.Node.StopUnit(firewallUnit)
-		return 0
-	}
-	if err := c.Node.StartUnit(firewallUnit); err != nil {
-		return c.die(exitDie, "%v", err)
-	}
-	return 0
 }
 
 // firewallStatus prints whether the firewall is enabled in cluster.fw, whether its daemon runs, and whether that has loaded the files.
