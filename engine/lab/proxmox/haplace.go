@@ -72,17 +72,17 @@ func (v *view) mustMove(db *Database, r Section, s *Service, target string) bool
 	if slices.Contains(db.HA.Maintenance, node) {
 		return true
 	}
-	if r.Keys["failback"] == "0" {
+	priorities, strict := v.affinity(db, r)
+	own, listed := priorities[node]
+	if r.Keys["failback"] == "0" || listed && noFailback(db, r) {
 		return false
 	}
 	if target == s.Home {
 		return true
 	}
-	priorities, strict := v.affinity(db, r)
 	if priorities == nil {
 		return false
 	}
-	own, listed := priorities[node]
 	if !listed {
 		return strict || len(priorities) > 0
 	}
@@ -92,4 +92,9 @@ func (v *view) mustMove(db *Database, r Section, s *Service, target string) bool
 		}
 	}
 	return false
+}
+
+// noFailback reports whether the group of a resource keeps it where it runs.
+func noFailback(db *Database, r Section) bool {
+	return slices.ContainsFunc(ParseSections(db.Text(groupsFile)), func(g Section) bool { return g.ID == r.Keys["group"] && g.Keys["nofailback"] == "1" })
 }
