@@ -96,22 +96,6 @@ func aptCache(_ context.Context, c *Call) int {
 			}
 		}
 		return code
-	case "search":
-		for _, pattern := range names {
-			for _, name := range c.Machine.archive.names("*" + strings.Trim(pattern, "^$") + "*") {
-				if len(p.visible(name)) > 0 {
-					c.printf("%s - %s\n", name, name)
-				}
-			}
-		}
-		return 0
-	case "pkgnames":
-		for _, name := range c.Machine.archive.names("*") {
-			if len(p.visible(name)) > 0 {
-				c.printf("%s\n", name)
-			}
-		}
-		return 0
 	}
 	return notSimulated(c, verb)
 }

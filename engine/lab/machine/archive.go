@@ -2,7 +2,6 @@ package machine
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -193,20 +192,6 @@ func (a *Archive) now() int {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	return a.generation
-}
-
-// names returns the names of all packages that match a glob.
-func (a *Archive) names(glob string) []string {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	var names []string
-	for name := range a.packages {
-		if ok, err := path.Match(glob, name); err == nil && ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 func knownRepositories() []Repository {

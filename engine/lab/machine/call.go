@@ -31,9 +31,6 @@ type Call struct {
 	environ []string
 }
 
-// Context is canceled when the program is killed.
-func (c *Call) Context() context.Context { return c.ctx }
-
 // FS returns the machine's files with the permissions of the call's user. Changes are recorded under the program's
 // name.
 func (c *Call) FS() afero.Fs { return c.view() }

@@ -279,23 +279,6 @@ func tee(_ context.Context, c *Call) int {
 	return code
 }
 
-func yes(ctx context.Context, c *Call) int {
-	text := "y"
-	if len(c.Argv) > 1 {
-		text = strings.Join(c.Argv[1:], " ")
-	}
-	block := []byte(strings.Repeat(text+"\n", 512))
-	for ctx.Err() == nil {
-		if _, err := c.Stdout.Write(block); err != nil {
-			return c.ended(err)
-		}
-		if c.process.limit != nil {
-			c.Spend(1e6)
-		}
-	}
-	return 0
-}
-
 func basename(_ context.Context, c *Call) int {
 	o, ok := c.options("+as:", "multiple", "suffix=")
 	if !ok {

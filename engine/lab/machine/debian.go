@@ -200,7 +200,7 @@ func debianExtras() []Package {
 			all = append(all, p)
 		}
 		add(Package{Name: "chrony", Version: version("4.3-2+deb12u1", "4.6.1-3"), Conflicts: []string{"systemd-timesyncd"}, Provides: []string{"time-daemon"},
-			Conffiles: map[string]string{"/etc/chrony/chrony.conf": chronyConf}, Programs: map[string]Program{"chronyc": chronyc},
+			Conffiles: map[string]string{"/etc/chrony/chrony.conf": chronyConf}, Programs: map[string]Program{"chronyc": unsupported},
 			Files: map[string]string{"/etc/chrony/conf.d/README": "", "/etc/chrony/sources.d/README": ""},
 			Units: []Unit{{Name: "chrony", Enabled: true, Active: true}}})
 		add(Package{Name: "postfix", Version: version("3.7.11-0+deb12u1", "3.10.4-1~deb13u1"), Conflicts: []string{"exim4-daemon-light"}, Installed: configurePostfix, Files: map[string]string{"/usr/sbin/sendmail": "#!/bin/false\n"},
@@ -210,7 +210,7 @@ func debianExtras() []Package {
 			Files: map[string]string{"/usr/sbin/ifreload": "#!/usr/bin/python3\n", "/usr/sbin/ifquery": "#!/usr/bin/python3\n"}})
 		add(Package{Name: "acl", Version: version("2.3.1-3", "2.3.2-2+b1"), Programs: map[string]Program{"getfacl": getfacl, "setfacl": setfacl}})
 		add(Package{Name: "attr", Version: version("1:2.5.1-4", "1:2.5.2-3"), Programs: map[string]Program{"getfattr": getfattr, "setfattr": setfattr}})
-		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": ethtool}})
+		add(Package{Name: "ethtool", Version: version("1:6.1-1", "1:6.14.2-1"), Programs: map[string]Program{"/usr/sbin/ethtool": unsupported}})
 		add(Package{Name: "xfsprogs", Version: version("6.1.0-1", "6.13.0-2"), Programs: map[string]Program{"/usr/sbin/mkfs.xfs": mkfs("xfs")}})
 		add(Package{Name: "btrfs-progs", Version: version("6.2-1+deb12u1", "6.14-1"), Programs: map[string]Program{"/usr/sbin/mkfs.btrfs": mkfs("btrfs"), "btrfs": btrfs}})
 		add(Package{Name: "git", Version: version("1:2.39.5-0+deb12u2", "1:2.47.3-0+deb13u1"), Programs: map[string]Program{"git": unsupported}})

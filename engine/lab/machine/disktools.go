@@ -94,17 +94,3 @@ func wipefs(_ context.Context, c *Call) int {
 	}
 	return 0
 }
-
-func sgdisk(_ context.Context, c *Call) int {
-	o, ok := c.options("Zz", "zap-all", "zap")
-	if !ok {
-		return 2
-	}
-	for _, device := range o.rest {
-		if code := c.Run("wipefs", "-a", "-q", device); code != 0 {
-			return code
-		}
-	}
-	c.printf("GPT data structures destroyed! You may now partition the disk using fdisk or\nother utilities.\n")
-	return 0
-}

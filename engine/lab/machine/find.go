@@ -117,29 +117,3 @@ func find(_ context.Context, c *Call) int {
 	}
 	return code
 }
-
-func du(_ context.Context, c *Call) int {
-	o, ok := c.options("shkb", "summarize", "human-readable", "bytes")
-	if !ok {
-		return 2
-	}
-	for _, name := range o.rest {
-		var total, blocks int64 // Debian's file systems have blocks of 4 KiB
-		if err := c.walk(c.Path(name), func(_ string, info fs.FileInfo) error {
-			total += info.Size()
-			blocks += (info.Size() + 4095) / 4096
-			return nil
-		}); err != nil {
-			return c.Errorf("cannot access '%s': %s", name, errText(err))
-		}
-		text := strconv.FormatInt(blocks*4, 10)
-		switch {
-		case o.has("h", "human-readable"):
-			text = human(blocks * 4096)
-		case o.has("b", "bytes"):
-			text = strconv.FormatInt(total, 10)
-		}
-		c.printf("%s\t%s\n", text, name)
-	}
-	return 0
-}

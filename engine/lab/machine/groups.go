@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -57,44 +56,5 @@ func groupdel(_ context.Context, c *Call) int {
 		return c.Errorf("%s", errText(err))
 	}
 	c.Machine.Record("groupdel", "delete group "+name)
-	return 0
-}
-
-func gpasswd(_ context.Context, c *Call) int {
-	o, ok := c.options("a:d:M:", "add=", "delete=", "members=")
-	if !ok {
-		return 2
-	}
-	if len(o.rest) != 1 {
-		return c.Errorf("usage: gpasswd [option] GROUP")
-	}
-	name := o.rest[0]
-	if _, exists := c.Machine.group(name); !exists {
-		c.Errorf("group '%s' does not exist in /etc/group", name)
-		return 3
-	}
-	if c.User != "root" {
-		return c.Errorf("Permission denied.")
-	}
-	err := c.edit("/etc/group", func(f []string) ([]string, bool) {
-		if f[0] != name || len(f) < 4 {
-			return f, true
-		}
-		members := strings.FieldsFunc(f[3], func(r rune) bool { return r == ',' })
-		if user := o.value("a", "add"); user != "" && !slices.Contains(members, user) {
-			members = append(members, user)
-		}
-		if user := o.value("d", "delete"); user != "" {
-			members = slices.DeleteFunc(members, func(m string) bool { return m == user })
-		}
-		if o.has("M", "members") {
-			members = strings.Split(o.value("M", "members"), ",")
-		}
-		f[3] = strings.Join(members, ",")
-		return f, true
-	})
-	if err != nil {
-		return c.Errorf("%s", errText(err))
-	}
 	return 0
 }

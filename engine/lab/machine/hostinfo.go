@@ -3,7 +3,6 @@ package machine
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -98,27 +97,6 @@ func nproc(_ context.Context, c *Call) int {
 		return 2
 	}
 	c.printf("%d\n", c.Machine.cpus)
-	return 0
-}
-
-func lscpu(_ context.Context, c *Call) int {
-	o, ok := c.options("J", "json")
-	if !ok {
-		return 2
-	}
-	fields := [][2]string{{"Architecture", "x86_64"}, {"CPU(s)", strconv.Itoa(c.Machine.cpus)}, {"Vendor ID", "GenuineIntel"}, {"Model name", "Intel(R) Xeon(R) Silver 4310 CPU @ 2.10GHz"},
-		{"Thread(s) per core", "1"}, {"Core(s) per socket", strconv.Itoa(c.Machine.cpus)}, {"Socket(s)", "1"}, {"NUMA node(s)", "1"}, {"Virtualization", "VT-x"}, {"Hypervisor vendor", "KVM"}}
-	if o.has("J", "json") {
-		var lines []string
-		for _, f := range fields {
-			lines = append(lines, fmt.Sprintf("      {\n         \"field\": %q,\n         \"data\": %q\n      }", f[0]+":", f[1]))
-		}
-		c.printf("{\n   \"lscpu\": [\n%s\n   ]\n}\n", strings.Join(lines, ",\n"))
-		return 0
-	}
-	for _, f := range fields {
-		c.printf("%-25s%s\n", f[0]+":", f[1])
-	}
 	return 0
 }
 

@@ -263,29 +263,6 @@ func (c *Call) ipRoute(args []string, asJSON bool, family string) int {
 	return 0
 }
 
-func ethtool(_ context.Context, c *Call) int {
-	o, ok := c.options("i", "driver")
-	if !ok {
-		return 2
-	}
-	if len(o.rest) != 1 {
-		return c.Errorf("bad command line argument(s)")
-	}
-	for _, i := range c.Machine.interfaces() {
-		if i.Name != o.rest[0] {
-			continue
-		}
-		if o.has("i", "driver") {
-			c.printf("driver: virtio_net\nversion: 1.0.0\n")
-			return 0
-		}
-		c.printf("Settings for %s:\n\tSpeed: 10000Mb/s\n\tDuplex: Full\n\tLink detected: yes\n", i.Name)
-		return 0
-	}
-	fmt.Fprintf(c.Stderr, "netlink error: No such device\n")
-	return 75
-}
-
 func gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
 func interfaceName(i int) string { return fmt.Sprintf("ens%d", 18+i) }

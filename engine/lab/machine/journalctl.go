@@ -30,10 +30,3 @@ func journalctl(_ context.Context, c *Call) int {
 	}
 	return 0
 }
-
-func service(_ context.Context, c *Call) int {
-	if len(c.Argv) < 3 {
-		return c.Errorf("usage: service SERVICE COMMAND")
-	}
-	return c.Run("systemctl", c.Argv[2], c.Argv[1])
-}

@@ -65,15 +65,6 @@ func (c *Call) members(paths []string) ([]physicalVolume, int) {
 	return members, 0
 }
 
-// pvcreate implements pvcreate(8).
-func pvcreate(_ context.Context, c *Call) int {
-	if !lvmRoot(c) {
-		return 5
-	}
-	_, code := c.members(c.Argv[1:])
-	return code
-}
-
 // vgcreate implements vgcreate(8).
 func vgcreate(_ context.Context, c *Call) int {
 	o, ok := c.options("")
@@ -333,7 +324,7 @@ func lvremove(_ context.Context, c *Call) int {
 func lvmPackage(version string) Package {
 	return Package{Name: "lvm2", Version: version, Programs: map[string]Program{
 		"/usr/sbin/lvm": unsupported, "/usr/sbin/vgs": lvmReport("vg"), "/usr/sbin/pvs": lvmReport("pv"), "/usr/sbin/lvs": lvmReport("lv"),
-		"/usr/sbin/pvcreate": pvcreate, "/usr/sbin/vgcreate": vgcreate, "/usr/sbin/vgextend": vgextend, "/usr/sbin/lvcreate": lvcreate,
+		"/usr/sbin/pvcreate": unsupported, "/usr/sbin/vgcreate": vgcreate, "/usr/sbin/vgextend": vgextend, "/usr/sbin/lvcreate": lvcreate,
 		"/usr/sbin/lvextend": lvextend, "/usr/sbin/lvremove": lvremove,
 	}, Units: []Unit{{Name: "lvm2-monitor", Enabled: true, Active: true}}}
 }

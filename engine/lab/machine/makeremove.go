@@ -185,24 +185,3 @@ func mktemp(_ context.Context, c *Call) int {
 	c.printf("%s\n", shown)
 	return 0
 }
-
-func truncate(_ context.Context, c *Call) int {
-	o, ok := c.options("s:c", "size=")
-	if !ok {
-		return 2
-	}
-	n, valid := size(o.value("s", "size"))
-	if !valid {
-		return c.Errorf("Invalid number: ‘%s’", o.value("s", "size"))
-	}
-	for _, name := range o.rest {
-		f, err := c.view().OpenFile(c.Path(name), os.O_WRONLY|os.O_CREATE, 0o666&^c.process.umaskNow())
-		if err == nil {
-			err = errors.Join(f.Truncate(n), f.Close())
-		}
-		if err != nil {
-			return c.Errorf("cannot open '%s' for writing: %s", name, errText(err))
-		}
-	}
-	return 0
-}

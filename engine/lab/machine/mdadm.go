@@ -36,7 +36,7 @@ func mdadm(_ context.Context, c *Call) int {
 			}
 		case !strings.HasPrefix(arg, "--"):
 			return notSimulated(c, arg)
-		case slices.Contains([]string{"create", "assemble", "grow", "manage", "detail", "stop"}, key) && m.mode == "":
+		case slices.Contains([]string{"create", "assemble", "grow", "manage", "stop"}, key) && m.mode == "":
 			m.mode = key
 		case slices.Contains([]string{"add", "remove", "fail", "replace", "with"}, key) && !valued:
 			does = key
@@ -58,8 +58,6 @@ func mdadm(_ context.Context, c *Call) int {
 		return m.grow()
 	case "manage", "":
 		return m.manage()
-	case "detail":
-		return m.detail()
 	case "stop":
 		return m.stop()
 	}
@@ -323,16 +321,6 @@ func (m mdadmCall) manage() int {
 				r.members[i].slot = slot
 				r.start("recover", now)
 			}
-		}
-		return 0
-	})
-}
-
-func (m mdadmCall) detail() int {
-	return m.open(func(r *raid) int {
-		m.printf("%s:\n           Version : 1.2\n        Raid Level : raid%s\n      Raid Devices : %d\n     Total Devices : %d\n              UUID : %s\n\n", m.array, r.level, r.slots, len(r.members), mdUUID(r.uuid))
-		for _, member := range r.members {
-			m.printf("       %d      %s   /dev/%s\n", member.slot, member.state(), member.device)
 		}
 		return 0
 	})

@@ -75,29 +75,6 @@ func (m *Machine) LoadModule(name string) error {
 	return nil
 }
 
-// UnloadModule unloads a module on which no other loaded module depends.
-func (m *Machine) UnloadModule(name string) error {
-	name = moduleName(name)
-	m.mu.Lock()
-	if !m.modules[name] {
-		m.mu.Unlock()
-		return saying("Module %s is not currently loaded", name)
-	}
-	for other := range m.modules {
-		if slices.Contains(knownModules[other], name) {
-			m.mu.Unlock()
-			return saying("Module %s is in use by: %s", name, other)
-		}
-	}
-	delete(m.modules, name)
-	m.mu.Unlock()
-	t := m.tree
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_ = t.drop("/sys/module/" + name) // not every module has files there
-	return nil
-}
-
 // moduleOptions returns the options that /etc/modprobe.d sets for a module. The caller holds the lock of the tree.
 func (m *Machine) moduleOptions(name string) map[string]string {
 	options := map[string]string{}
@@ -160,7 +137,10 @@ func modprobe(_ context.Context, c *Call) int {
 		return 2
 	}
 	names := o.rest
-	if !o.has("a", "all", "r", "remove") && len(names) > 1 {
+	if o.has("r", "remove") {
+		return notSimulated(c, "--remove")
+	}
+	if !o.has("a", "all") && len(names) > 1 {
 		names = names[:1] // the other words are the module's options
 	}
 	code := 0
@@ -179,19 +159,6 @@ func modprobe(_ context.Context, c *Call) int {
 			continue
 		}
 		dry := o.has("n", "dry-run", "D", "show-depends")
-		if o.has("r", "remove") {
-			if !dry && c.User != "root" {
-				return c.Errorf("ERROR: could not remove '%s': Operation not permitted", name)
-			}
-			if err := c.Machine.UnloadModule(name); err != nil && !dry {
-				if strings.Contains(err.Error(), "in use") {
-					code = c.Errorf("FATAL: %v", err)
-				}
-				continue
-			}
-			c.Machine.Record("modprobe", "unload "+moduleName(name))
-			continue
-		}
 		if _, known := modulesOf(c.Machine.KernelRelease())[moduleName(name)]; !known {
 			if !o.has("q", "quiet") {
 				c.Errorf("FATAL: Module %s not found in directory /lib/modules/%s", name, c.Machine.KernelRelease())
@@ -230,20 +197,6 @@ func modprobe(_ context.Context, c *Call) int {
 		c.Machine.Record("modprobe", "load "+moduleName(name))
 	}
 	return code
-}
-
-func lsmod(_ context.Context, c *Call) int {
-	c.printf("Module                  Size  Used by\n")
-	for _, name := range c.Machine.Modules() {
-		var users []string
-		for _, other := range c.Machine.Modules() {
-			if slices.Contains(knownModules[other], name) {
-				users = append(users, other)
-			}
-		}
-		c.printf("%s", strings.TrimRight(fmt.Sprintf("%-20s %8d  %d %s", name, 16384, len(users), strings.Join(users, ",")), " ")+"\n")
-	}
-	return 0
 }
 
 // aliased returns the modules that a name refers to: the alias of a PCI device, or the module's own name.

@@ -45,23 +45,6 @@ func (n *Network) holder(a netip.Addr) (*Machine, bool) {
 	return nil, false
 }
 
-// Lookup returns the machine with an address or a name, whether it is on or off. It is for the lab; nodes use
-// Machine.Resolve.
-func (n *Network) Lookup(addr string) (*Machine, bool) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	if a, err := netip.ParseAddr(addr); err == nil {
-		m, ok := n.byAddr[a]
-		return m, ok
-	}
-	for _, m := range n.machines {
-		if m.name == addr {
-			return m, true
-		}
-	}
-	return nil, false
-}
-
 // Resolve looks up a name in the machine's /etc/hosts and returns its addresses in the file's order. An address
 // resolves to itself. A lab has no DNS.
 func (m *Machine) Resolve(name string) []netip.Addr {

@@ -24,10 +24,10 @@ func init() {
 
 func kernelPrograms() map[string]Program {
 	return map[string]Program{
-		"/usr/sbin/sysctl": sysctl, "/usr/sbin/modprobe": modprobe, "lsmod": lsmod, "/usr/sbin/lsmod": lsmod, "uname": uname, "free": memoryProgram,
+		"/usr/sbin/sysctl": sysctl, "/usr/sbin/modprobe": modprobe, "uname": uname, "free": memoryProgram,
 		"/usr/sbin/depmod": accept("depmod", ""), "/usr/sbin/update-initramfs": updateInitramfs, "/usr/sbin/update-grub": updateGrub,
 		"locale": locale, "/usr/sbin/locale-gen": localeGen,
-		"nproc": nproc, "lscpu": lscpu, "/usr/sbin/reboot": rebootProgram, "/usr/sbin/poweroff": rebootProgram, "/usr/sbin/halt": rebootProgram, "/usr/sbin/shutdown": rebootProgram,
+		"nproc": nproc, "/usr/sbin/reboot": rebootProgram, "/usr/sbin/poweroff": rebootProgram, "/usr/sbin/halt": rebootProgram, "/usr/sbin/shutdown": rebootProgram,
 		"uptime": uptime, "/usr/sbin/grub-mkconfig": updateGrub, "dmesg": dmesg, "lspci": lspci,
 	}
 }
@@ -38,9 +38,9 @@ func coreutils() map[string]Program {
 		"mkdir": mkdir, "rmdir": rmdir, "rm": rm, "mv": mv, "cp": cp, "ln": ln, "chmod": chmod, "chown": chown, "chgrp": chown,
 		"install": installProgram, "touch": touch, "mktemp": mktemp, "sync": syncProgram, "dd": dd, "base64": base64Program,
 		"md5sum": checksum(md5.New), "sha1sum": checksum(sha1.New), "sha256sum": checksum(sha256.New), "sha512sum": checksum(sha512.New),
-		"tee": tee, "yes": yes, "true": func(context.Context, *Call) int { return 0 }, "false": func(context.Context, *Call) int { return 1 },
+		"tee": tee, "true": func(context.Context, *Call) int { return 0 }, "false": func(context.Context, *Call) int { return 1 },
 		"basename": basename, "dirname": dirname, "pwd": pwd, "echo": echoProgram, "which": which, "test": testProgram, "[": testProgram,
-		"printf": printfProgram, "truncate": truncate, "cmp": cmpProgram, "find": find, "du": du,
+		"printf": printfProgram, "cmp": cmpProgram, "find": find,
 	}
 }
 
@@ -60,13 +60,13 @@ func processPrograms() map[string]Program {
 }
 
 func systemdPrograms() map[string]Program {
-	return map[string]Program{"systemctl": systemctl, "systemd-run": systemdRun, "journalctl": journalctl, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "/usr/sbin/service": service,
+	return map[string]Program{"systemctl": systemctl, "systemd-run": systemdRun, "journalctl": journalctl, "timedatectl": timedatectl, "hostnamectl": hostnamectl,
 		"systemd-tmpfiles": accept("", ""), "/usr/sbin/update-rc.d": accept("", ""), "systemd-analyze": systemdAnalyze}
 }
 
 func userPrograms() map[string]Program {
 	return map[string]Program{"getent": getent, "/usr/sbin/useradd": useradd, "/usr/sbin/usermod": usermod, "/usr/sbin/userdel": userdel, "/usr/sbin/groupadd": groupadd,
-		"/usr/sbin/groupdel": groupdel, "/usr/sbin/chpasswd": chpasswd, "passwd": passwd, "gpasswd": gpasswd, "groups": groupsProgram, "/usr/sbin/visudo": accept("", "")}
+		"/usr/sbin/groupdel": groupdel, "/usr/sbin/chpasswd": chpasswd, "groups": groupsProgram, "/usr/sbin/visudo": accept("", "")}
 }
 
 func packagePrograms() map[string]Program {
@@ -77,12 +77,12 @@ func packagePrograms() map[string]Program {
 
 func networkPrograms() map[string]Program {
 	return map[string]Program{"ip": ipProgram, "/usr/sbin/ip": ipProgram, "ping": ping, "ss": ss, "curl": curl, "wget": wget, "tar": tar, "/usr/sbin/ifreload": ifreload,
-		"/usr/sbin/ifup": accept("", ""), "openssl": openssl}
+		"/usr/sbin/ifup": accept("", "")}
 }
 
 func diskPrograms() map[string]Program {
 	return map[string]Program{"lsblk": lsblk, "/usr/sbin/blkid": blkid, "/usr/sbin/wipefs": wipefs, "udevadm": accept("", ""), "/usr/sbin/partprobe": accept("", ""),
-		"/usr/sbin/sgdisk": sgdisk, "/usr/sbin/sfdisk": sfdisk, "partx": partx, "findmnt": findmnt, "/usr/sbin/mkfs.ext4": mkfs("ext4")}
+		"/usr/sbin/sfdisk": sfdisk, "partx": partx, "findmnt": findmnt, "/usr/sbin/mkfs.ext4": mkfs("ext4")}
 }
 
 func sshPrograms() map[string]Program {

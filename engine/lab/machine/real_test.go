@@ -45,7 +45,7 @@ func TestAgainstRealPrograms(t *testing.T) {
 		`set -- a b c; shift; echo $# "$@"`, `while read -r a b; do echo "$b,$a"; done <t`, `cat <<EOF
 here $((1+1))
 EOF`, `exec 2>&1; ls nope`, `command -v sh >/dev/null && echo found`, `command -v no-such-program || echo $?`, `[ 1 -lt 2 ] && echo lt`, `echo "a  b" | tee copy && cat copy`,
-		`printf x >>empty; cat empty`, `cat f >d || echo failed`, `cat <nope || echo failed`, `[[ a = a ]] || echo $?`, `export A=1; sh -c 'echo $A'`, `readonly r=1; echo $r`, `if then`, `eval 'if then'; echo after`, `echo $((`, `dd if=f bs=4 count=1 2>/dev/null`, `basename /a/b.c .c; dirname /a/b`, `mktemp ./x.XXXXXX | wc -c`, `test -d "$(mktemp -d)" && echo made`, `mktemp x`, `mktemp nope/x.XXX`, `cmp f t`, `cmp f f && echo same`, `truncate -s 2 f && cat f`, `seq 3; seq 2 4`, `yes | head -n 2`,
+		`printf x >>empty; cat empty`, `cat f >d || echo failed`, `cat <nope || echo failed`, `[[ a = a ]] || echo $?`, `export A=1; sh -c 'echo $A'`, `readonly r=1; echo $r`, `if then`, `eval 'if then'; echo after`, `echo $((`, `dd if=f bs=4 count=1 2>/dev/null`, `basename /a/b.c .c; dirname /a/b`, `mktemp ./x.XXXXXX | wc -c`, `test -d "$(mktemp -d)" && echo made`, `mktemp x`, `mktemp nope/x.XXX`, `cmp f t`, `cmp f f && echo same`, `seq 3; seq 2 4`,
 		`ln -s "$(printf 'a\t"\\\n\303\251 b')" q; touch "$(printf 'n\001 \a"e')"; QUOTING_STYLE=c stat -c '%A %u %N' -- q n* l`,
 		`cd -P -- ./d && cat f`, `ln -s d k; cd -P k && cat f && set -- $(stat -c %i . ../d) && [ "$1" = "$2" ] && echo same`, `cd -P -- nope || echo failed`,
 		`dd if=l iflag=nofollow status=none || echo $?`, `dd if=./f iflag=nofollow,nonblock,fullblock bs=5 count=1 status=none`, `dd if=d iflag=nofollow status=none || echo $?`,

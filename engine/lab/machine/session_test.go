@@ -170,7 +170,7 @@ func TestUsers(t *testing.T) {
 	expect(t, m, "useradd eve", 9, `user 'eve' already exists`)
 	expect(t, m, "usermod -aG video eve && usermod -s /bin/sh eve && id -Gn eve && getent passwd eve", 0, `eve adm sudo video|eve adm video sudo|eve.*video`, `/bin/sh`)
 	expect(t, m, `printf 'eve:$6$x$y\n' | chpasswd -e && getent shadow eve`, 0, `eve:\$6\$x\$y:`)
-	expect(t, m, "groupadd -g 4000 team && gpasswd -a eve team && getent group team", 0, `team:x:4000:eve`)
+	expect(t, m, "groupadd -g 4000 team && usermod -aG team eve && getent group team", 0, `team:x:4000:eve`)
 	expect(t, m, "mkdir /srv/there && useradd -m -d /srv/there x0; stat -c '%U:%G %a' /srv/there", 0, `root:root 755`, `useradd: warning: the home directory /srv/there already exists.\nuseradd: Not copying any file from skel directory into it.`)
 	expect(t, m, "userdel -r eve; id eve; ls /home/eve", 2, `no such user`)
 	expect(t, m, "useradd -d /usr/lib x1; userdel -r x1", 12, `userdel: /usr/lib not owned by x1, not removing`)

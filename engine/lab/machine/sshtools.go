@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"encoding/pem"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/spf13/afero"
@@ -39,28 +38,6 @@ func (c *Call) home() string {
 	return a.home
 }
 
-// knownAs returns the keys of a host in the known_hosts files, or nil if there are none.
-func (c *Call) knownAs(host string, files []string) []ssh.PublicKey {
-	var keys []ssh.PublicKey
-	for _, file := range files {
-		content, err := afero.ReadFile(c.view(), c.Path(file))
-		if err != nil {
-			continue
-		}
-		for len(content) > 0 {
-			_, hosts, key, _, rest, err := ssh.ParseKnownHosts(content)
-			if err != nil {
-				break
-			}
-			if slices.Contains(hosts, host) {
-				keys = append(keys, key)
-			}
-			content = rest
-		}
-	}
-	return keys
-}
-
 func sshKeygen(_ context.Context, c *Call) int {
 	o, ok := c.options("t:b:N:f:C:qylF:RE:", "yes")
 	if !ok {
@@ -80,28 +57,8 @@ func sshKeygen(_ context.Context, c *Call) int {
 		}
 		c.printf("%s", ssh.MarshalAuthorizedKey(signer.PublicKey()))
 		return 0
-	case o.has("l"):
-		content, err := afero.ReadFile(v, file)
-		if err == nil {
-			var key ssh.PublicKey
-			var comment string
-			if key, comment, _, _, err = ssh.ParseAuthorizedKey(content); err == nil {
-				c.printf("256 %s %s (%s)\n", ssh.FingerprintSHA256(key), cmp.Or(comment, "no comment"), strings.ToUpper(strings.TrimPrefix(key.Type(), "ssh-")))
-				return 0
-			}
-		}
-		return c.Errorf("%s: No such file or directory", file)
-	case o.has("F"):
-		keys := c.knownAs(o.value("F"), []string{cmp.Or(o.value("f"), path.Join(c.home(), ".ssh/known_hosts"))})
-		for _, key := range keys {
-			c.printf("# Host %s found\n%s %s", o.value("F"), o.value("F"), ssh.MarshalAuthorizedKey(key))
-		}
-		if len(keys) == 0 {
-			return 1
-		}
-		return 0
-	case o.has("R"):
-		return notSimulated(c, "-R")
+	case o.has("l", "F", "R"):
+		return notSimulated(c, "-l, -F and -R")
 	}
 	if _, err := v.Stat(file); err == nil {
 		c.printf("%s already exists.\nOverwrite (y/n)? ", file)

@@ -3,36 +3,10 @@ package machine
 import (
 	"context"
 	"fmt"
-	"path"
 	"strconv"
 	"strings"
 	"time"
 )
-
-func chronyc(_ context.Context, c *Call) int {
-	o, ok := c.options("nc")
-	if !ok {
-		return 2
-	}
-	if !c.Machine.units.Active("chrony") {
-		c.printf("506 Cannot talk to daemon\n")
-		return 1
-	}
-	switch strings.Join(o.rest, " ") {
-	case "tracking":
-		c.printf("Reference ID    : C0000235 (192.0.2.53)\nStratum         : 3\nRef time (UTC)  : %s\nSystem time     : 0.000012345 seconds slow of NTP time\nLast offset     : +0.000004321 seconds\nRMS offset      : 0.000021000 seconds\nFrequency       : 12.345 ppm slow\nLeap status     : Normal\n", c.Machine.clock.Now().UTC().Format(time.ANSIC))
-	case "sources":
-		c.printf("MS Name/IP address         Stratum Poll Reach LastRx Last sample\n===============================================================================\n^* 192.0.2.53                    2   6   377    34   +12us[  +15us] +/-   12ms\n")
-	case "makestep", "online":
-		c.printf("200 OK\n")
-	default:
-		if len(o.rest) > 0 && o.rest[0] == "waitsync" {
-			return 0
-		}
-		return notSimulated(c, path.Join(o.rest...))
-	}
-	return 0
-}
 
 func timedatectl(_ context.Context, c *Call) int {
 	o, ok := c.options("p:", "property=", "value", "no-pager", "all")
