@@ -22,7 +22,7 @@ func statusCommands() []cephCommand {
 		read("mon dump", func(v *view, c *Ceph, _ []string) reply {
 			return reply{value: append(c.monmap(), member{"quorum", c.ranks()}), text: c.monmapText(c.MonEpoch), note: fmt.Sprintf("dumped monmap epoch %d", c.MonEpoch)}
 		}),
-		read("mon ok-to-stop", monOK(true)),
+		read("mon ok-to-stop", monOKToStop),
 		read("versions", func(v *view, c *Ceph, _ []string) reply { return reply{value: v.versions(c)} }),
 		{words: "pg stat", mgr: true, run: func(v *view, c *Ceph, _ []string) reply { return v.pgStat(c) }},
 	}
@@ -87,36 +87,18 @@ func (c *Ceph) monmapText(epoch int) string {
 	return text
 }
 
-func monOK(stop bool) func(*view, *Ceph, []string) reply {
-	return func(v *view, c *Ceph, args []string) reply {
-		const usage = "mon ok-to-rm <id> :  check whether removing the specified mon would break quorum"
-		if !stop && len(args) > 1 {
-			return invalid("Invalid command: unused arguments: ['"+strings.Join(args[1:], "', '")+"']", usage)
+// monOKToStop tells whether the monitors keep their quorum without some of them.
+func monOKToStop(_ *view, c *Ceph, args []string) reply {
+	var rest []string
+	for _, name := range c.InQuorum {
+		if !slices.Contains(args, name) {
+			rest = append(rest, name)
 		}
-		var rest []string
-		for _, name := range c.InQuorum {
-			if !slices.Contains(args, name) {
-				rest = append(rest, name)
-			}
-		}
-		total := len(c.Mons)
-		if !stop {
-			for _, m := range c.Mons {
-				if slices.Contains(args, m.Name) {
-					total--
-				}
-			}
-		}
-		switch enough := len(rest)*2 > total; {
-		case stop && enough:
-			return note("quorum should be preserved (%s) after stopping [%s]", strings.Join(rest, ","), strings.Join(args, ","))
-		case enough:
-			return note("safe to remove mon.%s", strings.Join(args, ","))
-		case stop:
-			return refuse(eBUSY, "not enough monitors would be available (%s) after stopping mons [%s]", strings.Join(rest, ","), strings.Join(args, ","))
-		}
-		return refuse(eBUSY, "removing mon.%s would break quorum (%s)", strings.Join(args, ","), strings.Join(rest, ","))
 	}
+	if len(rest)*2 > len(c.Mons) {
+		return note("quorum should be preserved (%s) after stopping [%s]", strings.Join(rest, ","), strings.Join(args, ","))
+	}
+	return refuse(eBUSY, "not enough monitors would be available (%s) after stopping mons [%s]", strings.Join(rest, ","), strings.Join(args, ","))
 }
 
 func (v *view) versions(c *Ceph) object {
