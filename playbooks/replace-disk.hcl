@@ -42,7 +42,7 @@ variable "serial" {
 }
 
 variable "max_moved" {
-  description = "How much of the data of its device class may move to the new OSD, such as 80%. If empty, half of it; less than 1 GiB may always move."
+  description = "How much of the data of its device class may move away from the OSD, and to the new one, such as 80%. If empty, half of it; less than 1 GiB may always move."
   type        = string
   default     = ""
 }
@@ -55,9 +55,10 @@ play "replace the disk of an OSD" {
     when = host.name == var.node
     pveceph {
       osd_absent {
-        id   = var.osd_id
-        fsid = var.osd_fsid
-        wipe = var.wipe
+        id        = var.osd_id
+        fsid      = var.osd_fsid
+        wipe      = var.wipe
+        max_moved = var.max_moved
       }
     }
   }

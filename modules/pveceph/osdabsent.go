@@ -19,10 +19,11 @@ import (
 
 // OSDAbsent removes an OSD.
 type OSDAbsent struct {
-	ID      int           `hcl:"id" doc:"Number of the OSD."`
-	FSID    string        `hcl:"fsid" doc:"The OSD's UUID, which ceph osd dump prints at the end of its line. A new OSD with the same number has another UUID, and is left alone."`
-	Wipe    bool          `hcl:"wipe,optional" default:"false" doc:"Wipe its volume, so that its disk is blank afterwards. Leave it false for a disk that has failed."`
-	Timeout time.Duration `hcl:"timeout,optional" default:"12h" doc:"Maximum time to wait until its data is elsewhere."`
+	ID       int           `hcl:"id" doc:"Number of the OSD."`
+	FSID     string        `hcl:"fsid" doc:"The OSD's UUID, which ceph osd dump prints at the end of its line. A new OSD with the same number has another UUID, and is left alone."`
+	Wipe     bool          `hcl:"wipe,optional" default:"false" doc:"Wipe its volume, so that its disk is blank afterwards. Leave it false for a disk that has failed."`
+	Timeout  time.Duration `hcl:"timeout,optional" default:"12h" doc:"Maximum time to wait until its data is elsewhere."`
+	MaxMoved string        `hcl:"max_moved,optional" doc:"How much of the data of its device class may move away, as a percentage. The default is 50%, but less than 1 GiB may always move."`
 }
 
 // pveceph destroys an OSD on the OSD's own node; other nodes have nothing to do.
@@ -39,8 +40,11 @@ func (o *OSDAbsent) validate() error {
 			Want: fmt.Sprintf("expected what ceph osd dump prints at the end of the line of osd.%d", o.ID)}
 	case o.Timeout <= 0:
 		return &modules.ArgumentError{Argument: "osd_absent.timeout", Problem: o.Timeout.String(), Want: "expected a positive duration"}
+	case o.MaxMoved == "":
+		return nil
 	}
-	return nil
+	_, err := percentage("osd_absent.max_moved", o.MaxMoved)
+	return err
 }
 
 func (o *OSDAbsent) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -165,6 +169,30 @@ func (o *OSDAbsent) room(ctx context.Context, s *state) error {
 	return nil
 }
 
+// leaves rejects a removal that moves more data than max_moved allows.
+func (o *OSDAbsent) leaves(ctx context.Context, s *state, d ceph.Distribution) error {
+	pools, err := ceph.Pools.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	class := d.Weights[o.ID].Class
+	// What OSDs use includes their databases, so no more can move than what the pools hold.
+	data := held(pools)
+	if data >= 0 {
+		data = min(data, classUsed(d, class))
+	}
+	moved := d.Share(o.ID)
+	most, err := mostMoved("osd_absent.max_moved", o.MaxMoved, moved*float64(data))
+	if err != nil {
+		return err
+	}
+	if moved > most+1e-9 {
+		return fmt.Errorf("about %s of the data of class %s%s would move away from %s, and osd_absent.max_moved is %s: lower its weight in steps first (weight), or raise the limit",
+			percent(moved), orNone(class), inBytes(moved, classUsed(d, class)), osd(o.ID), percent(most))
+	}
+	return nil
+}
+
 // remove plans the removal of an OSD, resuming one that was interrupted at any point.
 func (o *OSDAbsent) remove(ctx context.Context, s *state, here []ceph.OSD, at int) (modules.Plan, error) {
 	d, err := ceph.Distributions.Observe(ctx, s.host, "")
@@ -174,6 +202,9 @@ func (o *OSDAbsent) remove(ctx context.Context, s *state, here []ceph.OSD, at in
 	id, one := strconv.Itoa(o.ID), here[at]
 	var steps []modules.Step
 	if one.In {
+		if err := o.leaves(ctx, s, d); err != nil {
+			return modules.Plan{}, err
+		}
 		steps = append(steps, modules.Step{
 			Risk:    modules.MovesData,
 			Summary: fmt.Sprintf("take %s out: about %.0f %% of the data of class %s moves to other OSDs%s", osd(o.ID), 100*d.Share(o.ID), orNone(d.Weights[o.ID].Class), inBytes(d.Share(o.ID), classUsed(d, d.Weights[o.ID].Class))),

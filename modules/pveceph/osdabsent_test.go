@@ -44,6 +44,14 @@ func TestOSDAbsent(t *testing.T) {
 	away := func(fsid string) observe.Expectation {
 		return ceph.OSDMaps.Expect("", map[string][]ceph.OSD{"pve1": {other}, "pve9": {{ID: 0, Up: true, UUID: fsid}}})
 	}
+	heavy := func(weight float64) observe.Expectation {
+		d := ceph.Distribution{Weights: map[int]ceph.OSDWeight{}, Usages: map[string]ceph.Usage{"hdd": {Total: 12 << 30, Used: 300 << 20}}, Nearfull: 0.85}
+		for id := range 4 {
+			d.Weights[id] = ceph.OSDWeight{Crush: 1, Reweight: 1, Class: "hdd"}
+		}
+		d.Weights[0] = ceph.OSDWeight{Crush: weight, Reweight: 1, Class: "hdd"}
+		return ceph.Distributions.Expect("", d)
+	}
 	tests := []struct {
 		name  string
 		host  *observe.Host
@@ -69,6 +77,7 @@ func TestOSDAbsent(t *testing.T) {
 		{"no place for the copies", filled(300, osds(ceph.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone})), false, nil, "without osd.0, the OSDs that are up and in have no room for its copies", ""},
 		{"another one is down", filled(300, osds(ceph.OSD{ID: 0, Up: true, In: true, Class: "hdd", UUID: gone}, ceph.OSD{ID: 1, In: true, Class: "hdd", UUID: "b"})), false, nil, "up and in have no room for its copies: pool vm-disks: 3 copies", ""},
 		{"no room", filled(700), false, nil, "the other OSDs of class hdd would be 93 % full", ""},
+		{"too much moves", filled(300, ceph.Pools.Expect("", map[string]ceph.Pool{"vm-disks": {Size: 2, Rule: "by-osd", Stored: 100 << 30}}), heavy(9)), false, nil, "about 75.0 % of the data of class hdd (225.0 GiB) would move away from osd.0, and osd_absent.max_moved is 50.0 %", ""},
 		{"a flag keeps the data", filled(300, flagged), false, nil, "flag norebalance is set", ""},
 	}
 	for _, test := range tests {

@@ -96,7 +96,7 @@ cannot be trusted.
 - **flags** sets and unsets the named flags, and leaves others alone.
 - **osd_absent** takes an OSD out, waits until its data is elsewhere, stops it and destroys it. It can be repeated: the fsid distinguishes the
   OSD from a new one with the same number. The unit that activates its volume at boot, which pveceph leaves enabled, is disabled. The task is refused
-  if the copies of a pool would have no place, if the other OSDs would be nearly full, or if a flag keeps the data from moving.
+  if the copies of a pool would have no place, if the other OSDs would be nearly full, if a flag keeps the data from moving, or if more than max_moved would move.
 - **weight** changes an OSD's weight in the CRUSH map, its override, or both. The plan shows how much data moves, and more than
   max_moved is refused. So is a CRUSH weight that looks like a share, because that weight is a capacity.
 - **reweight** makes a dry run of Ceph's reweight-by-utilization or reweight-by-pg, shows the result, and sets the proposed overrides. Each run takes

@@ -420,6 +420,7 @@ func TestValidate(t *testing.T) {
 		"two lines of a value":   {Module{Conf: &Conf{Section: "mon", Settings: map[string]string{"x": "1\n[osd]"}}}, "conf.settings"},
 		"no section":             {Module{Conf: &Conf{Section: "pools", Settings: map[string]string{"x": "1"}}}, "conf.section"},
 		"no UUID":                {Module{OSDAbsent: &OSDAbsent{ID: 1, FSID: "1"}}, "osd_absent.fsid"},
+		"no share of an OSD":     {Module{OSDAbsent: &OSDAbsent{ID: 1, FSID: gone, MaxMoved: "0.1"}}, "osd_absent.max_moved"},
 		"no number of an OSD":    {Module{OSDAbsent: &OSDAbsent{ID: -1, FSID: gone}}, "osd_absent.id"},
 		"flags without any":      {Module{Flags: &Flags{}}, "flags"},
 		"a flag set and unset":   {Module{Flags: &Flags{Set: []string{"noout"}, Unset: []string{"noout"}}}, "flags.unset"},
