@@ -138,6 +138,9 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 			return modules.Plan{}, err
 		}
 		steps = p.set(changes, have)
+		if text := scales(p.Name, have, want); text != "" {
+			s.note("%s", text)
+		}
 		if moved := poolMoved(have, want); moved > 0 {
 			steps[len(steps)-1].Summary += fmt.Sprintf("; up to %s of its data moves%s", percent(moved), inBytes(moved, copies(have)))
 		}

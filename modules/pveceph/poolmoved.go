@@ -25,6 +25,16 @@ func poolMoved(have, want ceph.Pool) float64 {
 	return share
 }
 
+// scales returns a note if a change of a pool with data lets the autoscaler choose another number of placement groups, which no plan
+// can tell; otherwise "".
+func scales(name string, have, want ceph.Pool) string {
+	same := have.Autoscale == "on" && have.PGsMin == want.PGsMin && have.TargetRatio == want.TargetRatio
+	if want.Autoscale != "on" || same || have.Stored == 0 {
+		return ""
+	}
+	return fmt.Sprintf("pool %s: the autoscaler chooses its number of placement groups from then on, and moves data for that, whatever max_moved says: ceph osd pool autoscale-status shows to which number", name)
+}
+
 // checkMoved rejects a change that moves more than the task allows, or more than usual if it does not say.
 func (p *Pool) checkMoved(have, want ceph.Pool) error {
 	if p.MaxMoved == "" && ownPoolName(p.Name) {

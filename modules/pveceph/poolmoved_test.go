@@ -90,6 +90,27 @@ func TestPoolMovedByDefault(t *testing.T) {
 	}
 }
 
+// What the autoscaler will move cannot be told, so that is said where it gets a reason to.
+func TestAutoscalerIsToldOf(t *testing.T) {
+	for name, test := range map[string]struct {
+		have, want ceph.Pool
+		says       bool
+	}{
+		"turned on":            {ceph.Pool{Autoscale: "warn", Stored: 1 << 30}, ceph.Pool{Autoscale: "on"}, true},
+		"turned on, unknown":   {ceph.Pool{Autoscale: "off", Stored: -1}, ceph.Pool{Autoscale: "on"}, true},
+		"turned on, no data":   {ceph.Pool{Autoscale: "warn"}, ceph.Pool{Autoscale: "on"}, false},
+		"another target":       {ceph.Pool{Autoscale: "on", Stored: 1}, ceph.Pool{Autoscale: "on", TargetRatio: 0.8}, true},
+		"another minimum":      {ceph.Pool{Autoscale: "on", Stored: 1}, ceph.Pool{Autoscale: "on", PGsMin: 64}, true},
+		"on, something else":   {ceph.Pool{Autoscale: "on", Stored: 1}, ceph.Pool{Autoscale: "on", Size: 4}, false},
+		"turned off":           {ceph.Pool{Autoscale: "on", Stored: 1}, ceph.Pool{Autoscale: "off"}, false},
+		"a target, but not on": {ceph.Pool{Autoscale: "warn", Stored: 1}, ceph.Pool{Autoscale: "warn", TargetRatio: 0.8}, false},
+	} {
+		if text := scales("p", test.have, test.want); (text != "") != test.says {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+}
+
 // The step warns about a pool that the loss of one host can stop, and could not before.
 func TestCopiesThatShareAHost(t *testing.T) {
 	const hosts = `; prefer a rule with failure_domain = "host"`
