@@ -287,7 +287,7 @@ func (o *OSDAbsent) wait() modules.Run {
 		err := explain(exit, stdout, stderr)
 		for _, text := range run.Retry {
 			if err != nil && strings.Contains(err.Error(), text) {
-				return errors.New("after " + o.Timeout.String() + " the data of " + osd(o.ID) + " is not elsewhere yet; the OSD is kept, but remains out:  " + err.Error() + "; run again to go on waiting")
+				return errors.New("after " + o.Timeout.String() + " the data of " + osd(o.ID) + " is not elsewhere yet; the OSD is kept, but remains out: " + err.Error() + "; run again to continue waiting")
 			}
 		}
 		return err

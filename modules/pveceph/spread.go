@@ -34,7 +34,7 @@ done <text
 printf 'rule %s {\n\tid %s\n\ttype replicated\n\tstep take %s\n\tstep choose firstn 0 type %s\n\tstep chooseleaf firstn %s type osd\n\tstep emit\n}\n' "$name" "$id" "$take" "$domain" "$per" >>text
 crushtool -c text -o new
 crushtool -i new --test --show-bad-mappings --rule "$id" --num-rep "$copies" >bad
-if [ -s bad ]; then echo "the rule finds no places for $copies copies:  $(head -n 1 bad); nothing is changed" >&2; exit 1; fi
+if [ -s bad ]; then echo "the rule finds no places for $copies copies: $(head -n 1 bad); nothing is changed" >&2; exit 1; fi
 crushtool -i map --compare new >compared || [ -s compared ]
 told=no
 while read -r _ rule _ share _; do

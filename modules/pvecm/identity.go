@@ -69,7 +69,7 @@ const stock = "debian"
 // otherCluster returns the error for a node that is in another cluster.
 func (s *state) otherCluster() error {
 	if _, member := s.cluster.Members[s.node.Name]; s.cluster.Name == stock && !member {
-		return fmt.Errorf("%s is not in a cluster: its /etc/pve/corosync.conf is the sample from Debian's corosync package (cluster %q of %s), copied when pve-cluster first started. Remove it:  systemctl stop pve-cluster corosync; pmxcfs -l; rm /etc/pve/corosync.conf /etc/corosync/corosync.conf; killall pmxcfs; systemctl start pve-cluster",
+		return fmt.Errorf("%s is not in a cluster: its /etc/pve/corosync.conf is the sample from Debian's corosync package (cluster %q of %s), copied when pve-cluster first started. Remove it: systemctl stop pve-cluster corosync; pmxcfs -l; rm /etc/pve/corosync.conf /etc/corosync/corosync.conf; killall pmxcfs; systemctl start pve-cluster",
 			s.host.Name(), s.cluster.Name, strings.Join(s.cluster.Names(), ", "))
 	}
 	return fmt.Errorf("%s is in cluster %q, not %q: a node cannot change its cluster; reinstall it, or correct the playbook",
