@@ -197,13 +197,17 @@ func groupFlags(c ceph.Check) []fault {
 	for _, line := range c.Detail {
 		who, flags, ok := strings.Cut(line, " has flags ")
 		if !ok {
-			return []fault{{names: []string{"OSD_FLAGS"}, text: describeCheck("OSD_FLAGS", c), set: true}}
+			all = nil
+			break
 		}
 		name := strings.Trim(who[strings.LastIndexByte(who, ' ')+1:], "'")
 		for _, flag := range strings.Split(flags, ",") {
 			all = append(all, fault{names: []string{flag, "OSD_FLAGS"}, set: true,
 				text: fmt.Sprintf("flag %s is set for %s: %s (ceph osd unset-group %s %s)", flag, who, flagMeaning[flag], flag, name)})
 		}
+	}
+	if len(all) == 0 { // no list, or not one that is understood
+		return []fault{{names: []string{"OSD_FLAGS"}, text: describeCheck("OSD_FLAGS", c), set: true}}
 	}
 	return all
 }

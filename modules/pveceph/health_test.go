@@ -36,6 +36,8 @@ func TestHealth(t *testing.T) {
 	maintenance := pve.HAs.Expect("", pve.HA{Nodes: map[string]string{"pve2": "maintenance", "pve1": "online"}})
 	grouped := ceph.Health{Status: "HEALTH_WARN", Checks: map[string]ceph.Check{"OSD_FLAGS": check("3 OSDs or CRUSH {nodes, device-classes} have {NOUP,NODOWN,NOIN,NOOUT} flags set",
 		"osd.0 has flags noin,noout", "host pve2 has flags noout", "device class 'hdd' has flags noout")}}
+	unlisted := ceph.Health{Status: "HEALTH_WARN", Checks: map[string]ceph.Check{"OSD_FLAGS": check("1 OSDs have {NOOUT} flags set")}}
+	unclear := ceph.Health{Status: "HEALTH_WARN", Checks: map[string]ceph.Check{"OSD_FLAGS": check("2 OSDs have {NOOUT} flags set", "osd.0 has flags noout", "osd.1: noout")}}
 	tests := []struct {
 		name  string
 		host  *observe.Host
@@ -58,6 +60,8 @@ func TestHealth(t *testing.T) {
 		{"flags of OSDs, hosts and classes", healthOf(grouped, nil), []string{"noin"}, "flag noout is set for osd.0: OSDs that are down are not marked out (ceph osd unset-group noout osd.0); " +
 			"flag noout is set for host pve2: OSDs that are down are not marked out (ceph osd unset-group noout pve2); flag noout is set for device class 'hdd': OSDs that are down are not marked out (ceph osd unset-group noout hdd)", "", ""},
 		{"their flags are allowed", healthOf(grouped, nil), []string{"noout", "noin"}, "", "", "allowed: flag noout is set for host pve2"},
+		{"flags that are not listed", healthOf(unlisted, nil), []string{"noout"}, "OSD_FLAGS: 1 OSDs have {NOOUT} flags set", "", ""},
+		{"a list that is not understood", healthOf(unclear, nil), []string{"noout"}, "OSD_FLAGS: 2 OSDs have {NOOUT} flags set (osd.0 has flags noout; osd.1: noout)", "", ""},
 		{"their check is allowed", healthOf(grouped, nil), []string{"OSD_FLAGS"}, "", "", "allowed: flag noin is set for osd.0"},
 		{"a check with details", healthOf(full, nil), nil, "", "OSD_NEARFULL: 4 nearfull osd(s) (osd.0 is near full; b; c; and 1 more)", ""},
 		{"degraded before Ceph warns", healthOf(ceph.Health{Status: "HEALTH_OK"}, map[string]int{"active+undersized+degraded": 2}), nil, "", "placement groups: 2 active+undersized+degraded", ""},
