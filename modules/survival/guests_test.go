@@ -161,3 +161,14 @@ func checkMoves(t *testing.T, c Cluster, l Loss) {
 		}
 	}
 }
+
+// A rule without resources, which an edited rules.cfg may hold, is about no guest.
+func TestRulesWithoutGuests(t *testing.T) {
+	for name, rule := range map[string]Rule{"together": {Together: true}, "apart": {Apart: true}, "placed": {Priorities: map[string]int{"pve1": 1}, Strict: true}} {
+		rule.Name = name
+		c := Cluster{Nodes: nodes(3), Guests: []Guest{{ID: "vm:100", Node: "pve1"}}, Rules: []Rule{rule}}
+		if l := Lose(c, "pve1"); len(l.Guests) != 1 || l.Guests[0].To != "pve2" {
+			t.Errorf("%s: %+v, want vm:100 to go to pve2", name, l.Guests)
+		}
+	}
+}

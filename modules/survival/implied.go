@@ -35,7 +35,7 @@ func implied(rules []Rule) []Rule {
 	var all []Rule
 	for _, rule := range rules {
 		switch {
-		case rule.Together:
+		case rule.Together && len(rule.Guests) > 0: // rules.cfg may hold a rule without resources
 			rule.Guests = with(rule.Guests[0])
 		case rule.Priorities != nil:
 			var guests []string
