@@ -13,7 +13,7 @@ variable "cluster_name" {
 }
 
 variable "emergency_keys" {
-  description = "Public keys that log in as root even while pve-cluster is stopped, as lines of authorized_keys. Root's own authorized_keys is in /etc/pve, which is empty then. These are kept in /root/.ssh/authorized_keys2, which sshd reads by default, on every node. None by default."
+  description = "Public keys that log in as root even while pve-cluster is stopped, as lines of authorized_keys. Root's own authorized_keys is in /etc/pve, which is empty then. These are kept in /root/.ssh/authorized_keys2, which sshd reads by default, on every node. None by default. An empty list leaves the file as it is: to revoke the last key, remove the file."
   type        = list(string)
   default     = []
   validation {
