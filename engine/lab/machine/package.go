@@ -22,7 +22,7 @@ type Package struct {
 	Conflicts []string
 	// Provides are the virtual packages that the package provides.
 	Provides []string
-	// Essential packages are removed only if apt is told so explicitly.
+	// Essential packages are removed only if apt is explicitly told to.
 	Essential bool
 	// Installed does what the postinst script does. Its output becomes part of apt's. If it fails, the package stays
 	// half-configured.

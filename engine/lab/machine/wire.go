@@ -8,7 +8,7 @@ import (
 )
 
 // wire is a client's TCP connection with a machine. While the machine is cut off at the address that the client has connected to, nothing
-// passes, and both sides wait, as with TCP. One thing differs: that the client has gone is noticed at once.
+// passes, and both sides wait. Unlike with TCP, it is noticed at once that a client has gone.
 type wire struct {
 	net.Conn
 	m  *Machine

@@ -128,7 +128,7 @@ func (v *view) pgHealth(c *Ceph, add addCheck) {
 	}
 }
 
-// acting returns the OSDs that hold a PG. What lies on an OSD that is down goes elsewhere only when it is out.
+// acting returns the OSDs that hold a PG. A PG on an OSD that is down moves elsewhere only once the OSD is out.
 func (c *Ceph) acting(p *Pool, pg int) []int {
 	return slices.DeleteFunc(c.placed(p, pg), func(id int) bool { return !c.osd(id).Up })
 }

@@ -143,7 +143,7 @@ func (v *view) without(c *Ceph, gone []int) (fewer, inactive []string) {
 	return fewer, inactive
 }
 
-// osdIDs parses the IDs of OSDs, or returns the response to what is none.
+// osdIDs parses the IDs of OSDs. If an argument is not an ID, it returns the response to that.
 func (c *Ceph) osdIDs(command, purpose string, args []string) ([]int, *reply) {
 	if len(args) == 0 {
 		r := invalid("Invalid command: saw 0 of ids(<string>)..., expected at least 1", command+" <ids>... "+purpose)
@@ -186,7 +186,7 @@ func osdOKToStop(v *view, c *Ceph, args []string) reply {
 	return reply{value: value, text: canonical(value)}
 }
 
-// destroyable says which OSDs hold no data that is needed.
+// destroyable tells which OSDs hold no data that is still needed.
 type destroyable struct {
 	safe, active, missing []int
 	pgs                   int // of the active ones

@@ -87,7 +87,7 @@ func (c *Ceph) monmapText(epoch int) string {
 	return text
 }
 
-// monOKToStop tells whether the monitors keep their quorum without some of them.
+// monOKToStop reports whether the monitors keep their quorum without some of them.
 func monOKToStop(_ *view, c *Ceph, args []string) reply {
 	var rest []string
 	for _, name := range c.InQuorum {

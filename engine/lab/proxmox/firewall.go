@@ -81,8 +81,8 @@ func (c *Command) firewall() (enabled, pending bool) {
 	return firewallOption(is.Cluster, "enable") == "1", is != loaded && (firewallOption(is.Cluster, "enable") == "1" || firewallOption(loaded.Cluster, "enable") == "1")
 }
 
-// firewall returns the files of a node, and what its daemon has loaded of them, after it has loaded what it would have by now. What
-// is stopped has loaded nothing.
+// firewall returns the firewall's files of a node, and the version of them that its daemon has loaded by now. A stopped daemon has
+// loaded nothing.
 func (v *view) firewall(node string, active bool) (is, loaded Loaded) {
 	n, db := v.Nodes[node], v.database(node)
 	if n == nil || db == nil {
