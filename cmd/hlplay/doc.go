@@ -8,6 +8,7 @@ import (
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
+	"hlplay/engine/report"
 	"hlplay/modules/registry"
 )
 
@@ -68,7 +69,7 @@ func docInputs(playbook string, inventories []string) error {
 			}
 			ofHosts = append(ofHosts, lang.HostInput{Variable: v, Hosts: hosts})
 		}
-		fmt.Print(lang.DescribeInputs(playbook, pb.Variables, ofHosts))
+		fmt.Print(report.Printable(lang.DescribeInputs(playbook, pb.Variables, ofHosts)))
 	}
 	if len(inventories) == 0 {
 		return nil
@@ -88,6 +89,6 @@ func docInputs(playbook string, inventories []string) error {
 	if playbook != "" {
 		fmt.Println()
 	}
-	fmt.Print(lang.DescribeInputs(inv.Path, nil, ofHosts))
+	fmt.Print(report.Printable(lang.DescribeInputs(inv.Path, nil, ofHosts)))
 	return nil
 }

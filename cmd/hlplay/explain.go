@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/report"
 )
 
 func explainCommand() *cobra.Command {
@@ -41,7 +42,7 @@ guides. It connects to nothing. The reason is the comment above the task.`,
 				if i > 0 {
 					fmt.Println()
 				}
-				fmt.Print(pb.Explain(t))
+				fmt.Print(report.Printable(pb.Explain(t)))
 			}
 			return nil
 		},

@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"hlplay/engine/report"
 )
 
 func inventoryCommand() *cobra.Command {
@@ -25,7 +27,7 @@ func inventoryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = os.Stdout.Write(append(b, '\n'))
+			_, err = os.Stdout.Write(append(report.EscapeUnseen(b), '\n'))
 			return err
 		},
 	}

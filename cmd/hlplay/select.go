@@ -12,6 +12,7 @@ import (
 
 	"hlplay/engine/inventory"
 	"hlplay/engine/lang"
+	"hlplay/engine/report"
 	"hlplay/engine/run"
 )
 
@@ -177,12 +178,12 @@ func (f *listFlags) list(pb *lang.Playbook, inv *inventory.Inventory, chosen sel
 			}
 		}
 		if len(lines) > 0 {
-			fmt.Printf("%s (%s)\n%s\n", play.Name, play.Hosts, strings.Join(lines, "\n"))
+			fmt.Print(report.Printable(fmt.Sprintf("%s (%s)\n%s\n", play.Name, play.Hosts, strings.Join(lines, "\n"))))
 		}
 	}
 	if f.tags {
 		for _, tag := range pb.Tags() {
-			fmt.Println(tag)
+			fmt.Println(report.OneLine(tag))
 		}
 	}
 	return nil
