@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,16 +15,21 @@ import (
 	"hlplay/engine/run"
 )
 
-// unsimulated are the beginnings of tasks on the page that need disks or products that the simulated node does not have,
-// with what it says. Scripts of their own run these modules.
+// unsimulated are the beginnings of tasks on the page that need a repository or a product that the simulated node does not
+// have, with what it says. Scripts of their own run these modules.
 var unsimulated = map[string]string{
 	"git {":          "the checkout needs git",
 	"pve_firewall {": "does not run Proxmox VE",
-	"lvm {":          "install package lvm2 first",
-	"filesystem {":   "has no device /dev/data/backup",
-	"mount {":        "has no device /dev/data/backup",
-	"partition {":    "has no device /dev/disk/by-id/",
-	"compose {":      "has no docker",
+}
+
+// preparations are run on the node first: volume groups, a volume with a file system, and Docker.
+var preparations = []string{
+	"apt-get install -y lvm2 docker.io docker-cli docker-compose",
+	"vgcreate data /dev/sdb /dev/sdc",
+	"lvcreate --yes --name backup --extents 25600 data",
+	"lvcreate --yes --name old --extents 1000 data",
+	"mkfs.ext4 /dev/data/backup",
+	"vgcreate pve /dev/sde",
 }
 
 // TestFromAnsible checks docs/from-ansible.md: a script runs its commands, and check mode its tasks on a simulated node.
@@ -109,7 +115,26 @@ func newRow(t *testing.T) *row {
 	}
 	for name, text := range map[string]string{
 		"files/a.conf": "a\n",
-		"hosts.hcl": `host "web1" { address = "192.0.2.11" }
+		"hosts.hcl": `host "web1" {
+  address = "192.0.2.11"
+  rehearsal {
+    disk "sdb" {
+      serial = "S1EXAMPLE"
+      size   = "1TB"
+    }
+    disk "sdc" {
+      serial = "S2EXAMPLE"
+      size   = "1TB"
+    }
+    disk "sdd" {
+      model      = "EXAMPLE"
+      serial     = "S3EXAMPLE"
+      size       = "4TB"
+      partitions = ["1TB"]
+    }
+    disk "sde" { size = "2TB" }
+  }
+}
 host "db1" { address = "192.0.2.12" }
 host "lb1" { address = "192.0.2.13" }
 host "localhost" { connection = "local" }
@@ -128,6 +153,12 @@ host "localhost" { connection = "local" }
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
+	for _, command := range preparations {
+		var said bytes.Buffer
+		if code := l.Machine("web1").Console(t.Context(), &said, &said, strings.Fields(command)...); code != 0 {
+			t.Fatalf("%s: exit code %d, %s", command, code, &said)
+		}
+	}
 	return &row{l, dir}
 }
 
