@@ -119,6 +119,14 @@ type Scoped interface {
 	Scope() Scope
 }
 
+// Resident is a Module with changes that only a play for the changed host can make, so that a task for another host cannot
+// be delegated to it.
+type Resident interface {
+	// Resident says why, such as "a reboot needs a play for the host", or is empty if the arguments do not lead to such a
+	// change.
+	Resident() string
+}
+
 // Plan is what a module has found to do on a host.
 type Plan struct {
 	// Steps are carried out in order; none means that there is nothing to do.

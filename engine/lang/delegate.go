@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/modules"
 )
 
 // delegating says on which host a task is carried out.
@@ -38,6 +40,21 @@ func (t *Task) Delegate(host, key string) string {
 		return ""
 	}
 	return on
+}
+
+// undelegable returns an error if a task cannot be carried out on another host than its own, whatever is found there. The run
+// reports modules that act on a cluster, which need not act on every host.
+func undelegable(t *Task, body *hclsyntax.Body, ctx *hcl.EvalContext, to string) hcl.Diagnostics {
+	d := &decoder{dir: t.Dir, ctx: ctx, secrets: make(secrets)}
+	m, _ := d.module(t, body)
+	r, ok := m.(modules.Resident)
+	if d.diags.HasErrors() || !ok || r.Resident() == "" { // judge reports the errors
+		return nil
+	}
+	at := t.delegate.at
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagError, Summary: "delegate_to: " + r.Resident(), Detail: fmt.Sprintf("Move the task to a play for %s.", to), Subject: &at,
+	}}
 }
 
 // On returns the names of the hosts on which the task is carried out for a host of the play, sorted. It is the host

@@ -19,7 +19,7 @@ func (v *validator) forHosts(p *Play, tasks []*Task, scope Scope) {
 	hosts := v.limited(v.matched(p.Hosts))
 	var dependent []*Task
 	for _, t := range tasks {
-		if t.dependsOnHost() && (t.handler || Selected(t, v.options.Tags, v.options.SkipTags)) {
+		if (t.dependsOnHost() || t.Delegated()) && (t.handler || Selected(t, v.options.Tags, v.options.SkipTags)) {
 			dependent = append(dependent, t)
 		}
 	}
@@ -208,8 +208,26 @@ func (j *hostJudge) round(t *Task, scope, raw Scope) {
 	_, _, _, diags := t.environment(raw)
 	j.note(t.space.imported(diags)...)
 	if body, ok := t.Body.(*hclsyntax.Body); ok && t.schema != nil {
-		j.note(j.new(j.same.judge(t, body, t.space.context(t.Dir, scope)))...)
+		ctx := t.space.context(t.Dir, scope)
+		j.note(j.new(j.same.judge(t, body, ctx))...)
+		if to := j.delegate(t, scope); to != "" {
+			j.note(t.space.imported(undelegable(t, body, ctx, to))...)
+		}
 	}
+}
+
+// delegate returns the name of the host on which a round of a task is carried out for the host, or "" if that is the same
+// host or not known.
+func (j *hostJudge) delegate(t *Task, scope Scope) string {
+	key := ""
+	if t.delegate.items != nil {
+		each := scope["each"]
+		if each == cty.NilVal || !each.GetAttr("key").IsKnown() {
+			return ""
+		}
+		key = each.GetAttr("key").AsString()
+	}
+	return t.Delegate(j.name, key)
 }
 
 // holds reports whether a condition may be true on the host. If it is unknown, it is not certain that the task runs.

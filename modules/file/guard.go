@@ -24,6 +24,14 @@ const (
 	mostWithin  = 30 * time.Minute
 )
 
+// Resident implements modules.Resident.
+func (f *File) Resident() string {
+	if f.Guard == nil {
+		return ""
+	}
+	return "a change that the host undoes unless it is confirmed needs a play for the host"
+}
+
 func (f *File) validateGuard() error {
 	g := f.Guard
 	fault := func(argument, problem, want string) error {

@@ -68,6 +68,11 @@ func (m *Module) Validate() error {
 	return nil
 }
 
+// Resident implements modules.Resident.
+func (m *Module) Resident() string {
+	return "a reboot needs a play for the host, which notices that it went away"
+}
+
 // Plan implements modules.Module.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err := m.Validate(); err != nil {
