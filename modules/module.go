@@ -231,6 +231,10 @@ type Step struct {
 	Settle time.Duration
 	// Await says what is awaited during the settling time: "quorum on pve2".
 	Await string
+	// Until, if not nil, exits with 0 once the change shows. It only reads. The host repeats it after the action, for as long as
+	// Settle allows, and then answers what verifies the step, in the same flight. It decides nothing: if it is early, the engine
+	// waits on. It must not be late, and it has to exit with 0, too, when waiting longer is of no use.
+	Until *remote.Query
 	// Unmet is reported if the step is still planned after it was carried out: why that may be, and what to do.
 	Unmet string
 	// Wide is set if the step may also change what is observed on other hosts.

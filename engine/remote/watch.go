@@ -16,7 +16,7 @@ import (
 // ErrUnwatchable reports that the host cannot watch queries, so the controller has to repeat them. Nothing was sent.
 var ErrUnwatchable = errors.New("the host cannot tell a change of these answers")
 
-// Watch describes how a host waits until the answers to queries change.
+// Watch describes how a host waits until the answers to queries change, or until something is so.
 type Watch struct {
 	// Queries are asked as one user, that of the first query.
 	Queries []Query
@@ -27,6 +27,8 @@ type Watch struct {
 	Pause time.Duration
 	// Limit is how long the host waits for the answers to change.
 	Limit time.Duration
+	// Until, if not nil, is what the host waits for instead: that it exits with 0. Known and Pause are then of no meaning.
+	Until *Query
 }
 
 // LongestPause is the longest pause between two checks whether something has happened.
@@ -35,13 +37,16 @@ const LongestPause = 2 * time.Second
 // watching defines the function that waits in a watching shell.
 var watching = script("watch")
 
-// Watch makes the host repeat queries itself. It returns the answers as soon as they differ from the known ones, or
-// when the limit has passed; they may have changed back in the meantime. Other queries are answered meanwhile.
+// Watch makes the host repeat queries itself. It returns the answers as soon as they differ from the known ones, as what is
+// waited for is so, or when the limit has passed; that may have changed back in the meantime. Other queries are answered meanwhile.
 func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	for _, q := range w.Queries {
 		if q.User != w.Queries[0].User {
 			return nil, ErrUnwatchable
 		}
+	}
+	if len(w.Queries) > 0 && w.Until != nil {
+		return s.waitUntil(ctx, w)
 	}
 	if len(w.Queries) == 0 || len(w.Known) != len(w.Queries) || w.Pause <= 0 {
 		return nil, ErrUnwatchable
@@ -63,14 +68,35 @@ func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
-	of := s
-	if user := w.Queries[0].User; user != "" && user != s.who() {
-		of = s.conn.as(user)
-	}
+	of := s.watcher(w)
 	s.conn.flights.Add(1)
 	script := []byte(watching + "_hl_w " + words + "\ntrue\n")
 	// The last check may begin just before the limit, and is followed by the answers.
 	return of.exchange(ctx, of.watch, script, keeping(w.Queries), false, w.Limit+2*of.conn.allowed(w.Queries))
+}
+
+// waitUntil is Watch for what has a condition.
+func (s *session) waitUntil(ctx context.Context, w Watch) ([]Answer, error) {
+	queries := append([]Query{Until(*w.Until, w.Limit)}, w.Queries...)
+	script, err := calls(queries)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
+	}
+	of := s.watcher(w)
+	s.conn.flights.Add(1)
+	answers, err := of.exchange(ctx, of.watch, script, keeping(queries), false, of.conn.allowed(queries))
+	if err != nil {
+		return nil, err
+	}
+	return answers[1:], nil
+}
+
+// watcher returns the session whose shell watches.
+func (s *session) watcher(w Watch) *session {
+	if user := w.Queries[0].User; user != "" && user != s.who() {
+		return s.conn.as(user)
+	}
+	return s
 }
 
 // pauses returns the pauses in seconds, as many as are needed to reach the limit.

@@ -287,7 +287,7 @@ func (c *connection) Ask(ctx context.Context, queries []remote.Query) ([]remote.
 	return answers, nil
 }
 
-// Watch waits on the host until queries are answered differently than they were: see remote.Session.
+// Watch waits on the host until queries are answered differently than they were, or until something is so: see remote.Session.
 func (c *connection) Watch(ctx context.Context, w remote.Watch) ([]remote.Answer, error) {
 	session, err := c.session(ctx, loginUser)
 	if err != nil {
@@ -309,11 +309,16 @@ func (c *connection) Watch(ctx context.Context, w remote.Watch) ([]remote.Answer
 	var known []remote.Answer
 	once, where := distinct(queries)
 	for i, at := range where {
-		if at == len(known) {
+		if w.Until == nil && at == len(known) {
 			known = append(known, w.Known[i])
 		}
 	}
 	w.Queries, w.Known = once, known
+	if w.Until != nil {
+		until := *w.Until
+		until.User = once[0].User
+		w.Until = &until
+	}
 	answered, err := session.Watch(ctx, w)
 	if err != nil {
 		return nil, err

@@ -39,6 +39,8 @@ type execution struct {
 	// agreed is set once the user has agreed to the task here. shown is what propose has asked about.
 	agreed bool
 	shown  Proposal
+	// waited is how long the host has waited, in their flight, for the last steps to settle.
+	waited time.Duration
 }
 
 func (x *executor) execution(t *task, h *host) *execution {

@@ -78,6 +78,8 @@ var (
 	startsLong   = nodestate.Long{}.Start().Script
 	awaitsLong   = nodestate.Long{}.Await(0).Script
 	discardsLong = nodestate.Discard().Script
+
+	waitsUntil = remote.Until(remote.Query{}, 0).Script
 )
 
 type fakeConn struct {
@@ -181,8 +183,32 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 				delete(c.host.due, id)
 			}
 			continue
+		case waitsUntil:
+			limit, _ := strconv.Atoi(q.Args[0])
+			end := c.stage.now.Add(time.Duration(limit) * time.Second)
+			for pause := 250 * time.Millisecond; ; pause = min(2*pause, remote.LongestPause) {
+				is, err := c.answer([]remote.Query{{Script: q.Args[2], Args: q.Args[3:]}})
+				if err != nil {
+					return nil, err
+				}
+				if answers[i].Exit = is[0].Exit; answers[i].Exit == 0 || !c.stage.now.Before(end) {
+					break
+				}
+				c.stage.passLocked(pause)
+			}
+			continue
 		case "cat /proc/sys/kernel/random/boot_id":
 			answers[i].Stdout = fmt.Appendf(nil, "boot %d\n", c.host.boots)
+			continue
+		case "shows":
+			name := q.Args[0]
+			if p, ok := c.host.pending[name]; ok && !c.stage.now.Before(p.at) {
+				c.host.settings[name] = p.value
+				delete(c.host.pending, name)
+			}
+			if c.host.settings[name] != q.Args[1] {
+				answers[i].Exit = 1
+			}
 			continue
 		case "get":
 		case "is":

@@ -44,6 +44,7 @@ type setting struct {
 	Value string `hcl:"value" doc:"What it shall be."`
 	// How the module misbehaves.
 	Lies      bool   `hcl:"lies,optional" doc:"The command exits 0 and does nothing."`
+	Tells     bool   `hcl:"tells,optional" doc:"The host can tell when it shows."`
 	Settles   int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
 	Doomed    bool   `hcl:"doomed,optional" doc:"Never shows, and that can be seen at once."`
 	Impatient bool   `hcl:"impatient,optional" doc:"Does not wait for what settles."`
@@ -163,6 +164,9 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	}
 	if on != h {
 		step.On = on
+	}
+	if m.Tells {
+		step.Until = &remote.Query{Script: "shows", Args: []string{m.Name, value}}
 	}
 	if m.Impatient {
 		step.Settle = 0

@@ -15,11 +15,17 @@ import (
 // settle waits until planning again finds nothing left to do, for as long as the steps allow.
 func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan) error {
 	var limit time.Duration
+	var until *remote.Query
 	await := ""
 	for _, step := range done.Steps {
 		if step.Settle > limit {
-			limit, await = step.Settle, step.Await
+			limit, await, until = step.Settle, step.Await, step.Until
 		}
+	}
+	waited := e.waited // with the last step's flight, which the verification has seen the end of
+	e.waited = 0
+	if waited > 0 {
+		until = nil
 	}
 	if await == "" {
 		await = "the change to show"
@@ -30,11 +36,11 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 			e.changed(step)
 		}
 	}()
-	begun := e.clock.Now()
-	looked := begun // a look before the deadline proves nothing, so there is always one after it
+	looked := e.clock.Now() // a look before the deadline proves nothing, so there is always one after it
+	begun := looked.Add(-waited)
 	retry := backoff{250 * time.Millisecond, remote.LongestPause}
 	watches := true
-	for {
+	for first := true; ; first = false {
 		if it.err == nil && len(it.plan.Steps) == 0 {
 			return nil
 		}
@@ -42,7 +48,7 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 		if looked.Sub(begun) >= limit || errors.As(it.err, &final) {
 			return unsettled(it, done, limit, await)
 		}
-		if looked == begun { // plans for later tasks are of no use yet, and their reads would be wasted
+		if first { // plans for later tasks are of no use yet, and their reads would be wasted
 			e.host.planner.invalidate()
 		}
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: await, Awaits: true, Limit: limit})
@@ -50,8 +56,10 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 		watched := false
 		if left := limit - before.Sub(begun); watches && left > 0 {
 			var err error
-			watched, err = e.watch(ctx, it, pause, left)
-			watches = err == nil
+			if watched, err = e.watch(ctx, it, until, pause, left); err != nil {
+				watches = false
+			}
+			until = nil
 		}
 		if watched {
 			looked = before // at the earliest
@@ -74,14 +82,20 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 // watchFor is how long a host waits for a change before it is asked again, because some changes cannot be watched.
 const watchFor = 20 * time.Second
 
-// watch makes the host wait until something changes on which an item's plan is based, and reads that again. It reports
-// whether the host did so; it cannot watch other hosts, for example.
-func (e *execution) watch(ctx context.Context, it *itemPlan, pause, limit time.Duration) (bool, error) {
+// watch makes the host wait until a query exits with 0 or, if that is nil, until something changes on which an item's plan is
+// based, and reads that again. It reports whether the host did so; it cannot watch other hosts, for example.
+func (e *execution) watch(ctx context.Context, it *itemPlan, until *remote.Query, pause, limit time.Duration) (bool, error) {
 	again, known, ok := e.host.observed.Watch(it.saw)
+	w := remote.Watch{Known: known, Pause: pause, Limit: min(limit, watchFor)}
+	if until != nil {
+		again = e.host.observed.Readback(it.saw.Reads(), func(remote.Query) bool { return true })
+		w, ok = remote.Watch{Until: until, Limit: limit}, len(again.Queries()) > 0
+	}
 	if !ok {
 		return false, nil
 	}
-	answers, err := e.host.connection.Watch(ctx, remote.Watch{Queries: again.Queries(), Known: known, Pause: pause, Limit: min(limit, watchFor)})
+	w.Queries = again.Queries()
+	answers, err := e.host.connection.Watch(ctx, w)
 	switch {
 	case errors.Is(err, remote.ErrUnwatchable):
 		return false, nil

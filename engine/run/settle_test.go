@@ -112,6 +112,35 @@ func TestSettleOnTheHost(t *testing.T) {
 	}
 }
 
+// A host that can tell when a step has settled waits for that in the step's flight, which also verifies the step. It waits no
+// longer than the step may take, and what it says does not count by itself.
+func TestSettleInTheFlight(t *testing.T) {
+	for name, c := range map[string]struct {
+		args, want string
+		watches    int
+		took       time.Duration
+	}{
+		"it settles":      {args: "tells = true, settles = 50", want: "a t: changed", took: 50 * time.Second},
+		"it never does":   {args: "tells = true, settles = 1, lies = true", want: "a t: failed", took: time.Minute},
+		"nobody can tell": {args: "settles = 50", want: "a t: changed", watches: 3, took: 50 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage("a")
+			begun := s.now
+			r := s.play(t, lines(`play "p" { hosts = "all"; task "t" { `+set("x", "1", strings.Split(c.args, ", ")...)+` } }`))
+			if got := outcomes(r); !slices.Equal(got, []string{c.want}) {
+				t.Errorf("got %v: %s", got, r.Results()[0].Message)
+			}
+			if s.watches["a"] != c.watches || s.flights["a"] != 1 || c.watches == 0 && s.asks["a"] > 2 {
+				t.Errorf("%d flights of steps, %d of waiting and %d of reads, want 1, %d and 2 at most", s.flights["a"], s.watches["a"], s.asks["a"], c.watches)
+			}
+			if took := s.now.Sub(begun); took < c.took || took > c.took+5*time.Second {
+				t.Errorf("waited %s, want %s", took, c.took)
+			}
+		})
+	}
+}
+
 // A host that cannot wait itself is asked repeatedly.
 func TestSettleFromAfar(t *testing.T) {
 	for name, err := range map[string]error{"it cannot tell": remote.ErrUnwatchable, "no shell": errors.New("no session")} {

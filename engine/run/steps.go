@@ -78,7 +78,11 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		}
 		commands[0].Before = before
 		cleared := clears(e.task, plan, len(steps) == 0 && len(rest) == 0, commands)
-		if err := e.flight(ctx, on, commands, readback, cleared, done, along, o); err != nil {
+		until := awaited(commands)
+		if len(steps) > 0 || on != e.host || done != nil {
+			until = nil
+		}
+		if err := e.flight(ctx, on, commands, until, readback, cleared, done, along, o); err != nil {
 			return err
 		}
 	}
@@ -114,9 +118,17 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read
 	return readback
 }
 
+// awaited returns the step of the last command if the host can tell when it has settled, and otherwise nil.
+func awaited(commands []command) *modules.Step {
+	if last := &commands[len(commands)-1].step; last.Until != nil && last.Settle > 0 {
+		return last
+	}
+	return nil
+}
+
 // flight carries out commands, repeating one that finds another process's lock, then the reads that travel with them, then the
-// parts of later tasks. If the host has done the commands ahead of their turn, done holds its answers.
-func (e *execution) flight(ctx context.Context, on *host, commands []command, readback *observe.Readback, cleared []string, done *part, along []*part, o *outcome) (err error) {
+// parts of later tasks. Before the reads, the host waits until the step until has settled, if it is not nil. If the host has done the commands ahead of their turn, done holds its answers.
+func (e *execution) flight(ctx context.Context, on *host, commands []command, until *modules.Step, readback *observe.Readback, cleared []string, done *part, along []*part, o *outcome) (err error) {
 	var answers []remote.Answer
 	began := 0 // how many of the commands
 	var session remote.Session
@@ -152,7 +164,14 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 	if readback != nil {
 		queries, where = distinct(readback.Queries())
 	}
+	waits := 0
+	if until != nil {
+		waits = 1
+		queries = slices.Insert(queries, 0, remote.Until(*until.Until, until.Settle))
+	}
 	reads := len(queries)
+	var ended time.Time // when the last command ended
+	e.waited = 0
 	var clear []string
 	if done == nil && on.connection.isRoot(e.task.user(on)) && on == e.host {
 		var q remote.Query
@@ -163,7 +182,13 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 	retry := backoff{time.Second, 10 * time.Second}
 	for at := 0; ; {
 		from, tried := at, e.clock.Now()
-		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) { progress(from + i + 1) }}
+		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) {
+			progress(from + i + 1)
+			if until != nil && from+i+1 == len(commands) {
+				ended = e.clock.Now()
+				e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: until.Await, Awaits: true, Limit: until.Settle})
+			}
+		}}
 		for i := range commands[at:] {
 			e.detach(on, &commands[at+i])
 			actions.Commands = append(actions.Commands, commands[at+i].Command)
@@ -224,7 +249,10 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, re
 				return nil
 			}
 			for _, at := range where {
-				answers = append(answers, answered[at])
+				answers = append(answers, answered[waits+at])
+			}
+			if !ended.IsZero() {
+				e.waited = max(1, e.clock.Now().Sub(ended))
 			}
 			if clear != nil && answered[reads].Exit == 0 {
 				e.host.keeper.told(clear)

@@ -15,6 +15,7 @@ func (r *Resource) finish(s *state, after pve.HA, step modules.Step) modules.Ste
 	step.Expect = pve.Everywhere(s.host, pve.HAs.Expect("", after))
 	step.Settle = pve.SettleService
 	step.Await = fmt.Sprintf("%s %s (ha-manager status; now %s)", r.SID, r.goal(), s.ha.Services[r.SID])
+	step.Until = pve.ServiceArrived(r.SID, r.State)
 	step.Wide = true
 	return step
 }

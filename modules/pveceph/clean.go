@@ -51,6 +51,7 @@ func (c *Clean) plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		Expect:  []observe.Expectation{ceph.Statuses.Expect("", after).On(h)},
 		Settle:  c.Timeout,
 		Await:   "all placement groups active and clean",
+		Until:   ceph.PGsClean(),
 		Refresh: true,
 	}), nil
 }

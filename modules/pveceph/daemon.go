@@ -63,7 +63,7 @@ func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		return modules.Plan{}, fmt.Errorf("mon.%s is in the monitor map but %s has no /var/lib/ceph/mon/ceph-%s, as after a reinstallation: remove the monitor from another node first (ceph mon remove %s)",
 			name, h.Name(), name, name)
 	case mon.InMap && (!mon.InQuorum || !s.runs("mon", name)):
-		return s.plan(s.startUnit(ceph.DaemonUnit("mon", name), await, pve.Everywhere(h, ceph.Monitors.Expect(name, in)))), nil
+		return s.plan(s.startUnit(ceph.DaemonUnit("mon", name), await, ceph.DaemonServes("mon", name), pve.Everywhere(h, ceph.Monitors.Expect(name, in)))), nil
 	case mon.InMap:
 		if m.Address != "" && mon.Address != "" && !sameAddress(mon.Address, m.Address) {
 			s.note("mon.%s is at %s, the task says %s; not changed, because a monitor cannot change its address", name, mon.Address, m.Address)
@@ -96,7 +96,7 @@ func (s *state) firstManager(ctx context.Context) ([]modules.Step, error) {
 	if err != nil || mgr.InMap && s.runs("mgr", name) {
 		return nil, err
 	}
-	return []modules.Step{s.startUnit(ceph.DaemonUnit("mgr", name), "mgr."+name+" active",
+	return []modules.Step{s.startUnit(ceph.DaemonUnit("mgr", name), "mgr."+name+" active", ceph.DaemonServes("mgr", name),
 		pve.Everywhere(s.host, ceph.Managers.Expect(name, ceph.Manager{InMap: true})))}, nil
 }
 
@@ -147,6 +147,7 @@ func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan,
 		}), s.started(units...)),
 		Settle: settleDaemon,
 		Await:  await,
+		Until:  ceph.DaemonServes("mon", name),
 		Wide:   true,
 	})
 	plan.Tally = s.monitors(name)
@@ -225,7 +226,7 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	case mgr.InMap && s.runs("mgr", name):
 		return s.plan(), nil
 	case s.local.Mgr:
-		return s.plan(append(s.link(), s.startUnit(unit, await, expect))...), nil
+		return s.plan(append(s.link(), s.startUnit(unit, await, ceph.DaemonServes("mgr", name), expect))...), nil
 	}
 	return s.plan(append(s.link(), modules.Step{
 		Summary: "create manager " + name,
@@ -233,6 +234,7 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Expect:  append(expect, s.linked(func(n *ceph.Node) { n.Mgr = true }), s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await,
+		Until:   ceph.DaemonServes("mgr", name),
 		Wide:    true,
 	})...), nil
 }
@@ -263,7 +265,7 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		plan.Data = modules.Data(result{ID: cty.StringVal(name), State: &mds.State})
 		return plan, nil
 	case s.local.MDS:
-		return s.plan(append(s.link(), s.startUnit(unit, await, expect))...), nil
+		return s.plan(append(s.link(), s.startUnit(unit, await, ceph.DaemonServes("mds", name), expect))...), nil
 	case s.conf.Sections["mds."+name] != nil:
 		return modules.Plan{}, fmt.Errorf("/etc/pve/ceph.conf has a section [mds.%s] but %s has no such metadata server: run `pveceph mds destroy %s` there, then run this again", name, h.Name(), name)
 	case name[0] >= '0' && name[0] <= '9':
@@ -279,6 +281,7 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Expect:  append(expect, s.linked(func(n *ceph.Node) { n.MDS = true }), s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await,
+		Until:   ceph.DaemonServes("mds", name),
 		Wide:    true,
 	})...), nil
 }

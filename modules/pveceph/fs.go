@@ -49,7 +49,7 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		}
 		return s.plan(modules.Step{
 			Summary: "wait for " + await, Action: modules.Wait{}, Expect: expect,
-			Settle: time.Minute, Await: await, Refresh: true,
+			Settle: time.Minute, Await: await, Until: ceph.FileSystemServes(), Refresh: true,
 		}), nil
 	}
 	pools, err := f.check(ctx, s)
@@ -62,6 +62,7 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Expect:  append(expect, pve.Everywhere(h, ceph.Pools.Expect("", pools))...),
 		Settle:  time.Minute,
 		Await:   await,
+		Until:   ceph.FileSystemServes(),
 		Wide:    true,
 	}), nil
 }

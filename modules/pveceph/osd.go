@@ -147,6 +147,7 @@ func (o *OSD) existing(s *state, b *bay, device observe.BlockDevice, osd ceph.OS
 			Expect:  append(pve.Everywhere(s.host, ceph.OSDs.Expect(b.node, up)), s.started(unit)),
 			Settle:  settleOSD,
 			Await:   fmt.Sprintf("osd.%d up (journalctl -u %s)", osd.ID, unit),
+			Until:   ceph.OSDUp(osd.ID),
 			Wide:    true,
 		})
 	}
@@ -293,6 +294,7 @@ func (o *OSD) create(s *state, b *bay, used []observe.BlockDevice, gain string) 
 		Expect:  append(expect, observe.Disks.Expect("", b.taken(used)).On(s.host)),
 		Settle:  settleOSD,
 		Await:   "the new OSD on " + device.Path + " up and in",
+		Until:   ceph.OSDServes(b.node, device),
 		Wide:    true,
 	}
 }

@@ -178,14 +178,15 @@ func addressesInAny(ctx context.Context, h modules.Host, networks string) ([]str
 // which takes more than a minute on a busy machine.
 const settleDaemon = 3 * time.Minute
 
-// startUnit starts a daemon that exists but is not running.
-func (s *state) startUnit(unit, await string, expect []observe.Expectation) modules.Step {
+// startUnit starts a daemon that exists but is not running. until exits with 0 once the monitors know it.
+func (s *state) startUnit(unit, await string, until ceph.Condition, expect []observe.Expectation) modules.Step {
 	return modules.Step{
 		Summary: "start " + unit,
 		Action:  modules.Run{Argv: []string{"systemctl", "enable", "--now", unit}, Limit: 2 * time.Minute, Brief: true},
 		Expect:  append(expect, s.started(unit)),
 		Settle:  settleDaemon,
 		Await:   await + " (journalctl -u " + unit + ")",
+		Until:   until,
 		Wide:    true,
 	}
 }

@@ -121,6 +121,7 @@ func (p Power) managed(ctx context.Context, h, on *observe.Host, have GuestConfi
 		Expect:  Everywhere(h, HAs.Expect("", ha.With(sid, want, have.Node, cluster.Online()))),
 		Settle:  SettleService,
 		Await:   fmt.Sprintf("%s %s (ha-manager status; now %s)", sid, want.State, service),
+		Until:   ServiceArrived(sid, want.State),
 		Wide:    true,
 	}
 	if asked {
