@@ -136,6 +136,16 @@ func (c Command) call(nonce, user string) (string, error) {
 	return "_hl_do " + words + "\n", err
 }
 
+// check returns an error if the command cannot be sent.
+func (c Command) check() (err error) {
+	if c.inBlock() {
+		_, err = c.call("", "")
+	} else {
+		_, err = c.script("", "", "")
+	}
+	return err
+}
+
 // ExitPrevented is the exit code with which a Command's Before prevents the command.
 const ExitPrevented = 76
 
@@ -205,7 +215,7 @@ func (s *session) RunAll(ctx context.Context, a Actions) ([]Result, []Answer, er
 		if len(c.Argv) == 0 || c.Argv[0] == "" {
 			return nil, nil, fmt.Errorf("%s: a command without a program", s.conn.name)
 		}
-		if _, err := c.script("", "", ""); err != nil {
+		if err := c.check(); err != nil {
 			return nil, nil, fmt.Errorf("%s: %s: %w", s.conn.name, c.Argv[0], err)
 		}
 	}
