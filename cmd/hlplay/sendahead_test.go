@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/afero"
 
 	"hlplay/engine/lab/machine"
+	"hlplay/engine/observe"
 	"hlplay/engine/report"
 	"hlplay/engine/run"
+	"hlplay/modules/registry"
 )
 
 var sendAheadCases = flag.Int("sendahead.cases", 40, "how many random playbooks TestSendAheadOnSimulatedNodes runs")
@@ -32,19 +35,24 @@ func TestSendAheadOnSimulatedNodes(t *testing.T) {
 				without.meddle(seed)
 			}
 			saved := int64(0)
+			kept, keptApart := &keptCopies{}, &keptCopies{}
 			for _, which := range []string{"first", "second"} {
 				together, a := with.reported(t, func(o *run.Options) {
 					o.SendAhead = true
+					kept.start(o)
 					if seed%3 == 0 { // otherwise not only hlplay changes the nodes
 						o.Unfulfilled = refuse(t)
 					}
 				})
-				apart, b := without.reported(t)
+				apart, b := without.reported(t, keptApart.start)
 				if diff := cmp.Diff(b, a); diff != "" {
 					t.Errorf("%s run: results (-without +with send-ahead):\n%s\n%s", which, diff, playbook)
 				}
 				if diff := cmp.Diff(settled(without.state(t)), settled(with.state(t))); diff != "" {
 					t.Errorf("%s run: nodes (-without +with send-ahead):\n%s\n%s", which, diff, playbook)
+				}
+				if diff := cmp.Diff(keptApart.copies, kept.copies); diff != "" {
+					t.Errorf("%s run: copies of vital files (-without +with send-ahead):\n%s\n%s", which, diff, playbook)
 				}
 				for name, cost := range apart.Costs {
 					saved += int64(cost.RoundTrips - together.Costs[name].RoundTrips)
@@ -53,6 +61,31 @@ func TestSendAheadOnSimulatedNodes(t *testing.T) {
 			t.Logf("%d round trips were saved", saved)
 		})
 	}
+}
+
+// keptCopies holds the last copy that was kept of each vital file on each host, and what a run has left there.
+type keptCopies struct {
+	mu     sync.Mutex
+	copies map[string]string
+}
+
+// start makes a run keep copies there.
+func (k *keptCopies) start(o *run.Options) {
+	k.copies = map[string]string{}
+	o.Archive, o.Modules = k, registry.All()
+}
+
+func (k *keptCopies) Before(host, path string, f observe.File) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.copies[host+" "+path] = fmt.Sprintf("%s %q", f.Type, f.Content)
+	return nil
+}
+
+func (k *keptCopies) After(host, path string, f observe.File) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.copies["after "+host+" "+path] = fmt.Sprintf("%s %q", f.Type, f.Content)
 }
 
 // settled leaves out temporary files, whose names are random.
@@ -82,6 +115,9 @@ func (s *simulated) meddle(seed uint64) {
 				_ = m.FS().Remove(path)
 			case 2:
 				_ = afero.WriteFile(m.FS(), "/etc/sysctl.d/95-other.conf", []byte(fmt.Sprintf("vm.swappiness = %d\n", n)), 0o644)
+			case 3, 4:
+				_ = m.FS().Remove("/etc/hosts")
+				_ = afero.WriteFile(m.FS(), "/etc/hosts", []byte(fmt.Sprintf("192.0.2.%d somebody\n", n)), 0o644)
 			}
 			return 0
 		})
@@ -114,7 +150,11 @@ func randomLocalTasks(rng *rand.Rand) string {
 		case 1:
 			fmt.Fprintf(&b, "    when = facts.kernel.release != \"\"\n")
 		}
-		switch rng.IntN(10) {
+		switch rng.IntN(12) {
+		case 10: // a vital file
+			fmt.Fprintf(&b, "    file {\n      path = \"/etc/hosts\"\n      create = true\n      line {\n        line = %q\n      }\n    }\n", pick("192.0.2.7 one", "192.0.2.8 two"))
+		case 11:
+			fmt.Fprintf(&b, "    for_each = toset([\"0\", \"1\", \"2\", \"3\"])\n    file {\n      path    = \"/srv/f${each.key}\"\n      content = %q\n    }\n", pick("one\n", "item ${each.key}\n"))
 		case 0, 1, 2:
 			fmt.Fprintf(&b, "    file {\n      path    = %q\n      content = %q\n      mode    = %q\n    }\n", file(),
 				pick("one\n", "two\n", "", "no newline", "of ${host.name}\n", "é\n\n==> /srv/f1 <==\n"), pick("0644", "0600", "2755"))

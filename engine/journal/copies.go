@@ -113,11 +113,12 @@ func (k Kept) Changed() bool {
 	return k.Left == nil || !k.Left.Same(Left{Absent: k.Absent, Link: k.Link, SHA256: k.SHA256})
 }
 
-// Copies returns the copies of a run, sorted by path and host.
+// Copies returns the copies of a run, sorted by path and host. Of several copies of a path, the last was kept before the change.
 func (r *Record) Copies() []Kept {
 	var all []Kept
 	for _, e := range r.Entries {
 		if e.Copy != nil {
+			all = slices.DeleteFunc(all, func(k Kept) bool { return k.Host == e.Copy.Host && k.Path == e.Copy.Path })
 			all = append(all, Kept{Copy: *e.Copy})
 		}
 		for i := range all {

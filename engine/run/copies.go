@@ -16,8 +16,8 @@ import (
 // Archive keeps copies of vital files (modules.Spec.Vital) and of objects that are just as vital
 // (modules.Spec.Objects), whose names are used in place of paths. Its methods may be called concurrently.
 type Archive interface {
-	// Before is called, once per run, with what is at a path on a host before a step that may change it is carried out.
-	// The error says why no copy was kept.
+	// Before is called with what is at a path on a host before a step that may change it is carried out, once per run, or again
+	// if the step was not carried out then. The error says why no copy was kept.
 	Before(host, path string, f observe.File) error
 	// After is called with what is at the path at the end of the run.
 	After(host, path string, f observe.File)
@@ -111,6 +111,59 @@ func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 		})
 	}
 	wg.Wait()
+}
+
+// ready reports whether the copies for a step that is sent ahead can be kept before, from what is known of the host.
+func (c *copies) ready(h *host, step modules.Step, module modules.Spec) bool {
+	if c.archive == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range c.of(step, module) {
+		if _, known := h.observed.Known(observe.Files.Key(name)); !known && !c.taken[h][name] {
+			return false
+		}
+	}
+	return true
+}
+
+// copyAhead keeps the copies for parts that are about to be sent.
+func (e *execution) copyAhead(ctx context.Context, along []*part) {
+	if e.copies.archive == nil {
+		return
+	}
+	for _, p := range along {
+		p.copied = e.copies.missing(e.host, p)
+		e.executor.execution(p.task, e.host).copy(ctx, e.host, p.steps)
+	}
+}
+
+// missing returns the vital files that a part may change and of which there is no copy yet.
+func (c *copies) missing(h *host, p *part) (names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, step := range p.steps {
+		for _, name := range c.of(step, p.task.Module) {
+			if !c.taken[h][name] {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// copyAgain forgets the copies for parts that were not begun: what is there may be something else when their turn comes.
+func (e *execution) copyAgain(along []*part) {
+	e.copies.mu.Lock()
+	defer e.copies.mu.Unlock()
+	for _, p := range along {
+		if !p.Begun {
+			for _, name := range p.copied {
+				delete(e.copies.taken[e.host], name)
+			}
+		}
+	}
 }
 
 // take adds a name to those of which a copy is wanted, unless there is one already. The caller holds c.mu.

@@ -151,8 +151,8 @@ func (f *foresight) part(t *task, it *itemPlan) *part {
 	if !f.sendable(it.plan, commands, f.at, false) {
 		return nil
 	}
-	for _, step := range it.plan.Steps { // the copy of a vital file must be kept before the step that changes it is sent
-		if f.copies.archive != nil && len(f.copies.of(step, t.Module)) > 0 {
+	for _, step := range it.plan.Steps {
+		if !f.copies.ready(f.execution.host, step, t.Module) {
 			return nil
 		}
 	}

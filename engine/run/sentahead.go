@@ -18,6 +18,7 @@ type part struct {
 	task     *task
 	key      string // of the item
 	steps    []modules.Step
+	copied   []string // vital files of which copies were kept before the part was sent
 	readback *observe.Readback
 	// reads are what the task's plan was made from, and after is what its verification reads. between is what the plans of
 	// tasks with nothing to do before it were made from.

@@ -82,7 +82,10 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		if len(steps) > 0 || on != e.host || done != nil {
 			until = nil
 		}
-		if err := e.flight(ctx, on, commands, until, readback, cleared, done, along, o); err != nil {
+		e.copyAhead(ctx, along)
+		err = e.flight(ctx, on, commands, until, readback, cleared, done, along, o)
+		e.copyAgain(along)
+		if err != nil {
 			return err
 		}
 	}
