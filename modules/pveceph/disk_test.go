@@ -1,6 +1,7 @@
 package pveceph
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +39,11 @@ func TestPartitionsOfOneDisk(t *testing.T) {
 		plan, err := (&Module{OSD: &OSD{Device: device}}).Plan(t.Context(), h)
 		if err != nil || !strings.Contains(modulestest.Summaries(plan), want) || (want == "") != (len(plan.Steps) == 0) {
 			t.Errorf("%s: the plan is %q (%v), want %q", device, modulestest.Summaries(plan), err, want)
+		}
+		for _, step := range plan.Steps {
+			if step.Until != nil && !slices.Equal(step.Until.Args, ceph.OSDServes("pve1", observe.BlockDevice{Name: "sda"}).Args) {
+				t.Errorf("%s: it waits for an OSD on %q, want sda", device, step.Until.Args)
+			}
 		}
 	}
 	for device, want := range map[string]string{"/dev/sda1": "BIOS boot", "/dev/sda": "gpt partition table; part /dev/sda1 BIOS boot; part /dev/sda2 osd.0 LVM2_member"} {

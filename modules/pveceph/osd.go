@@ -294,7 +294,7 @@ func (o *OSD) create(s *state, b *bay, used []observe.BlockDevice, gain string) 
 		Expect:  append(expect, observe.Disks.Expect("", b.taken(used)).On(s.host)),
 		Settle:  settleOSD,
 		Await:   "the new OSD on " + device.Path + " up and in",
-		Until:   ceph.OSDServes(b.node, device),
+		Until:   ceph.OSDServes(b.node, observe.Above(b.devices, device)),
 		Wide:    true,
 	}
 }

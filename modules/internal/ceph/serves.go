@@ -21,9 +21,10 @@ var servesScript string
 // ("mgr"), or a metadata server that is active or stands by ("mds").
 func DaemonServes(kind, id string) *remote.Query { return serves(kind, id) }
 
-// OSDServes returns the query that exits with 0 once an OSD on a device of a node is up and in.
-func OSDServes(node string, device observe.BlockDevice) *remote.Query {
-	return serves("osd", device.Name, node)
+// OSDServes returns the query that exits with 0 once an OSD on a disk of a node is up and in. It must be the whole disk, even if
+// the OSD is on a partition: a daemon does not report which (get_raw_devices in common/blkdev.cc of Ceph).
+func OSDServes(node string, disk observe.BlockDevice) *remote.Query {
+	return serves("osd", disk.Name, node)
 }
 
 // OSDUp returns the query that exits with 0 once an OSD is up and in.

@@ -1,5 +1,5 @@
 # serves.sh CONF KIND NAME [HOST] exits with 0 if the monitors say that a daemon serves: "mon NAME", "mgr NAME", "mds NAME", "osd
-# DEVICE HOST", "osd-up ID", that a file system has a metadata server ("fs NAME"), or that all placement groups are clean
+# DISK HOST", "osd-up ID", that a file system has a metadata server ("fs NAME"), or that all placement groups are clean
 # ("clean"). Objects of the answer begin new lines.
 _r=$(printf 'report\nmgr metadata\n' | timeout 30 ceph -c "$1" --connect-timeout 10 -f json 2>/dev/null | tr '{}' '\n\n')
 shift
@@ -14,7 +14,7 @@ mon)
 mgr) has "^\"name\":\"$2\"," ;;
 mds) has "\"name\":\"$2\".*\"state\":\"up:" ;;
 osd)
-	_k=$(printf '%s\n' "$_r" | grep -E "^\"id\":[0-9]+,.*\"devices\":\"([^\"]*,)?$2[\",]" | grep "\"hostname\":\"$3\"" | grep -Eo '^"id":[0-9]+')
+	_k=$(printf '%s\n' "$_r" | grep -E "^\"id\":[0-9]+,.*\"devices\":\"([^\"]*,)?$2[\",]" | grep "\"hostname\":\"$3[\".]" | grep -Eo '^"id":[0-9]+')
 	for _i in $_k; do
 		up "${_i#*:}" && exit 0
 	done

@@ -43,6 +43,8 @@ func TestServes(t *testing.T) {
 		"an OSD":                     {OSDServes("pve1", observe.BlockDevice{Name: "vda"}), of(report), true},
 		"on another node":            {OSDServes("pve9", observe.BlockDevice{Name: "vda"}), of(report), false},
 		"on another device":          {OSDServes("pve1", observe.BlockDevice{Name: "vd"}), of(report), false},
+		"a host with its domain":     {OSDServes("pve1", observe.BlockDevice{Name: "vda"}), of(bytes.ReplaceAll(report, []byte(`"hostname":"pve1"`), []byte(`"hostname":"pve1.example.org"`))), true},
+		"the prefix of a host":       {OSDServes("pve", observe.BlockDevice{Name: "vda"}), of(report), false},
 		"one of two OSDs":            {OSDServes("pve1", observe.BlockDevice{Name: "vda"}), of(change(`"up":1,"in":1`, `"up":0,"in":1`)), true},
 		"OSDs that are down":         {OSDServes("pve1", observe.BlockDevice{Name: "vda"}), of(bytes.ReplaceAll(report, []byte(`"up":1,"in":1`), []byte(`"up":0,"in":1`))), false},
 		"an OSD by number":           {OSDUp(5), of(report), true},
