@@ -16,7 +16,7 @@ import (
 // ErrUnwatchable reports that the host cannot watch queries, so the controller has to repeat them. Nothing was sent.
 var ErrUnwatchable = errors.New("the host cannot tell a change of these answers")
 
-// Watch describes how a host waits until the answers to queries change, or until something is so.
+// Watch describes how a host waits until the answers to queries change, or until a query exits with 0.
 type Watch struct {
 	// Queries are asked as one user, that of the first query.
 	Queries []Query
@@ -27,7 +27,7 @@ type Watch struct {
 	Pause time.Duration
 	// Limit is how long the host waits for the answers to change.
 	Limit time.Duration
-	// Until, if not nil, is what the host waits for instead: that it exits with 0. Known and Pause are then of no meaning.
+	// Until, if not nil, is a query that the host waits for instead: until it exits with 0. Known and Pause are then not used.
 	Until *Query
 }
 
@@ -37,8 +37,8 @@ const LongestPause = 2 * time.Second
 // watching defines the function that waits in a watching shell.
 var watching = script("watch")
 
-// Watch makes the host repeat queries itself. It returns the answers as soon as they differ from the known ones, as what is
-// waited for is so, or when the limit has passed; that may have changed back in the meantime. Other queries are answered meanwhile.
+// Watch makes the host repeat queries itself. It returns the answers as soon as they differ from the known ones or w.Until exits
+// with 0, or when the limit has passed; they may have changed back in the meantime. Other queries are answered meanwhile.
 func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	for _, q := range w.Queries {
 		if q.User != w.Queries[0].User {
@@ -75,7 +75,7 @@ func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 	return of.exchange(ctx, of.watch, script, keeping(w.Queries), false, w.Limit+2*of.conn.allowed(w.Queries))
 }
 
-// waitUntil is Watch for what has a condition.
+// waitUntil implements Watch if w.Until is set.
 func (s *session) waitUntil(ctx context.Context, w Watch) ([]Answer, error) {
 	queries := append([]Query{Until(*w.Until, w.Limit)}, w.Queries...)
 	script, err := calls(queries)

@@ -287,7 +287,7 @@ func (c *connection) Ask(ctx context.Context, queries []remote.Query) ([]remote.
 	return answers, nil
 }
 
-// Watch waits on the host until queries are answered differently than they were, or until something is so: see remote.Session.
+// Watch waits on the host until queries are answered differently than they were, or until one exits with 0: see remote.Watch.
 func (c *connection) Watch(ctx context.Context, w remote.Watch) ([]remote.Answer, error) {
 	session, err := c.session(ctx, loginUser)
 	if err != nil {

@@ -130,7 +130,8 @@ func awaited(commands []command) *modules.Step {
 }
 
 // flight carries out commands, repeating one that finds another process's lock, then the reads that travel with them, then the
-// parts of later tasks. Before the reads, the host waits until the step until has settled, if it is not nil. If the host has done the commands ahead of their turn, done holds its answers.
+// parts of later tasks. If until is not nil, the host waits before the reads until that step has settled. If the host has done
+// the commands ahead of their turn, done holds its answers.
 func (e *execution) flight(ctx context.Context, on *host, commands []command, until *modules.Step, readback *observe.Readback, cleared []string, done *part, along []*part, o *outcome) (err error) {
 	var answers []remote.Answer
 	began := 0 // how many of the commands
