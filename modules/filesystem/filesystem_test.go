@@ -85,7 +85,7 @@ func TestRefused(t *testing.T) {
 			d.Children = []observe.BlockDevice{{Name: "dm-0", Path: "/dev/mapper/vg-lv", Type: "lvm"}}
 		}, "S1", "is held by lvm /dev/mapper/vg-lv"},
 		"read-only": {func(d *observe.BlockDevice) { d.ReadOnly = true }, "S1", "is read-only"},
-		"volume":    {func(d *observe.BlockDevice) { d.Name = "rbd0" }, "S1", "is a RBD image"},
+		"volume":    {func(d *observe.BlockDevice) { d.Name = "rbd0" }, "S1", "is not a disk of the host (RBD image)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan, err := (&filesystem{Device: "/dev/sdb", Type: "ext4", Wipe: test.wipe}).Plan(context.Background(), host(device(test.change)))

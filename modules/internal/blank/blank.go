@@ -112,7 +112,7 @@ func (t Target) Eligible(h modules.Host, wipe ...string) error {
 	case d.HoldsSystem():
 		return refuse("holds the system that the host boots and runs from, which is never touched: name another device")
 	case d.Volume() != "":
-		return refuse("is a %s: expected a disk, a partition, a logical volume or an array; name another device", d.Volume())
+		return refuse("is not a disk of the host (%s): expected a disk, a partition, a logical volume or an array; name another device", d.Volume())
 	case d.ReadOnly:
 		return refuse("is read-only; name another device")
 	case len(mounted) > 0:
