@@ -30,7 +30,8 @@ type copies struct {
 	objects map[string]modules.Object
 
 	// mu is held while a copy is made, so that nothing changes the file meanwhile.
-	mu    sync.Mutex
+	mu sync.Mutex
+	// taken has the names of which a copy was kept; false means that another is wanted.
 	taken map[*host]map[string]bool
 }
 
@@ -153,14 +154,15 @@ func (c *copies) missing(h *host, p *part) (names []string) {
 	return names
 }
 
-// copyAgain forgets the copies for parts that were not begun: what is there may be something else when their turn comes.
+// copyAgain has the copies for parts that were not begun taken again in their turn, when something else may be there. If that
+// does not come, the archive is still told at the end of the run that the files are as they were.
 func (e *execution) copyAgain(along []*part) {
 	e.copies.mu.Lock()
 	defer e.copies.mu.Unlock()
 	for _, p := range along {
 		if !p.Begun {
 			for _, name := range p.copied {
-				delete(e.copies.taken[e.host], name)
+				e.copies.taken[e.host][name] = false
 			}
 		}
 	}
