@@ -16,11 +16,11 @@ variable "pause" {
   type        = string
 }
 
-# A monitor or metadata server that does not exist counts as one that can be stopped.
+# A monitor or metadata server that does not exist counts as one that can be stopped. A node without OSDs is not in the CRUSH map (ENOENT, 2).
 task "Ceph can do without the daemons of the node" {
   when = facts.ceph != null
   command {
-    shell = "osds=$(ceph osd ls-tree \"$NODE\") || exit; [ -z \"$osds\" ] || ceph osd ok-to-stop $osds && ceph mon ok-to-stop \"$NODE\" && ceph mds ok-to-stop \"$NODE\""
+    shell = "osds=$(ceph osd ls-tree \"$NODE\") || [ $? = 2 ] || exit; [ -z \"$osds\" ] || ceph osd ok-to-stop $osds && ceph mon ok-to-stop \"$NODE\" && ceph mds ok-to-stop \"$NODE\""
     env   = { NODE = host.name }
     reads = true
   }
@@ -31,7 +31,8 @@ task "Ceph can do without the daemons of the node" {
 task "keep its OSDs in while it is away" {
   when = facts.ceph != null
   command {
-    argv   = ["ceph", "osd", "set-group", "noout", host.name]
+    shell  = "ceph osd ls-tree \"$NODE\" >/dev/null; case $? in 0) exec ceph osd set-group noout \"$NODE\" ;; 2) ;; *) exit 1 ;; esac"
+    env    = { NODE = host.name }
     always = true
   }
   notify = ["let its OSDs be marked out again"]
@@ -48,7 +49,8 @@ task "move its guests away" {
 
 handler "let its OSDs be marked out again" {
   command {
-    argv   = ["ceph", "osd", "unset-group", "noout", host.name]
+    shell  = "ceph osd ls-tree \"$NODE\" >/dev/null; case $? in 0) exec ceph osd unset-group noout \"$NODE\" ;; 2) ;; *) exit 1 ;; esac"
+    env    = { NODE = host.name }
     always = true
   }
 }
