@@ -9,6 +9,7 @@ import (
 
 func mdsCommands() []cephCommand {
 	return []cephCommand{
+		{words: "fs ls", run: fsLs},
 		{words: "mds ok-to-stop", run: func(v *view, c *Ceph, args []string) reply {
 			var active, idle []string
 			left := 0
@@ -44,6 +45,26 @@ func (c *Ceph) fileSystem(name string) *FileSystem {
 		return nil
 	}
 	return c.FileSystems[i]
+}
+
+// poolName returns the name of the pool with an ID.
+func (c *Ceph) poolName(id int) string {
+	if i := slices.IndexFunc(c.Pools, func(p *Pool) bool { return p.ID == id }); i >= 0 {
+		return c.Pools[i].Name
+	}
+	return ""
+}
+
+func fsLs(_ *view, c *Ceph, _ []string) reply {
+	all, text := []object{}, ""
+	for _, f := range c.FileSystems {
+		all = append(all, obj("name", f.Name, "metadata_pool", c.poolName(f.Metadata), "metadata_pool_id", f.Metadata, "data_pool_ids", []int{f.Data}, "data_pools", []string{c.poolName(f.Data)}))
+		text += fmt.Sprintf("name: %s, metadata pool: %s, data pools: [%s ]\n", f.Name, c.poolName(f.Metadata), c.poolName(f.Data))
+	}
+	if text == "" {
+		text = "No filesystems enabled\n"
+	}
+	return reply{value: all, text: text}
 }
 
 func fsNew(v *view, c *Ceph, args []string) reply {

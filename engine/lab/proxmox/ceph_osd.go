@@ -32,6 +32,9 @@ func osdCommands() []cephCommand {
 	}
 	return []cephCommand{
 		read("osd tree", osdTree), read("osd dump", osdDump), read("osd metadata", osdMetadata),
+		read("osd stat", func(v *view, c *Ceph, _ []string) reply {
+			return reply{value: append(obj("epoch", c.OSDEpoch), c.osdStat()[1:]...), text: fmt.Sprintf("%s; epoch: e%d\n", v.osdLine(c), c.OSDEpoch)}
+		}),
 		read("osd set", osdFlag(true)), read("osd unset", osdFlag(false)),
 		read("osd reweight", osdReweight),
 		read("osd out", osdInOut(false)), read("osd in", osdInOut(true)),

@@ -19,6 +19,13 @@ func statusCommands() []cephCommand {
 			checks, detail := v.health(c), len(args) > 0 && args[0] == "detail"
 			return reply{value: healthValue(checks, detail), text: healthText(checks, detail)}
 		}),
+		read("fsid", func(_ *view, c *Ceph, _ []string) reply {
+			return reply{value: obj("fsid", c.FSID), text: c.FSID + "\n"}
+		}),
+		read("quorum_status", func(v *view, c *Ceph, _ []string) reply {
+			value := v.quorumValue(c)
+			return reply{value: value, text: canonical(value)}
+		}),
 		read("mon dump", func(v *view, c *Ceph, _ []string) reply {
 			return reply{value: append(c.monmap(), member{"quorum", c.ranks()}), text: c.monmapText(c.MonEpoch), note: fmt.Sprintf("dumped monmap epoch %d", c.MonEpoch)}
 		}),
@@ -88,6 +95,11 @@ func (c *Ceph) monmapText(epoch int) string {
 }
 
 // monOKToStop reports whether the monitors keep their quorum without some of them.
+func (v *view) quorumValue(c *Ceph) object {
+	return obj("election_epoch", c.ElectionEpoch, "quorum", c.ranks(), "quorum_names", list(c.InQuorum), "quorum_leader_name", c.InQuorum[0],
+		"quorum_age", int(v.now.Sub(c.QuorumSince).Seconds()), "features", obj("quorum_con", "4540138314316775423", "quorum_mon", c.features()), "monmap", c.monmap())
+}
+
 func monOKToStop(_ *view, c *Ceph, args []string) reply {
 	var rest []string
 	for _, name := range c.InQuorum {
