@@ -238,6 +238,8 @@ func TestValidate(t *testing.T) {
 func FuzzGRUB(f *testing.F) {
 	f.Add("GRUB_CMDLINE_LINUX_DEFAULT=\"quiet a=\\\"b c\\\"\"\nGRUB_CMDLINE_LINUX='x'\n", "iommu=pt")
 	f.Add("GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT ${X}\"", "quiet")
+	f.Add("GRUB_TIMEOUT=5\nGRUB_DEVICE=x\\", "iommu=pt") // a backslash continues the last line
+	f.Add("GRUB_CMDLINE_LINUX=\"quiet iommu=on\"", "iommu=pt")
 	f.Fuzz(func(t *testing.T, content, parameter string) {
 		m := &Module{Cmdline: []string{parameter}}
 		if m.Validate() != nil {

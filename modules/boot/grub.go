@@ -242,19 +242,30 @@ func (g *grubLine) changes() []observe.TextFile {
 		if a.file >= 0 {
 			continue
 		}
-		main := slices.IndexFunc(g.files, func(f observe.TextFile) bool { return f.Path == grubFile })
-		text := ""
-		if main >= 0 {
-			if text = g.files[main].Content; text != "" && !strings.HasSuffix(text, "\n") {
-				text += "\n"
-			}
-		}
 		added := fmt.Sprintf("%s=\"%s\"\n", a.variable, strings.Join(a.words, " "))
-		if at := slices.IndexFunc(changed, func(f observe.TextFile) bool { return f.Path == grubFile }); at >= 0 {
-			changed[at].Content += added
+		isMain := func(f observe.TextFile) bool { return f.Path == grubFile }
+		if at := slices.IndexFunc(changed, isMain); at >= 0 {
+			changed[at].Content = ended(changed[at].Content) + added
 			continue
+		}
+		text := ""
+		if main := slices.IndexFunc(g.files, isMain); main >= 0 {
+			text = ended(g.files[main].Content)
 		}
 		changed = append(changed, observe.TextFile{Path: grubFile, Content: text + added})
 	}
 	return changed
+}
+
+// ended returns a text in the shell's language, to which a line can be appended: the last line has an end, and no backslash
+// continues it.
+func ended(text string) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	last := strings.TrimSuffix(text, "\n")
+	if backslashes := len(last) - len(strings.TrimRight(last, `\`)); backslashes%2 == 1 {
+		text += "\n"
+	}
+	return text
 }

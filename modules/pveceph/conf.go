@@ -131,6 +131,12 @@ func editConf(text, section, key, value string) string {
 	switch {
 	case done:
 	case end >= 0:
+		for strings.HasSuffix(out[end-1], "\\\n") { // the next line continues it
+			if end == len(out) {
+				out = append(out, "\n")
+			}
+			end++
+		}
 		out = slices.Insert(out, end, line)
 	default:
 		if len(out) > 0 && strings.TrimSpace(out[len(out)-1]) != "" {

@@ -31,4 +31,11 @@ func TestEditConf(t *testing.T) {
 	if got, want := editConf("[mon]\nx = 1\nx=2", "mon", "x", "3"), "[mon]\n\tx = 3\n"; got != want {
 		t.Errorf("said twice: %q, want %q", got, want)
 	}
+	// A backslash continues the line before.
+	if got, want := editConf("[mon]\nx = 1 \\", "mon", "y", "2"), "[mon]\nx = 1 \\\n\n\ty = 2\n"; got != want {
+		t.Errorf("behind a backslash: %q, want %q", got, want)
+	}
+	if got, want := editConf("[mon]\nx = 1 \\\n\n[osd]\n", "mon", "y", "2"), "[mon]\nx = 1 \\\n\n\ty = 2\n[osd]\n"; got != want {
+		t.Errorf("behind a continued line: %q, want %q", got, want)
+	}
 }
