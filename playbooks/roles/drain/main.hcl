@@ -55,18 +55,23 @@ handler "let its OSDs be marked out again" {
   }
 }
 
-# The HA manager acts on the command within seconds; the next node is not started before that.
+# The HA manager takes its commands every ten seconds, and then hears from the node. A command to enter maintenance mode may be among
+# them, if the run was interrupted. So what it says counts once it has taken all, and has said it for 20 seconds.
 handler "leave maintenance mode" {
   command {
     shell  = <<-EOT
       ha-manager crm-command node-maintenance disable "$NODE" || exit
       [ -e /etc/pve/ha/manager_status ] || exit 0 # nothing is highly available
-      for i in $(seq 12); do
+      calm=0
+      for i in $(seq 24); do
         sleep 5
         grep -q "\"$NODE\":\"maintenance\"" /etc/pve/ha/manager_status
-        case $? in 0) ;; 1) exit 0 ;; *) exit 1 ;; esac # it cannot be asked
+        maintenance=$?
+        case $maintenance in 0) calm=0 ;; 1) [ -e /etc/pve/ha/crm_commands ] || calm=$((calm + 1)) ;; *) exit 1 ;; esac # it cannot be asked
+        [ "$calm" -lt 4 ] || exit 0
       done
-      echo "$NODE is in maintenance mode after a minute still" >&2
+      [ "$maintenance" -eq 0 ] || exit 0
+      echo "$NODE is in maintenance mode after two minutes still" >&2
       exit 1
     EOT
     env    = { NODE = host.name }
