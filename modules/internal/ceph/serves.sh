@@ -22,5 +22,5 @@ osd)
 	;;
 osd-up) up "$2" ;;
 fs) has '"state":"up:active"' ;;
-clean) [ -n "$_r" ] && ! printf '%s\n' "$_r" | grep -E '^"state":"[a-z_+]+","num":[0-9]+' | grep -Eqv '"([a-z_]+[+])*active[+]([a-z_]+[+])*clean[+"]' ;;
+clean) has '"num_pg_by_state":\[' && ! printf '%s\n' "$_r" | grep -E '^"state":"[a-z_+]+","num":[0-9]+' | grep -Eqv '"([a-z_]+[+])*active[+]([a-z_]+[+])*clean[+"]' ;;
 esac

@@ -56,6 +56,7 @@ func TestServes(t *testing.T) {
 		"stale placement groups":     {PGsClean(), of(change(`"active+clean","num":1}`, `"stale+active+clean","num":1}`)), true},
 		"degraded placement groups":  {PGsClean(), of(change(`"active+clean","num":1}`, `"active+clean","num":1},{"state":"active+undersized+degraded","num":3}`)), false},
 		"placement groups, unasked":  {PGsClean(), "", false},
+		"the managers' answer alone": {PGsClean(), of([]byte(manager)), false},
 		"unknown placement groups":   {PGsClean(), of(change(`"active+clean","num":1}`, `"unknown","num":1}`)), false},
 		"the prefix of another name": {DaemonServes("mon", "pve"), of(report), false},
 	} {
