@@ -166,14 +166,12 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 		}
 		fmt.Fprintf(&text, "%d %d %s %s\n%s%swhole\n", len(script), len(c.Stdin), kind, c.codes(), script, c.Stdin)
 	}
+	scripts := repeated{}
 	if len(a.Then) > 0 {
-		script, err := calls(a.Then)
-		if err != nil {
+		if err := scripts.ask(&block, a.Then); err != nil {
 			return nil, err
 		}
-		block.Write(script)
 	}
-	scripts := repeated{}
 	for _, ahead := range a.Ahead {
 		if err := ahead.calls(&block, mark, user, scripts); err != nil {
 			return nil, err
@@ -323,7 +321,16 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 	}
 	sh.dir, sh.free = dir, free
 	s.act.shell = sh
-	return frame([]byte(opening + gathered + Place + placeFunctions + actingLoop)), nil
+	program, err := quote(s.conn.hand)
+	if err != nil {
+		return nil, err
+	}
+	pipes, err := quote(handPipes)
+	if err != nil {
+		return nil, err
+	}
+	hand := "_hl_program=" + program + " _hl_pipes=" + pipes + "\n"
+	return frame([]byte(opening + gathered + hand + Place + placeFunctions + actingLoop)), nil
 }
 
 // answer sends frames to the acting shell and waits for the answers. most is as in exchange. run receives each answer

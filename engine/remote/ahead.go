@@ -69,6 +69,13 @@ func (a *Ahead) calls(block *bytes.Buffer, mark, user string, scripts repeated) 
 		if err != nil {
 			return err
 		}
+		if q.Hand != "" {
+			if args, err = request(q.Hand, q.Args); err != nil {
+				return err
+			}
+			block.WriteString("_hl_hif " + word + " " + args + "\n")
+			continue
+		}
 		block.WriteString("_hl_if " + word + " " + args + "\n")
 	}
 	for _, c := range a.Commands {
@@ -78,19 +85,24 @@ func (a *Ahead) calls(block *bytes.Buffer, mark, user string, scripts repeated) 
 		}
 		block.WriteString(call)
 	}
-	then := newQuestion()
-	for i, q := range a.Then {
-		word, err := scripts.word(block, q.Script)
-		if err != nil {
-			return err
-		}
-		call, err := q.callOf(word)
+	return scripts.ask(block, a.Then)
+}
+
+// ask writes the lines by which the acting shell asks queries, each under its own limit.
+func (r repeated) ask(block *bytes.Buffer, queries []Query) error {
+	lines := newQuestion()
+	for i, q := range queries {
+		word, err := r.word(block, q.Script)
 		if err != nil {
 			return fmt.Errorf("query %d: %w", i, err)
 		}
-		then.add(q, call)
+		call, err := q.callActing(word)
+		if err != nil {
+			return fmt.Errorf("query %d: %w", i, err)
+		}
+		lines.add(q, call)
 	}
-	block.Write(then.end())
+	block.Write(lines.end())
 	return nil
 }
 

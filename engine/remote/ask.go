@@ -79,6 +79,15 @@ func (q Query) callOf(script string) (string, error) {
 	return "_hl_q " + script + " " + args + "\n", err
 }
 
+// callActing returns the line by which the acting shell asks the query. word stands for the script.
+func (q Query) callActing(word string) (string, error) {
+	if q.Hand == "" {
+		return q.callOf(word)
+	}
+	words, err := request(q.Hand, q.Args)
+	return "_hl_h " + word + " " + words + "\n", err
+}
+
 func (q Query) seconds() int {
 	if q.Limit <= 0 {
 		return 0

@@ -24,7 +24,9 @@ type conn struct {
 	flights atomic.Int64
 	// acting limits the number of acting shells.
 	acting chan struct{}
-	waits  waits
+	// hand is the program of the acting shells' hands; without one, the shells do everything themselves.
+	hand  string
+	waits waits
 	// startLimit and silenceLimit are the constants of those names and Options.Slack.
 	startLimit, silenceLimit time.Duration
 
@@ -33,7 +35,7 @@ type conn struct {
 }
 
 func newConn(t transport, name, address, login string) *conn {
-	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}, acting: make(chan struct{}, maxActing), waits: usualWaits}
+	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}, acting: make(chan struct{}, maxActing), hand: handProgram(), waits: usualWaits}
 	c.session = newSession(c, "")
 	if t, ok := t.(*sshTransport); ok {
 		t.idle = c.dropIdle

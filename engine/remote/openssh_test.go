@@ -90,11 +90,17 @@ func (s *openSSH) target(t *testing.T, key credentials) Target {
 	}
 }
 
-// everywhere runs a test with every kind of connection.
+// everywhere runs a test with every kind of connection, with the hand and without it.
 func everywhere(t *testing.T, test func(t *testing.T, c *conn)) {
 	t.Run("sh", func(t *testing.T) {
 		key := newKey(t, "id", "")
 		test(t, mustDial(t, newServer(t, key).target("root", key), plain()))
+	})
+	t.Run("sh without a hand", func(t *testing.T) {
+		key := newKey(t, "id", "")
+		c := mustDial(t, newServer(t, key).target("root", key), plain())
+		c.hand = ""
+		test(t, c)
 	})
 	t.Run("bash", func(t *testing.T) { // as sh, which some administrators and distributions use
 		bin, key := t.TempDir(), newKey(t, "id", "")

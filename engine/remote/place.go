@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-//go:embed scripts/*.sh
+//go:embed scripts/*.sh scripts/*.pl
 var scripts embed.FS
 
 // script returns an embedded script without its comments.
@@ -18,8 +18,13 @@ func script(name string) string {
 	if err != nil {
 		panic(err) // it is embedded in the program
 	}
+	return code(string(text))
+}
+
+// code returns a script without its comments and empty lines.
+func code(text string) string {
 	var code strings.Builder
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if trimmed := strings.TrimSpace(line); trimmed != "" && !strings.HasPrefix(trimmed, "#") {
 			code.WriteString(line)
 		}
@@ -67,11 +72,13 @@ var placeFunctions = func() string {
 type own struct {
 	name string
 	args []string
+	// byHand is set if the shell's hand has a function of the same name.
+	byHand bool
 }
 
 func placing(name string, args ...string) Command {
 	script := Place + same + placeScripts[name]
-	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/", own: own{name, args}}
+	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/", own: own{name: name, args: args}}
 }
 
 // word returns a random word, which makes the names of a command's temporary files unique.

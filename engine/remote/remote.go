@@ -23,6 +23,11 @@ type Query struct {
 	// It is evaluated in a subshell, whose last command may replace it with exec to save the host a process.
 	Script string
 	Args   []string
+	// Hand, if not empty, is the name of a function of the acting shell's hand, which answers in place of Script and without a
+	// process of its own, with the same arguments, output and exit code: see scripts/hand.pl. It is used in queries that are sent along
+	// with actions. Its files' paths are absolute, and it has no limit but the connection's. Script answers elsewhere, and
+	// where there is no hand.
+	Hand string
 	// Inline evaluates the script in the long-lived shell itself, where dash starts programs with vfork(2). A subshell,
 	// which copies the page tables, costs a host as much as a small program. An inline script must not exit or exec, or
 	// change the directory, options or traps, and it may set only variables whose names start with an underscore. These

@@ -115,18 +115,23 @@ func (c Command) call(nonce, user string) (string, error) {
 		}
 		run = c.timeout() + words
 	} else {
-		words, err := quoteAll(c.own.args)
+		args := c.own.args
+		if len(c.Stdin) > 0 {
+			args = append(slices.Clone(args), string(c.Stdin))
+		}
+		if c.own.byHand && c.Before.Script == "" && len(c.Env) == 0 {
+			words, err := request(c.own.name, args)
+			if err != nil {
+				return "", err
+			}
+			accepted, err := quote(c.codes())
+			return "_hl_own " + accepted + " " + nonce + " " + words + "\n", err
+		}
+		words, err := quoteAll(args)
 		if err != nil {
 			return "", err
 		}
 		run = c.own.name + " " + words
-		if len(c.Stdin) > 0 {
-			text, err := quote(string(c.Stdin))
-			if err != nil {
-				return "", err
-			}
-			run = "_hl_text=" + text + "\n" + run
-		}
 	}
 	script, err := c.around(nonce, user, "", `echo "$_hl_n" >"$_hl_d/began" || exit 1`+"\n", run)
 	if err != nil {

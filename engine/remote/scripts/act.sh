@@ -12,17 +12,19 @@
 # output that a child in the background prints later is dropped. The output is sent once the command has ended and before
 # the next one starts, so that the shell of a lost connection starts nothing more. A connection that is lost meanwhile does
 # not break the pipes, nor does output beyond what is kept, so that no package manager dies halfway because it printed a
-# line. All of that takes nine processes. A brief command takes one, and prints into files.
+# line. All of that takes nine processes. A brief command takes one, and prints into files. What the shell's hand can do
+# takes none: see hand.pl.
 #
 # $_hl_d is the shell's own directory, $_hl_n the word that starts marks, and $_hl_half how many bytes are kept of the
 # beginning and of the end of a stream, at least 1 MiB. What a command has put into the directory as "end" is run when the
 # loop ends, for whatever reason: see Command.Before.
 : "${_hl_d:?}" "${_hl_n:?}" "${_hl_half:?}"
-trap '[ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
+trap '_hl_bare; [ ! -f "$_hl_d/end" ] || . "$_hl_d/end"; rm -rf "$_hl_d"' EXIT
 trap 'exit 1' HUP INT PIPE TERM 2>/dev/null
 _hl_w=$PWD
 cd / || exit 1
 _hl_i=0
+: "${_hl_hand:=}"
 
 # _hl_mark CODE
 _hl_mark() { printf '\n%s %s %s\n' "$_hl_n" "$_hl_i" "$1"; }
@@ -33,20 +35,87 @@ _hl_end() {
 	_hl_i=$((_hl_i+1))
 }
 
+# Without a hand there are no pipes to it: see hand.sh.
+_hl_bare() { :; }
+_hl_apart() {
+	_hl_s=$1
+	shift
+	eval "$_hl_s" </dev/null
+}
+
+# _hl_hand starts the hand if there is none, and fails if there cannot be one. $_hl_hand is its process ID, or "none" if it has
+# failed to start.
+_hl_hand() {
+	case $_hl_hand in none) return 1 ;; ?*) return 0 ;; esac
+	_hl_hand=none
+	[ -n "${_hl_program-}" ] && command -v perl >/dev/null || return 1
+	[ -p "$_hl_d/told" ] || mkfifo -m 600 "$_hl_d/ask" "$_hl_d/told" 2>/dev/null || return 1
+	eval "${_hl_pipes-}"
+	_hl_start
+}
+
+# _hl_ask MARK LENGTHS FUNCTION WORD... has the hand carry out a function, whose exit code is then $_hl_r. It fails, and
+# nothing was done, if there is no hand. If the hand was killed, so was the function, and the next one gets a new hand.
+_hl_ask() {
+	_hl_hand || return 1
+	[ "$1" = - ] || echo "$_hl_c $_hl_hand" >"$_hl_d/pid"
+	_hl_m="$1 $2"
+	shift 2
+	_hl_r=''
+	if _hl_tell "$_hl_m" "$@"; then
+		_hl_hear
+		set -- yes
+	else
+		set -- no
+	fi
+	[ ! -s "$_hl_d/pid" ] || true >"$_hl_d/pid"
+	if [ -z "$_hl_r" ]; then
+		_hl_bare
+		_hl_hand='' _hl_r=137
+	fi
+	[ "$1" = yes ]
+}
+
+# _hl_own CODES MARK LENGTHS FUNCTION WORD... carries out a command that the hand and this shell have as a function.
+_hl_own() {
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1
+	shift
+	if _hl_ask "$@"; then
+		case " $_hl_s " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
+		_hl_end "$_hl_r"
+		return
+	fi
+	_hl_y=$1
+	shift 2
+	# shellcheck disable=SC2016 # evaluated by _hl_do
+	_hl_do "$_hl_s" 'echo "$_hl_y" >"$_hl_d/began" || exit 1; shift 2; "$@"' "$@"
+}
+
 # _hl_q and _hl_x answer queries, as in the reading shell.
 _hl_q() {
 	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
 	_hl_s=$1; shift
-	( cd "$_hl_w" 2>/dev/null || :; eval "$_hl_s" ) </dev/null
+	( _hl_bare; cd "$_hl_w" 2>/dev/null || :; eval "$_hl_s" ) </dev/null
 	_hl_end $?
 }
 _hl_x() {
 	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
-	_hl_s=$1; shift
 	cd "$_hl_w" 2>/dev/null || :
-	eval "$_hl_s" </dev/null
+	_hl_apart "$@"
 	_hl_end $?
 	cd / || exit 1
+}
+
+# _hl_h SCRIPT LENGTHS FUNCTION WORD... is a query that the hand answers, or without it the script.
+_hl_h() {
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1
+	shift
+	if _hl_ask - "$@"; then _hl_end "$_hl_r"; return; fi
+	shift 2
+	_hl_q "$_hl_s" "$@"
 }
 
 # _hl_if asks a query that decides whether what follows is carried out.
@@ -54,10 +123,25 @@ _hl_if() {
 	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
 	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
 	_hl_s=$1; shift
-	( cd "$_hl_w" 2>/dev/null || :; eval "$_hl_s" ) </dev/null
+	( _hl_bare; cd "$_hl_w" 2>/dev/null || :; eval "$_hl_s" ) </dev/null
 	_hl_r=$?
 	[ "$_hl_r" = 0 ] || _hl_go=no
 	_hl_end "$_hl_r"
+}
+
+# _hl_hif SCRIPT LENGTHS FUNCTION WORD... is such a query that the hand answers, or without it the script.
+_hl_hif() {
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1
+	shift
+	if _hl_ask - "$@"; then
+		[ "$_hl_r" = 0 ] || _hl_go=no
+		_hl_end "$_hl_r"
+		return
+	fi
+	shift 2
+	_hl_if "$_hl_s" "$@"
 }
 
 # _hl_first starts commands that were sent together. It first runs what a command has put into the directory as "heard",
@@ -66,27 +150,31 @@ _hl_if() {
 _hl_first() {
 	_hl_go=yes _hl_c=$_hl_i
 	if [ -s "$_hl_d/heard" ]; then
-		. "$_hl_d/heard"
+		# shellcheck disable=SC2016 # evaluated there
+		_hl_apart '. "$_hl_d/heard"'
 		true >"$_hl_d/heard"
 	fi
 }
 
-# _hl_do ACCEPTED-CODES SCRIPT runs a brief command. The script writes a word into the file "began" right before the command
-# itself. In it, $$ would be this shell.
+# _hl_do ACCEPTED-CODES SCRIPT WORD... runs a brief command. The script writes a word into the file "began" right before the
+# command itself. Its arguments are the file of its process ID, the number of the first command, and the words. In it, $$
+# would be this shell.
 _hl_do() {
 	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
 	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
-	_hl_s=$2 _hl_m=''
+	_hl_ok=$1 _hl_s=$2 _hl_m=''
+	shift 2
 	(
+		_hl_bare
 		_hl_p=''
 		{ read -r _hl_p _ </proc/self/stat; } 2>/dev/null
-		set -- "$_hl_d/pid" "$_hl_c"
+		set -- "$_hl_d/pid" "$_hl_c" "$@"
 		[ -z "$_hl_p" ] || echo "$2 $_hl_p" >"$1"
 		eval "$_hl_s"
 	) </dev/null >"$_hl_d/out.$_hl_i" 2>"$_hl_d/err.$_hl_i"
 	_hl_r=$?
 	true >"$_hl_d/pid"
-	case " $1 " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
+	case " $_hl_ok " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
 	if [ -s "$_hl_d/began" ]; then
 		read -r _hl_m <"$_hl_d/began"
 		true >"$_hl_d/began"
@@ -177,6 +265,7 @@ while read -r _hl_l _hl_in _hl_k _hl_ok; do
 		echo yes >"$_hl_d/$_hl_e" || { _hl_end 1; exit 1; }
 	done
 	{ {
+		_hl_bare
 		sh "$_hl_d/script" "$_hl_d/pid" "$_hl_c" <"$_hl_f"
 		_hl_r=$?
 		trap '' PIPE 2>/dev/null

@@ -1,11 +1,11 @@
-# PATH WORD SIZE MODE OWNER GROUP SEEN LAST: replaces a file by $_hl_text or, if that is not set, by the standard input of
+# PATH WORD SIZE MODE OWNER GROUP SEEN LAST CONTENT: replaces a file by CONTENT or, if that is left out, by the standard input of
 # SIZE bytes, provided that the file is what was SEEN (see same.sh). Empty MODE, OWNER and GROUP are kept. The size is compared
 # because a connection that is cut looks like the end of the content. LAST is "file", or "name" to replace a link.
 _hl_reach "$1" "$8"
 _hl_absent
 [ "$8" = name ] || [ ! -L "./$name" ] || _hl_die "its link cannot be followed"
 [ -L "./$name" ] || [ ! -d "./$name" ] || _hl_die "$at/$name is a directory"
-size=$3 mode=$4 user=$5 group=$6 over=$7
+size=$3 mode=$4 user=$5 group=$6 over=$7 content=${9-} given=${9+yes}
 _hl_fresh "$2"
 # Mode and owner are changed only where they differ: each change costs a process and, in /etc/pve (pmxcfs), where they are
 # fixed, is an error. A new file there keeps what pmxcfs gives it.
@@ -16,11 +16,11 @@ elif [ -L "$to" ] || [ ! -e "$to" ]; then
 	# Until it is changed, the group that may read the file is the directory's.
 	case ${mode:-644}:$group in 644:*) umask 022 ;; 640:) umask 027 ;; esac
 fi
-if [ -z "${_hl_text+set}" ]; then
+if [ -z "$given" ]; then
 	head -c "$size" >"./$new" || exit 1
-elif ! { printf %s "$_hl_text" >"./$new"; } 2>/dev/null; then
+elif ! { printf %s "$content" >"./$new"; } 2>/dev/null; then
 	# A program says why writing failed, the shell does not.
-	printf %s "$_hl_text" | head -c "$size" >"./$new" || exit 1
+	printf %s "$content" | head -c "$size" >"./$new" || exit 1
 fi
 
 case $at/ in

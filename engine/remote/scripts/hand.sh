@@ -1,0 +1,41 @@
+# The pipes to the hand of an acting shell, for a shell that can have one: that of the simulated nodes has no such descriptors.
+: "${_hl_d:?}" "${_hl_program:?}"
+
+# _hl_bare closes the pipes, so that no other process gets them. The hand ends if the shell itself closes them.
+_hl_bare() { exec 7>&- 8<&-; }
+
+# _hl_apart SCRIPT WORD... evaluates a script without them.
+_hl_apart() {
+	_hl_s=$1
+	shift
+	eval "$_hl_s" </dev/null 7>&- 8<&-
+}
+
+# _hl_start starts the hand and waits for its first word. Variables that make Perl run something else are not for it.
+_hl_start() {
+	(
+		unset PERL5OPT PERL5LIB PERLLIB PERL5DB PERL_UNICODE PERLIO
+		exec perl -e 'read STDIN, $_, <STDIN>; eval; exit 1'
+	) <"$_hl_d/ask" 3>"$_hl_d/told" &
+	_hl_e=$! _hl_r=''
+	exec 7>"$_hl_d/ask" 8<"$_hl_d/told"
+	_hl_tell "${#_hl_program}" "$_hl_program" && _hl_hear
+	if [ "$_hl_r" = ready ]; then
+		_hl_hand=$_hl_e
+		return 0
+	fi
+	_hl_bare
+	return 1
+}
+
+# _hl_tell LINE WORD... writes to the hand. It fails if the hand has ended.
+_hl_tell() {
+	trap '' PIPE
+	{ printf '%s\n' "$1" && shift && printf %s "$@"; } >&7 2>/dev/null
+	set -- $?
+	trap 'exit 1' PIPE
+	return "$1"
+}
+
+# _hl_hear sets $_hl_r to the hand's answer, or to nothing if the hand has ended.
+_hl_hear() { read -r _hl_r <&8 || _hl_r=''; }
