@@ -55,7 +55,7 @@ func hlplayCommand(b testing.TB, args ...string) *exec.Cmd {
 	return &exec.Cmd{Path: self, Args: append([]string{"hlplay"}, args...), Env: append(os.Environ(), "SSH_AUTH_SOCK="), Stderr: os.Stderr}
 }
 
-func startScale(b *testing.B, hosts int) *scale {
+func startScale(b testing.TB, hosts int) *scale {
 	b.Helper()
 	s := &scale{dir: b.TempDir(), hosts: hosts}
 	var inventory strings.Builder
@@ -83,7 +83,7 @@ func startScale(b *testing.B, hosts int) *scale {
 }
 
 // stop ends the nodes and returns the processor time that they used.
-func (s *scale) stop(b *testing.B) time.Duration {
+func (s *scale) stop(b testing.TB) time.Duration {
 	if s.nodes.ProcessState == nil {
 		if err := s.nodes.Process.Signal(os.Interrupt); err != nil {
 			b.Error(err)
@@ -93,7 +93,7 @@ func (s *scale) stop(b *testing.B) time.Duration {
 	return s.nodes.ProcessState.UserTime() + s.nodes.ProcessState.SystemTime()
 }
 
-func (s *scale) write(b *testing.B, name, text string) {
+func (s *scale) write(b testing.TB, name, text string) {
 	b.Helper()
 	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
 		b.Fatal(err)
