@@ -142,9 +142,9 @@ func askFiles(names []string) []remote.Query {
 	for _, b := range fileBatches(names) {
 		all := b.names()
 		args := append([]string{strconv.Itoa(len(b.sized)), strconv.Itoa(len(all))}, all...)
-		queries = append(queries, remote.Query{Script: filesScript, Args: append(args, above(all)...), Inline: true})
+		queries = append(queries, remote.Query{Script: filesScript, Args: append(args, above(all)...), Inline: true, Hand: "look_files"})
 		for _, name := range b.unsized {
-			queries = append(queries, remote.Query{Script: unsizedScript, Args: []string{name}, Inline: true})
+			queries = append(queries, remote.Query{Script: unsizedScript, Args: []string{name}, Inline: true, Hand: "look_unsized"})
 		}
 	}
 	return queries

@@ -95,7 +95,7 @@ func holdsFiles(values map[string]File) ([]remote.Query, bool) {
 	}
 	args := []string{lines.String(), strings.TrimSuffix(sums.String(), "\n"), strconv.Itoa(len(regular)), strconv.Itoa(len(exist)), strconv.Itoa(len(absent))}
 	args = append(append(append(args, exist...), absent...), above(names)...)
-	return []remote.Query{{Script: holdsFilesScript, Args: args}}, true
+	return []remote.Query{{Script: holdsFilesScript, Args: args, Hand: "look_holds_files"}}, true
 }
 
 // plainName reports whether stat(1) and sha256sum(1) print a name as it is.
@@ -131,9 +131,14 @@ func holdsTextFiles(patterns []string, script string) func(map[string][]TextFile
 			if len(files) > 0 {
 				text = paths.String() + "\n" + contents.String() + text
 			}
+			args := append([]string{fmt.Sprintf("%x", sha256.Sum256([]byte(text))), strconv.Itoa(len(patterns))}, patterns...)
+			for _, f := range files {
+				args = append(args, f.Path, fmt.Sprintf("%x", sha256.Sum256([]byte(f.Content))))
+			}
 			queries = append(queries, remote.Query{
 				Script: "_h=$({ (" + script + "\n); echo $?; } 2>/dev/null | sha256sum)\n" + `[ "${_h%% *}" = "$1" ]`,
-				Args:   []string{fmt.Sprintf("%x", sha256.Sum256([]byte(text)))},
+				Args:   args,
+				Hand:   "look_holds_text",
 			})
 		}
 		return queries, true
@@ -172,5 +177,5 @@ func holdsSysctls(values map[string]Sysctl) ([]remote.Query, bool) {
 		args = append(args, at)
 	}
 	args[0] = lines.String()
-	return []remote.Query{{Script: holdsSysctlsScript, Args: args}}, true
+	return []remote.Query{{Script: holdsSysctlsScript, Args: args, Hand: "look_holds_sysctls"}}, true
 }

@@ -28,14 +28,14 @@ var Sysctls = &Kind[Sysctl]{
 		}
 		// /dev/null ensures that grep has a file to read even if names is empty.
 		return []remote.Query{
-			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths, Inline: true},
+			{Script: `grep -sH '' /dev/null "$@"; true`, Args: paths, Inline: true, Hand: "look_sysctls"},
 			// Below /proc/sys, a file's mode applies to root as well.
 			{Script: `for _f; do if [ -f "$_f" ]; then
 _r=r _w=w
 if [ ! -r "$_f" ]; then _r=-; fi
 if [ ! -w "$_f" ]; then _w=-; fi
 printf '%s\n' "$_r$_w$_f"
-fi; done`, Args: paths, Inline: true},
+fi; done`, Args: paths, Inline: true, Hand: "look_access"},
 		}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Sysctl, error)) {

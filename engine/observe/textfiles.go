@@ -36,7 +36,7 @@ elif [ $# -gt 0 ]; then printf '%s\n' "$@" '' && head -v -c ` + strconv.Itoa(tex
 	return &Kind[[]TextFile]{
 		Name: kind, What: "the files " + strings.Join(patterns, " "),
 		Ask: func([]string) []remote.Query {
-			return []remote.Query{{Script: script, Inline: true}}
+			return []remote.Query{{Script: script, Args: patterns, Inline: true, Hand: "look_text"}}
 		},
 		Holds: holdsTextFiles(patterns, script),
 		Parse: func(names []string, answers []remote.Answer, tell func(string, []TextFile, error)) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -323,6 +324,9 @@ func (s *session) exchange(ctx context.Context, on *lane, script []byte, most []
 	defer cancel()
 	answers, err := sh.exchange(bounded, text, most, gaps, limit, nil)
 	if err == nil {
+		if strings.HasSuffix(sh.out.said, withPerl) {
+			s.conn.perl.Store(true)
+		}
 		return answers, nil
 	}
 	on.drop() // the next query starts a new shell

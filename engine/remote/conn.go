@@ -27,6 +27,8 @@ type conn struct {
 	// hand is the program of the acting shells' hands; without one, the shells do everything themselves.
 	hand  string
 	waits waits
+	// perl is set once a reading shell has said that the host has a Perl.
+	perl atomic.Bool
 	// startLimit and silenceLimit are the constants of those names and Options.Slack.
 	startLimit, silenceLimit time.Duration
 
@@ -120,6 +122,7 @@ func (c *conn) Close() error {
 func (c *conn) Stats() Stats {
 	s := c.transport.stats()
 	s.Flights = int(c.flights.Load())
+	s.Hand = c.hand != "" && c.perl.Load()
 	return s
 }
 
@@ -172,8 +175,12 @@ func (s *session) shell(ctx context.Context, script string, brief bool, before s
 	if err != nil {
 		return nil, "", err
 	}
+	words := marks
+	if script == sourced {
+		words = firstWords
+	}
 	sh := &shell{spawned: p, outFrames: newUnframer(p.nonce), errFrames: newUnframer(p.nonce)}
-	return sh, environment + "_hl_n=" + p.nonce + "\n" + sweep + before + marks, nil
+	return sh, environment + "_hl_n=" + p.nonce + "\n" + sweep + before + words, nil
 }
 
 // explain turns an error of a shell or command into one for the user: the connection was lost, becoming the user

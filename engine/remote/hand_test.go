@@ -35,6 +35,7 @@ const testFunctions = `
 $does{test_words} = sub { say_out(join('|', @_)); complain(scalar @_); return 3 };
 $does{test_pid} = sub { say_out($$); return 0 };
 $does{test_fail} = sub { fail('it failed') };
+$does{test_left} = sub { return -1 };
 $does{test_defect} = sub { die "a defect\n" };
 $does{test_die} = sub { kill 'KILL', $$; sleep 60 };
 $does{test_sleep} = sub { open my $f, '>', "$_[0]/started"; print $f "yes\n"; close $f; sleep 60; return 0 };
@@ -96,6 +97,39 @@ func TestQueriesWithoutAHand(t *testing.T) {
 		}
 		if diff := cmp.Diff([]text{want}, readable(ask(t, c, q))); diff != "" {
 			t.Errorf("by the reading shell (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// What the hand leaves to the shell, the script answers.
+func TestHandLeavesToTheShell(t *testing.T) {
+	withShells(t, testFunctions, func(t *testing.T, c *conn) {
+		q := Query{Hand: "test_left", Script: `printf '<%s>' "$@"; exit 4`, Args: []string{"it's", ""}}
+		want := text{"<it's><>", "", 4}
+		if diff := cmp.Diff([]text{want, {"", "0\n", 3}, want}, after(t, c, q, Query{Hand: "test_words"}, q)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		for code, want := range map[string]bool{"0": true, "1": false} {
+			ahead := &Ahead{If: []Query{{Hand: "test_left", Script: `exit "$1"`, Args: []string{code}}}, Commands: []Command{{Argv: []string{"true"}, Brief: true}}}
+			if _, _, err := c.RunAll(bounded(t), Actions{Commands: []Command{{Argv: []string{"true"}, Brief: true}}, Ahead: []*Ahead{ahead}}); err != nil {
+				t.Fatal(err)
+			}
+			if ahead.Begun != want {
+				t.Errorf("a condition of exit code %s: begun: %t", code, ahead.Begun)
+			}
+		}
+	})
+}
+
+// A reading shell tells whether the acting shell would have a hand.
+func TestWhetherThereIsAHand(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *conn) {
+		if c.Stats().Hand {
+			t.Error("it is known before anything was asked")
+		}
+		ask(t, c, Query{Script: "true"})
+		if got, want := c.Stats().Hand, c.hand != "" && !strings.HasSuffix(t.Name(), "interpreter"); got != want {
+			t.Errorf("a hand: %t, want %t", got, want)
 		}
 	})
 }

@@ -222,6 +222,8 @@ type Stats struct {
 	// Latency is the shortest time in which the host has opened a session, which is about a round trip. The first session of a
 	// connection does not count, because the login delays it. It is 0 if it is not known, as before the second session.
 	Latency time.Duration
+	// Hand is set if acting shells on the host have a hand (see Query.Hand), as far as the answers so far tell.
+	Hand bool
 }
 
 // UnreachableError reports that a host could not be reached or was lost: the address is dead, the key was refused, or the

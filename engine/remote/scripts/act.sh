@@ -55,7 +55,7 @@ _hl_hand() {
 }
 
 # _hl_ask MARK LENGTHS FUNCTION WORD... has the hand carry out a function, whose exit code is then $_hl_r. It fails, and
-# nothing was done, if there is no hand. If the hand was killed, so was the function, and the next one gets a new hand.
+# nothing was done, if there is no hand, or if it leaves a query to the shell (-1). If the hand was killed, so was the function, and the next one gets a new hand.
 _hl_ask() {
 	_hl_hand || return 1
 	[ "$1" = - ] || echo "$_hl_c $_hl_hand" >"$_hl_d/pid"
@@ -73,7 +73,7 @@ _hl_ask() {
 		_hl_bare
 		_hl_hand='' _hl_r=137
 	fi
-	[ "$1" = yes ]
+	[ "$1" = yes ] && [ "$_hl_r" != -1 ]
 }
 
 # _hl_own CODES MARK LENGTHS FUNCTION WORD... carries out a command that the hand and this shell have as a function.
