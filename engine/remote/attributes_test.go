@@ -55,16 +55,23 @@ func TestAttributesRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
-	c := mustDial(t, s.target("root", key), plain())
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
-		t.Fatal(err)
+	for way, hand := range map[string]string{"the shell": "", "the hand": handProgram()} {
+		c := mustDial(t, s.target("root", key), plain())
+		c.hand = hand
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Setxattr(path, "user.note", []byte("kept"), 0); err != nil {
+			t.Skipf("the file system of %s has no such attributes: %v", path, err)
+		}
+		err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("new")})
+		if err == nil || !strings.Contains(err.Error(), "extended attributes cannot be carried over") {
+			t.Errorf("%s: error %v, want one that says what cannot be carried over", way, err)
+		}
+		expectFile(t, path, []byte("old"), 0o644)
+		noLeftovers(t, filepath.Dir(path))
 	}
-	err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("new")})
-	if err == nil || !strings.Contains(err.Error(), "extended attributes cannot be carried over") {
-		t.Errorf("error %v, want one that says what cannot be carried over", err)
-	}
-	expectFile(t, path, []byte("old"), 0o644)
 }
 
 // A file on the controller is read while it is written to the host, and replaces the target only if it has not changed.

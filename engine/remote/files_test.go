@@ -244,16 +244,23 @@ func TestWriteFileLeavesAttributesThatAgree(t *testing.T) {
 		}
 	}
 	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
-	c := mustDial(t, s.target("root", key), plain())
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
+	for way, hand := range map[string]string{
+		"the shell": "",
+		"the hand":  "BEGIN { *CORE::GLOBAL::chmod = *CORE::GLOBAL::chown = sub { $! = 1; 0 } }\n" + handProgram(),
+	} {
+		c := mustDial(t, s.target("root", key), plain())
+		c.hand = hand
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		write(t, c, File{Path: path, Content: []byte("new")})
+		expectFile(t, path, []byte("new"), 0o600)
+		err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("newer"), Mode: 0o644})
+		if !errors.Is(err, syscall.EPERM) {
+			t.Errorf("%s: error %v, want EPERM", way, err)
+		}
+		expectFile(t, path, []byte("new"), 0o600)
+		noLeftovers(t, filepath.Dir(path))
 	}
-	write(t, c, File{Path: path, Content: []byte("new")})
-	expectFile(t, path, []byte("new"), 0o600)
-	err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("newer"), Mode: 0o644})
-	if !errors.Is(err, syscall.EPERM) {
-		t.Errorf("error %v, want EPERM", err)
-	}
-	expectFile(t, path, []byte("new"), 0o600)
 }

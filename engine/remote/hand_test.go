@@ -30,6 +30,22 @@ func withShells(t *testing.T, more string, test func(t *testing.T, c *conn)) {
 	})
 }
 
+// bothWays runs a test with the hand and without it. It uses the connections of here.
+func bothWays(t *testing.T, test func(t *testing.T)) {
+	t.Run("by hand", test)
+	t.Run("without a hand", test)
+}
+
+// here returns a connection to this machine, without a hand if bothWays says so.
+func here(t *testing.T) *conn {
+	c := Local("node").(*conn)
+	t.Cleanup(func() { c.Close() })
+	if strings.Contains(t.Name(), "/without_a_hand") {
+		c.hand = ""
+	}
+	return c
+}
+
 // testFunctions are functions of the hand for these tests.
 const testFunctions = `
 $does{test_words} = sub { say_out(join('|', @_)); complain(scalar @_); return 3 };

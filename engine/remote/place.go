@@ -78,7 +78,7 @@ type own struct {
 
 func placing(name string, args ...string) Command {
 	script := Place + same + placeScripts[name]
-	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/", own: own{name: name, args: args}}
+	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/", own: own{name: name, args: args, byHand: true}}
 }
 
 // word returns a random word, which makes the names of a command's temporary files unique.

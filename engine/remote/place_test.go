@@ -30,8 +30,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Skip("only root can act where another user is at work")
 	}
 	dir := t.TempDir()
-	s := &fixture{t: t, conn: Local("node").(*conn), home: filepath.Join(dir, "home"), root: filepath.Join(dir, "root")}
-	t.Cleanup(func() { s.conn.Close() })
+	s := &fixture{t: t, conn: here(t), home: filepath.Join(dir, "home"), root: filepath.Join(dir, "root")}
 	for _, d := range []string{s.home, s.root, filepath.Join(s.root, "dir")} {
 		if err := os.Mkdir(d, 0o755); err != nil {
 			t.Fatal(err)
@@ -118,41 +117,43 @@ func acts(path string) map[string]Command {
 }
 
 func TestLinksOfOthersAreRefused(t *testing.T) {
-	s := newFixture(t)
-	s.link(s.victim(), "file")
-	s.link(s.root, "dir")
-	s.link("nowhere", "dangling")
-	s.link("../root/victim", "relative")
-	for name, refused := range map[string]string{
-		"file": "write make", "relative": "write make", "dangling": "write make",
-		"dir": "write make", "dir/victim": "*", "dir/new": "*", "dir/dir": "*", "dir/dir/new": "*",
-	} {
-		for what, c := range acts(filepath.Join(s.home, name)) {
-			if what == "remove" || what == "remove all" || what == "link" || what == "attributes" {
-				if refused != "*" {
-					continue // these change the link itself
+	bothWays(t, func(t *testing.T) {
+		s := newFixture(t)
+		s.link(s.victim(), "file")
+		s.link(s.root, "dir")
+		s.link("nowhere", "dangling")
+		s.link("../root/victim", "relative")
+		for name, refused := range map[string]string{
+			"file": "write make", "relative": "write make", "dangling": "write make",
+			"dir": "write make", "dir/victim": "*", "dir/new": "*", "dir/dir": "*", "dir/dir/new": "*",
+		} {
+			for what, c := range acts(filepath.Join(s.home, name)) {
+				if what == "remove" || what == "remove all" || what == "link" || what == "attributes" {
+					if refused != "*" {
+						continue // these change the link itself
+					}
 				}
+				r, err := s.conn.Run(bounded(t), c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Exit == 0 || !strings.Contains(string(r.Stderr), "symbolic link") || !strings.Contains(string(r.Stderr), "nobody") {
+					t.Errorf("%s %s ended with %d and said %q, want a refusal that says whose link it is", what, name, r.Exit, r.Stderr)
+				}
+				s.untouched(what + " " + name)
 			}
-			r, err := s.conn.Run(bounded(t), c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.Exit == 0 || !strings.Contains(string(r.Stderr), "symbolic link") || !strings.Contains(string(r.Stderr), "nobody") {
-				t.Errorf("%s %s ended with %d and said %q, want a refusal that says whose link it is", what, name, r.Exit, r.Stderr)
-			}
-			s.untouched(what + " " + name)
 		}
-	}
-	for _, name := range []string{"file", "dir"} {
-		for _, what := range []string{"attributes", "link", "remove"} {
-			r, err := s.conn.Run(bounded(t), acts(filepath.Join(s.home, name))[what])
-			if err != nil || r.Exit != 0 {
-				t.Errorf("%s %s: %+v %v", what, name, r, err)
+		for _, name := range []string{"file", "dir"} {
+			for _, what := range []string{"attributes", "link", "remove"} {
+				r, err := s.conn.Run(bounded(t), acts(filepath.Join(s.home, name))[what])
+				if err != nil || r.Exit != 0 {
+					t.Errorf("%s %s: %+v %v", what, name, r, err)
+				}
+				s.untouched(what + " " + name)
 			}
-			s.untouched(what + " " + name)
 		}
-	}
-	noLeftovers(t, s.home)
+		noLeftovers(t, s.home)
+	})
 }
 
 // No command starts as root in a directory reached through another user's link.
@@ -186,121 +187,129 @@ func TestDirectoriesBehindLinksOfOthers(t *testing.T) {
 
 // Changes to what a stranger owns are made in place, and nothing of root's is affected.
 func TestActingInAHome(t *testing.T) {
-	s := newFixture(t)
-	s.mkdir("sub")
-	large := bytes.Repeat([]byte("0123456789"), 1<<15)
-	for _, content := range [][]byte{[]byte("small"), large} {
-		path := filepath.Join(s.home, "sub", "file")
-		write(t, s.conn, File{Path: path, Content: content, Owner: "nobody", Group: "nogroup", Mode: 0o640})
-		expectFile(t, path, content, 0o640)
-		write(t, s.conn, File{Path: path, Content: []byte("again")})
-		expectFile(t, path, []byte("again"), 0o640)
-		if info, err := os.Stat(path); err != nil || info.Sys().(*syscall.Stat_t).Uid != stranger {
-			t.Errorf("the file belongs to %+v (%v), want the stranger", info.Sys(), err)
+	bothWays(t, func(t *testing.T) {
+		s := newFixture(t)
+		s.mkdir("sub")
+		large := bytes.Repeat([]byte("0123456789"), 1<<15)
+		for _, content := range [][]byte{[]byte("small"), large} {
+			path := filepath.Join(s.home, "sub", "file")
+			write(t, s.conn, File{Path: path, Content: content, Owner: "nobody", Group: "nogroup", Mode: 0o640})
+			expectFile(t, path, content, 0o640)
+			write(t, s.conn, File{Path: path, Content: []byte("again")})
+			expectFile(t, path, []byte("again"), 0o640)
+			if info, err := os.Stat(path); err != nil || info.Sys().(*syscall.Stat_t).Uid != stranger {
+				t.Errorf("the file belongs to %+v (%v), want the stranger", info.Sys(), err)
+			}
 		}
-	}
-	run := func(c Command) {
-		t.Helper()
-		if r, err := s.conn.Run(bounded(t), c); err != nil || r.Exit != 0 {
-			t.Errorf("%+v %v", r, err)
+		run := func(c Command) {
+			t.Helper()
+			if r, err := s.conn.Run(bounded(t), c); err != nil || r.Exit != 0 {
+				t.Errorf("%+v %v", r, err)
+			}
 		}
-	}
-	is := func(name, want string) {
-		t.Helper()
-		info, err := os.Lstat(filepath.Join(s.home, name))
-		if err != nil {
-			t.Fatal(err)
+		is := func(name, want string) {
+			t.Helper()
+			info, err := os.Lstat(filepath.Join(s.home, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprintf("%v %d", info.Mode(), info.Sys().(*syscall.Stat_t).Uid); got != want {
+				t.Errorf("%s is %s, want %s", name, got, want)
+			}
 		}
-		if got := fmt.Sprintf("%v %d", info.Mode(), info.Sys().(*syscall.Stat_t).Uid); got != want {
-			t.Errorf("%s is %s, want %s", name, got, want)
+		run(MakeDir(filepath.Join(s.home, "sub/a/b/c"), 0o700, "nobody", ""))
+		is("sub/a", "drwxr-xr-x 0")
+		is("sub/a/b/c", "drwx------ 65534")
+		run(MakeDir(filepath.Join(s.home, "sub"), 0o750, "nobody", ""))
+		is("sub", "drwxr-x--- 65534")
+		run(Link(filepath.Join(s.home, "sub/link"), "/etc/hosts", Seen{}))
+		run(Link(filepath.Join(s.home, "sub/link"), "/etc/passwd", Seen{}))
+		if target, err := os.Readlink(filepath.Join(s.home, "sub/link")); err != nil || target != "/etc/passwd" {
+			t.Errorf("the link leads to %q (%v)", target, err)
 		}
-	}
-	run(MakeDir(filepath.Join(s.home, "sub/a/b/c"), 0o700, "nobody", ""))
-	is("sub/a", "drwxr-xr-x 0")
-	is("sub/a/b/c", "drwx------ 65534")
-	run(MakeDir(filepath.Join(s.home, "sub"), 0o750, "nobody", ""))
-	is("sub", "drwxr-x--- 65534")
-	run(Link(filepath.Join(s.home, "sub/link"), "/etc/hosts", Seen{}))
-	run(Link(filepath.Join(s.home, "sub/link"), "/etc/passwd", Seen{}))
-	if target, err := os.Readlink(filepath.Join(s.home, "sub/link")); err != nil || target != "/etc/passwd" {
-		t.Errorf("the link leads to %q (%v)", target, err)
-	}
-	mode := os.FileMode(0o400)
-	run(SetAttributes(filepath.Join(s.home, "sub/file"), &mode, "root", "root"))
-	is("sub/file", "-r-------- 0")
-	run(SetAttributes(filepath.Join(s.home, "sub/a"), &mode, "nobody", ""))
-	is("sub/a", "dr-------- 65534")
-	for _, name := range []string{"sub/file", "sub/link", "sub/none", "none/none"} {
-		run(Remove(filepath.Join(s.home, name), false, Seen{}))
-	}
-	run(Remove(filepath.Join(s.home, "sub/a"), true, Seen{}))
-	if left, err := os.ReadDir(filepath.Join(s.home, "sub")); err != nil || len(left) > 0 {
-		t.Errorf("left: %v %v", left, err)
-	}
+		mode := os.FileMode(0o400)
+		run(SetAttributes(filepath.Join(s.home, "sub/file"), &mode, "root", "root"))
+		is("sub/file", "-r-------- 0")
+		run(SetAttributes(filepath.Join(s.home, "sub/a"), &mode, "nobody", ""))
+		is("sub/a", "dr-------- 65534")
+		for _, name := range []string{"sub/file", "sub/link", "sub/none", "none/none"} {
+			run(Remove(filepath.Join(s.home, name), false, Seen{}))
+		}
+		run(Remove(filepath.Join(s.home, "sub/a"), true, Seen{}))
+		if left, err := os.ReadDir(filepath.Join(s.home, "sub")); err != nil || len(left) > 0 {
+			t.Errorf("left: %v %v", left, err)
+		}
+	})
 }
 
 // The former owner of a file may have made it setuid; the bit must not be kept for another owner.
 func TestAnotherOwnerDoesNotKeepSetuid(t *testing.T) {
-	s := newFixture(t)
-	for owner, want := range map[string]os.FileMode{"": 0o755 | os.ModeSetuid, "nobody": 0o755 | os.ModeSetuid, "root": 0o755, "0": 0o755} {
-		s.file("tool")
-		path := filepath.Join(s.home, "tool")
-		if err := os.Chmod(path, 0o755|os.ModeSetuid); err != nil {
-			t.Fatal(err)
+	bothWays(t, func(t *testing.T) {
+		s := newFixture(t)
+		for owner, want := range map[string]os.FileMode{"": 0o755 | os.ModeSetuid, "nobody": 0o755 | os.ModeSetuid, "root": 0o755, "0": 0o755} {
+			s.file("tool")
+			path := filepath.Join(s.home, "tool")
+			if err := os.Chmod(path, 0o755|os.ModeSetuid); err != nil {
+				t.Fatal(err)
+			}
+			write(t, s.conn, File{Path: path, Content: []byte("written"), Owner: owner})
+			if info, err := os.Lstat(path); err != nil || info.Mode() != want {
+				t.Errorf("owner %q: mode %v (%v), want %v", owner, info.Mode(), err, want)
+			}
 		}
-		write(t, s.conn, File{Path: path, Content: []byte("written"), Owner: owner})
-		if info, err := os.Lstat(path); err != nil || info.Mode() != want {
-			t.Errorf("owner %q: mode %v (%v), want %v", owner, info.Mode(), err, want)
-		}
-	}
+	})
 }
 
 // A link that only root could have made is followed, even into a home. Links inside the home are not.
 func TestLinksOfRootAreFollowed(t *testing.T) {
-	s := newFixture(t)
-	s.mkdir("www")
-	if err := os.Symlink("../home/www", filepath.Join(s.root, "dir", "www")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("dir/../dir/./www", filepath.Join(s.root, "www")); err != nil {
-		t.Fatal(err)
-	}
-	os.Remove(filepath.Join(s.root, "dir", "www"))
-	if err := os.Symlink("../../home/www", filepath.Join(s.root, "dir", "www")); err != nil {
-		t.Fatal(err)
-	}
-	write(t, s.conn, File{Path: filepath.Join(s.root, "www", "index"), Content: []byte("x"), Mode: 0o644})
-	expectFile(t, filepath.Join(s.home, "www", "index"), []byte("x"), 0o644)
-	s.link(s.victim(), "www/evil")
-	err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.root, "www", "evil"), Content: []byte("x")})
-	if err == nil || !strings.Contains(err.Error(), "symbolic link") {
-		t.Errorf("error %v, want a refusal", err)
-	}
-	if content, err := os.ReadFile(s.victim()); err != nil || string(content) != "root's own" {
-		t.Errorf("root's file holds %q (%v)", content, err)
-	}
+	bothWays(t, func(t *testing.T) {
+		s := newFixture(t)
+		s.mkdir("www")
+		if err := os.Symlink("../home/www", filepath.Join(s.root, "dir", "www")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("dir/../dir/./www", filepath.Join(s.root, "www")); err != nil {
+			t.Fatal(err)
+		}
+		os.Remove(filepath.Join(s.root, "dir", "www"))
+		if err := os.Symlink("../../home/www", filepath.Join(s.root, "dir", "www")); err != nil {
+			t.Fatal(err)
+		}
+		write(t, s.conn, File{Path: filepath.Join(s.root, "www", "index"), Content: []byte("x"), Mode: 0o644})
+		expectFile(t, filepath.Join(s.home, "www", "index"), []byte("x"), 0o644)
+		s.link(s.victim(), "www/evil")
+		err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.root, "www", "evil"), Content: []byte("x")})
+		if err == nil || !strings.Contains(err.Error(), "symbolic link") {
+			t.Errorf("error %v, want a refusal", err)
+		}
+		if content, err := os.ReadFile(s.victim()); err != nil || string(content) != "root's own" {
+			t.Errorf("root's file holds %q (%v)", content, err)
+		}
+	})
 }
 
 // In a directory with the sticky bit, names of root's are safe, those of others are not.
 func TestStickyDirectories(t *testing.T) {
-	s := newFixture(t)
-	if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Lchown(s.home, 0, 0); err != nil {
-		t.Fatal(err)
-	}
-	s.link(s.root, "theirs")
-	if err := os.Symlink(s.root, filepath.Join(s.home, "ours")); err != nil {
-		t.Fatal(err)
-	}
-	for name, well := range map[string]bool{"theirs/dir/f": false, "theirs": false, "ours/dir/f": true, "new": true} {
-		err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.home, name), Content: []byte("x")})
-		if (err == nil) != well {
-			t.Errorf("%s: error %v, want success: %v", name, err, well)
+	bothWays(t, func(t *testing.T) {
+		s := newFixture(t)
+		if err := os.Chmod(s.home, 0o777|os.ModeSticky); err != nil {
+			t.Fatal(err)
 		}
-	}
-	noLeftovers(t, s.home)
+		if err := os.Lchown(s.home, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		s.link(s.root, "theirs")
+		if err := os.Symlink(s.root, filepath.Join(s.home, "ours")); err != nil {
+			t.Fatal(err)
+		}
+		for name, well := range map[string]bool{"theirs/dir/f": false, "theirs": false, "ours/dir/f": true, "new": true} {
+			err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.home, name), Content: []byte("x")})
+			if (err == nil) != well {
+				t.Errorf("%s: error %v, want success: %v", name, err, well)
+			}
+		}
+		noLeftovers(t, s.home)
+	})
 }
 
 // A link that disappears between two checks still counts as a stranger's. What it led to is root's.
@@ -367,51 +376,53 @@ const raceAttempts = 4
 
 // While the stranger swaps names, root changes only what is the stranger's, or refuses.
 func TestRaces(t *testing.T) {
-	race := func(name string, prepare func(s *fixture), attack func(s *fixture, turn int), paths ...string) {
-		t.Run(name, func(t *testing.T) {
-			s := newFixture(t)
-			prepare(s)
-			stop := s.as(stranger, func(turn int) { attack(s, turn) })
-			defer stop()
-			won := 0
-			for i := range raceAttempts {
-				path := filepath.Join(s.home, paths[i%len(paths)])
-				for _, what := range []string{"write", "make", "attributes", "remove all", "link"} {
-					r, err := s.conn.Run(bounded(t), acts(path)[what])
-					if err != nil {
-						t.Fatal(err)
+	bothWays(t, func(t *testing.T) {
+		race := func(name string, prepare func(s *fixture), attack func(s *fixture, turn int), paths ...string) {
+			t.Run(name, func(t *testing.T) {
+				s := newFixture(t)
+				prepare(s)
+				stop := s.as(stranger, func(turn int) { attack(s, turn) })
+				defer stop()
+				won := 0
+				for i := range raceAttempts {
+					path := filepath.Join(s.home, paths[i%len(paths)])
+					for _, what := range []string{"write", "make", "attributes", "remove all", "link"} {
+						r, err := s.conn.Run(bounded(t), acts(path)[what])
+						if err != nil {
+							t.Fatal(err)
+						}
+						if r.Exit == 0 {
+							won++
+						}
+						s.untouched(fmt.Sprintf("%s %s, attempt %d", what, path, i))
 					}
-					if r.Exit == 0 {
-						won++
-					}
-					s.untouched(fmt.Sprintf("%s %s, attempt %d", what, path, i))
+				}
+				t.Logf("%d of %d succeeded", won, raceAttempts*5)
+			})
+		}
+		race("the file is a link at times", func(s *fixture) {
+			s.file("f")
+			s.link(s.victim(), "evil")
+		}, func(s *fixture, turn int) {
+			s.exchange("f", "evil")
+			if turn%50 == 0 {
+				_ = os.Symlink(s.victim(), filepath.Join(s.home, "evil"))
+				_ = os.Symlink(s.victim(), filepath.Join(s.home, "f"))
+			}
+		}, "f")
+		race("the directory is a link at times", func(s *fixture) {
+			s.mkdir("d")
+			s.link(s.root, "evil")
+		}, func(s *fixture, _ int) { s.exchange("d", "evil") }, "d/victim", "d/dir", "d/new", "d/dir/new")
+		race("what is being made is swapped for a link", func(s *fixture) {
+			s.link(s.root, "evil")
+		}, func(s *fixture, _ int) {
+			entries, _ := os.ReadDir(s.home)
+			for _, e := range entries {
+				if strings.Contains(e.Name(), ".hlplay-") {
+					s.exchange(e.Name(), "evil")
 				}
 			}
-			t.Logf("%d of %d succeeded", won, raceAttempts*5)
-		})
-	}
-	race("the file is a link at times", func(s *fixture) {
-		s.file("f")
-		s.link(s.victim(), "evil")
-	}, func(s *fixture, turn int) {
-		s.exchange("f", "evil")
-		if turn%50 == 0 {
-			_ = os.Symlink(s.victim(), filepath.Join(s.home, "evil"))
-			_ = os.Symlink(s.victim(), filepath.Join(s.home, "f"))
-		}
-	}, "f")
-	race("the directory is a link at times", func(s *fixture) {
-		s.mkdir("d")
-		s.link(s.root, "evil")
-	}, func(s *fixture, _ int) { s.exchange("d", "evil") }, "d/victim", "d/dir", "d/new", "d/dir/new")
-	race("what is being made is swapped for a link", func(s *fixture) {
-		s.link(s.root, "evil")
-	}, func(s *fixture, _ int) {
-		entries, _ := os.ReadDir(s.home)
-		for _, e := range entries {
-			if strings.Contains(e.Name(), ".hlplay-") {
-				s.exchange(e.Name(), "evil")
-			}
-		}
-	}, "victim", "dir", "new")
+		}, "victim", "dir", "new")
+	})
 }

@@ -56,37 +56,49 @@ func processes(t *testing.T, c *conn, do ...Command) int {
 	return number(run(t, c, last)) - second - (second - first)
 }
 
-// What an action costs its host, so that an increase is noticed. In each flight, one process reads the script and one
-// is the subshell that carries out the action. Paths that other users may change, and files that differ from what was
-// seen, cost more.
+// What an action costs its host, so that an increase is noticed. In each flight, one process reads the script. The hand does
+// the actions on paths in its own process. Without it, one process is the subshell that carries out the action, and paths that
+// other users may change, and files that differ from what was seen, cost more.
 func TestProcessesOfActions(t *testing.T) {
-	c := counted(t)
-	dir := t.TempDir()
-	at := func(name string) string { return filepath.Join(dir, name) }
-	file := func(name, content string, mode os.FileMode) Command {
-		return File{Path: at(name), Content: []byte(content), Mode: mode}.Command()
-	}
-	mode := os.FileMode(0o640)
-	for _, tc := range []struct {
-		name string
-		do   []Command
-		most int
-	}{
-		{"a command", []Command{{Argv: []string{"true"}}}, 15}, // 11, and more heads if the mark arrives late
-		{"a brief command", []Command{{Argv: []string{"true"}, Brief: true}}, 3},
-		{"a brief command with output", []Command{{Argv: []string{"echo", "x"}, Brief: true}}, 4},
-		{"a new file", []Command{file("new", "one\n", 0)}, 6},                                         // stat, stat, sync, mv
-		{"a file that is replaced", []Command{file("new", "two\n", 0)}, 7},                            // and cp
-		{"a new program", []Command{file("program", "one\n", 0o755)}, 7},                              // and chmod
-		{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 21},                        // a command in its own shell
-		{"a directory", []Command{MakeDir(at("dir"), 0o750, "", "")}, 4},                              // stat, mkdir
-		{"a link", []Command{Link(at("link"), "new", Seen{})}, 5},                                     // stat, ln, mv
-		{"attributes", []Command{SetAttributes(at("new"), &mode, "", "")}, 4},                         // stat, chmod
-		{"a file that is removed", []Command{Remove(at("new"), false, Seen{})}, 4},                    // stat, rm
-		{"three files", []Command{file("a", "1\n", 0), file("b", "2\n", 0), file("c", "3\n", 0)}, 16}, // one reads all of them
-	} {
-		if n := processes(t, c, tc.do...); n > tc.most {
-			t.Errorf("%s starts %d processes, want at most %d", tc.name, n, tc.most)
-		}
+	for _, way := range []string{"by hand", "without a hand"} {
+		t.Run(way, func(t *testing.T) {
+			c, dir := counted(t), t.TempDir()
+			if way == "without a hand" {
+				c.hand = ""
+			}
+			at := func(name string) string { return filepath.Join(dir, name) }
+			file := func(name, content string, mode os.FileMode) Command {
+				return File{Path: at(name), Content: []byte(content), Mode: mode}.Command()
+			}
+			mode := os.FileMode(0o640)
+			for _, tc := range []struct {
+				name        string
+				do          []Command
+				hand, shell int
+			}{
+				{"a command", []Command{{Argv: []string{"true"}}}, 15, 15}, // 11, and more heads if the mark arrives late
+				{"a brief command", []Command{{Argv: []string{"true"}, Brief: true}}, 3, 3},
+				{"a brief command with output", []Command{{Argv: []string{"echo", "x"}, Brief: true}}, 4, 4},
+				{"a connection's first file", []Command{file("first", "one\n", 0)}, 3, 6},                              // mkfifo, perl
+				{"a new file", []Command{file("new", "one\n", 0)}, 1, 6},                                               // stat, stat, sync, mv
+				{"a file that is replaced", []Command{file("new", "two\n", 0)}, 1, 7},                                  // and cp
+				{"a new program", []Command{file("program", "one\n", 0o755)}, 1, 7},                                    // and chmod
+				{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 21, 21},                             // a command in its own shell
+				{"a directory", []Command{MakeDir(at("dir"), 0o750, "", "")}, 1, 4},                                    // stat, mkdir
+				{"a link", []Command{Link(at("link"), "new", Seen{})}, 1, 5},                                           // stat, ln, mv
+				{"attributes", []Command{SetAttributes(at("new"), &mode, "", "")}, 1, 4},                               // stat, chmod
+				{"a file that is removed", []Command{Remove(at("new"), false, Seen{})}, 1, 4},                          // stat, rm
+				{"three files", []Command{file("a", "1\n", 0), file("b", "2\n", 0), file("c", "3\n", 0)}, 1, 16},       // one reads all of them
+				{"a file of a tree", []Command{MakeDir(at("x/y/z"), 0o700, "", ""), file("x/y/z/f", "1\n", 0)}, 1, 10}, // both of one flight
+			} {
+				most := tc.hand
+				if c.hand == "" {
+					most = tc.shell
+				}
+				if n := processes(t, c, tc.do...); n > most {
+					t.Errorf("%s starts %d processes, want at most %d", tc.name, n, most)
+				}
+			}
+		})
 	}
 }

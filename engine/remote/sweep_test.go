@@ -75,97 +75,99 @@ func TestLeftoversOfKilledShells(t *testing.T) {
 // What a killed script has left beside a path is removed when the path is next written, in whatever way. What a running
 // script uses stays, and so does anything that another user could have given such a name.
 func TestLeftoversOfKilledScripts(t *testing.T) {
-	gone := exec.Command("true")
-	if err := gone.Run(); err != nil {
-		t.Fatal(err)
-	}
-	for act, make := range map[string]func(string) Command{
-		"write": func(p string) Command { return File{Path: p, Content: []byte("new")}.Command() },
-		"link":  func(p string) Command { return Link(p, "/anywhere", Seen{}) },
-	} {
-		t.Run(act, func(t *testing.T) {
-			dir := t.TempDir()
-			names := map[string]bool{ // whether it stays
-				fmt.Sprintf(".a file*.hlplay-0123456789ab.%d", gone.Process.Pid):  false,
-				fmt.Sprintf(".a file*.hlplay-ba9876543210.%d", gone.Process.Pid):  false,
-				fmt.Sprintf(".a file*.hlplay-0123456789ab.%d", os.Getpid()):       true,
-				fmt.Sprintf(".a filed.hlplay-0123456789ab.%d", gone.Process.Pid):  true,
-				fmt.Sprintf(".a file*.hlplay-0123456789ab.%dx", gone.Process.Pid): true,
-				".a file*.hlplay-0123456789ab":                                    true, ".a file*.hlplay-notes.txt": true,
-			}
-			for name := range names {
-				if err := os.WriteFile(filepath.Join(dir, name), []byte("a secret"), 0o600); err != nil {
-					t.Fatal(err)
+	bothWays(t, func(t *testing.T) {
+		gone := exec.Command("true")
+		if err := gone.Run(); err != nil {
+			t.Fatal(err)
+		}
+		for act, make := range map[string]func(string) Command{
+			"write": func(p string) Command { return File{Path: p, Content: []byte("new")}.Command() },
+			"link":  func(p string) Command { return Link(p, "/anywhere", Seen{}) },
+		} {
+			t.Run(act, func(t *testing.T) {
+				dir := t.TempDir()
+				names := map[string]bool{ // whether it stays
+					fmt.Sprintf(".a file*.hlplay-0123456789ab.%d", gone.Process.Pid):  false,
+					fmt.Sprintf(".a file*.hlplay-ba9876543210.%d", gone.Process.Pid):  false,
+					fmt.Sprintf(".a file*.hlplay-0123456789ab.%d", os.Getpid()):       true,
+					fmt.Sprintf(".a filed.hlplay-0123456789ab.%d", gone.Process.Pid):  true,
+					fmt.Sprintf(".a file*.hlplay-0123456789ab.%dx", gone.Process.Pid): true,
+					".a file*.hlplay-0123456789ab":                                    true, ".a file*.hlplay-notes.txt": true,
 				}
-			}
-			r, err := Local("node").Run(t.Context(), make(filepath.Join(dir, "a file*")))
-			if err != nil || r.Exit != 0 {
-				t.Fatalf("exit code %d, %s (%v)", r.Exit, r.Stderr, err)
-			}
-			for name, stays := range names {
-				if _, err := os.Lstat(filepath.Join(dir, name)); (err == nil) != stays {
-					t.Errorf("%s: %v, want that it stays: %v", name, err, stays)
+				for name := range names {
+					if err := os.WriteFile(filepath.Join(dir, name), []byte("a secret"), 0o600); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}
-		})
-	}
+				r, err := here(t).Run(t.Context(), make(filepath.Join(dir, "a file*")))
+				if err != nil || r.Exit != 0 {
+					t.Fatalf("exit code %d, %s (%v)", r.Exit, r.Stderr, err)
+				}
+				for name, stays := range names {
+					if _, err := os.Lstat(filepath.Join(dir, name)); (err == nil) != stays {
+						t.Errorf("%s: %v, want that it stays: %v", name, err, stays)
+					}
+				}
+			})
+		}
+	})
 }
 
 // A large directory is searched once for files that are written one after another. What another connection has left
 // meanwhile is removed by the next one.
 func TestADirectoryIsSweptOnce(t *testing.T) {
-	gone := exec.Command("true")
-	if err := gone.Run(); err != nil {
-		t.Fatal(err)
-	}
-	write := func(c Conn, path string) {
-		t.Helper()
-		actions := Actions{Commands: []Command{File{Path: path, Content: []byte("new")}.Command()}}
-		if r, _, err := c.RunAll(t.Context(), actions); err != nil || r[0].Exit != 0 {
-			t.Fatalf("%s: %v (%v)", path, r, err)
-		}
-	}
-	leave := func(dir, name string) string {
-		t.Helper()
-		path := filepath.Join(dir, fmt.Sprintf(".%s.hlplay-0123456789ab.%d", name, gone.Process.Pid))
-		if err := os.WriteFile(path, []byte("a secret"), 0o600); err != nil {
+	bothWays(t, func(t *testing.T) {
+		gone := exec.Command("true")
+		if err := gone.Run(); err != nil {
 			t.Fatal(err)
 		}
-		return path
-	}
-	there := func(path string) bool { _, err := os.Lstat(path); return err == nil }
-	one, other := t.TempDir(), t.TempDir()
-	first := Local("node")
-	defer first.Close()
+		write := func(c Conn, path string) {
+			t.Helper()
+			actions := Actions{Commands: []Command{File{Path: path, Content: []byte("new")}.Command()}}
+			if r, _, err := c.RunAll(t.Context(), actions); err != nil || r[0].Exit != 0 {
+				t.Fatalf("%s: %v (%v)", path, r, err)
+			}
+		}
+		leave := func(dir, name string) string {
+			t.Helper()
+			path := filepath.Join(dir, fmt.Sprintf(".%s.hlplay-0123456789ab.%d", name, gone.Process.Pid))
+			if err := os.WriteFile(path, []byte("a secret"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}
+		there := func(path string) bool { _, err := os.Lstat(path); return err == nil }
+		one, other := t.TempDir(), t.TempDir()
+		first := here(t)
 
-	ofAnother := leave(one, "b")
-	write(first, filepath.Join(one, "a"))
-	if !there(ofAnother) {
-		t.Error("what is left of another file is gone")
-	}
-	write(first, filepath.Join(one, "b")) // the directory was not clean, so it is searched again
-	if there(ofAnother) {
-		t.Error("what was left of the file is still there")
-	}
-	write(first, filepath.Join(one, "c"))
-	later := leave(one, "d")
-	write(first, filepath.Join(one, "d"))
-	if !there(later) {
-		t.Error("the directory was searched again")
-	}
-	write(first, filepath.Join(other, "a"))
-	write(first, filepath.Join(one, "d"))
-	if there(later) {
-		t.Error("the directory was not searched, although another one was written to since")
-	}
-	write(first, filepath.Join(one, "e"))
-	later = leave(one, "e")
-	second := Local("node")
-	defer second.Close()
-	write(second, filepath.Join(one, "e"))
-	if there(later) {
-		t.Error("the next connection has not searched the directory")
-	}
+		ofAnother := leave(one, "b")
+		write(first, filepath.Join(one, "a"))
+		if !there(ofAnother) {
+			t.Error("what is left of another file is gone")
+		}
+		write(first, filepath.Join(one, "b")) // the directory was not clean, so it is searched again
+		if there(ofAnother) {
+			t.Error("what was left of the file is still there")
+		}
+		write(first, filepath.Join(one, "c"))
+		later := leave(one, "d")
+		write(first, filepath.Join(one, "d"))
+		if !there(later) {
+			t.Error("the directory was searched again")
+		}
+		write(first, filepath.Join(other, "a"))
+		write(first, filepath.Join(one, "d"))
+		if there(later) {
+			t.Error("the directory was not searched, although another one was written to since")
+		}
+		write(first, filepath.Join(one, "e"))
+		later = leave(one, "e")
+		second := here(t)
+		write(second, filepath.Join(one, "e"))
+		if there(later) {
+			t.Error("the next connection has not searched the directory")
+		}
+	})
 }
 
 // Writes in a directory of 20,000 files.

@@ -9,13 +9,14 @@
 # Only what perl-base has is used, because it is on every Debian, and no POSIX, which takes 10 ms to load.
 use strict;
 use warnings;
+no warnings 'newline'; # a name may end in one
 use Config;
 use Fcntl;
 
 # System calls that Perl has no functions for, as their numbers on a processor. Without them there is no hand.
 my %calls = (
-	x86_64  => { fsync => 74, fchownat => 260, renameat2 => 316, statx => 332 },
-	aarch64 => { fsync => 82, fchownat => 54, renameat2 => 276, statx => 291 },
+	x86_64  => { fsync => 74, llistxattr => 195, fchownat => 260, renameat2 => 316, statx => 332 },
+	aarch64 => { fsync => 82, llistxattr => 12, fchownat => 54, renameat2 => 276, statx => 291 },
 );
 my ($processor) = $Config{archname} =~ /^(x86_64|aarch64)-linux(?!-gnux32)/ or exit 1;
 my $call = $calls{$processor};
