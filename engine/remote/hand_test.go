@@ -55,6 +55,16 @@ $does{test_left} = sub { return -1 };
 $does{test_defect} = sub { die "a defect\n" };
 $does{test_die} = sub { kill 'KILL', $$; sleep 60 };
 $does{test_sleep} = sub { open my $f, '>', "$_[0]/started"; print $f "yes\n"; close $f; sleep 60; return 0 };
+$does{test_unable} = sub { return -1 };
+$does{test_env} = sub { say_out(join(',', map { "$_=$ENV{$_}" } sort grep { /PERL/ } keys %ENV)); return 0 };
+$does{test_slow} = sub {
+	my ($dir) = @_;
+	open my $started, '>', "$dir/started";
+	syswrite $started, "yes\n";
+	select undef, undef, undef, 0.01 until -e "$dir/go";
+	rename "$dir/started", "$dir/ended";
+	return 0;
+};
 $does{test_much} = sub { say_out('x' x 1_000_000); return 0 };
 `
 
@@ -86,10 +96,11 @@ func TestHandAnswers(t *testing.T) {
 				Query{Script: "echo script", Hand: "test_defect"},
 				Query{Script: "echo script", Hand: "test_none"},
 				Query{Script: "echo script", Hand: "test_words"},
+				Query{Script: `echo "script $1"; exit 6`, Hand: "test_unable", Args: []string{"x"}},
 			)
 			want := []text{
 				{"one\n", "", 0}, {strings.Join(words, "|"), "6\n", 3}, {"", "two\n", 2}, {"", "it failed\n", 1}, {"", "a defect\n\n", 1},
-				{"", "the hand has no function test_none\n", 1}, {"", "0\n", 3},
+				{"", "the hand has no function test_none\n", 1}, {"", "0\n", 3}, {"script x\n", "", 6},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -274,12 +285,16 @@ func TestHandsPipes(t *testing.T) {
 func TestHandsEnvironment(t *testing.T) {
 	key := newKey(t, "id", "")
 	s := newServer(t, key, func(s *server) {
-		s.env = append(s.env, "PERL5OPT=-Mnonesuch", "PERL_UNICODE=", "PERL5LIB="+t.TempDir(), "PERLIO=:utf8")
+		s.env = append(s.env, "PERL5OPT=-Mnonesuch", "PERL_UNICODE=", `PERL5LIB=/it's "here"`, "PERLIO=:utf8")
 	})
 	c := handed(mustDial(t, s.target("root", key), plain()), testFunctions)
 	got := after(t, c, Query{Hand: "test_words", Args: []string{"\xe4 \xc3\xa4"}, Script: "echo script"})
 	if diff := cmp.Diff([]text{{"\xe4 \xc3\xa4", "1\n", 3}}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	want := "PERL5LIB=/it's \"here\",PERL5OPT=-Mnonesuch,PERLIO=:utf8,PERL_UNICODE="
+	if got := after(t, c, Query{Hand: "test_env"})[0].Out; got != want {
+		t.Errorf("the programs that it starts get %s, want %s", got, want)
 	}
 }
 
@@ -303,6 +318,30 @@ func TestPerlThatIsOfNoUse(t *testing.T) {
 			t.Errorf("%s: tried as %q (%v), want once", perl, text, err)
 		}
 	}
+}
+
+// A signal ends the shell once the hand has done what it was asked for, as with any other process.
+func TestSignalWhileTheHandActs(t *testing.T) {
+	withShells(t, testFunctions, func(t *testing.T, c *conn) {
+		dir := t.TempDir()
+		run(t, c, Command{Argv: []string{"true"}})
+		sh, after := c.act.shell, byHand("test_words")
+		done := make(chan error)
+		go func() {
+			_, _, err := c.RunAll(bounded(t), Actions{Commands: []Command{byHand("test_slow", dir), after}})
+			done <- err
+		}()
+		waitFor(t, filepath.Join(dir, "started"))
+		ask(t, c, Query{Script: `kill -TERM "$1" "$1"; kill -HUP "$1"`, Args: []string{sh.out.said}})
+		ask(t, c, Query{Script: `: >"$1/go"`, Args: []string{dir}})
+		waitFor(t, filepath.Join(dir, "ended"))
+		if err := <-done; err == nil {
+			t.Error("the shell has not ended")
+		}
+		if _, err := os.Stat("/dev/shm/" + sh.dir); err == nil {
+			t.Error("its directory is still there")
+		}
+	})
 }
 
 // The program is sent as bytes that any shell counts the same.

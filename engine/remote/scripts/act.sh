@@ -55,7 +55,8 @@ _hl_hand() {
 }
 
 # _hl_ask MARK LENGTHS FUNCTION WORD... has the hand carry out a function, whose exit code is then $_hl_r. It fails, and
-# nothing was done, if there is no hand, or if it leaves a query to the shell (-1). If the hand was killed, so was the function, and the next one gets a new hand.
+# nothing was done, if there is no hand, or if it leaves the function to the shell (-1). If the hand was killed, so was the
+# function, and the next one gets a new hand.
 _hl_ask() {
 	_hl_hand || return 1
 	[ "$1" = - ] || echo "$_hl_c $_hl_hand" >"$_hl_d/pid"

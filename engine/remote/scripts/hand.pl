@@ -24,7 +24,8 @@ my $call = $calls{$processor};
 # Error numbers, which Errno would take a millisecond to load.
 use constant { ENOENT => 2, EINTR => 4, EEXIST => 17, EINVAL => 22, ENOSYS => 38, EOPNOTSUPP => 95 };
 
-# The functions that may be asked for. A function returns its exit code, or ends with leave or fail.
+# The functions that may be asked for. A function returns its exit code, or ends with leave or fail. One that has done and
+# printed nothing may return -1: the shell then does it.
 our %does;
 
 # Functions in this list are called when a function has ended, however it did.
@@ -122,8 +123,12 @@ sub serve {
 	fcntl $told, F_SETFD, FD_CLOEXEC;
 	binmode STDIN;
 	$SIG{$_} = \&interrupted for qw(TERM HUP INT);
-	$SIG{PIPE} = 'IGNORE'; # the shell notices that nobody reads any more
+	$SIG{PIPE} = sub { }; # the shell notices that nobody reads any more
 	$SIG{CHLD} = 'DEFAULT';
+	# Perl's own variables are for the programs that it starts: see hand.sh.
+	for (grep { /^_hl_kept_/ } keys %ENV) {
+		$ENV{substr $_, length '_hl_kept_'} = delete $ENV{$_};
+	}
 	chdir '/' or exit 1;
 	put($told, "ready\n");
 	while (my ($mark, @words) = take()) {
