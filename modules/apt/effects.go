@@ -93,6 +93,8 @@ type prediction struct {
 	versions map[string]string
 	removed  []string
 	purge    bool
+	// before holds the packages of which apt has told whether they are installed.
+	before map[string]observe.Package
 	// answers holds the debconf answers that the same task sets before the installation.
 	answers []answer
 	all     []observe.Expectation
@@ -107,7 +109,34 @@ func (p *prediction) take(changes []PackageChange) {
 		} else {
 			p.versions[c.Name] = c.To
 		}
+		if c.Unsure || c.Removed() && c.From == "" {
+			continue
+		}
+		if p.before == nil {
+			p.before = map[string]observe.Package{}
+		}
+		is := observe.Package{}
+		if c.From != "" {
+			is = observe.Package{Status: observe.InstalledStatus, Version: c.From}
+		}
+		p.before[c.Name] = is
 	}
+}
+
+// installedBefore returns the packages that change as they are now. Those that apt has told about are not read.
+func (p *prediction) installedBefore(ctx context.Context, names []string) (map[string]observe.Package, error) {
+	var unknown []string
+	for _, name := range names {
+		if _, told := p.before[name]; !told {
+			unknown = append(unknown, name)
+		}
+	}
+	before, err := observe.Packages.ObserveAll(ctx, p.host, unknown)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(before, p.before)
+	return before, nil
 }
 
 // done observes the current state and returns the expectations.
@@ -118,7 +147,7 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	if slices.ContainsFunc(p.removed, func(name string) bool { return kernelRelease(name) != "" }) {
 		observe.InstalledKernels.Want(p.host, "")
 	}
-	before, err := observe.Packages.ObserveAll(ctx, p.host, append(slices.Clone(names), p.removed...))
+	before, err := p.installedBefore(ctx, append(slices.Clone(names), p.removed...))
 	if err != nil {
 		return nil, err
 	}
@@ -158,14 +187,8 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 	if err := p.kernels(ctx, names, gone); err != nil {
 		return nil, err
 	}
-	for _, name := range added {
-		if installed := known[name].Installed; installed != nil {
-			e, err := installed(ctx, p.host)
-			if err != nil {
-				return nil, err
-			}
-			p.expect(e...)
-		}
+	if err := p.arrived(ctx, added); err != nil {
+		return nil, err
 	}
 	p.expect(observe.Expectation{
 		Match: func(k observe.Key) bool {
@@ -174,6 +197,25 @@ func (p *prediction) done(ctx context.Context) ([]observe.Expectation, error) {
 		Unknown: "an earlier task changes packages",
 	})
 	return p.all, nil
+}
+
+// arrived adds what is observed once new packages are there, as far as the state of the host decides about it.
+func (p *prediction) arrived(ctx context.Context, added []string) error {
+	expect, errs := make([][]observe.Expectation, len(added)), make([]error, len(added))
+	var all []func(context.Context)
+	for i, name := range added {
+		if installed := known[name].Installed; installed != nil {
+			all = append(all, func(ctx context.Context) { expect[i], errs[i] = installed(ctx, p.host) })
+		}
+	}
+	observe.Together(ctx, all...)
+	p.expect(slices.Concat(expect...)...)
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // arrival adds what a new package brings. For an unknown package, Debian policy says under which names it may bring

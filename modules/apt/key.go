@@ -130,6 +130,7 @@ func (k *Key) bytes() ([]byte, error) {
 func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step, error) {
 	fresh := k.Path + ".download"
 	observe.Files.Want(h, fresh)
+	observe.WantReplaceable(h, k.Path)
 	now, err := observe.Checksums.Observe(ctx, h, k.Path)
 	if err != nil {
 		return nil, err

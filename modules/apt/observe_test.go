@@ -65,10 +65,12 @@ func TestTransactions(t *testing.T) {
 			{Name: "chrony", To: "4.3-2+deb12u3"},
 		}}},
 		{"an upgrade", out("Inst libc6 [2.36-9] (2.36-9+deb12u14 Debian:12.15/oldstable [amd64]) [libc-bin:amd64 ]\nConf libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [amd64])\nPurg mutt [2.2]\n"),
-			Transaction{Changes: []PackageChange{{"libc6", "2.36-9", "2.36-9+deb12u14"}, {Name: "mutt", From: "2.2"}}}},
+			Transaction{Changes: []PackageChange{{Name: "libc6", From: "2.36-9", To: "2.36-9+deb12u14"}, {Name: "mutt", From: "2.2"}}}},
 		// Recorded with apt 2.6.
 		{"a package that is left unconfigured", out("0 upgraded, 0 newly installed, 0 to remove and 1 not upgraded.\n1 not fully installed or removed.\nConf half (1 localhost [all])\n"),
 			Transaction{Unfinished: []string{"half"}}},
+		{"beside an upgrade", out("0 upgraded, 1 newly installed, 0 to remove and 0 not upgraded.\n1 not fully installed or removed.\nInst half [1] (2 localhost [all])\nConf half (2 localhost [all])\n"),
+			Transaction{Changes: []PackageChange{{Name: "half", From: "1", To: "2", Unsure: true}}}},
 		{"beside a new one", out("Inst prov1 (1 localhost [all])\nConf prov1 (1 localhost [all])\nConf half (1 localhost [all])\n"),
 			Transaction{Changes: []PackageChange{{Name: "prov1", To: "1"}}, Unfinished: []string{"half"}}},
 		{"a held package", remote.Answer{Exit: 100, Stdout: []byte("The following held packages will be changed:\n  aa\n"),

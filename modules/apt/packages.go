@@ -37,6 +37,7 @@ func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modul
 		return nil, nil, err
 	}
 	repair := repairStep(m, packages)
+	m.wantSimulation(h, packages)
 	targets, offered, doubt, err := m.targets(ctx, h, packages)
 	if err != nil {
 		return nil, nil, err
@@ -65,6 +66,35 @@ func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modul
 		Expect:  expect,
 		Risk:    risk,
 	}), doubt, nil
+}
+
+// MayRead implements modules.Forecaster.
+func (m *Module) MayRead(h modules.Host) {
+	if len(m.Packages) == 0 || m.removes() {
+		return
+	}
+	PackageIndex.Want(h, "")
+	SourceFiles.Want(h, "")
+	packages := map[string]observe.Package{}
+	for _, name := range m.names() {
+		if p, known := h.Known(observe.Packages.Key(name)); known {
+			packages[name], _ = p.(observe.Package)
+		}
+	}
+	m.wantSimulation(h, packages)
+}
+
+// wantSimulation makes what apt would do travel with what it offers, unless that decides about versions.
+func (m *Module) wantSimulation(h modules.Host, packages map[string]observe.Package) {
+	var targets []target
+	for _, r := range unmet(m.requests(), packages) {
+		targets = append(targets, target{request: r})
+	}
+	if len(targets) == 0 || m.State != "present" || slices.ContainsFunc(targets, func(t target) bool { return t.version != "" }) {
+		return
+	}
+	Candidates.Want(h, namesOf(targets)...)
+	Transactions.Want(h, m.command("install", argumentsOf(targets)))
 }
 
 // repairStep completes what an earlier run of dpkg, by hlplay or anybody else, left half done.
@@ -197,6 +227,15 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 			}
 		}
 	}
+	verb := "remove"
+	if m.State == "purged" {
+		verb = "purge"
+	}
+	m.wantRemoval(h, verb, names, matches)
+	if slices.ContainsFunc(names, func(name string) bool { return kernelRelease(name) != "" }) {
+		observe.Kernels.Want(h, "")
+		observe.InstalledKernels.Want(h, "")
+	}
 	packages, err := observe.Packages.ObserveAll(ctx, h, names)
 	if err != nil {
 		return nil, err
@@ -211,10 +250,6 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 	}
 	if len(targets) == 0 {
 		return nil, m.mayAppear(h)
-	}
-	verb := "remove"
-	if m.State == "purged" {
-		verb = "purge"
 	}
 	command := m.command(verb, targets)
 	changes, err := simulate(ctx, h, command, true, m.Packages)
@@ -240,6 +275,25 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 		Expect:  expect,
 		Risk:    risk,
 	}}, nil
+}
+
+// wantRemoval makes what apt would do travel with the state of the packages that match a pattern, which are probably installed.
+func (m *Module) wantRemoval(h modules.Host, verb string, names []string, matches map[string][]string) {
+	var targets []string
+	for _, name := range names {
+		known, ok := h.Known(observe.Packages.Key(name))
+		p, _ := known.(observe.Package)
+		matching := slices.ContainsFunc(m.Packages, func(glob string) bool { return slices.Contains(matches[glob], name) })
+		switch {
+		case !ok && !matching:
+			return
+		case !ok || p.Installed():
+			targets = append(targets, name)
+		}
+	}
+	if len(targets) > 0 {
+		Transactions.Want(h, m.command(verb, targets))
+	}
 }
 
 // mayAppear returns an *observe.UnknownError if, in check mode, a package that is to be absent may come with a package

@@ -352,3 +352,28 @@ func TestPackagesOfAnotherRelease(t *testing.T) {
 		}
 	}
 }
+
+// Which packages are installed need not be read if apt has just said so, unless one of them is not fully installed.
+func TestPackagesOfWhichAptTellsAreNotRead(t *testing.T) {
+	for unsure, wants := range map[bool]string{false: "", true: "not recorded"} {
+		changes := []PackageChange{{Name: "new", To: "1", Unsure: unsure}, {Name: "old", From: "1", To: "2", Unsure: unsure}, {Name: "gone", From: "3", Unsure: unsure}}
+		h := recorded(bookworm, one(Transactions.Expect(fullUpgrade, Transaction{Changes: changes}), PackageIndex.Expect("", Index{Exists: true})))
+		plan, err := modulestest.Decoded(&Module{Upgrade: "full"}).Plan(t.Context(), h)
+		switch {
+		case wants != "":
+			if err == nil || !strings.Contains(err.Error(), wants) {
+				t.Errorf("the error is %v, expected one with %q", err, wants)
+			}
+			continue
+		case err != nil:
+			t.Fatal(err)
+		}
+		h.Predict(plan.Steps[0].Expect)
+		for name, want := range map[string]string{"new": "1", "old": "2", "gone": "3"} {
+			p, err := observe.Packages.Observe(t.Context(), h, name)
+			if err != nil || p.Version != want || p.Installed() != (name != "gone") {
+				t.Errorf("%s is expected to be %+v (%v) afterwards", name, p, err)
+			}
+		}
+	}
+}

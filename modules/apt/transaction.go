@@ -26,6 +26,8 @@ type PackageChange struct {
 	From string
 	// To is the version after the change; empty for a removed package.
 	To string
+	// Unsure is set if some package is not fully installed: From may then be the version of one that does not work.
+	Unsure bool
 }
 
 // Removed reports whether the package is removed.
@@ -59,11 +61,13 @@ func parseTransaction(a remote.Answer) (Transaction, error) {
 	if a.TimedOut() {
 		return t, fmt.Errorf("apt-get --simulate did not finish within %s", queryLimit)
 	}
+	unsure := false
 	for line := range strings.Lines(string(a.Stdout)) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 {
 			continue
 		}
+		unsure = unsure || strings.HasSuffix(strings.TrimSpace(line), " not fully installed or removed.")
 		c := PackageChange{Name: fields[1]}
 		for _, field := range fields[2:] {
 			if v, ok := strings.CutPrefix(field, "["); ok && c.To == "" && c.From == "" {
@@ -87,6 +91,9 @@ func parseTransaction(a remote.Answer) (Transaction, error) {
 			continue
 		}
 		t.Changes = append(t.Changes, c)
+	}
+	for i := range t.Changes {
+		t.Changes[i].Unsure = unsure
 	}
 	for _, name := range configured {
 		if !slices.ContainsFunc(t.Changes, func(c PackageChange) bool { return c.Name == name && !c.Removed() }) {

@@ -157,7 +157,7 @@ func versionDiff(targets []target, offered bool, changes []PackageChange) *modul
 	if changes == nil {
 		for _, t := range targets {
 			if t.version != "" {
-				changes = append(changes, PackageChange{t.name, t.from, t.version})
+				changes = append(changes, PackageChange{Name: t.name, From: t.from, To: t.version})
 			}
 		}
 	}

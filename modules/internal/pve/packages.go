@@ -47,6 +47,7 @@ func Packages(more ...Content) []modules.Package {
 			Files:        []string{"/etc/vzdump.conf"},
 			Unconfigured: notLoopback,
 			Installed: func(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
+				enterpriseSources(h, "pve")
 				expect, err := InstalledExpectations(ctx, h, more...)
 				if err != nil {
 					return nil, err
@@ -82,17 +83,24 @@ func Packages(more ...Content) []modules.Package {
 	}
 }
 
+// enterpriseSources announces and returns the names that the source file of a product has up to Debian 12, and from 13 on.
+func enterpriseSources(h *observe.Host, product string) (list, deb822 string) {
+	name := "/etc/apt/sources.list.d/" + product + "-enterprise"
+	observe.Files.Want(h, name+".list", name+".sources")
+	return name + ".list", name + ".sources"
+}
+
 // EnterpriseSource returns the source file that the packages of a product, pve or pbs, bring. It is a configuration
 // file: if it was deleted or edited before, it stays that way, but it appears on a host that never had the package.
 func EnterpriseSource(ctx context.Context, h *observe.Host, product string) ([]observe.Expectation, error) {
+	name, newer := enterpriseSources(h, product)
 	node, err := Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
 	}
-	name := "/etc/apt/sources.list.d/" + product + "-enterprise.list"
 	content := "deb https://enterprise.proxmox.com/debian/" + product + " " + node.Codename + " " + product + "-enterprise\n"
 	if node.Codename != "bookworm" {
-		name = "/etc/apt/sources.list.d/" + product + "-enterprise.sources"
+		name = newer
 		content = "Types: deb\nURIs: https://enterprise.proxmox.com/debian/" + product + "\nSuites: " + node.Codename +
 			"\nComponents: " + product + "-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
 	}
