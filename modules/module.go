@@ -46,6 +46,14 @@ type Announcer interface {
 	Want(h Host)
 }
 
+// Forecaster is a Module that knows what its plan reads once there is something to do, which a plan that was made too early
+// may not have come to: the software that it asks was not installed yet. The reads then travel with the step of the task before.
+// It is a hint; a plan reads what it needs.
+type Forecaster interface {
+	// MayRead announces observations (see observe.Kind.Want). It does not read anything.
+	MayRead(h Host)
+}
+
 // Reader is a Module that may never change anything, whatever it finds.
 type Reader interface {
 	// OnlyReads reports whether the module changes nothing. The result may depend on the arguments.

@@ -40,6 +40,8 @@ type Host struct {
 	keeping         int // how many callers want answers to be kept
 	// foreseen is set for a host that asks nobody: see Foresee.
 	foreseen *foreseen
+	// announced is set for a host that only collects what is announced: see Announced.
+	announced *[]Read
 }
 
 // NewHost returns a host about which nothing is known yet. dial is called on the first observation, and again after a
@@ -117,6 +119,10 @@ func (h *Host) Flights() (flights, observations int) {
 }
 
 func (h *Host) want(k kind, name string) {
+	if h.announced != nil {
+		*h.announced = append(*h.announced, Read{k, name})
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.wantLocked(k, name)

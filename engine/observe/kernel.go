@@ -43,6 +43,30 @@ var Kernels = &Kind[Kernel]{
 	},
 }
 
+// BootIDs observes Kernel.BootID alone, under the empty name. It is not remembered across steps.
+var BootIDs = &Kind[string]{
+	Name: "boot-id", What: "the boot ID",
+	Ask: func([]string) []remote.Query { return []remote.Query{{Script: "cat " + BootIDFile}} },
+	Parse: func(names []string, answers []remote.Answer, tell func(string, string, error)) {
+		id, err := ParseBootID(answers[0].Exit, answers[0].Stdout, answers[0].Stderr)
+		for _, name := range names {
+			tell(name, id, err)
+		}
+	},
+}
+
+// BootIDFile holds the boot ID.
+const BootIDFile = "/proc/sys/kernel/random/boot_id"
+
+// ParseBootID returns the boot ID from what cat has printed of BootIDFile.
+func ParseBootID(exit int, stdout, stderr []byte) (string, error) {
+	id := strings.TrimSpace(string(stdout))
+	if exit != 0 || id == "" {
+		return "", fmt.Errorf("%s: %s: %s", BootIDFile, remote.Ending(exit), LastLine(stderr))
+	}
+	return id, nil
+}
+
 func parseKernel(out []byte) (Kernel, error) {
 	// In the output of uname, only the version contains spaces.
 	bootID, names, ok := strings.Cut(strings.TrimSuffix(string(out), "\n"), "\n")

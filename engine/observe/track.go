@@ -37,6 +37,16 @@ func (h *Host) Want(reads []Read) {
 	}
 }
 
+// Announced returns the observations of a foreseen host that fn announces with Kind.Want. Nothing is read. fn must not observe
+// anything.
+func (h *Host) Announced(fn func(h *Host)) (reads []Read) {
+	collects := NewHost(h.flightCtx, h.hostName, h.address, h.dial)
+	collects.memory, collects.predicted, collects.vague = h.memory, h.predicted, h.vague
+	collects.announced = &reads
+	fn(collects)
+	return reads
+}
+
 // Tracker records the observations made with a context, of the planner's own host and of others.
 type Tracker struct {
 	above  *Tracker

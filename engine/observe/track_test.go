@@ -64,3 +64,25 @@ func TestSeenIsWhatThePlanSaw(t *testing.T) {
 		}
 	}
 }
+
+// What is announced can be collected without reading it, even for a host that is only foreseen.
+func TestAnnounced(t *testing.T) {
+	h := NewRecorded("node", Files.Expect("/known", File{Type: Regular})).Foresee()
+	reads := h.Announced(func(h *Host) {
+		if _, known := h.Known(Files.Key("/known")); !known {
+			t.Error("what the host knows is not known while it announces")
+		}
+		Files.Want(h, "/known", "/other")
+		Kernels.Want(h, "")
+	})
+	var keys []string
+	for _, r := range reads {
+		keys = append(keys, r.Key().String())
+	}
+	if got, want := strings.Join(keys, " "), "file:/known file:/other kernel"; got != want {
+		t.Errorf("announced are %s, want %s", got, want)
+	}
+	if _, known := h.Known(Files.Key("/other")); known {
+		t.Error("an announced file is known")
+	}
+}

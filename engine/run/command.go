@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hlplay/engine/nodestate"
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
 )
@@ -116,13 +117,13 @@ func (c command) patient(tried time.Time, result remote.Result) bool {
 }
 
 // act carries out a step that is not a single command. It calls begin when the host may start to change.
-func (e *execution) act(ctx context.Context, h *host, user string, step modules.Step, seen *baseline, before remote.Query, begin func()) error {
+func (e *execution) act(ctx context.Context, h *host, user string, step modules.Step, seen *baseline, before remote.Query, reads []observe.Read, begin func()) error {
 	switch a := step.Action.(type) {
 	case modules.Wait:
 		begin()
 		return nil
 	case modules.Reboot:
-		return e.reboot(ctx, h, a, before, begin)
+		return e.reboot(ctx, h, a, before, reads, begin)
 	case modules.Remove:
 		return fmt.Errorf("%s: refused to remove %q", step.Summary, a.Path)
 	case modules.WriteFile:

@@ -55,13 +55,11 @@ type itemPlan struct {
 
 // acts reports whether there is anything to do, as far as is known.
 func (d *decision) acts() bool {
-	for _, it := range d.items {
-		if it.err != nil || len(it.plan.Steps) > 0 {
-			return true
-		}
-	}
-	return d.err != nil
+	return d.err != nil || slices.ContainsFunc(d.items, (*itemPlan).acts)
 }
+
+// acts reports whether there is anything to do for the item, as far as is known.
+func (it *itemPlan) acts() bool { return it.err != nil || len(it.plan.Steps) > 0 }
 
 // reads returns what the plans of all items are based on.
 func (d *decision) reads() []*observe.Tracker {
@@ -75,6 +73,13 @@ func (d *decision) reads() []*observe.Tracker {
 // hasSteps reports whether a plan has steps. A plan that could not be made has none.
 func (d *decision) hasSteps() bool {
 	return slices.ContainsFunc(d.items, func(it *itemPlan) bool { return len(it.plan.Steps) > 0 })
+}
+
+// wide reports whether a step may change what is observed on other hosts.
+func (d *decision) wide() bool {
+	return slices.ContainsFunc(d.items, func(it *itemPlan) bool {
+		return slices.ContainsFunc(it.plan.Steps, func(s modules.Step) bool { return s.Wide })
+	})
 }
 
 // foreseeable reports whether there is nothing to do, so that the task's result is known before its turn.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hlplay/engine/nodestate"
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 )
 
@@ -279,6 +280,8 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	switch {
 	case cmd.Argv[0] == "true":
 		return remote.Result{}, nil
+	case cmd.Argv[0] == "cat" && cmd.Argv[1] == observe.BootIDFile:
+		return remote.Result{Stdout: fmt.Appendf(nil, "boot %d\n", c.host.boots)}, nil
 	case slices.Equal(cmd.Argv, []string{"systemctl", "reboot"}):
 		c.host.boots++
 		return remote.Result{}, nil

@@ -59,8 +59,8 @@ func (f *foresight) decide(t *task) (d *decision, reads []observe.Read, ok bool)
 	return d, reads, true
 }
 
-// carryOut predicts the steps of an item's plan. It returns what verifies them. done reports whether nothing will be left to
-// do.
+// carryOut predicts the steps of an item's plan. It returns what verifies them, as far as that can be predicted. done reports
+// whether nothing will be left to do.
 func (f *foresight) carryOut(t *task, it *itemPlan) (reads []observe.Read, done bool) {
 	for _, step := range it.plan.Steps {
 		// What cannot be known is guessed to stay as it is: the host compares.
@@ -71,10 +71,8 @@ func (f *foresight) carryOut(t *task, it *itemPlan) (reads []observe.Read, done 
 		f.at.Predict(expect)
 	}
 	again := f.again(t, it)
-	if again.err != nil || len(again.plan.Steps) > 0 || len(again.saw.Elsewhere()) > 0 {
-		return nil, false
-	}
-	return again.saw.Reads(), true
+	done = again.err == nil && len(again.plan.Steps) == 0 && len(again.saw.Elsewhere()) == 0
+	return again.saw.Reads(), done
 }
 
 // again plans an item anew on the predicted host.
@@ -88,17 +86,8 @@ func (f *foresight) again(t *task, it *itemPlan) *itemPlan {
 // behind returns the reads of the next tasks that have nothing to do, as far as can be predicted, and of the first task or
 // handler that has.
 func (f *foresight) behind(following []*task) (reads []observe.Read) {
-	for i, t := range following {
-		if i == mostReadAlong {
-			return reads
-		}
+	for _, t := range slices.Concat(following, f.dueBehind(), f.execution.host.planner.beyond(f.task, len(following))) {
 		more, acts := f.likely(t)
-		if reads = append(reads, more...); acts {
-			return reads
-		}
-	}
-	for _, h := range f.dueBehind() {
-		more, acts := f.likely(h)
 		if reads = append(reads, more...); acts {
 			break
 		}
@@ -134,13 +123,16 @@ func (f *foresight) likely(t *task) (reads []observe.Read, acts bool) {
 		if it.saw != nil {
 			more = append(more, it.saw.Reads()...)
 		}
+		if it.acts() && it.delegated == nil {
+			more = append(more, f.at.Announced(func(h *observe.Host) { forecast(h, it.module) })...)
+		}
 		known = known && it.err == nil
 	}
 	if refs := t.references; refs.AllFacts || refs.AllResults || len(refs.Facts)+len(refs.Results) > 0 {
 		more = slices.DeleteFunc(more, observe.Read.ByAuthor)
 	}
 	if known {
-		return more, d.acts()
+		acts = d.hasSteps()
 	}
 	return append(reads, more...), acts
 }

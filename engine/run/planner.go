@@ -30,13 +30,11 @@ type planner struct {
 	next    int
 	held    []int
 	futures map[*task]*future
-	// reads are what each task's last plan was based on. acted says whether it had steps.
-	reads map[*task][]observe.Read
-	acted map[*task]bool
+	past    map[*task]past
 }
 
 func newPlanner(shared *planning, h *host) *planner {
-	p := &planner{planning: shared, host: h, upcoming: &upcoming{}, futures: map[*task]*future{}, reads: map[*task][]observe.Read{}, acted: map[*task]bool{}}
+	p := &planner{planning: shared, host: h, upcoming: &upcoming{}, futures: map[*task]*future{}, past: map[*task]past{}}
 	if shared.readAhead {
 		p.window = widest
 	}
@@ -73,7 +71,8 @@ func (p *planner) decision(ctx context.Context, t *task) *decision {
 		if p.futures[t] == f {
 			if current {
 				// If it acts, plans for later tasks would be dropped anyway; they are made along with its verification.
-				if !f.decision.acts() {
+				p.noteLocked(t, f)
+				if !f.decision.acts() && (!f.decision.elsewhere || p.window == widest) {
 					p.host.sent.idle()
 					p.startLocked(nil, nil)
 				}
@@ -98,6 +97,7 @@ func (p *planner) current(t *task, d *decision) bool {
 func (p *planner) done(t *task) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.stirs.note(t, p.host, false)
 	if f := p.futures[t]; f != nil {
 		p.noteLocked(t, f)
 		f.cancel()

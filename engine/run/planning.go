@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"hlplay/engine/report"
@@ -22,7 +23,44 @@ type planning struct {
 	redactor    *report.Redactor
 	readAhead   bool
 	// room has a place for each host that may be planned ahead at a time.
-	room chan struct{}
+	room  chan struct{}
+	stirs stirring
+	// share, if not nil, reports whether a task's steps may share a flight to a host with those of the tasks around it.
+	share func(h *host, t *task) bool
+}
+
+// stirring holds the hosts on which the plans of tasks have steps that may change every host.
+type stirring struct {
+	mu sync.Mutex
+	by map[*task]map[*host]bool
+}
+
+// note records whether a host has yet to carry out such steps.
+func (s *stirring) note(t *task, h *host, wide bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !wide:
+		delete(s.by[t], h)
+	case s.by == nil:
+		s.by = map[*task]map[*host]bool{t: {h: true}}
+	case s.by[t] == nil:
+		s.by[t] = map[*host]bool{h: true}
+	default:
+		s.by[t][h] = true
+	}
+}
+
+// others reports whether another host has yet to carry out such steps of a task.
+func (s *stirring) others(t *task, than *host) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h := range s.by[t] {
+		if failed, unreachable := h.standing(); h != than && !failed && !unreachable {
+			return true
+		}
+	}
+	return false
 }
 
 // admit starts work on a host when there is room for it. It returns when the work has ended or the host is slow.

@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
+	"hlplay/modules"
 )
 
 // future is a decision that is being made.
@@ -21,14 +22,19 @@ type future struct {
 }
 
 // startLocked starts planning t, unless it is nil, and the tasks that the window allows after the current one. All are
-// held until each has announced its first reads.
+// held until each has announced its first reads. If t will probably change the host, or another host carries it out for all, it is
+// planned alone.
 func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 	var begin []func(done func())
 	var first *future
+	var upcoming []int
 	if t != nil {
 		first = p.futureLocked(t, nil, &begin)
 	}
-	for _, i := range p.upcomingLocked() {
+	if past := p.past[t]; t == nil || !t.handler && !past.acts && (!past.led || p.window == widest) {
+		upcoming = p.upcomingLocked()
+	}
+	for _, i := range upcoming {
 		next := p.upcoming.tasks[i]
 		if i <= p.at || p.futures[next] != nil {
 			continue
@@ -71,19 +77,64 @@ func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 }
 
 // upcomingLocked removes and returns the tasks that may be started now, in order: those held back and those that the
-// window has reached.
-func (p *planner) upcomingLocked() []int {
-	upcoming := p.held
-	p.held = nil
-	slices.Sort(upcoming)
+// window has reached, up to the horizon.
+func (p *planner) upcomingLocked() (upcoming []int) {
 	window := p.window
 	if p.host.sent.only() {
 		window = 0 // nothing else was read with what the host has done ahead
 	}
-	for p.next = max(p.next, p.at+1); p.next < len(p.upcoming.tasks) && p.next <= p.at+window; p.next++ {
+	horizon := p.horizonLocked()
+	slices.Sort(p.held)
+	n := 0
+	for n < len(p.held) && p.held[n] <= horizon {
+		n++
+	}
+	upcoming, p.held = p.held[:n:n], slices.Clone(p.held[n:])
+	for p.next = max(p.next, p.at+1); p.next < len(p.upcoming.tasks) && p.next <= min(p.at+window, horizon); p.next++ {
 		upcoming = append(upcoming, p.next)
 	}
 	return upcoming
+}
+
+// horizonLocked returns the last task that it makes sense to plan ahead: the first after the current one that will probably
+// change the host, as far as the last plans tell. What comes after it would be planned again. Once the run has changed something, a
+// task that reads other hosts is left for its turn, when these have done the tasks before it. So is what comes after a task that one
+// host carries out for all, and everything while another host has yet to carry out a step of the current task that affects all.
+func (p *planner) horizonLocked() int {
+	if p.at >= 0 && p.at < len(p.upcoming.tasks) && p.stirs.others(p.upcoming.tasks[p.at], p.host) {
+		return p.at
+	}
+	for i := p.at + 1; i < len(p.upcoming.tasks); i++ {
+		switch past := p.pastLocked(p.upcoming.tasks[i]); {
+		case past.elsewhere && p.window < widest:
+			return i - 1
+		case past.led && p.window < widest:
+			return i
+		case (past.acts || past.failed) && !p.sharesLocked(p.upcoming.tasks[i]):
+			return i
+		}
+	}
+	return len(p.upcoming.tasks)
+}
+
+// sharesLocked reports whether a task's steps may travel with those of the tasks around it, which are then planned ahead, too.
+func (p *planner) sharesLocked(t *task) bool {
+	return p.window < widest && p.share != nil && p.share(p.host, t)
+}
+
+// curb drops the plans of the tasks behind one that will change the host, before they read anything more.
+func (p *planner) curb(t *task) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.upcoming.index[t]
+	if !ok || p.window == widest || p.sharesLocked(t) {
+		return
+	}
+	for next, f := range p.futures {
+		if i, ok := p.upcoming.index[next]; ok && i > at {
+			p.dropLocked(next, f)
+		}
+	}
 }
 
 // producersLocked returns the plans that must have nothing to do before a task can be planned with the results that
@@ -119,11 +170,15 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 	f := &future{cancel: cancel, saw: saw}
 	p.futures[t] = f
 	likely := p.likelyLocked(t)
+	changing := p.past[t].modules
 	saw.Likely(likely)
 	*begin = append(*begin, func(done func()) {
 		p.host.observed.Want(likely)
 		if len(likely) == 0 {
 			p.announce(t)
+		}
+		for _, m := range changing {
+			forecast(p.host.observed, m)
 		}
 		p.host.observed.Go(ctx, func(ctx context.Context) {
 			defer done()
@@ -131,6 +186,9 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 			defer f.ready.Happen()
 			if results, ok := p.foresee(ctx, t, from); ok {
 				f.decision = p.decide(ctx, t, results)
+				if f.decision.hasSteps() {
+					p.curb(t)
+				}
 				if t.Register != "" && f.decision.foreseeable(t) {
 					result := f.decision.nothingToDo(t).value()
 					f.result = &result
@@ -143,14 +201,57 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 	return f
 }
 
-// noteLocked records what a task's plan is based on, as far as is known.
+// past is what is known of a task's last plan.
+type past struct {
+	// reads are what it was based on, and elsewhere is set if it was based on other hosts, too.
+	reads     []observe.Read
+	elsewhere bool
+	// made is set once a plan was made. It acts if it had steps, and it has failed if it could not be made for an item, or not at
+	// all.
+	made, acts, failed bool
+	// led is set if another host carries the task out for all.
+	led bool
+	// modules are those of the items for which it had something to do.
+	modules []modules.Module
+}
+
+// forecast announces what the plan of a module that has something to do will probably read.
+func forecast(h *observe.Host, module modules.Module) {
+	if m, ok := module.(modules.Announcer); ok {
+		m.Want(h)
+	}
+	if m, ok := module.(modules.Forecaster); ok {
+		m.MayRead(h)
+	}
+}
+
+// noteLocked records what is known of a task's plan.
 func (p *planner) noteLocked(t *task, f *future) {
-	if reads := f.saw.Reads(); f.ready.Happened() && f.decision != nil || len(reads) > len(p.reads[t]) {
-		p.reads[t] = reads
+	is := p.past[t]
+	ready := f.ready.Happened() && f.decision != nil
+	if reads := f.saw.Reads(); ready || len(reads) > len(is.reads) {
+		is.reads = reads
 	}
-	if f.ready.Happened() && f.decision != nil {
-		p.acted[t] = f.decision.hasSteps()
+	if ready {
+		is.made, is.acts, is.elsewhere = true, f.decision.hasSteps(), len(f.saw.Elsewhere()) > 0
+		is.failed = !is.acts && f.decision.acts()
+		is.led, is.modules = f.decision.elsewhere, nil
+		for _, it := range f.decision.items {
+			if it.acts() && it.delegated == nil {
+				is.modules = append(is.modules, it.module)
+			}
+		}
+		p.stirs.note(t, p.host, f.decision.wide())
 	}
+	p.past[t] = is
+}
+
+// pastLocked returns what is known of a task's last plan.
+func (p *planner) pastLocked(t *task) past {
+	if f := p.futures[t]; f != nil {
+		p.noteLocked(t, f)
+	}
+	return p.past[t]
 }
 
 // last returns what the last plan of a task was based on (see likelyLocked), and whether it had steps.
@@ -158,8 +259,8 @@ func (p *planner) last(t *task) (reads []observe.Read, acts bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	reads = slices.Clone(p.likelyLocked(t))
-	acts, planned := p.acted[t]
-	return reads, acts || !planned
+	is := p.past[t]
+	return reads, is.acts || !is.made
 }
 
 // await waits until the plans of tasks that are being made are there.
@@ -176,9 +277,6 @@ func (p *planner) await(ctx context.Context, tasks []*task) {
 		_ = f.ready.Wait(ctx)
 	}
 }
-
-// widestReadback is the number of following tasks whose reads travel along with a step.
-const widestReadback = 2
 
 // coming returns what the next tasks, up to number, will probably read if a task changes the host. After a handler,
 // these are the tasks after the one whose turn it was.
@@ -199,13 +297,26 @@ func (p *planner) coming(t *task, number int) []observe.Read {
 	return all
 }
 
+// beyond returns the tasks that probably come after the next so many. After a handler, these are the tasks after the one whose
+// turn it was.
+func (p *planner) beyond(t *task, number int) []*task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.upcoming.index[t]
+	if !ok {
+		at = p.at
+	}
+	if p.window == 0 {
+		return nil
+	}
+	tasks := p.upcoming.tasks[min(at+1+number, len(p.upcoming.tasks)):]
+	return tasks[:min(len(tasks), mostReadAlong)]
+}
+
 // likelyLocked returns what a task's last plan was based on, which it will probably read again. It omits commands of
 // the playbook's author if facts or results may now decide that they do not run.
 func (p *planner) likelyLocked(t *task) []observe.Read {
-	if f := p.futures[t]; f != nil {
-		p.noteLocked(t, f)
-	}
-	reads := p.reads[t]
+	reads := p.pastLocked(t).reads
 	refs := t.references
 	if !refs.AllFacts && !refs.AllResults && len(refs.Facts)+len(refs.Results) == 0 {
 		return reads

@@ -4,35 +4,54 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
 )
 
-const bootIDFile = "/proc/sys/kernel/random/boot_id"
-
-// reboot restarts a host, verifies by the kernel's boot ID that it did, and waits until it is ready.
-func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep remote.Query, begin func()) error {
+// reboot restarts a host, verifies by the kernel's boot ID that it did, and waits until it is ready. reads are read when it is back.
+func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep remote.Query, reads []observe.Read, begin func()) error {
 	limit := a.Limit
 	if limit == 0 {
 		limit = 10 * time.Minute
-	}
-	before, err := bootID(ctx, h)
-	if err != nil {
-		return fmt.Errorf("reboot: cannot read the boot ID, so a reboot could not be verified: %w", err)
 	}
 	session, err := h.connection.session(ctx, h.connection.readsAs())
 	if err != nil {
 		return err
 	}
-	begin()
+	restart := remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second}
+	results, _, err := session.RunAll(ctx, remote.Actions{
+		Commands: []remote.Command{{Argv: []string{"cat", observe.BootIDFile}, Limit: 30 * time.Second, Before: keep}, restart},
+		Ended: func(i int, r remote.Result) {
+			if i == 0 && r.Exit == 0 {
+				begin()
+			}
+		},
+	})
+	var before string
+	switch {
+	case len(results) > 0:
+		if before, err = observe.ParseBootID(results[0].Exit, results[0].Stdout, results[0].Stderr); err != nil {
+			return fmt.Errorf("reboot: cannot read the boot ID, so a reboot could not be verified: %w", err)
+		}
+	case unreachable(h, err): // it may have gone down before its answers were sent
+		begin()
+		known, _ := h.observed.Known(observe.Kernels.Key(""))
+		kernel, _ := known.(observe.Kernel)
+		if before = kernel.BootID; before == "" {
+			return err
+		}
+	default:
+		return h.keeper.prevented(err)
+	}
 	// The response may get lost when the host goes down: only a clear refusal counts.
-	result, err := session.Run(ctx, remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second, Before: keep})
-	if err == nil && result.Exit != 0 && result.Exit <= 128 && result.Limit == 0 {
-		return &commandError{summary: "reboot", argv: []string{"systemctl", "reboot"}, result: result}
+	if len(results) == 2 {
+		if r := results[1]; r.Exit != 0 && r.Exit <= 128 && r.Limit == 0 {
+			return &commandError{summary: "reboot", argv: restart.Argv, result: r}
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -51,9 +70,8 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 		if _, last = h.connection.reopen(ctx); last != nil {
 			continue
 		}
-		after, err := bootID(ctx, h)
+		after, err := bootID(ctx, h, reads)
 		if err == nil && after != before {
-			h.observed.ForgetAll()
 			return e.readied(ctx, h, a.Ready, limit-e.clock.Now().Sub(begun))
 		}
 		last = err
@@ -125,14 +143,15 @@ func (e *execution) ready(ctx context.Context, h *host, proof modules.Proof) err
 // errRebooted ends the acting shells of a host that was rebooted.
 var errRebooted = errors.New("the host was rebooted")
 
-func bootID(ctx context.Context, h *host) (string, error) {
-	answers, err := h.connection.Ask(ctx, []remote.Query{{Script: "cat " + bootIDFile}})
-	if err != nil {
-		return "", err
-	}
-	id := strings.TrimSpace(string(answers[0].Stdout))
-	if answers[0].Exit != 0 || id == "" {
-		return "", fmt.Errorf("%s: %s", bootIDFile, firstLine(answers[0].Stderr))
-	}
-	return id, nil
+// bootID returns the host's boot ID, read together with reads. Everything that was known before is forgotten.
+func bootID(ctx context.Context, h *host, reads []observe.Read) (id string, err error) {
+	h.observed.ForgetAll()
+	done := make(chan struct{})
+	h.observed.Go(ctx, func(ctx context.Context) {
+		defer close(done)
+		h.observed.Want(reads)
+		id, err = observe.BootIDs.Observe(ctx, h.observed, "")
+	})
+	<-done
+	return id, err
 }

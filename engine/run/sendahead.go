@@ -75,8 +75,8 @@ func (e *executor) mayShare(t *task) bool {
 		!t.play.AnyErrorsFatal && t.play.MaxFailPercentage == nil && !refs.Peers.Any() && !refs.AllResults
 }
 
-// distant reports whether a round trip to the host takes long enough for steps to be sent ahead.
-func (e *execution) distant() bool { return e.host.connection.stats().Latency >= e.sendAheadFrom }
+// distant reports whether a round trip to a host takes long enough for steps to be sent ahead.
+func (e *executor) distant(h *host) bool { return h.connection.stats().Latency >= e.sendAheadFrom }
 
 // sharing returns how many tasks after t may share one flight.
 func (e *execution) sharing(t *task) int {
@@ -118,14 +118,11 @@ type train struct {
 
 // along returns what is sent along with an item's steps: the parts of the next items and tasks, and the reads that the host
 // answers before it begins the first of them or, if there are none, those that are likely to come next.
-func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, commands []command) (along []*part, reads []observe.Read) {
+func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, commands []command, distant bool) (along []*part, reads []observe.Read) {
 	user := e.task.user(e.host)
 	pass := e.host.connection.asReader(user)
-	shares := e.mayShare(e.task) && it.delegated == nil && ordinary(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
+	shares := distant && e.mayShare(e.task) && it.delegated == nil && ordinary(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
 		!e.host.sent.waiting() && e.sendable(it.plan, commands, e.host.observed, true)
-	if !shares && len(rest) > 0 {
-		return nil, nil
-	}
 	sharing, following := e.ahead(e.task, mostAlong)
 	if shares {
 		e.host.planner.await(ctx, following[:sharing])
@@ -133,7 +130,15 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 	f := e.foresee(ctx)
 	first, ok := f.carryOut(e.task, it)
 	if !shares || !ok {
-		return nil, f.behind(following)
+		for _, next := range rest {
+			if next.saw != nil {
+				first = append(first, next.saw.Reads()...)
+			}
+			if next.acts() {
+				return nil, first
+			}
+		}
+		return nil, append(first, f.behind(following)...)
 	}
 	t := &train{foresight: f, verified: first}
 	next := e.couple(t, rest, following[:sharing], user)
@@ -146,7 +151,7 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 		if i+1 < len(t.along) {
 			reads = append(append(reads, t.along[i+1].between...), t.along[i+1].reads...)
 		} else {
-			reads = slices.Concat(reads, behind, e.host.planner.coming(p.task, max(widestReadback, e.sharing(p.task))))
+			reads = slices.Concat(reads, behind, e.host.planner.coming(p.task, e.sharing(p.task)))
 		}
 		p.readback = e.host.observed.Readback(reads, pass)
 		p.Then, _ = distinct(p.readback.Queries())

@@ -43,12 +43,19 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		e.copy(ctx, on, steps[:max(1, len(commands))])
 		if len(commands) == 0 {
 			e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: steps[0].Summary})
+			_, boots := steps[0].Action.(modules.Reboot)
+			var reads []observe.Read
+			if boots && len(steps) == 1 && on == e.host {
+				_, reads = e.along(ctx, it, rest, nil, false)
+			}
 			before, err := e.keep(ctx, on)
 			if err == nil {
-				err = e.act(ctx, on, e.task.user(on), steps[0], seen, before, func() { o.begin(steps[0]) })
+				err = e.act(ctx, on, e.task.user(on), steps[0], seen, before, reads, func() { o.begin(steps[0]) })
 			}
 			o.unbegun(steps[0], err)
-			e.forget(on, nil, nil)
+			if err != nil || !boots || on != e.host { // what was read since the reboot holds
+				e.forget(on, nil, nil)
+			}
 			e.changed(steps[0])
 			if err != nil {
 				return err
@@ -66,10 +73,8 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		var readback *observe.Readback
 		if done == nil && len(steps) == 0 && on == e.host {
 			var reads []observe.Read
-			distant := e.sendAhead && e.distant()
-			if distant {
-				along, reads = e.along(ctx, it, rest, commands)
-			}
+			distant := e.sendAhead && e.distant(e.host)
+			along, reads = e.along(ctx, it, rest, commands, distant)
 			readback = e.readback(it, rest, reads, distant && len(along) == 0)
 		}
 		before, err := e.keep(ctx, on)
@@ -103,17 +108,9 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read
 	if it.saw != nil && !it.plan.Repeats {
 		reads = append(reads, it.saw.Reads()...)
 	}
-	items := min(len(rest), widestReadback)
-	for _, next := range rest[:items] {
-		if next.saw != nil {
-			reads = append(reads, next.saw.Reads()...)
-		}
-	}
-	following := widestReadback - items
 	if last && len(rest) == 0 {
-		following = max(following, e.sharing(e.task))
+		reads = append(reads, e.host.planner.coming(e.task, e.sharing(e.task))...)
 	}
-	reads = append(reads, e.host.planner.coming(e.task, following)...)
 	readback := e.host.observed.Readback(reads, pass)
 	if len(readback.Queries()) == 0 {
 		return nil
@@ -184,6 +181,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 		}
 	}
 	retry := backoff{time.Second, 10 * time.Second}
+
 	for at := 0; ; {
 		from, tried := at, e.clock.Now()
 		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) {

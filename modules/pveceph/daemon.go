@@ -39,6 +39,11 @@ func (m *Mon) validate() error {
 	return nil
 }
 
+func (m *Mon) mayRead(h modules.Host) {
+	observe.Networks.Want(h, "")
+	ceph.Managers.Want(h, h.Name())
+}
+
 func (m *Mon) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	s, err := survey(ctx, h)
 	if err != nil {
@@ -209,6 +214,8 @@ type Mgr struct{}
 func (m *Mgr) scope() modules.Scope { return modules.EachHost }
 func (m *Mgr) validate() error      { return nil }
 
+func (m *Mgr) mayRead(h modules.Host) { ceph.Managers.Want(h, h.Name()) }
+
 func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	s, err := running(ctx, h)
 	if err != nil {
@@ -245,6 +252,8 @@ type MDS struct{}
 // ceph.conf is not locked while a metadata server is created: of two created at the same time, one would lose its section.
 func (m *MDS) scope() modules.Scope { return modules.OneByOne }
 func (m *MDS) validate() error      { return nil }
+
+func (m *MDS) mayRead(h modules.Host) { ceph.MetadataServers.Want(h, h.Name()) }
 
 func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	s, err := running(ctx, h)

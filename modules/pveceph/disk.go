@@ -24,10 +24,15 @@ type bay struct {
 	elsewhere map[string][]ceph.OSD
 }
 
-// openBay reads the bay, even on a host without Ceph.
-func openBay(ctx context.Context, h modules.Host, wipe wiping) (*bay, error) {
+// wantBay announces what openBay reads.
+func wantBay(h modules.Host) {
 	observe.Disks.Want(h, "")
 	ceph.OSDs.Want(h, h.Name())
+}
+
+// openBay reads the bay, even on a host without Ceph.
+func openBay(ctx context.Context, h modules.Host, wipe wiping) (*bay, error) {
+	wantBay(h)
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err

@@ -77,6 +77,8 @@ func (i *Init) clusterNetwork() string {
 	return i.ClusterNetwork
 }
 
+func (i *Init) mayRead(h modules.Host) { observe.Networks.Want(h, "") }
+
 func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	s, err := survey(ctx, h)
 	if err != nil {

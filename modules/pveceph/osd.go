@@ -68,6 +68,13 @@ func (o *OSD) validate() error {
 	return nil
 }
 
+func (o *OSD) mayRead(h modules.Host) {
+	wantBay(h)
+	observe.Networks.Want(h, "")
+	ceph.Distributions.Want(h, "")
+	ceph.Pools.Want(h, "")
+}
+
 func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	s, err := running(ctx, h)
 	if err != nil {

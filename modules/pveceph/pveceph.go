@@ -15,6 +15,7 @@ import (
 	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
+	"hlplay/modules/internal/pve"
 )
 
 // Module is one part of a Ceph cluster. Exactly one block is set.
@@ -235,6 +236,19 @@ func (m *Module) OnlyReads() bool {
 	}
 	reader, ok := p.(interface{ onlyReads() bool })
 	return ok && reader.onlyReads()
+}
+
+// MayRead implements modules.Forecaster.
+func (m *Module) MayRead(h modules.Host) {
+	p, err := m.part()
+	if err != nil {
+		return
+	}
+	if f, ok := p.(interface{ mayRead(modules.Host) }); ok {
+		wantSurvey(h)
+		pve.Clusters.Want(h, "")
+		f.mayRead(h)
+	}
 }
 
 // Plan plans the part.

@@ -45,12 +45,18 @@ func (s *state) plan(steps ...modules.Step) modules.Plan {
 	return modules.Plan{Steps: steps, Notes: s.notes}
 }
 
-// survey reads a node that has Ceph installed and usable.
-func survey(ctx context.Context, h modules.Host) (*state, error) {
+// wantSurvey announces what survey reads.
+func wantSurvey(h modules.Host) {
+	pve.Nodes.Want(h, "")
 	ceph.Nodes.Want(h, "")
 	ceph.Confs.Want(h, "")
 	ceph.Units.Want(h, "")
 	ceph.Monitors.Want(h, h.Name()) // a single query answers everything that is asked of the monitors
+}
+
+// survey reads a node that has Ceph installed and usable.
+func survey(ctx context.Context, h modules.Host) (*state, error) {
+	wantSurvey(h)
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err

@@ -219,6 +219,22 @@ func (m *Module) options() []string {
 	return args
 }
 
+// MayRead implements modules.Forecaster.
+func (m *Module) MayRead(h modules.Host) {
+	pve.Nodes.Want(h, "")
+	pve.Clusters.Want(h, "")
+	if m.Founder == "" || m.Check != nil {
+		return
+	}
+	observe.Networks.Want(h, "")
+	observe.Resolves.Want(h, h.Name())
+	if h.Name() != m.Founder {
+		pve.Trusts.Want(h, "")
+		pve.GuestLists.Want(h, "")
+		pve.Storages.Want(h, "")
+	}
+}
+
 // Plan compares the node's membership with the wanted one.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if len(m.Link) > 0 {

@@ -23,9 +23,7 @@ const configured = "/etc/corosync/corosync.conf"
 // amongNodes completes the step with what is to be true after the reboot. It returns an error if the host must not be away.
 func (m *Module) amongNodes(ctx context.Context, h modules.Host, step *modules.Step) error {
 	action := step.Action.(modules.Reboot)
-	pve.Nodes.Want(h, "")
-	observe.Files.Want(h, configured)
-	observe.Files.Want(h, pve.PmxcfsProgram)
+	wantMembership(h)
 	cluster, err := pve.Clusters.Observe(ctx, h, "")
 	if err != nil {
 		return err
@@ -75,6 +73,14 @@ func (m *Module) amongNodes(ctx context.Context, h modules.Host, step *modules.S
 	}
 	step.Action = action
 	return nil
+}
+
+// wantMembership announces what tells whether a host is a node of a cluster.
+func wantMembership(h modules.Host) {
+	pve.Nodes.Want(h, "")
+	pve.Clusters.Want(h, "")
+	observe.Files.Want(h, configured)
+	observe.Files.Want(h, pve.PmxcfsProgram)
 }
 
 // mayBelong reports whether a host on which pmxcfs does not run is configured as a node of a cluster. A host on which pmxcfs is not

@@ -73,16 +73,27 @@ func (m *Module) Resident() string {
 	return "a reboot needs a play for the host, which notices that it went away"
 }
 
+// Want implements modules.Announcer.
+func (m *Module) Want(h modules.Host) {
+	if m.WhenRequired {
+		observe.RebootDemands.Want(h, "")
+	}
+	observe.Kernels.Want(h, "")
+	observe.InstalledKernels.Want(h, "")
+}
+
+// MayRead implements modules.Forecaster.
+func (m *Module) MayRead(h modules.Host) {
+	m.Want(h)
+	wantMembership(h)
+}
+
 // Plan implements modules.Module.
 func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	if err := m.Validate(); err != nil {
 		return modules.Plan{}, err
 	}
-	// Everything that may be needed is read in one flight.
-	if m.WhenRequired {
-		observe.RebootDemands.Want(h, "")
-	}
-	observe.InstalledKernels.Want(h, "")
+	m.Want(h)
 	running, err := observe.Kernels.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err
