@@ -86,7 +86,7 @@ func (f File) Command() Command {
 		last = "name"
 	}
 	c := placing("_hl_write", f.Path, word(), strconv.FormatInt(f.size(), 10), octal(f.Mode), f.Owner, f.Group, f.Over.word(), last)
-	c.Stdin, c.Before = f.Content, f.Before
+	c.Stdin, c.Before, c.own.summed = f.Content, f.Before, true
 	return c
 }
 

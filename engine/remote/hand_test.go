@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -367,4 +368,24 @@ func endProcess(pid string) error {
 		return err
 	}
 	return syscall.Kill(n, syscall.SIGKILL)
+}
+
+// The hand knows what it has written by its sum, so that comparing it takes no process.
+func TestHandKnowsWhatItWrote(t *testing.T) {
+	knows := `$does{test_knows} = sub { say_out(exists $look_known{$_[0]} ? $look_known{$_[0]} : 'unknown'); return 0 };` + "\n"
+	withShells(t, knows, func(t *testing.T, c *conn) {
+		for name, content := range map[string]string{"text": "h\xc3\xa4nd\n'two'", "empty": ""} {
+			path := filepath.Join(t.TempDir(), name)
+			if r := run(t, c, File{Path: path, Content: []byte(content), Mode: 0o640}.Command()); r.Exit != 0 {
+				t.Fatalf("exit code %d: %s", r.Exit, r.Stderr)
+			}
+			if text, err := os.ReadFile(path); err != nil || string(text) != content {
+				t.Errorf("%q was written (%v), want %q", text, err, content)
+			}
+			q := Query{Hand: "test_knows", Script: "echo script", Args: []string{fmt.Sprintf("%x", sha256.Sum256([]byte(content)))}}
+			if diff := cmp.Diff([]text{{content, "", 0}}, after(t, c, q)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+	})
 }

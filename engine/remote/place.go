@@ -74,6 +74,8 @@ type own struct {
 	args []string
 	// byHand is set if the shell's hand has a function of the same name.
 	byHand bool
+	// summed is set if the last word, behind the content, is the content's sum, by which the hand knows it again.
+	summed bool
 }
 
 func placing(name string, args ...string) Command {

@@ -3,6 +3,7 @@ package remote
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -115,9 +116,12 @@ func (c Command) call(nonce, user string) (string, error) {
 		}
 		run = c.timeout() + words
 	} else {
-		args := c.own.args
-		if len(c.Stdin) > 0 {
-			args = append(slices.Clone(args), string(c.Stdin))
+		args := slices.Clone(c.own.args)
+		switch {
+		case c.own.summed:
+			args = append(args, string(c.Stdin), fmt.Sprintf("%x", sha256.Sum256(c.Stdin)))
+		case len(c.Stdin) > 0:
+			args = append(args, string(c.Stdin))
 		}
 		if c.own.byHand && c.Before.Script == "" && len(c.Env) == 0 {
 			words, err := request(c.own.name, args)

@@ -54,9 +54,9 @@ sub has_attributes {
 	return $n > 0 || $n < 0 && $! != EOPNOTSUPP;
 }
 
-# PATH WORD SIZE MODE OWNER GROUP SEEN LAST CONTENT
+# PATH WORD SIZE MODE OWNER GROUP SEEN LAST CONTENT SUM
 sub write_file {
-	my ($path, $word, $size, $mode, $user, $group, $over, $last, $content) = @_;
+	my ($path, $word, $size, $mode, $user, $group, $over, $last, $content, $sum) = @_;
 	$content //= '';
 	my $place = reach($path, $last);
 	absent($place);
@@ -93,6 +93,7 @@ sub write_file {
 	!$is || is_link($is) || is_file($is) or fail("$path is not a regular file");
 	check($place, $over, $to) if $over ne 'absent';
 	put_in_place($place, $over);
+	look_keep($sum, $content) if defined $sum;
 	return 0;
 }
 

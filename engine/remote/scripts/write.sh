@@ -1,4 +1,4 @@
-# PATH WORD SIZE MODE OWNER GROUP SEEN LAST CONTENT: replaces a file by CONTENT or, if that is left out, by the standard input of
+# PATH WORD SIZE MODE OWNER GROUP SEEN LAST CONTENT SUM: replaces a file by CONTENT or, if that is left out, by the standard input of
 # SIZE bytes, provided that the file is what was SEEN (see same.sh). Empty MODE, OWNER and GROUP are kept. The size is compared
 # because a connection that is cut looks like the end of the content. LAST is "file", or "name" to replace a link.
 _hl_reach "$1" "$8"
