@@ -16,8 +16,18 @@ import (
 // stay free for what cannot run in a shell.
 const maxActing = maxSessions / 2
 
-// actingLoop is the loop of the acting shell: see scripts/act.sh.
-var actingLoop = script("act")
+// actingLoop is the loop of the acting shell: see scripts/act.sh. The function that turns a shell into a command is there as
+// text, too, for the scripts that call it.
+var actingLoop = shellText("_hl_execs", script("exec")) + script("act")
+
+// shellText returns the lines that set a variable to a script and evaluate it.
+func shellText(name, script string) string {
+	word, err := quote(script)
+	if err != nil {
+		panic(err) // it is embedded in the program
+	}
+	return name + "=" + word + "\neval \"$" + name + "\"\n"
+}
 
 // gathered sets how many bytes actingLoop keeps of the beginning and the end of each stream.
 var gathered = fmt.Sprintf("_hl_half=%d\n", MaxOutput/2)
@@ -133,7 +143,8 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	return results, nil, fmt.Errorf("%s: whether it ended is not known: %w", under.Argv[0], s.explain(sh.spawned, err))
 }
 
-// frames returns what is sent to the acting shell. Consecutive brief commands, and the queries after them, share a frame.
+// frames returns what is sent to the acting shell. Commands that follow each other, and the queries after them, share a
+// frame if the shell can call functions for them.
 func (a Actions) frames(mark, user string) ([]byte, error) {
 	var text, block bytes.Buffer
 	flush := func() {
@@ -144,7 +155,11 @@ func (a Actions) frames(mark, user string) ([]byte, error) {
 		}
 	}
 	for i, c := range a.Commands {
-		if c.inBlock() {
+		if c.called() {
+			if c.plain() && len(c.Stdin) > 0 && !c.inCall() {
+				flush()
+				fmt.Fprintf(&text, "%d 0 input\n%s", len(c.Stdin), c.Stdin)
+			}
 			call, err := c.call(mark, user)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.Argv[0], err)
@@ -330,7 +345,7 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	hand := "_hl_program=" + program + " _hl_pipes=" + pipes + "\n"
-	return frame([]byte(opening + gathered + hand + Place + placeFunctions + actingLoop)), nil
+	return frame([]byte(opening + gathered + hand + shellText("_hl_entering", entering) + placeFunctions + actingLoop)), nil
 }
 
 // answer sends frames to the acting shell and waits for the answers. most is as in exchange. run receives each answer

@@ -275,23 +275,36 @@ func runActing(t *testing.T, more string, frames []byte) (out, errs string) {
 // If the connection is cut in the middle of a command or its input, nothing of the command runs.
 func TestCutCommandRunsNothing(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "made")
-	actions := Actions{Commands: []Command{{Argv: []string{"sh", "-c", `cat >"$1"`, "sh", made}, Stdin: bytes.Repeat([]byte("input\n"), 50)}}}
-	frames, err := actions.frames("mark", "root")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for end := range len(frames) {
-		if end%37 != 0 && end < len(frames)-40 {
-			continue
+	long := strings.Repeat("input\n", 50)
+	for name, command := range map[string]Command{
+		"input in the call":           {Stdin: []byte(long)},
+		"input in a frame of its own": {Stdin: []byte("\x00" + long)},
+		"a command in its own frame":  {Stdin: []byte(long), Before: Query{Script: ":"}},
+		"a brief command, no input":   {Brief: true},
+		"a command without input":     {},
+		"a carriage return":           {Env: map[string]string{"X": "y\r"}, Stdin: []byte(long)},
+	} {
+		command.Argv = []string{"sh", "-c", `cat >"$1"`, "sh", made}
+		frames, err := Actions{Commands: []Command{command}}.frames("mark", "root")
+		if err != nil {
+			t.Fatal(err)
 		}
-		runActing(t, "", frames[:end])
-		if _, err := os.Stat(made); err == nil {
-			t.Fatalf("cut after %d of %d bytes, the command was run", end, len(frames))
+		for end := range len(frames) - 1 { // the last line end is not missed
+			if end%37 != 0 && end < len(frames)-40 {
+				continue
+			}
+			runActing(t, "", frames[:end])
+			if _, err := os.Stat(made); err == nil {
+				t.Fatalf("%s: cut after %d of %d bytes, the command was run", name, end, len(frames))
+			}
 		}
-	}
-	runActing(t, "", frames)
-	if got, err := os.ReadFile(made); err != nil || !bytes.Equal(got, actions.Commands[0].Stdin) {
-		t.Fatalf("whole, it had the input %q (%v)", got, err)
+		runActing(t, "", frames)
+		if got, err := os.ReadFile(made); err != nil || !bytes.Equal(got, command.Stdin) {
+			t.Fatalf("%s: whole, it had the input %q (%v)", name, got, err)
+		}
+		if err := os.Remove(made); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -300,18 +313,20 @@ func TestCutCommandRunsNothing(t *testing.T) {
 func TestCommandWithoutRoomForItsInput(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "made")
 	touch := Command{Argv: []string{"sh", "-c", `: >"$1"`, "sh", made}}
-	fed := touch
-	fed.Stdin = bytes.Repeat([]byte("0 0 first\n"), 100_000)
-	frames, err := Actions{Commands: []Command{fed, touch}}.frames("mark", "root")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, errs := runActing(t, `ln -s /dev/full "$_hl_d/in"`+"\n", frames)
-	if want := "\nx 0 1\n"; out != want {
-		t.Errorf("it answered %q, want %q", out, want)
-	}
-	if !strings.Contains(errs, "No space left on device") {
-		t.Errorf("it does not say why: %q", errs)
+	for input, why := range map[string]string{strings.Repeat("0 0 first\n", 100_000): "No space left on device", "0 0 first\n": "no room for the command's input"} {
+		fed := touch
+		fed.Stdin = []byte(input)
+		frames, err := Actions{Commands: []Command{fed, touch}}.frames("mark", "root")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, errs := runActing(t, `ln -s /dev/full "$_hl_d/in"`+"\n", frames)
+		if want := "\nx 0 1\n"; out != want {
+			t.Errorf("it answered %q, want %q", out, want)
+		}
+		if !strings.Contains(errs, why) {
+			t.Errorf("it does not say why: %q", errs)
+		}
 	}
 	if _, err := os.Stat(made); err == nil {
 		t.Error("a command was run")

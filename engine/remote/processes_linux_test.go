@@ -10,7 +10,8 @@ import (
 )
 
 // counted returns a connection to this machine whose shells each start in a new PID namespace, so that process IDs
-// count the processes.
+// count the processes. They have a /dev/shm of their own, because they would take the directories of shells outside for those
+// of shells that have ended.
 func counted(t *testing.T) *conn {
 	c := local()
 	t.Cleanup(func() { c.Close() })
@@ -21,7 +22,7 @@ func counted(t *testing.T) *conn {
 type namespaced struct{ transport }
 
 func (n namespaced) start(ctx context.Context, line string, brief bool) (process, error) {
-	words := []string{"exec", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", line}
+	words := []string{"exec", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "setsid", "sh", "-c", "mount -t tmpfs none /dev/shm && " + line}
 	if os.Getuid() != 0 {
 		words = append([]string{"exec", "unshare", "--map-root-user"}, words[2:]...)
 	}
@@ -57,8 +58,8 @@ func processes(t *testing.T, c *conn, do ...Command) int {
 }
 
 // What an action costs its host, so that an increase is noticed. In each flight, one process reads the script. The hand does
-// the actions on paths in its own process. Without it, one process is the subshell that carries out the action, and paths that
-// other users may change, and files that differ from what was seen, cost more.
+// the actions on paths in its own process, and starts one for each command. Without it, one process is the subshell that carries
+// out the action, and paths that other users may change, and files that differ from what was seen, cost more.
 func TestProcessesOfActions(t *testing.T) {
 	for _, way := range []string{"by hand", "without a hand"} {
 		t.Run(way, func(t *testing.T) {
@@ -76,14 +77,17 @@ func TestProcessesOfActions(t *testing.T) {
 				do          []Command
 				hand, shell int
 			}{
-				{"a command", []Command{{Argv: []string{"true"}}}, 15, 15}, // 11, and more heads if the mark arrives late
-				{"a brief command", []Command{{Argv: []string{"true"}, Brief: true}}, 3, 3},
-				{"a brief command with output", []Command{{Argv: []string{"echo", "x"}, Brief: true}}, 4, 4},
-				{"a connection's first file", []Command{file("first", "one\n", 0)}, 3, 6},                              // mkfifo, perl
+				{"a command", []Command{{Argv: []string{"true"}}}, 2, 15}, // 11, and more heads if the mark arrives late
+				{"a brief command", []Command{{Argv: []string{"true"}, Brief: true}}, 2, 3},
+				{"a brief command with output", []Command{{Argv: []string{"echo", "x"}, Brief: true}}, 2, 4},
+				{"a command with output", []Command{{Argv: []string{"head", "-c", "300000", "/dev/zero"}}}, 2, 15},
+				{"a command with input", []Command{{Argv: []string{"cat"}, Stdin: []byte("text\n")}}, 2, 15},
+				{"a command with binary input", []Command{{Argv: []string{"cat"}, Stdin: []byte("\x00")}}, 3, 16}, // and head
+				{"three commands", []Command{{Argv: []string{"true"}}, {Argv: []string{"true"}, Brief: true}, {Argv: []string{"true"}}}, 4, 25},
 				{"a new file", []Command{file("new", "one\n", 0)}, 1, 6},                                               // stat, stat, sync, mv
 				{"a file that is replaced", []Command{file("new", "two\n", 0)}, 1, 7},                                  // and cp
 				{"a new program", []Command{file("program", "one\n", 0o755)}, 1, 7},                                    // and chmod
-				{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 21, 21},                             // a command in its own shell
+				{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 9, 21},                              // a command in its own shell
 				{"a directory", []Command{MakeDir(at("dir"), 0o750, "", "")}, 1, 4},                                    // stat, mkdir
 				{"a link", []Command{Link(at("link"), "new", Seen{})}, 1, 5},                                           // stat, ln, mv
 				{"attributes", []Command{SetAttributes(at("new"), &mode, "", "")}, 1, 4},                               // stat, chmod

@@ -97,8 +97,8 @@ type Command struct {
 	// Without an acting shell, the command's own shell starts it.
 	Via Query
 
-	// Brief means that the command prints a few KiB at most. Its output then goes to files instead of pipes, which
-	// saves the host nine of eleven processes.
+	// Brief means that the command prints a few KiB at most. Where the host has no Perl, its output then goes to files instead
+	// of pipes, which saves nine of eleven processes.
 	Brief bool
 
 	own own

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"path"
 	"slices"
@@ -56,8 +57,11 @@ func (c Command) script(nonce, user, opening string) ([]byte, error) {
 
 // timeout returns the beginning of the line that runs the command within its limit.
 func (c Command) timeout() string {
-	return fmt.Sprintf("exec timeout -v -k %d %d ", int(killAfter.Seconds()), int(math.Ceil(c.limit().Seconds())))
+	return fmt.Sprintf("exec timeout -v -k %d %d ", int(killAfter.Seconds()), c.seconds())
 }
+
+// seconds returns the limit in seconds.
+func (c Command) seconds() int { return int(math.Ceil(c.limit().Seconds())) }
 
 // around returns a script that prepares for the command, prints the mark, and ends with the line run.
 func (c Command) around(nonce, user, opening, word, run string) ([]byte, error) {
@@ -77,37 +81,113 @@ func (c Command) surroundings(user string) (env, cd string, err error) {
 	if env, err = exports(c.Env); err != nil {
 		return "", "", err
 	}
-	cd = "cd \"${HOME:-/}\" 2>/dev/null || cd /\n"
-	switch {
-	case c.Dir != "" && c.Dir != "/":
-		if !path.IsAbs(c.Dir) {
-			return "", "", fmt.Errorf("directory %q: want an absolute path", c.Dir)
-		}
-		dir, err := quote(path.Clean(c.Dir))
+	where, err := c.where(user)
+	if err != nil {
+		return "", "", err
+	}
+	switch where {
+	case "":
+		cd = "cd \"${HOME:-/}\" 2>/dev/null || cd /\n"
+	case "/":
+		cd = "cd /\n"
+	default:
+		dir, err := quote(where)
 		if err != nil {
 			return "", "", fmt.Errorf("directory: %w", err)
 		}
 		cd = entering + "_hl_cd " + dir + " 125\n"
-	case c.Dir == "/", user == "root":
-		cd = "cd /\n"
 	}
 	return env, cd, nil
 }
 
-// inBlock reports whether the acting shell can run the command by calling _hl_do.
-func (c Command) inBlock() bool {
+// where returns the command's directory. Empty means the user's home.
+func (c Command) where(user string) (string, error) {
 	switch {
-	case c.input != nil || c.Via.Script != "":
-		return false
-	case c.own.name == "":
-		return c.Brief && len(c.Stdin) == 0
+	case c.Dir == "" && user == "root":
+		return "/", nil
+	case c.Dir == "":
+		return "", nil
+	case !path.IsAbs(c.Dir):
+		return "", fmt.Errorf("directory %q: want an absolute path", c.Dir)
 	}
-	// No shell keeps NUL, and the shell of the simulated nodes does not keep carriage returns.
-	return !bytes.ContainsAny(c.Stdin, "\x00\r") && utf8.Valid(c.Stdin)
+	return path.Clean(c.Dir), nil
 }
 
-// call returns the line by which the acting shell runs the command.
+// called reports whether the acting shell can run the command by calling a function.
+func (c Command) called() bool { return c.inBlock() || c.plain() }
+
+// inBlock reports whether the acting shell can run the command by calling a function, and whether it is Brief without input or
+// a function of its own.
+func (c Command) inBlock() bool {
+	if c.input != nil || c.Via.Script != "" {
+		return false
+	}
+	return c.ownByCall() || c.own.name == "" && c.Brief && len(c.Stdin) == 0
+}
+
+// ownByCall reports whether the command is a function of the acting shell that can be called with its input.
+func (c Command) ownByCall() bool {
+	return c.own.name != "" && c.input == nil && c.Via.Script == "" && isText(c.Stdin)
+}
+
+// plain reports whether the acting shell can run the command by calling _hl_run, which takes words.
+func (c Command) plain() bool {
+	if c.input != nil || c.Via.Script != "" || c.Before.Script != "" || c.ownByCall() {
+		return false
+	}
+	words := slices.Concat(c.Argv, slices.Collect(maps.Values(c.Env)), []string{c.Dir})
+	return !slices.ContainsFunc(words, func(w string) bool { return strings.ContainsAny(w, "\x00\r") })
+}
+
+// isText reports whether shells keep a text that is part of a script. No shell keeps NUL, and the shell of the simulated nodes
+// does not keep carriage returns.
+func isText(b []byte) bool { return !bytes.ContainsAny(b, "\x00\r") && utf8.Valid(b) }
+
+// inCall reports whether the input of a plain command is text that is sent with the call. More of it, or other bytes, are sent
+// in a frame of their own, which costs the host a process.
+func (c Command) inCall() bool { return len(c.Stdin) > 0 && len(c.Stdin) <= 32<<10 && isText(c.Stdin) }
+
+// callPlain returns the lines by which the acting shell runs the command from its words: see _hl_run.
+func (c Command) callPlain(nonce, user string) (string, error) {
+	where, err := c.where(user)
+	if err != nil {
+		return "", err
+	}
+	words := []string{strconv.Itoa(c.seconds()), where, strconv.Itoa(len(c.Env))}
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		if !isName(name) {
+			return "", fmt.Errorf("environment variable %q: want a name of letters, digits and underscores", name)
+		}
+		words = append(words, name+"="+c.Env[name])
+	}
+	words = append(words, c.Argv...)
+	line, err := quoteAll(words)
+	if err != nil {
+		return "", err
+	}
+	kind, input, lines := "long", "", ""
+	if c.Brief {
+		kind = "brief"
+	}
+	if len(c.Stdin) > 0 {
+		input = "yes"
+	}
+	if c.inCall() {
+		text, err := quote(string(c.Stdin))
+		if err != nil {
+			return "", err
+		}
+		lines = "_hl_input " + text + "\n"
+	}
+	call, err := quoteAll([]string{c.codes(), kind, input, nonce, lengths(words), line})
+	return lines + "_hl_run " + call + "\n", err
+}
+
+// call returns the lines by which the acting shell runs the command.
 func (c Command) call(nonce, user string) (string, error) {
+	if c.plain() {
+		return c.callPlain(nonce, user)
+	}
 	run := ""
 	if c.own.name == "" {
 		words, err := quoteAll(c.Argv)
@@ -147,7 +227,7 @@ func (c Command) call(nonce, user string) (string, error) {
 
 // check returns an error if the command cannot be sent.
 func (c Command) check() (err error) {
-	if c.inBlock() {
+	if c.called() {
 		_, err = c.call("", "")
 	} else {
 		_, err = c.script("", "", "")

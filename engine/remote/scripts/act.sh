@@ -5,8 +5,9 @@
 # connection is cut within a frame, nothing of it is run. If a frame cannot be stored, the shell says why and exits, because
 # the rest of the frame would be taken for the next one. The kind is "first", or "next" for a command that runs only if the
 # one before it exited with a code that it accepts. A frame of the kind "block" has no input and no last line. Its script is
-# one compound command that this shell evaluates: calls of _hl_do for brief commands, then queries, which are answered under
-# the same condition. Whatever is skipped is answered with a code that no process has, so that answers can be counted.
+# one compound command that this shell evaluates: calls of _hl_run, _hl_do and _hl_own for commands, then queries, which are
+# answered under the same condition. Whatever is skipped is answered with a code that no process has, so that answers can be
+# counted. A frame of the kind "input" is the input of the next block's first command, and has no last line either.
 #
 # A command has pipes of its own for its output. Their readers stop at the mark that follows the command's last output, so
 # output that a child in the background prints later is dropped. The output is sent once the command has ended and before
@@ -245,23 +246,8 @@ _hl_send() {
 	_hl_mark "$_hl_r" || exit 1
 }
 
-while read -r _hl_l _hl_in _hl_k _hl_ok; do
-	if [ "$_hl_k" = bye ]; then _hl_first; exit 0; fi
-	if [ "$_hl_k" = first ]; then _hl_first; fi
-	if [ "$_hl_k" = block ]; then
-		hash -r
-		eval "$(head -c "$_hl_l")" || exit 2
-		continue
-	fi
-	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
-	_hl_keep "$_hl_l" "$_hl_d/script"
-	_hl_f=/dev/null
-	if [ "$_hl_in" -gt 0 ]; then
-		_hl_f=$_hl_d/in
-		_hl_keep "$_hl_in" "$_hl_f"
-	fi
-	{ read -r _hl_e && [ "$_hl_e" = whole ]; } || exit 1
-	if [ "$_hl_go" = no ]; then _hl_end 300; continue; fi
+# _hl_piped CODES runs the script in the shell's directory with $_hl_f as its input and pipes for its output.
+_hl_piped() {
 	for _hl_e in out.open out.read err.open err.read; do
 		echo yes >"$_hl_d/$_hl_e" || { _hl_end 1; exit 1; }
 	done
@@ -276,12 +262,75 @@ while read -r _hl_l _hl_in _hl_k _hl_ok; do
 	} | _hl_gather out; } 2>&1 | _hl_gather err
 	_hl_r=unknown
 	{ read -r _hl_r <"$_hl_d/code"; } 2>/dev/null
-	case " $_hl_ok " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
+	case " $1 " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
 	_hl_send out
 	_hl_send err >&2
 	for _hl_e in script in pid code out out.0 out.1 out.turns err err.0 err.1 err.turns; do
 		[ ! -s "$_hl_d/$_hl_e" ] || true >"$_hl_d/$_hl_e"
 	done
 	_hl_i=$((_hl_i+1))
+}
+
+# _hl_input TEXT stores a command's input.
+_hl_input() {
+	{ printf %s "$1" >"$_hl_d/in"; } 2>/dev/null || {
+		echo "there is no room for the command's input in $_hl_d" >&2
+		_hl_end 1
+		exit 1
+	}
+}
+
+# _hl_run CODES KIND INPUT MARK LENGTHS LINE runs a command: the hand does or, if it cannot, this shell. LINE are the words of
+# _hl_exec but the first, quoted, and LENGTHS are their lengths. The kind is "brief" or "long". INPUT is empty, or not if the
+# command's input has been stored. If the hand was killed meanwhile, it is not known how the command ends, and this shell
+# ends as well.
+_hl_run() {
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_ok=$1 _hl_k=$2 _hl_f=${3:+$_hl_d/in} _hl_y=$4 _hl_lengths=$5 _hl_line=$6
+	: "${_hl_f:=/dev/null}"
+	if _hl_hand; then
+		eval "set -- $_hl_line"
+		_hl_lengths="3 ${#_hl_d} ${#_hl_c} ${#_hl_n} ${#_hl_half} ${#_hl_y} ${#_hl_f} $_hl_lengths"
+		if _hl_ask - "$_hl_lengths" run "$_hl_d" "$_hl_c" "$_hl_n" "$_hl_half" "$_hl_y" "$_hl_f" "$@"; then
+			[ -n "$_hl_hand" ] || exit 1
+			case " $_hl_ok " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
+			[ ! -s "$_hl_d/in" ] || true >"$_hl_d/in"
+			_hl_end "$_hl_r"
+			return
+		fi
+	fi
+	if [ "$_hl_k$_hl_f" = brief/dev/null ]; then
+		_hl_do "$_hl_ok" "_hl_n=$_hl_y; _hl_exec 'echo \"\$_hl_n\" >\"\$_hl_d/began\" || exit 1' $_hl_line"
+		return
+	fi
+	# shellcheck disable=SC2016 # evaluated by the script
+	printf '%s\n' 'echo "$2 $$" >"$1"' "${_hl_entering-}" "$_hl_execs" "_hl_n=$_hl_y" "_hl_exec _hl_marks $_hl_line" >"$_hl_d/script" ||
+		{ _hl_end 1; exit 1; }
+	_hl_piped "$_hl_ok"
+}
+
+while read -r _hl_l _hl_in _hl_k _hl_ok; do
+	if [ "$_hl_k" = bye ]; then _hl_first; exit 0; fi
+	if [ "$_hl_k" = first ]; then _hl_first; fi
+	if [ "$_hl_k" = block ]; then
+		hash -r
+		eval "$(head -c "$_hl_l")" || exit 2
+		continue
+	fi
+	if [ "$_hl_k" = input ]; then
+		_hl_keep "$_hl_l" "$_hl_d/in"
+		continue
+	fi
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	_hl_keep "$_hl_l" "$_hl_d/script"
+	_hl_f=/dev/null
+	if [ "$_hl_in" -gt 0 ]; then
+		_hl_f=$_hl_d/in
+		_hl_keep "$_hl_in" "$_hl_f"
+	fi
+	{ read -r _hl_e && [ "$_hl_e" = whole ]; } || exit 1
+	if [ "$_hl_go" = no ]; then _hl_end 300; continue; fi
+	_hl_piped "$_hl_ok"
 done
 exit 0
