@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -352,6 +353,11 @@ func TestHandProgram(t *testing.T) {
 		if b >= 0x80 || b == '\r' || b == 0 {
 			t.Fatalf("byte %d is %#x", i, b)
 		}
+	}
+	check := exec.Command("perl", "-wc", "-")
+	check.Stdin = strings.NewReader(program)
+	if said, err := check.CombinedOutput(); err != nil || string(said) != "- syntax OK\n" {
+		t.Errorf("perl -wc: %v\n%s", err, said)
 	}
 	if len(program) > 60_000 {
 		t.Errorf("the program has %d bytes", len(program))

@@ -73,6 +73,7 @@ _hl_ask() {
 	[ ! -s "$_hl_d/pid" ] || true >"$_hl_d/pid"
 	if [ -z "$_hl_r" ]; then
 		_hl_bare
+		wait "$_hl_hand" 2>/dev/null # until then its ID counts as that of a process
 		_hl_hand='' _hl_r=137
 	fi
 	[ "$1" = yes ] && [ "$_hl_r" != -1 ]

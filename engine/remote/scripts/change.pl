@@ -150,6 +150,7 @@ sub make_dir {
 	my $dir = "./$place->{rest}";
 	if (!$place->{only}) {
 		my $behind = substr $place->{rest}, length $place->{name};
+		"$behind/" =~ m{/\.\./} and fail("$path leads through .. below $place->{at}/$place->{name}, which does not exist");
 		fresh($place, $word);
 		$dir = $place->{new} . $behind;
 	}

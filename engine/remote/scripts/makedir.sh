@@ -6,6 +6,7 @@ case $at/ in /etc/pve/*) mode='' owner='' ;; esac
 if [ -n "$rest" ]; then
 	behind=${rest#"$name"} new='' dir=./$rest
 	if [ $only = no ]; then
+		case $behind/ in */../*) _hl_die "$path leads through .. below $at/$name, which does not exist" ;; esac
 		_hl_fresh "$word"
 		dir=./$new$behind
 	fi
