@@ -168,3 +168,26 @@ func TestFlightsOfAFirstRun(t *testing.T) {
 		}
 	}
 }
+
+// A plan that could not be made before the task in front of it was done takes no flight of its own either: what it reads is
+// foreseen, and travels with the step before.
+func TestFlightsOfTasksThatNeedOneAnother(t *testing.T) {
+	const tasks = 20
+	var playbook strings.Builder
+	playbook.WriteString("play \"p\" {\n  hosts = \"all\"\n  task \"t0\" {\n setting {\n name = \"s0\"\n value = \"of ${host.name}\"\n }\n }\n")
+	for i := 1; i < tasks; i++ {
+		fmt.Fprintf(&playbook, "task \"t%d\" {\n setting {\n name = \"s%d\"\n value = \"of ${host.name}\"\n needs = \"s%d\"\n }\n }\n", i, i, i-1)
+	}
+	playbook.WriteString("}\n")
+	s := convergedStage(3, 0)
+	for _, line := range outcomes(s.play(t, playbook.String())) {
+		if !strings.HasSuffix(line, ": changed") {
+			t.Fatal(line)
+		}
+	}
+	for name, flights := range s.asks {
+		if flights > 3 { // the first one, and what a plan asks for when it is dropped
+			t.Errorf("%d tasks took %d flights to %s beside those that changed something, want at most 3", tasks, flights, name)
+		}
+	}
+}

@@ -31,7 +31,7 @@ func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 	if t != nil {
 		first = p.futureLocked(t, nil, &begin)
 	}
-	if past := p.past[t]; t == nil || !t.handler && !past.acts && (!past.led || p.window == widest) {
+	if past := p.past[t]; t == nil || !t.handler && !past.changes() && (!past.led || p.window == widest) {
 		upcoming = p.upcomingLocked()
 	}
 	for _, i := range upcoming {
@@ -110,7 +110,7 @@ func (p *planner) horizonLocked() int {
 			return i - 1
 		case past.led && p.window < widest:
 			return i
-		case (past.acts || past.failed) && !p.sharesLocked(p.upcoming.tasks[i]):
+		case past.changes() && !p.sharesLocked(p.upcoming.tasks[i]):
 			return i
 		}
 	}
@@ -214,6 +214,9 @@ type past struct {
 	// modules are those of the items for which it had something to do.
 	modules []modules.Module
 }
+
+// changes reports whether a task will probably have something to do. A plan that was dropped while it was being made may have had.
+func (p past) changes() bool { return p.acts || p.failed || !p.made && len(p.reads) > 0 }
 
 // forecast announces what the plan of a module that has something to do will probably read.
 func forecast(h *observe.Host, module modules.Module) {
