@@ -122,9 +122,12 @@ func (c *counter) count(v cty.Value, at hcl.Range) {
 // in addition to those of the context. If a limit is exceeded, the error is errTooMuch, which has its own diagnostic.
 func measured(expr hcl.Expression, ctx *hcl.EvalContext, functions map[string]function.Function) (v cty.Value, diags hcl.Diagnostics, err error) {
 	c := &counter{}
-	inner := ctx.NewChild()
-	inner.Variables = map[string]cty.Value{meterName: cty.CapsuleVal(counterType, c)}
-	inner.Functions = functions
+	inner := ctx
+	if !literal(expr) { // a literal has nothing to count and calls no function
+		inner = ctx.NewChild()
+		inner.Variables = map[string]cty.Value{meterName: cty.CapsuleVal(counterType, c)}
+		inner.Functions = functions
+	}
 	tooMuch := func(at hcl.Range) (cty.Value, hcl.Diagnostics, error) {
 		return cty.DynamicVal, hcl.Diagnostics{fault(at, "the value grows too large", sentence(errTooMuch.Error())+" "+tooMuchDetail)}, errTooMuch
 	}

@@ -110,6 +110,9 @@ func (r *references) read(exprs ...placed) {
 }
 
 func (r *references) readOne(expr placed) {
+	if literal(expr.Expression) {
+		return
+	}
 	r.peers(expr)
 	for _, traversal := range expr.Variables() {
 		name, ok := second(traversal)
@@ -149,8 +152,23 @@ func bodyExpressions(body hcl.Body) []hcl.Expression {
 	return exprs
 }
 
+// literal reports whether an expression is a number, true, false, null, or a string without interpolation, as most
+// arguments are. Nothing has to be allocated to see that it reads nothing.
+func literal(expr hcl.Expression) bool {
+	switch e := expr.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return true
+	case *hclsyntax.TemplateExpr:
+		return e.IsStringLiteral()
+	}
+	return false
+}
+
 // reads reports whether an expression reads a root.
 func reads(expr hcl.Expression, root string) bool {
+	if literal(expr) {
+		return false
+	}
 	for _, traversal := range expr.Variables() {
 		if traversal.RootName() == root {
 			return true

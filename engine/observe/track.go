@@ -54,7 +54,7 @@ type Tracker struct {
 	likely []Read
 	reads  []Read
 	others map[*Host][]Read
-	files  map[place]File
+	files  map[place]any // each a File, not copied
 	sums   map[place]string
 	said   []*said
 }
@@ -141,11 +141,11 @@ func (t *Tracker) found(h *Host, key Key, value any) {
 	for ; t != nil; t = t.above {
 		t.mu.Lock()
 		at := place{h, key.Name}
-		switch f, ok := value.(File); {
+		switch _, ok := value.(File); {
 		case ok && t.files == nil:
-			t.files = map[place]File{at: f}
+			t.files = map[place]any{at: value}
 		case ok:
-			t.files[at] = f
+			t.files[at] = value
 		case key.Kind == Sums.Name && t.sums == nil:
 			t.sums = map[place]string{at: value.(string)}
 		case key.Kind == Sums.Name:
@@ -160,13 +160,13 @@ func (t *Tracker) found(h *Host, key Key, value any) {
 func (t *Tracker) Seen(h *Host, name string, follow bool) remote.Seen {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f, ok := t.files[place{h, name}]
+	f, ok := t.files[place{h, name}].(File)
 	for range maxLinks {
 		if !ok || !follow || f.Type != Symlink {
 			break
 		}
 		name = f.target(name)
-		f, ok = t.files[place{h, name}]
+		f, ok = t.files[place{h, name}].(File)
 	}
 	switch {
 	case !ok, unsized(name):

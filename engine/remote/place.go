@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed scripts/*.sh scripts/*.pl
@@ -68,6 +69,15 @@ var placeFunctions = func() string {
 	return text.String()
 }()
 
+// standalone returns the scripts for a shell of their own, with the functions that they use.
+var standalone = sync.OnceValue(func() map[string]string {
+	all := make(map[string]string, len(placeScripts))
+	for name, text := range placeScripts {
+		all[name] = Place + same + text
+	}
+	return all
+})
+
 // own is a command that the acting shell has as a function.
 type own struct {
 	name string
@@ -79,8 +89,7 @@ type own struct {
 }
 
 func placing(name string, args ...string) Command {
-	script := Place + same + placeScripts[name]
-	return Command{Argv: append([]string{"sh", "-c", script, "hlplay"}, args...), Dir: "/", own: own{name: name, args: args, byHand: true}}
+	return Command{Argv: append([]string{"sh", "-c", standalone()[name], "hlplay"}, args...), Dir: "/", own: own{name: name, args: args, byHand: true}}
 }
 
 // word returns a random word, which makes the names of a command's temporary files unique.

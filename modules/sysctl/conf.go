@@ -23,7 +23,10 @@ func assignment(line string) (name, value string, ok bool) {
 	return name, written(value), ok && name != "" && !strings.ContainsAny(name, "*?[")
 }
 
-func same(a, b string) bool { return observe.SysctlPath(a) == observe.SysctlPath(b) }
+// same reports whether two names are of the same setting. Names of different lengths never are.
+func same(a, b string) bool {
+	return a == b || len(a) == len(b) && observe.SysctlPath(a) == observe.SysctlPath(b)
+}
 
 // get returns the value that a file gives to a setting, which is that of the last line.
 func get(text, name string) (value string, ok bool) {
