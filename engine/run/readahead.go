@@ -104,11 +104,14 @@ func (p *planner) horizonLocked() int {
 	if p.at >= 0 && p.at < len(p.upcoming.tasks) && p.stirs.others(p.upcoming.tasks[p.at], p.host) {
 		return p.at
 	}
+	if p.window == widest { // nothing has changed yet
+		return len(p.upcoming.tasks)
+	}
 	for i := p.at + 1; i < len(p.upcoming.tasks); i++ {
 		switch past := p.pastLocked(p.upcoming.tasks[i]); {
-		case past.elsewhere && p.window < widest:
+		case past.elsewhere:
 			return i - 1
-		case past.led && p.window < widest:
+		case past.led:
 			return i
 		case past.changes() && !p.sharesLocked(p.upcoming.tasks[i]):
 			return i
