@@ -90,11 +90,38 @@ var Commands = &Kind[remote.Answer]{Name: "command", What: "what the command say
 // knows what they depend on, so in check mode any change makes them unknown: see AfterChange.
 var AuthorCommands = &Kind[remote.Answer]{Name: "author-command", What: "what the command says", Shared: Always, Ask: askCommands, Parse: parseCommands}
 
+// Checks observes, by Reading.Key, what commands of the playbook's author say of a content that is to be written. What an
+// accepted content makes them print is dropped. In check mode any change makes them unknown, too.
+var Checks = &Kind[remote.Answer]{
+	Name: "check", What: "what the command says", Ask: askCommands,
+	Parse: func(names []string, answers []remote.Answer, tell func(string, remote.Answer, error)) {
+		parseCommands(names, answers, func(name string, a remote.Answer, err error) {
+			if err == nil && a.Exit == 0 {
+				a = remote.Answer{}
+			}
+			tell(name, a, err)
+		})
+	},
+	Holds: func(values map[string]remote.Answer) ([]remote.Query, bool) {
+		var queries []remote.Query
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			r, err := parseReading(name)
+			if err != nil || values[name].Exit != 0 || r.User != "" && r.User != "root" { // what is sent ahead is root's
+				return nil, false
+			}
+			q := r.query()
+			q.Script, q.Inline, q.User = "{ "+q.Script+"\n} >/dev/null 2>&1", false, ""
+			queries = append(queries, q)
+		}
+		return queries, true
+	},
+}
+
 // AfterChange returns the effect of any predicted change on observations that cannot be attributed to particular
 // changes: commands of the playbook's author may print something else afterwards.
 func AfterChange(summary string) Expectation {
 	return Expectation{
-		Match:   func(k Key) bool { return k.Kind == AuthorCommands.Name },
+		Match:   func(k Key) bool { return k.Kind == AuthorCommands.Name || k.Kind == Checks.Name },
 		Unknown: "its answer may depend on an earlier change (" + summary + ")",
 	}
 }

@@ -228,3 +228,48 @@ func owned(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && (stat.Uid == 0 || int(stat.Uid) == os.Getuid())
 }
+
+// A check holds if the command accepts the content once more.
+func TestChecksHold(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "pattern")
+	accept := func(pattern string) {
+		t.Helper()
+		if err := os.WriteFile(at, []byte(pattern), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accept("one")
+	r := Reading{Argv: []string{"grep", "-f", at}, Stdin: "one\ntwo", Limit: ReadLimit, Env: map[string]string{"A": "b"}}
+	queries, ok := Checks.Holds(map[string]remote.Answer{r.Key(): {}})
+	if !holdsHere(t, queries, ok) {
+		t.Error("it does not hold")
+	}
+	accept("three")
+	if holdsHere(t, queries, ok) {
+		t.Error("it holds, although the command refuses the content now")
+	}
+	if _, ok := Checks.Holds(map[string]remote.Answer{r.Key(): {Exit: 1}}); ok {
+		t.Error("a refusal can be asked for")
+	}
+	r.User = "nobody"
+	if _, ok := Checks.Holds(map[string]remote.Answer{r.Key(): {}}); ok {
+		t.Error("what another user says can be asked for")
+	}
+}
+
+func TestProgramsHold(t *testing.T) {
+	found, err := Programs.ObserveAll(t.Context(), localHost(t), []string{"sh", "no-such-program", "/bin/sh", "/etc/passwd"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	queries, ok := Programs.Holds(found)
+	if !holdsHere(t, queries, ok) {
+		t.Errorf("%v does not hold", found)
+	}
+	for name := range found {
+		queries, ok := Programs.Holds(map[string]bool{name: !found[name]})
+		if holdsHere(t, queries, ok) {
+			t.Errorf("the opposite of %s holds", name)
+		}
+	}
+}

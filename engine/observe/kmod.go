@@ -22,7 +22,8 @@ type KernelModule struct {
 // KernelModules observes modules of the running kernel by name. Dashes and underscores in names are equivalent, as for
 // modprobe(8). Aliases are not resolved.
 var KernelModules = &Kind[KernelModule]{
-	Name: "kmod", What: "whether the kernel module %s is loaded",
+	Holds: holdsModules,
+	Name:  "kmod", What: "whether the kernel module %s is loaded",
 	Ask: func(names []string) []remote.Query {
 		patterns := make([]string, 0, 2*len(names))
 		plain := make([]string, len(names))

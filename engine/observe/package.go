@@ -66,7 +66,8 @@ var Packages = &Kind[Package]{
 		}
 		return expected
 	},
-	Name: "package", What: "the package %s",
+	Holds: holdsPackages,
+	Name:  "package", What: "the package %s",
 	Ask: func(names []string) []remote.Query {
 		return []remote.Query{dpkgQuery(names)}
 	},

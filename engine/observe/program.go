@@ -1,7 +1,9 @@
 package observe
 
 import (
+	"maps"
 	"path"
+	"slices"
 
 	"hlplay/engine/remote"
 )
@@ -21,7 +23,25 @@ var Programs = &Kind[bool]{
 			tell(name, answers[i].Exit == 0, answers[i].Err)
 		}
 	},
+	Holds: func(values map[string]bool) ([]remote.Query, bool) {
+		var args []string
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			expected := "yes"
+			if !values[name] {
+				expected = "no"
+			}
+			args = append(args, name, expected)
+		}
+		return []remote.Query{{Script: holdsProgramsScript, Args: args}}, true
+	},
 }
+
+// holdsProgramsScript compares which programs can be found. Its arguments are names, each followed by "yes" or "no".
+const holdsProgramsScript = `while [ $# -gt 0 ]; do
+command -v "$1" >/dev/null && _c=yes || _c=no
+[ "$_c" = "$2" ] || exit 1
+shift 2
+done`
 
 // programDirs are the directories in the default PATH.
 var programDirs = map[string]bool{"/usr/local/sbin": true, "/usr/local/bin": true, "/usr/sbin": true, "/usr/bin": true, "/sbin": true, "/bin": true}

@@ -19,7 +19,9 @@ type Read struct {
 
 // ByAuthor reports whether the observation is a command of the playbook's author, which runs only where its task says
 // so.
-func (r Read) ByAuthor() bool { return r.kind.name() == AuthorCommands.Name }
+func (r Read) ByAuthor() bool {
+	return r.kind.name() == AuthorCommands.Name || r.kind.name() == Checks.Name
+}
 
 // Key returns the key of the observation.
 func (r Read) Key() Key { return Key{r.kind.name(), r.name} }

@@ -3,6 +3,7 @@ package observe
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -96,7 +97,8 @@ var Units = &Kind[Unit]{
 		expected.SubState = cmp.Or(expected.SubState, found.SubState)
 		return expected
 	},
-	Name: "unit", What: "the unit %s",
+	Holds: holdsUnits,
+	Name:  "unit", What: "the unit %s",
 	Ask: func(names []string) []remote.Query {
 		valid := unitNames(names)
 		if len(valid) == 0 {
@@ -104,7 +106,7 @@ var Units = &Kind[Unit]{
 		}
 		return []remote.Query{
 			{
-				Script: `systemctl show --no-pager --property=Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,SourcePath,NeedDaemonReload -- "$@"`,
+				Script: `systemctl show --no-pager --property=` + unitProperties + ` -- "$@"`,
 				Args:   valid,
 				Inline: true,
 			},
@@ -135,6 +137,9 @@ var Units = &Kind[Unit]{
 		}
 	},
 }
+
+// unitProperties are what a Unit is made of.
+const unitProperties = "Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,SourcePath,NeedDaemonReload"
 
 // initScripts is the directory of System V init scripts.
 const initScripts = "/etc/init.d/"
@@ -202,4 +207,31 @@ func parseUnits(out string) []Unit {
 		}
 	}
 	return units
+}
+
+// Reread returns what is expected of the units that are known on h when systemd has read their files again.
+func Reread(h *Host) (expect []Expectation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known := map[string]Unit{}
+	for key, e := range h.memory {
+		if u, ok := e.value.(Unit); ok && e.done && e.err == nil {
+			known[key.Name] = u
+		}
+	}
+	for key, p := range h.predicted {
+		if u, ok := p.value.(Unit); ok && key.Kind == Units.Name {
+			known[key.Name] = u
+			if p.unknown != "" {
+				delete(known, key.Name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if u := known[name]; u.Stale {
+			u.Stale = false
+			expect = append(expect, Units.Expect(name, u))
+		}
+	}
+	return expect
 }

@@ -155,7 +155,8 @@ var Users = &Kind[User]{
 		}
 		return expected
 	},
-	Name: "user", What: "the account %s",
+	Holds: holdsUsers,
+	Name:  "user", What: "the account %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
 		if len(valid) == 0 {
@@ -178,7 +179,8 @@ var Groups = &Kind[Group]{
 		}
 		return expected
 	},
-	Name: "group", What: "the group %s",
+	Holds: holdsGroups,
+	Name:  "group", What: "the group %s",
 	Ask: func(names []string) []remote.Query {
 		valid := accountNames(names)
 		if len(valid) == 0 {

@@ -57,7 +57,7 @@ func host(more ...observe.Expectation) modules.Host {
 // looks expects visudo to answer as given if it checks the content.
 func looks(content string, says remote.Answer) observe.Expectation {
 	ask := observe.Reading{Argv: []string{"visudo", "-cf", "-"}, Stdin: content, Limit: checkLimit}
-	return observe.AuthorCommands.Expect(ask.Key(), says)
+	return observe.Checks.Expect(ask.Key(), says)
 }
 
 func TestPlans(t *testing.T) {
@@ -247,7 +247,7 @@ func TestContentIsCheckedBeforehand(t *testing.T) {
 		t.Errorf("%d steps, %v", len(plan.Steps), err)
 	}
 	ask := observe.Reading{Argv: f.Checker, Stdin: "bye\n", Limit: checkLimit}
-	h = host(observe.AuthorCommands.Unknown(ask.Key(), "its answer may depend on an earlier change"))
+	h = host(observe.Checks.Unknown(ask.Key(), "its answer may depend on an earlier change"))
 	if plan, err := f.Plan(t.Context(), h); err != nil || len(plan.Steps) != 2 {
 		t.Errorf("after a change: %d steps, %v", len(plan.Steps), err)
 	}

@@ -208,6 +208,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 		if f.onlyRemoves() {
 			return nil, observe.Files.MayAppear(h, at)
 		}
+		f.wantCheck(ctx, h, at)
 		if steps, err = f.parents(ctx, h, at); err != nil {
 			return nil, err
 		}
@@ -264,12 +265,15 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	}), nil
 }
 
+// briefly is the size in bytes of a content of which a program cannot say much.
+const briefly = 64 << 10
+
 // check returns the step that validates the content with a program before any of it is put in place.
 func (f *File) check(at string, content []byte) modules.Step {
 	return modules.Step{
 		Summary: fmt.Sprintf("let %s check the new %s", f.Checker[0], at),
 		Exact:   true,
-		Action: modules.Run{Argv: f.Checker, Stdin: content, Explain: func(exit int, stdout, stderr []byte) error {
+		Action: modules.Run{Argv: f.Checker, Stdin: content, Brief: len(content) <= briefly, Explain: func(exit int, stdout, stderr []byte) error {
 			return f.rejected(at, exit, stdout, stderr)
 		}},
 	}
@@ -287,20 +291,37 @@ func (f *File) rejected(at string, exit int, stdout, stderr []byte) error {
 // checkLimit bounds the program that checks the content, as the default limit bounds the step that runs it.
 const checkLimit = 10 * time.Minute
 
+// wantCheck has a new content checked in the same flight as the directories above it are read.
+func (f *File) wantCheck(ctx context.Context, h modules.Host, at string) {
+	if f.Checker == nil || required.Program(ctx, h, f.Checker[0], "") != nil {
+		return
+	}
+	if w, _, err := f.content(ctx, h, at, observe.File{}); err == nil && readable(w.content) {
+		observe.Checks.Want(h, f.checking(ctx, w.content).Key())
+	}
+}
+
+// readable reports whether a content can be the input of a Reading, which is text.
+func readable(content []byte) bool { return utf8.Valid(content) && bytes.IndexByte(content, 0) < 0 }
+
+// checking returns the command that checks the content.
+func (f *File) checking(ctx context.Context, content []byte) observe.Reading {
+	return observe.Reading{
+		Argv: f.Checker, Stdin: string(content), Limit: checkLimit,
+		User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, nil),
+	}
+}
+
 // foresee lets the program check the content while the plan is made, so that check mode reports what the run would refuse.
 // If an earlier change may affect the answer, the check is left to the step.
 func (f *File) foresee(ctx context.Context, h modules.Host, at string, content []byte) error {
 	if err := required.Program(ctx, h, f.Checker[0], "the new "+f.Path); err != nil {
 		return err
 	}
-	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 { // a Reading is text
+	if !readable(content) {
 		return nil
 	}
-	ask := observe.Reading{
-		Argv: f.Checker, Stdin: string(content), Limit: checkLimit,
-		User: observe.ActingUser(ctx), Env: observe.ActingEnvironment(ctx, nil),
-	}
-	answer, err := observe.AuthorCommands.Observe(ctx, h, ask.Key())
+	answer, err := observe.Checks.Observe(ctx, h, f.checking(ctx, content).Key())
 	switch {
 	case observe.IsUnknown(err):
 		return nil

@@ -1,0 +1,121 @@
+package observe
+
+import (
+	"strings"
+	"testing"
+
+	"hlplay/engine/remote"
+)
+
+// Accounts, groups, packages and modules of this machine hold, and nothing that differs from them does.
+func TestKindsHold(t *testing.T) {
+	h := localHost(t)
+	users, err := Users.ObserveAll(t.Context(), h, []string{"root", "daemon", "www-data", "no-such-user"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := Groups.ObserveAll(t.Context(), h, []string{"root", "daemon", "no-such-group"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules, err := KernelModules.ObserveAll(t.Context(), h, []string{"loop", "dm-mod", "no-such-module"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, holds := range map[string]func() ([]remote.Query, bool){
+		"users":   func() ([]remote.Query, bool) { return Users.Holds(users) },
+		"groups":  func() ([]remote.Query, bool) { return Groups.Holds(groups) },
+		"modules": func() ([]remote.Query, bool) { return KernelModules.Holds(modules) },
+	} {
+		if queries, ok := holds(); !holdsHere(t, queries, ok) {
+			t.Errorf("%s do not hold: %v %v %v", name, users, groups, modules)
+		}
+	}
+	for what, change := range map[string]func(u *User){
+		"UID":     func(u *User) { u.UID = 77 },
+		"GID":     func(u *User) { u.GID = 77 },
+		"comment": func(u *User) { u.Comment += "x" },
+		"home":    func(u *User) { u.Home = "/nowhere" },
+		"shell":   func(u *User) { u.Shell = "" },
+		"group":   func(u *User) { u.Group = "other" },
+		"groups":  func(u *User) { u.Groups = append(u.Groups, "other") },
+		"none":    func(u *User) { *u = User{} },
+	} {
+		u := users["daemon"]
+		change(&u)
+		queries, ok := Users.Holds(map[string]User{"daemon": u})
+		if holdsHere(t, queries, ok) {
+			t.Errorf("an account holds, although it is expected to have another %s", what)
+		}
+	}
+	u := users["daemon"]
+	u.UID, u.GID = -1, -1
+	if queries, ok := Users.Holds(map[string]User{"daemon": u}); !holdsHere(t, queries, ok) {
+		t.Error("the IDs of a new account are compared")
+	}
+	if queries, ok := Users.Holds(map[string]User{"no-such-user": {Name: "no-such-user", UID: -1, GID: -1}}); holdsHere(t, queries, ok) {
+		t.Error("an account holds that does not exist")
+	}
+	for what, g := range map[string]Group{"an ID": {Name: "daemon", GID: 77}, "a member": {Name: "daemon", GID: groups["daemon"].GID, Members: []string{"ada"}}, "none": {}} {
+		if queries, ok := Groups.Holds(map[string]Group{"daemon": g}); holdsHere(t, queries, ok) {
+			t.Errorf("a group holds that has another value: %s", what)
+		}
+	}
+	if queries, ok := Groups.Holds(map[string]Group{"daemon": {Name: "daemon", GID: -1, Members: groups["daemon"].Members}}); !holdsHere(t, queries, ok) {
+		t.Error("the ID of a new group is compared")
+	}
+	for name, m := range modules {
+		for _, other := range []KernelModule{{Loaded: !m.Loaded, Builtin: m.Builtin, Available: m.Available}, {m.Loaded, !m.Builtin, m.Available}, {m.Loaded, m.Builtin, !m.Available}} {
+			if queries, ok := KernelModules.Holds(map[string]KernelModule{name: other}); holdsHere(t, queries, ok) {
+				t.Errorf("%s holds as %+v, but is %+v", name, other, m)
+			}
+		}
+	}
+}
+
+// A user's groups are compared as a set.
+func TestUsersHoldTheirGroups(t *testing.T) {
+	ada := User{Name: "ada", UID: 7, GID: 8, Comment: "Ada", Home: "/home/ada", Shell: "/bin/sh", Group: "ada", Groups: []string{"disk", "sudo"}}
+	queries, ok := Users.Holds(map[string]User{"ada": ada})
+	if !ok {
+		t.Fatal("they cannot be asked for")
+	}
+	for prints, want := range map[string]bool{
+		"ada:x:8:\nsudo:x:27:bob,ada\ndisk:x:6:ada\n":              true,
+		"ada:x:8:\nsudo:x:27:bob\ndisk:x:6:ada\n":                  false,
+		"ada:x:8:\nsudo:x:27:ada\ndisk:x:6:ada\nadm:x:4:ada\n":     false,
+		"staff:x:8:\nada:x:8:\nsudo:x:27:ada\ndisk:x:6:ada\n":      false,
+		"ada:x:8:\nsudo:x:27:adam\ndisk:x:6:ada\n":                 false,
+		"ada:x:8:\nsudo:x:27:ada\ndisk:x:6:ada\nother:x:9:bob,x\n": true,
+	} {
+		if got := holdsWith(t, "getent", prints, queries); got != want {
+			t.Errorf("with the groups\n%sit holds: %v, want %v", prints, got, want)
+		}
+	}
+}
+
+func TestPackagesHold(t *testing.T) {
+	const cron, unknown = "cron\tamd64\tinstall ok installed\t3.0pl1-162\n", "other\tall\tunknown ok not-installed\t\n"
+	values := map[string]Package{"cron": {InstalledStatus, "3.0pl1-162"}, "none": {}, "other": {}}
+	queries, ok := Packages.Holds(values)
+	if !ok {
+		t.Fatal("they cannot be asked for")
+	}
+	for prints, want := range map[string]bool{
+		cron: true, cron + unknown: true, "": false,
+		strings.Replace(cron, "162", "163", 1): false, strings.Replace(cron, "install ok", "hold ok", 1): false,
+		cron + "none\tall\tinstall ok installed\t1\n": false, cron + strings.Replace(cron, "amd64", "i386", 1): false,
+		cron + "cron-daemon-common\tall\tinstall ok installed\t1\n": true,
+	} {
+		if got := holdsWith(t, "dpkg-query", prints, queries); got != want {
+			t.Errorf("when dpkg-query prints\n%sthey hold: %v, want %v", prints, got, want)
+		}
+	}
+	queries, _ = Packages.Holds(map[string]Package{"cron": {Status: InstalledStatus}})
+	if !holdsWith(t, "dpkg-query", cron, queries) || holdsWith(t, "dpkg-query", "", queries) || holdsWith(t, "dpkg-query", strings.Replace(cron, "install ok", "hold ok", 1), queries) {
+		t.Error("a version that is not known beforehand is compared, or nothing else is")
+	}
+	if _, ok := Packages.Holds(map[string]Package{"gone": {"deinstall ok config-files", "1.0"}}); ok {
+		t.Error("what remains of a removed package can be asked for")
+	}
+}
