@@ -60,6 +60,13 @@ type Reader interface {
 	OnlyReads() bool
 }
 
+// Confined is a Module whose arguments decide what Spec.Local says of all tasks of other modules.
+type Confined interface {
+	// Confined reports whether a task with these arguments neither reads nor changes anything but its host, and cannot depend on
+	// what other hosts do meanwhile.
+	Confined() bool
+}
+
 // Opaque is a Module that may have steps of which only the playbook's author knows what they change: see Step.Unknown.
 type Opaque interface {
 	// Opaque reports whether the module has such steps. The result may depend on the arguments.

@@ -76,7 +76,7 @@ func (a *Ahead) calls(block *bytes.Buffer, mark, user string, scripts repeated) 
 			block.WriteString("_hl_hif " + word + " " + args + "\n")
 			continue
 		}
-		block.WriteString("_hl_if " + word + " " + args + "\n")
+		block.WriteString(q.limited() + "_hl_if " + word + " " + args + "\n")
 	}
 	for _, c := range a.Commands {
 		call, err := c.call(mark, user)

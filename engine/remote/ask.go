@@ -105,16 +105,19 @@ type question struct {
 func newQuestion() *question { return &question{limit: -1} }
 
 func (s *question) add(q Query, call string) {
-	switch limit := q.seconds(); {
-	case limit == s.limit:
-	case limit > 0:
-		fmt.Fprintf(s, "limited='timeout -v -k 2 %d'\n", limit)
+	if limit := q.seconds(); limit != s.limit {
+		s.WriteString(q.limited())
 		s.limit = limit
-	default:
-		s.WriteString("limited=\n")
-		s.limit = 0
 	}
 	s.WriteString(call)
+}
+
+// limited returns the line that sets $limited.
+func (q Query) limited() string {
+	if limit := q.seconds(); limit > 0 {
+		return fmt.Sprintf("limited='timeout -v -k 2 %d'\n", limit)
+	}
+	return "limited=\n"
 }
 
 // end returns the script. It ends with true: an acting shell that cannot parse a script exits, rather than leaving its

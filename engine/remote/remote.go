@@ -124,7 +124,7 @@ type Actions struct {
 type Ahead struct {
 	// If are queries that exit with 0 if the condition is met.
 	If []Query
-	// Commands and Then are as in Actions. Each command is Brief without input, or one of this package.
+	// Commands and Then are as in Actions. Each command is Brief with little text as input, or one of this package.
 	Commands []Command
 	Then     []Query
 
@@ -140,7 +140,9 @@ type Ahead struct {
 }
 
 // Portable reports whether the command can be one of an Ahead.
-func (c Command) Portable() bool { return c.inBlock() }
+func (c Command) Portable() bool {
+	return c.inBlock() || c.Brief && c.own.name == "" && c.input == nil && c.Via.Script == "" && c.inCall()
+}
 
 // DefaultLimit is the limit of a Command without one.
 const DefaultLimit = 10 * time.Minute

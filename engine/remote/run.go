@@ -188,13 +188,21 @@ func (c Command) call(nonce, user string) (string, error) {
 	if c.plain() {
 		return c.callPlain(nonce, user)
 	}
-	run := ""
+	run, word := "", `echo "$_hl_n" >"$_hl_d/began" || exit 1`+"\n"
 	if c.own.name == "" {
 		words, err := quoteAll(c.Argv)
 		if err != nil {
 			return "", err
 		}
 		run = c.timeout() + words
+		if len(c.Stdin) > 0 {
+			text, err := quote(string(c.Stdin))
+			if err != nil {
+				return "", err
+			}
+			word = "printf %s " + text + ` >"$_hl_d/in" || exit 1` + "\n" + word
+			run += ` <"$_hl_d/in"`
+		}
 	} else {
 		args := slices.Clone(c.own.args)
 		switch {
@@ -217,7 +225,7 @@ func (c Command) call(nonce, user string) (string, error) {
 		}
 		run = c.own.name + " " + words
 	}
-	script, err := c.around(nonce, user, "", `echo "$_hl_n" >"$_hl_d/began" || exit 1`+"\n", run)
+	script, err := c.around(nonce, user, "", word, run)
 	if err != nil {
 		return "", err
 	}

@@ -173,3 +173,20 @@ func together(h, on *host, steps []modules.Step, seen *baseline) []command {
 	}
 	return all
 }
+
+// awaited returns the step of the last command if the host can tell when it has settled, and otherwise nil.
+func awaited(commands []command) *modules.Step {
+	if last := &commands[len(commands)-1].step; last.Until != nil && last.Settle > 0 {
+		return last
+	}
+	return nil
+}
+
+// clears returns the handlers that are no longer due when the last steps of an item have succeeded: the handler that is
+// running, if the exit code alone proves its success.
+func clears(t *task, plan modules.Plan, last bool, commands []command) []string {
+	if !t.handler || !last || !plan.Repeats || t.Until != nil || slices.ContainsFunc(commands, command.suspicious) {
+		return nil
+	}
+	return []string{nodestate.Name(t.play.Name, t.Name)}
+}

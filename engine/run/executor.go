@@ -29,6 +29,9 @@ type executor struct {
 	// sendAheadFrom is the latency of a host from which they are sent so.
 	sendAheadFrom time.Duration
 	ledger        *ledger
+	notifications *notifications
+	// tasksOf has the tasks and handlers of the plays that have begun, and of those that are read ahead.
+	tasksOf map[*lang.Play]map[*lang.Task]*task
 }
 
 // execution carries out one task on one host.

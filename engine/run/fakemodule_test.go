@@ -215,13 +215,21 @@ type own struct {
 	Needs     string `hcl:"needs,optional" doc:"A setting that must not be empty."`
 	Obscures  string `hcl:"obscures,optional" doc:"A setting that becomes unknowable."`
 	Upsets    bool   `hcl:"upsets,optional" doc:"It gets the same value."`
+	Repeats   bool   `hcl:"repeats,optional" doc:"Asks for an act and not for a state."`
+	Settles   int    `hcl:"settles,optional" doc:"Shows only after so many seconds."`
+	Tells     bool   `hcl:"tells,optional" doc:"The host can tell when it shows."`
+	Impatient bool   `hcl:"impatient,optional" doc:"Does not wait for what settles."`
+	Shared    bool   `hcl:"shared,optional" doc:"It depends on other hosts after all."`
 }
 
 func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	return (&setting{Name: m.Name, Value: m.Value, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets, Exact: true}).Plan(ctx, h)
+	return (&setting{Name: m.Name, Value: m.Value, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets,
+		Repeats: m.Repeats, Settles: m.Settles, Tells: m.Tells, Impatient: m.Impatient}).Plan(ctx, h)
 }
 
-var ownSpec = modules.Spec{Name: "own", Summary: "A setting of a test's host", Local: true, Result: settingSpec.Result, New: func() modules.Module { return &own{} }}
+func (m *own) Confined() bool { return !m.Shared }
+
+var ownSpec = modules.Spec{Name: "own", Summary: "A setting of a test's host", Result: settingSpec.Result, New: func() modules.Module { return &own{} }}
 
 // noop is a module that reads nothing and does nothing, or refuses.
 type noop struct {

@@ -70,6 +70,9 @@ func (f *foresight) carryOut(t *task, it *itemPlan) (reads []observe.Read, done 
 		}
 		f.at.Predict(expect)
 	}
+	if it.plan.Repeats { // nothing verifies it but the exit codes
+		return nil, true
+	}
 	again := f.again(t, it)
 	done = again.err == nil && len(again.plan.Steps) == 0 && len(again.saw.Elsewhere()) == 0
 	return again.saw.Reads(), done
@@ -83,27 +86,38 @@ func (f *foresight) again(t *task, it *itemPlan) *itemPlan {
 	return &again
 }
 
-// behind returns the reads of the next tasks that have nothing to do, as far as can be predicted, and of the first task or
-// handler that has.
-func (f *foresight) behind(following []*task) (reads []observe.Read) {
-	for _, t := range slices.Concat(following, f.dueBehind(), f.execution.host.planner.beyond(f.task, len(following))) {
+// behind returns the reads of the next tasks, of handlers, and of the tasks beyond them, that have nothing to do, as far as can
+// be predicted, and of the first that has. If that is a handler, those that may be sent with it are read, too.
+func (f *foresight) behind(following, handlers, beyond []*task) (reads []observe.Read) {
+	acted := false
+	for _, t := range slices.Concat(following, handlers, beyond) {
+		if acted && !t.handler {
+			break
+		}
 		more, acts := f.likely(t)
-		if reads = append(reads, more...); acts {
+		acted = acted || acts
+		if reads = append(reads, more...); acts && !(t.handler && f.mayShare(t) && mayBeConfined(t)) {
 			break
 		}
 	}
 	return reads
 }
 
-// dueBehind returns the handlers of the play that are due after the steps so far.
-func (f *foresight) dueBehind() (handlers []*task) {
+// dueBehind returns the handlers that run after the steps so far, if the play's handlers run then.
+func (f *foresight) dueBehind(flushes bool) (handlers []*task) {
+	if !flushes {
+		return nil
+	}
 	declared := f.task.play.Handlers
 	if f.task.handler {
 		declared = declared[slices.Index(declared, f.task.Task)+1:]
 	}
-	for _, h := range declared {
-		if id := nodestate.Name(f.task.play.Name, h.Name); f.due[id] || f.execution.host.keeper.isDue(id) {
-			handlers = append(handlers, newTask(f.task.play, h))
+	for _, d := range declared {
+		h := f.tasksOf[f.task.play][d]
+		id := nodestate.Name(h.play.Name, h.Name)
+		isDue, tookOver := f.notifications.stands(h, f.execution.host)
+		if isDue || f.due[id] || !tookOver && slices.ContainsFunc(f.execution.host.keeper.overdue(), func(d nodestate.Due) bool { return d.ID == id }) {
+			handlers = append(handlers, h)
 		}
 	}
 	return handlers
@@ -137,10 +151,11 @@ func (f *foresight) likely(t *task) (reads []observe.Read, acts bool) {
 	return append(reads, more...), acts
 }
 
-// part returns an item's part of a flight, without its conditions and reads, or nil if it cannot be sent ahead.
-func (f *foresight) part(t *task, it *itemPlan) *part {
+// part returns an item's part of a flight, without its conditions and reads, or nil if it cannot be sent ahead. last is set for
+// the task's last item.
+func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 	commands := together(f.host, f.host, it.plan.Steps, newBaseline(it, false))
-	if !f.sendable(it.plan, commands, f.at, false) {
+	if !f.confined(t, it) || !f.sendable(it.plan, commands, f.at, false) {
 		return nil
 	}
 	for _, step := range it.plan.Steps {
@@ -149,7 +164,7 @@ func (f *foresight) part(t *task, it *itemPlan) *part {
 		}
 	}
 	commands[0].Before = f.host.keeper.beforeAhead(f.executor.execution(t, f.execution.host).notifies(), f.due)
-	p := &part{task: t, key: it.key, steps: it.plan.Steps}
+	p := &part{task: t, key: it.key, steps: it.plan.Steps, until: awaited(commands), clears: clears(t, it.plan, last, commands)}
 	for _, c := range commands {
 		p.Commands = append(p.Commands, c.Command)
 	}
@@ -159,11 +174,14 @@ func (f *foresight) part(t *task, it *itemPlan) *part {
 // sendable reports whether the steps of a plan, as these commands, can share a flight with those of other tasks. Only the
 // first of a flight may have commands with pipes of their own.
 func (e *execution) sendable(plan modules.Plan, commands []command, on *observe.Host, first bool) bool {
-	if plan.Guard != nil || plan.Repeats || plan.Doubt != nil || len(plan.Steps) == 0 || len(commands) != len(plan.Steps) {
+	if plan.Guard != nil || plan.Doubt != nil || len(plan.Steps) == 0 || len(commands) != len(plan.Steps) {
 		return false
 	}
 	for i, step := range plan.Steps {
-		if step.On != nil || step.Wide || step.Unknown || step.Refresh || step.Settle != 0 || len(step.Objects) > 0 || !step.Bounded() || !first && !commands[i].Portable() {
+		if step.On != nil || step.Wide || step.Unknown || step.Refresh || len(step.Objects) > 0 || !first && !commands[i].Portable() {
+			return false
+		}
+		if step.Settle != 0 && (step.Until == nil || i < len(plan.Steps)-1) { // what verifies it might be read too early
 			return false
 		}
 		if run, ok := step.Action.(modules.Run); ok && (run.Long || len(run.Retry) > 0 || run.Suspect != nil || run.Stale != nil) {

@@ -186,11 +186,15 @@ func (h *host) sameResults(read map[string]cty.Value) bool {
 }
 
 // forgetAll forgets all observations of the host and of its peers: whatever is being waited for may happen on any of
-// them.
+// them, but not on one that is ahead.
 func (h *host) forgetAll() {
 	h.observed.Forget()
 	for _, peer := range h.observed.Peers() {
-		peer.Forget()
+		if p := h.planner.hosts.behind(peer); p != nil {
+			p.sent.unlessAhead(peer.Forget)
+		} else {
+			peer.Forget()
+		}
 	}
 }
 

@@ -55,6 +55,14 @@ func (n *notifications) takeOver(handler *task, h *host) bool {
 	return true
 }
 
+// stands reports whether a handler is due on a host, and whether what an earlier run has left due there was taken over.
+func (n *notifications) stands(handler *task, h *host) (isDue, tookOver bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := handlerKey{handler.play.Name, handler.Name, h.Name}
+	return n.pending[key] == due, n.overdue[key]
+}
+
 // leave records that a handler was left out, so that it still has to run.
 func (n *notifications) leave(handler *task, h *host) {
 	n.mu.Lock()

@@ -106,7 +106,7 @@ func (c *conductor) tasks(play *lang.Play) map[*lang.Task]*task {
 
 // upcoming returns the upcoming tasks from a play on.
 func (c *conductor) upcoming(play *lang.Play) *upcoming {
-	ahead := &upcoming{index: map[*task]int{}}
+	ahead := &upcoming{index: map[*task]int{}, flushes: map[int]bool{}}
 	behind := false
 	for _, p := range c.playbook.Plays {
 		behind = behind || p == play
@@ -116,8 +116,8 @@ func (c *conductor) upcoming(play *lang.Play) *upcoming {
 		if p != play && (p.Hosts != play.Hosts || len(p.Serial) > 0 || len(play.Serial) > 0) {
 			break
 		}
-		ahead.leg++
 		ahead.add(p.Tasks, c.tasks(p), c.selected)
+		ahead.flush()
 	}
 	ahead.findProducers()
 	return ahead

@@ -200,7 +200,7 @@ func (d *draft) settings() {
 	if d.oneIn(3) {
 		d.linef("notify = [\"h\"]")
 	} else if d.own && d.oneIn(4) {
-		d.linef("notify = [\"i\", \"h\"]")
+		d.linef("notify = [%s]", d.pick(`"i", "h"`, `"j"`, `"j", "i"`))
 	}
 	if d.oneIn(5) {
 		d.linef("tags = [\"x\"]")

@@ -9,7 +9,7 @@
 //   - the conductor takes plays, batches of hosts, tasks and handlers in order (run.go, play.go, batch.go,
 //     handlers.go, everywhere.go, gate.go, await.go, consent.go, finish.go, leftover.go);
 //   - an execution carries out a task on a host: steps, flights, verification, settling, or in check mode prediction
-//     (execute.go, propose.go, guard.go, steps.go, sendahead.go, foresight.go, proposal.go, command.go, long.go, reboot.go,
+//     (execute.go, propose.go, guard.go, steps.go, sendahead.go, foresight.go, sharing.go, proposal.go, command.go, long.go, reboot.go,
 //     proof.go, settle.go, verify.go, predict.go, doubt.go, keep.go, copies.go, fulfil.go, changed.go, executor.go);
 //   - a host's planner decides what a task needs there, ahead for upcoming tasks (planner.go, readahead.go, planning.go,
 //     decide.go, delegate.go, peers.go, expressions.go, upcoming.go);
@@ -205,14 +205,12 @@ func Run(ctx context.Context, pb *lang.Playbook, inv *inventory.Inventory, o Opt
 // decides what the host needs and the executor does it.
 type conductor struct {
 	*executor
-	options       Options
-	cancel        context.CancelFunc
-	started       time.Time
-	notifications *notifications
-	forks         throttle // of Options.Forks
+	options Options
+	cancel  context.CancelFunc
+	started time.Time
+	forks   throttle // of Options.Forks
 	// waitingToStart is set until the task named by --start-at-task is reached.
 	waitingToStart bool
-	tasksOf        map[*lang.Play]map[*lang.Task]*task
 }
 
 func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playbook, inv *inventory.Inventory, limit []*inventory.Host, o Options) *conductor {
@@ -229,12 +227,10 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 			approve: o.Approve, redact: o.Redactor.String,
 			report: reporting(o.Reporter), hosts: all, expressions: expressions, copies: newCopies(o.Archive, o.Modules),
 			sendAhead: o.SendAhead && !o.Check && !o.NoReadAhead && o.Ask == nil && o.Forks == 0, sendAheadFrom: o.SendAheadFrom,
-			ledger: newLedger(o.Counted),
+			ledger: newLedger(o.Counted), notifications: newNotifications(), tasksOf: map[*lang.Play]map[*lang.Task]*task{},
 		},
 		options: o, cancel: cancel, started: o.Clock.Now(),
-		notifications:  newNotifications(),
 		waitingToStart: o.StartAt != "",
-		tasksOf:        map[*lang.Play]map[*lang.Task]*task{},
 	}
 	if o.Ask != nil {
 		c.asking = &asking{ask: o.Ask}

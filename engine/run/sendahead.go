@@ -67,31 +67,24 @@ func sameAction(a, b modules.Action) bool {
 	return reflect.DeepEqual(strip(a), strip(b))
 }
 
-// mayShare reports whether the playbook allows a task to share a flight with the tasks around it: the order in which hosts
-// carry it out must not matter, and nothing may depend on its outcome on other hosts.
-func (e *executor) mayShare(t *task) bool {
-	refs := t.references
-	return e.sendAhead && t.Module.Local && !t.handler && !t.RunOnce && !t.Delegated() && t.Until == nil &&
-		!t.play.AnyErrorsFatal && t.play.MaxFailPercentage == nil && !refs.Peers.Any() && !refs.AllResults
-}
-
 // distant reports whether a round trip to a host takes long enough for steps to be sent ahead.
 func (e *executor) distant(h *host) bool { return h.connection.stats().Latency >= e.sendAheadFrom }
 
 // sharing returns how many tasks after t may share one flight.
 func (e *execution) sharing(t *task) int {
-	n, _ := e.ahead(t, mostAlong+1)
+	n, _, _ := e.ahead(t, mostAlong+1)
 	return n
 }
 
-// ahead returns the tasks that are certain to follow t, and how many of the first of them may share its flight, at most so many.
-func (e *execution) ahead(t *task, most int) (sharing int, following []*task) {
+// ahead returns the tasks that are certain to follow t, and how many of the first of them may share its flight, at most so
+// many. flushes is set if the play's handlers, or those behind t, run right after them.
+func (e *execution) ahead(t *task, most int) (sharing int, following []*task, flushes bool) {
 	p := e.host.planner
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at, ok := p.upcoming.index[t]
 	if !ok || p.window == 0 {
-		return 0, nil
+		return 0, nil, t.handler && p.window > 0
 	}
 	following = p.upcoming.tasks[at+1:]
 	for i := range following {
@@ -100,10 +93,11 @@ func (e *execution) ahead(t *task, most int) (sharing int, following []*task) {
 			break
 		}
 	}
-	for sharing < min(most, len(following)) && e.mayShare(following[sharing]) {
+	flushes = p.upcoming.flushes[at+len(following)]
+	for sharing < min(most, len(following)) && e.mayShare(following[sharing]) && mayBeConfined(following[sharing]) {
 		sharing++
 	}
-	return sharing, following
+	return sharing, following, flushes
 }
 
 // train is a flight under construction: the parts that are sent along with an item's steps.
@@ -113,7 +107,9 @@ type train struct {
 	// verified is what verifies the last steps so far. between is what the plans of items with nothing to do after them were
 	// made from.
 	verified, between []observe.Read
-	size              int
+	// registered are the results of its tasks, which are not known yet.
+	registered map[string]bool
+	size       int
 }
 
 // along returns what is sent along with an item's steps: the parts of the next items and tasks, and the reads that the host
@@ -121,10 +117,13 @@ type train struct {
 func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, commands []command, distant bool) (along []*part, reads []observe.Read) {
 	user := e.task.user(e.host)
 	pass := e.host.connection.asReader(user)
-	shares := distant && e.mayShare(e.task) && it.delegated == nil && ordinary(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
+	shares := distant && e.mayShare(e.task) && e.confined(e.task, it) && it.delegated == nil && ordinary(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
 		!e.host.sent.waiting() && e.sendable(it.plan, commands, e.host.observed, true)
-	sharing, following := e.ahead(e.task, mostAlong)
+	sharing, following, flushes := e.ahead(e.task, mostAlong)
+	beyond := e.host.planner.beyond(e.task, len(following))
 	if shares {
+		e.host.sent.hold(true)
+		defer func() { e.host.sent.hold(len(along) > 0) }()
 		e.host.planner.await(ctx, following[:sharing])
 	}
 	f := e.foresee(ctx)
@@ -138,11 +137,16 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 				return nil, first
 			}
 		}
-		return nil, append(first, f.behind(following)...)
+		return nil, append(first, f.behind(following, f.dueBehind(true), beyond)...)
 	}
-	t := &train{foresight: f, verified: first}
-	next := e.couple(t, rest, following[:sharing], user)
-	behind := slices.Concat(t.between, f.behind(following[next:]))
+	t := &train{foresight: f, verified: first, registered: map[string]bool{}}
+	next, open := e.couple(t, rest, following[:sharing], user)
+	handlers := f.dueBehind(flushes)
+	if open && next == len(following) {
+		n, _ := e.couple(t, nil, handlers, user)
+		handlers = handlers[n:]
+	}
+	behind := slices.Concat(t.between, f.behind(following[next:], handlers, beyond))
 	if len(t.along) == 0 {
 		return nil, behind
 	}
@@ -154,55 +158,55 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 			reads = slices.Concat(reads, behind, e.host.planner.coming(p.task, e.sharing(p.task)))
 		}
 		p.readback = e.host.observed.Readback(reads, pass)
-		p.Then, _ = distinct(p.readback.Queries())
+		p.ask()
 	}
 	return t.along, slices.Concat(first, t.along[0].between, t.along[0].reads)
 }
 
 // couple adds the rest of a task's items and then the tasks that follow to a train, up to the first that cannot share the
-// flight. It returns how many of the tasks are in it.
-func (e *execution) couple(t *train, rest []*itemPlan, following []*task, user string) int {
-	for _, it := range rest {
+// flight. It returns how many of the tasks are in it, and whether more may follow those.
+func (e *execution) couple(t *train, rest []*itemPlan, following []*task, user string) (n int, open bool) {
+	for i, it := range rest {
 		if it.module == nil || it.delegated != nil {
-			return 0
+			return 0, false
 		}
-		if it = t.again(e.task, it); !t.add(e.task, it, nil) {
+		if it = t.again(e.task, it); !t.add(e.task, it, nil, i == len(rest)-1) {
 			t.between = append(t.between, it.saw.Reads()...)
-			return 0
+			return 0, false
 		}
 	}
-	registered := map[string]bool{e.task.Register: true}
+	t.registered[e.task.Register] = true
 	for n, next := range following {
-		if next.user(e.host) != user || slices.ContainsFunc(next.references.Results, func(name string) bool { return registered[name] }) || !e.host.hasResults(next.references.Results) {
-			return n
+		if !e.mayShare(next) || !mayBeConfined(next) || next.user(e.host) != user || slices.ContainsFunc(next.references.Results, func(name string) bool { return t.registered[name] }) || !e.host.hasResults(next.references.Results) {
+			return n, false
 		}
 		d, planned, ok := t.decide(next)
 		if !ok {
-			return n
+			return n, false
 		}
 		if next.Register != "" {
-			registered[next.Register] = true
+			t.registered[next.Register] = true
 		}
 		if !d.acts() {
 			t.between = append(t.between, planned...)
 			continue
 		}
 		before := len(t.along)
-		for _, it := range d.items {
+		for i, it := range d.items {
 			if len(t.along) > before { // an item before it has changed what its plan was made from
 				it, planned = t.again(next, it), nil
 			}
-			if !t.add(next, it, planned) {
-				return n
+			if !t.add(next, it, planned, i == len(d.items)-1) {
+				return n, false
 			}
 		}
 	}
-	return len(following)
+	return len(following), true
 }
 
 // add adds an item, and reports whether what comes after it may share the flight, too. planned is what else its plan was made
-// from.
-func (t *train) add(of *task, it *itemPlan, planned []observe.Read) bool {
+// from. last is set for the task's last item.
+func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) bool {
 	if it.err != nil || len(it.saw.Elsewhere()) > 0 {
 		return false
 	}
@@ -211,7 +215,7 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read) bool {
 		t.between = append(t.between, planned...)
 		return true
 	}
-	p := t.part(of, it)
+	p := t.part(of, it, last)
 	if p == nil || t.approve != nil && t.approve(t.executor.execution(of, t.host).proposal([]*itemPlan{it}, false)) != nil {
 		return false
 	}

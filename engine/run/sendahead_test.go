@@ -47,7 +47,7 @@ func TestSendAheadChangesNothing(t *testing.T) {
 			for what, pair := range map[string][2]any{
 				"hosts":    {without.state(), with.state()},
 				"reports":  {reported(b), reported(a)},
-				"notes":    {timeless(b), timeless(a)},
+				"notes":    {sorted(timeless(b)), sorted(timeless(a))}, // otherwise the oldest come first
 				"commands": {without.acts, with.acts},
 				"due":      {dueOn(without), dueOn(with)},
 			} {
@@ -73,6 +73,11 @@ func meddler(seed uint64) func(h *fakeHost, host string, n int, after bool) {
 			delete(h.pending, name) // when it would show depends on how long other hosts wait
 		}
 	}
+}
+
+func sorted(lines []string) []string {
+	slices.Sort(lines)
+	return lines
 }
 
 // reported returns all that is said of each task on each host but the time that it took.
@@ -109,10 +114,34 @@ func randomOwnPlaybook(rng *rand.Rand, fails bool) string {
 		for range 4 + rng.IntN(12) {
 			d.node(2)
 		}
-		d.linef("handler \"h\" {\nsetting {\nname = \"h\"\nvalue = \"1\"\nrepeats = true\n}\n}")
-		d.linef("handler \"i\" {\nown {\nname = \"s1\"\nvalue = \"1\"\n}\n}\n}")
+		for _, handler := range []string{"h", "i", "j"} {
+			d.handler(handler)
+		}
+		d.linef("}")
 	}
 	return d.String()
+}
+
+// handler writes a handler, which mostly may be sent with others.
+func (d *draft) handler(name string) {
+	d.linef("handler %q {", name)
+	switch {
+	case d.oneIn(8) && name != "j":
+		d.linef("notify = [\"j\"]")
+	case d.oneIn(8):
+		d.linef("when = host.name != \"a\"")
+	}
+	module := d.pick("own", "own", "own", "setting")
+	d.linef("%s {\nname = %q\nvalue = \"1\"", module, d.pick("h", "s0", "s1", "s2"))
+	if !d.oneIn(3) {
+		d.linef("repeats = true")
+	} else if d.oneIn(2) {
+		d.linef("settles = %d", 1+d.rng.IntN(3))
+	}
+	if d.fails && d.oneIn(4) {
+		d.linef("%s = %s", d.pick("fails", "lies"), d.pick("true", `host.name == "a"`))
+	}
+	d.linef("}\n}")
 }
 
 // ownTask writes what a task of the own module does.
@@ -125,6 +154,12 @@ func (d *draft) ownTask(name string) {
 		if d.fails {
 			d.linef("%s = %s", d.pick("fails", "lies", "then_fails"), d.pick("true", `host.name == "a"`, `host.name == "b"`))
 		}
+	case 5:
+		d.linef("settles = %d\ntells = %s", 1+d.rng.IntN(5), d.pick("true", "false"))
+	case 6:
+		d.linef("shared = true")
+	case 7:
+		d.linef("repeats = true")
 	case 3, 4: // nobody can know what becomes of another setting
 		d.linef("obscures = %q\nupsets = %s", fmt.Sprint("s", d.rng.IntN(6)), d.pick("true", "false"))
 	}
@@ -165,7 +200,7 @@ func TestSendAheadDependsOnDistance(t *testing.T) {
 	}
 }
 
-// A first run of tasks that belong to their hosts alone takes a flight for seventeen of them, with what is read for them.
+// A first run of tasks that belong to their hosts alone takes a flight for 65 of them, with what is read for them.
 func TestFlightsOfAFirstRunTogether(t *testing.T) {
 	const tasks = 100
 	var playbook strings.Builder
@@ -179,8 +214,8 @@ func TestFlightsOfAFirstRunTogether(t *testing.T) {
 		}
 	}
 	for name := range s.hosts {
-		if n := s.flights[name] + s.asks[name]; n > 9 {
-			t.Errorf("%d tasks took %d flights that changed %s and %d that read only, want 9 at most", tasks, s.flights[name], name, s.asks[name])
+		if n := s.flights[name] + s.asks[name]; n > 3 {
+			t.Errorf("%d tasks took %d flights that changed %s and %d that read only, want 3 at most", tasks, s.flights[name], name, s.asks[name])
 		}
 	}
 }
@@ -197,6 +232,40 @@ func TestFlightsOfItemsTogether(t *testing.T) {
 	}
 	if n := s.flights["a"] + s.asks["a"]; n != 2 {
 		t.Errorf("%d flights with commands and %d that read only, want one of each", s.flights["a"], s.asks["a"])
+	}
+}
+
+// The handlers that are due travel together, and are no longer due when the host has run them. Those that depend on other
+// hosts, or notify, run alone.
+func TestFlightsOfHandlersTogether(t *testing.T) {
+	handler := func(name, more string) string {
+		return fmt.Sprintf("handler %q {\n own {\n name = %q\n value = \"1\"\n repeats = true\n %s\n }\n}", name, name, more)
+	}
+	for _, test := range []struct {
+		name, second string
+		flights      int // after those of the tasks
+	}{
+		{"all together", handler("i", ""), 1},
+		{"one that depends on others", handler("i", "shared = true"), 3},
+		{"one that notifies", strings.Replace(handler("i", ""), "{\n", "{\nnotify = [\"j\"]\n", 1), 3},
+		{"one that fails", handler("i", "fails = true"), 2},
+	} {
+		playbook := playOf(strings.Join([]string{
+			`task "1" { own { name = "s1"; value = "1" } notify = ["h", "i"] }`, `task "2" { own { name = "s2"; value = "1" } notify = ["j"] }`}, "\n"))
+		playbook = strings.TrimSuffix(strings.TrimSpace(lines(playbook)), "}") + "\n" + handler("h", "") + "\n" + test.second + "\n" + handler("j", "") + "\n}\n"
+		s := newStage("a")
+		got := outcomes(s.play(t, playbook, sendAhead))
+		want := []string{"a 1: changed", "a 2: changed", "a h: changed", "a i: changed", "a j: changed"}
+		due := 0
+		if test.name == "one that fails" {
+			want[3], due = "a i: failed", 1
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+		if s.flights["a"] != 1+test.flights || s.asks["a"] != 1+due || len(s.hosts["a"].due) != due {
+			t.Errorf("%s: %d flights with commands and %d that read only, %d handlers due; want %d, %d and %d", test.name, s.flights["a"], s.asks["a"], len(s.hosts["a"].due), 1+test.flights, 1+due, due)
+		}
 	}
 }
 

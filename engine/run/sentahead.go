@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
@@ -20,9 +21,24 @@ type part struct {
 	steps    []modules.Step
 	copied   []string // vital files of which copies were kept before the part was sent
 	readback *observe.Readback
+	// until is the last step, if the host waits until it has settled. clears are the handlers that are no longer due when all
+	// steps have succeeded.
+	until  *modules.Step
+	clears []string
 	// reads are what the task's plan was made from, and after is what its verification reads. between is what the plans of
 	// tasks with nothing to do before it were made from.
 	reads, after, between []observe.Read
+}
+
+// ask sets what the host is asked after the steps, in the order in which flight expects the answers.
+func (p *part) ask() {
+	p.Then, _ = distinct(p.readback.Queries())
+	if p.until != nil {
+		p.Then = slices.Insert(p.Then, 0, remote.Until(*p.until.Until, p.until.Settle))
+	}
+	if p.clears != nil {
+		p.Then = append(p.Then, nodestate.Clear(p.clears...))
+	}
 }
 
 // leftOver is the note for a part whose task never had its turn.
@@ -59,12 +75,31 @@ type sentAhead struct {
 	parts []*part
 	// stopped is set if the last flight ended early, so that only the reads of the next task were answered.
 	stopped bool
+	// held is set while parts are being sent. From then on, until the last of them has had its turn, what the host has answered
+	// must not be forgotten, because it may be further already. Nothing that another host does meanwhile can change that.
+	held bool
+}
+
+// hold sets whether parts are about to be sent. add ends that, too.
+func (s *sentAhead) hold(held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = held
+}
+
+// unlessAhead calls fn unless parts are being sent or wait for their turn.
+func (s *sentAhead) unlessAhead(fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.held && len(s.parts) == 0 {
+		fn()
+	}
 }
 
 func (s *sentAhead) add(along []*part) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopped = false
+	s.stopped, s.held = false, false
 	for _, p := range along {
 		if p.Begun {
 			s.parts = append(s.parts, p)

@@ -79,17 +79,19 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		}
 		before, err := e.keep(ctx, on)
 		if err != nil {
+			e.host.sent.hold(false)
 			return err
 		}
 		commands[0].Before = before
 		cleared := clears(e.task, plan, len(steps) == 0 && len(rest) == 0, commands)
 		until := awaited(commands)
-		if len(steps) > 0 || on != e.host || done != nil {
+		if len(steps) > 0 || on != e.host {
 			until = nil
 		}
 		e.copyAhead(ctx, along)
 		err = e.flight(ctx, on, commands, until, readback, cleared, done, along, o)
 		e.copyAgain(along)
+		e.host.sent.hold(false)
 		if err != nil {
 			return err
 		}
@@ -116,14 +118,6 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read
 		return nil
 	}
 	return readback
-}
-
-// awaited returns the step of the last command if the host can tell when it has settled, and otherwise nil.
-func awaited(commands []command) *modules.Step {
-	if last := &commands[len(commands)-1].step; last.Until != nil && last.Settle > 0 {
-		return last
-	}
-	return nil
 }
 
 // flight carries out commands, repeating one that finds another process's lock, then the reads that travel with them, then the
@@ -174,7 +168,12 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 	var ended time.Time // when the last command ended
 	e.waited = 0
 	var clear []string
-	if done == nil && on.connection.isRoot(e.task.user(on)) && on == e.host {
+	switch {
+	case done != nil:
+		if clear = done.clears; clear != nil {
+			queries = append(queries, nodestate.Clear(clear...))
+		}
+	case on.connection.isRoot(e.task.user(on)) && on == e.host:
 		var q remote.Query
 		if q, clear = e.host.keeper.clearing(cleared...); clear != nil {
 			queries = append(queries, q)
@@ -265,13 +264,4 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 			return err
 		}
 	}
-}
-
-// clears returns the handlers that are no longer due when the last steps of an item have succeeded: the handler that is
-// running, if the exit code alone proves its success.
-func clears(t *task, plan modules.Plan, last bool, commands []command) []string {
-	if !t.handler || !last || !plan.Repeats || t.Until != nil || slices.ContainsFunc(commands, command.suspicious) {
-		return nil
-	}
-	return []string{nodestate.Name(t.play.Name, t.Name)}
 }

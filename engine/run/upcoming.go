@@ -14,6 +14,8 @@ type upcoming struct {
 	// a host from the next. Handlers, and parts of groups that run in other cases, lie between them.
 	legs []int
 	leg  int // of the next task
+	// flushes has the indices of the tasks right behind which the handlers of their play run.
+	flushes map[int]bool
 }
 
 // add appends the tasks of a play that run when nothing fails.
@@ -38,9 +40,17 @@ func (u *upcoming) add(nodes []lang.Node, placed map[*lang.Task]*task, selected 
 				u.leg++
 			}
 		case *lang.Flush:
-			u.leg++
+			u.flush()
 		}
 	}
+}
+
+// flush ends a leg behind which the play's handlers run.
+func (u *upcoming) flush() {
+	if last := len(u.tasks) - 1; last >= 0 && u.legs[last] == u.leg {
+		u.flushes[last] = true
+	}
+	u.leg++
 }
 
 // findProducers finds which task registers what each task reads.

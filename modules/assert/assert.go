@@ -51,7 +51,8 @@ task "all hosts run the same Proxmox VE" {
   }
 }
 `,
-	New: func() modules.Module { return &Assert{} },
+	Local: true,
+	New:   func() modules.Module { return &Assert{} },
 }
 
 // Validate implements modules.Validator.

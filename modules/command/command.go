@@ -130,6 +130,9 @@ func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	}
 	text := strings.Join(c.argv(), " ")
 	advice := append(wrongform.Suites(ctx, h, "shell", text), wrongform.Upgrade(ctx, h, "shell", text)...)
+	if c.rereads() {
+		return modules.Plan{Steps: []modules.Step{c.reread(h)}, Repeats: true, Data: toBeRun, Advice: advice}, nil
+	}
 	if c.Always {
 		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: toBeRun, Advice: advice}, c.checkDir(ctx, h)
 	}

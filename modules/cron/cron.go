@@ -33,7 +33,8 @@ can write to.`,
     environment = { MAILTO = "root" }
   }
 }`,
-	New: func() modules.Module { return &cron{} },
+	Local: true,
+	New:   func() modules.Module { return &cron{} },
 }
 
 // cron holds the module's arguments.

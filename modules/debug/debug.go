@@ -23,7 +23,8 @@ is uncertain. Nothing is changed. Sensitive values are shown as (sensitive).`,
     value   = host.vars
   }
 }`,
-	New: func() modules.Module { return &debug{} },
+	Local: true,
+	New:   func() modules.Module { return &debug{} },
 }
 
 // debug holds the module's arguments.

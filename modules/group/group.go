@@ -24,6 +24,7 @@ a user's primary group is not removed.`,
   }
 }`,
 	Result: result{},
+	Local:  true,
 	New:    func() modules.Module { return &group{} },
 }
 

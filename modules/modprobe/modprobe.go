@@ -50,6 +50,7 @@ handler "reboot" {
   }
 }`,
 	Placed: placed,
+	Local:  true,
 	New:    func() modules.Module { return &Module{} },
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 )
 
@@ -159,7 +160,7 @@ func (p *planner) start(verb string) {
 	p.unit.ActiveState, p.unit.SubState = "active", ""
 	p.do(strings.ReplaceAll(verb, "-", " ")+" "+p.name, "sh", "-c", startScript, "sh", verb, p.name)
 	step := &p.steps[len(p.steps)-1]
-	step.Settle, step.Await = settle, p.name+" to become active"
+	step.Settle, step.Await, step.Until = settle, p.name+" to become active", arrived(p.name)
 	run := step.Action.(modules.Run)
 	run.Explain = explainStart(p.name, verb)
 	step.Action = run
@@ -169,7 +170,14 @@ func (p *planner) stop() {
 	p.unit.ActiveState, p.unit.SubState = "inactive", ""
 	p.do("stop "+p.name, "systemctl", "stop", "--", p.name)
 	step := &p.steps[len(p.steps)-1]
-	step.Settle, step.Await = settle, p.name+" to become inactive"
+	step.Settle, step.Await, step.Until = settle, p.name+" to become inactive", arrived(p.name)
+}
+
+// arrived returns a query that exits with 0 unless a unit is on the way from one state to another.
+func arrived(name string) *remote.Query {
+	return &remote.Query{Script: `case $(systemctl show --property=ActiveState -- "$1") in
+*=activating | *=deactivating | *=reloading | *=refreshing) exit 1 ;;
+esac`, Args: []string{name}}
 }
 
 func (p *planner) do(summary string, argv ...string) {

@@ -68,6 +68,7 @@ task "sshd may open many files" {
   }
 }`,
 	Result: result{},
+	Local:  true,
 	New:    func() modules.Module { return &unit{} },
 }
 

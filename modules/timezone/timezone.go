@@ -26,7 +26,8 @@ If the host has the file /etc/timezone, as Debian 12 has, which some programs re
     name = "Europe/Berlin"
   }
 }`,
-	New: func() modules.Module { return &timezone{} },
+	Local: true,
+	New:   func() modules.Module { return &timezone{} },
 }
 
 // timezone holds the module's arguments.

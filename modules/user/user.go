@@ -78,6 +78,7 @@ The account root is never removed.`,
 }
 `,
 	Result: result{},
+	Local:  true,
 	New:    func() modules.Module { return &User{} },
 }
 

@@ -177,6 +177,7 @@ _hl_do() {
 	) </dev/null >"$_hl_d/out.$_hl_i" 2>"$_hl_d/err.$_hl_i"
 	_hl_r=$?
 	true >"$_hl_d/pid"
+	[ ! -s "$_hl_d/in" ] || true >"$_hl_d/in"
 	case " $_hl_ok " in *" $_hl_r "*) ;; *) _hl_go=no ;; esac
 	if [ -s "$_hl_d/began" ]; then
 		read -r _hl_m <"$_hl_d/began"

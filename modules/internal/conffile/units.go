@@ -11,7 +11,7 @@ import (
 func ReloadUnits(file string) modules.Step {
 	return modules.Step{
 		Summary: "reload systemd for " + file,
-		Action:  modules.Run{Argv: []string{"systemctl", "daemon-reload"}, Limit: time.Minute},
+		Action:  modules.Run{Argv: []string{"systemctl", "daemon-reload"}, Limit: time.Minute, Brief: true},
 		Exact:   true,
 	}
 }
