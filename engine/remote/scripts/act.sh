@@ -307,7 +307,7 @@ _hl_run() {
 		return
 	fi
 	# shellcheck disable=SC2016 # evaluated by the script
-	printf '%s\n' 'echo "$2 $$" >"$1"' "${_hl_entering-}" "$_hl_execs" "_hl_n=$_hl_y" "_hl_exec _hl_marks $_hl_line" >"$_hl_d/script" ||
+	printf '%s\n' 'echo "$2 $$" >"$1"' "${_hl_entering-}" "${_hl_execs:?}" "_hl_n=$_hl_y" "_hl_exec _hl_marks $_hl_line" >"$_hl_d/script" ||
 		{ _hl_end 1; exit 1; }
 	_hl_piped "$_hl_ok"
 }

@@ -19,6 +19,6 @@ _hl_exec() {
 }
 
 _hl_marks() {
-	printf '\n%s %s\n' "$_hl_n" "$$"
+	printf '\n%s %s\n' "${_hl_n:?}" "$$"
 	printf '\n%s %s\n' "$_hl_n" "$$" >&2
 }
