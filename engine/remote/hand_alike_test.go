@@ -222,3 +222,30 @@ func TestHandAndShellActAlike(t *testing.T) {
 	}
 	t.Logf("%v", count)
 }
+
+// A number that is no ID is refused, as chown(1) does: the kernel would take it for another one, or for none.
+func TestOwnersThatAreNoID(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can change owners")
+	}
+	bothWays(t, func(t *testing.T) {
+		c := here(t)
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"4294967295", "99999999999"} {
+			for _, command := range []Command{
+				SetAttributes(path, nil, id, ""), SetAttributes(path, nil, "root", id), MakeDir(path+"s", 0o755, id, ""),
+				File{Path: path, Content: []byte("x"), Owner: id}.Command(),
+			} {
+				if r := run(t, c, command); r.Exit == 0 {
+					t.Errorf("%q is done for %s", command.own.args, id)
+				}
+			}
+		}
+		if info, err := os.Stat(path); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 || info.Size() != 0 {
+			t.Errorf("%+v, %v", info, err)
+		}
+	})
+}

@@ -13,7 +13,7 @@ sub user_id {
 	return -1 if $user eq '';
 	my $id = getpwnam $user;
 	return $id if defined $id;
-	return $user + 0 if $user =~ /^[0-9]+\z/;
+	return $user + 0 if is_id($user);
 	fail("chown: invalid user: '$user'");
 }
 
@@ -22,9 +22,12 @@ sub group_id {
 	return -1 if $group eq '';
 	my $id = getgrnam $group;
 	return $id if defined $id;
-	return $group + 0 if $group =~ /^[0-9]+\z/;
+	return $group + 0 if is_id($group);
 	fail("chgrp: invalid group: '$group'");
 }
+
+# is_id reports whether a word is a number that the kernel takes for the ID of a user or group.
+sub is_id { $_[0] =~ /^[0-9]+\z/ && $_[0] < 4294967295 }
 
 # give changes the owner of a file, and not that of what a link leads to.
 sub give {
