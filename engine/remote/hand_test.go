@@ -68,6 +68,16 @@ $does{test_slow} = sub {
 	return 0;
 };
 $does{test_much} = sub { say_out('x' x 1_000_000); return 0 };
+$does{test_busy} = sub {
+	my @flags = map { fcntl $_, F_GETFL, 0 } \*STDOUT, \*STDERR;
+	fcntl STDOUT, F_SETFL, $flags[0] | O_NONBLOCK;
+	fcntl STDERR, F_SETFL, $flags[1] | O_NONBLOCK;
+	say_out('x' x 1_000_000);
+	complain('y' x 999_999);
+	fcntl STDOUT, F_SETFL, $flags[0] & ~O_NONBLOCK;
+	fcntl STDERR, F_SETFL, $flags[1] & ~O_NONBLOCK;
+	return 0;
+};
 `
 
 // byHand returns a command that only the hand has.
@@ -110,6 +120,10 @@ func TestHandAnswers(t *testing.T) {
 		}
 		if got := after(t, c, Query{Hand: "test_much"}); len(got[0].Out) != 1_000_000 {
 			t.Errorf("%d bytes of a long answer", len(got[0].Out))
+		}
+		// Nothing is lost if a program has left the streams without blocking.
+		if got := after(t, c, Query{Hand: "test_busy"}); len(got[0].Out) != 1_000_000 || len(got[0].Err) != 1_000_000 {
+			t.Errorf("%d and %d bytes of an answer on busy streams", len(got[0].Out), len(got[0].Err))
 		}
 	})
 }

@@ -22,7 +22,7 @@ my ($processor) = $Config{archname} =~ /^(x86_64|aarch64)-linux(?!-gnux32)/ or e
 my $call = $calls{$processor};
 
 # Error numbers, which Errno would take a millisecond to load.
-use constant { ENOENT => 2, EINTR => 4, EEXIST => 17, EINVAL => 22, ENOSYS => 38, EOPNOTSUPP => 95 };
+use constant { ENOENT => 2, EINTR => 4, EAGAIN => 11, EEXIST => 17, EINVAL => 22, ENOSYS => 38, EOPNOTSUPP => 95 };
 
 # The functions that may be asked for. A function returns its exit code, or ends with leave or fail. One that has done and
 # printed nothing may return -1: the shell then does it.
@@ -59,14 +59,21 @@ sub complain {
 	put(\*STDERR, "$_[0]\n");
 }
 
-# put writes all of a text, or nothing more after an error.
+# put writes all of a text, or nothing more after an error. A program of a query may have left the shell's streams without
+# blocking (O_NONBLOCK).
 sub put {
 	my ($to, $text) = @_;
 	while (length $text) {
 		my $n = syswrite $to, $text;
-		next if !defined $n && $! == EINTR;
-		return unless defined $n;
-		substr($text, 0, $n) = '';
+		if (defined $n) {
+			substr($text, 0, $n) = '';
+		} elsif ($! == EAGAIN) {
+			my $bits = '';
+			vec($bits, fileno $to, 1) = 1;
+			select undef, $bits, undef, undef;
+		} elsif ($! != EINTR) {
+			return;
+		}
 	}
 }
 
