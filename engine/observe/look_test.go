@@ -416,6 +416,23 @@ print join " ", @said;
 	}
 }
 
+// A directory that could not be listed is not an empty one: the script answers.
+func TestLookCannotList(t *testing.T) {
+	dir := plainDir(t)
+	program := `
+my @all;
+while (open my $one, '<', '/dev/null') { push @all, $one }
+my @got = ($does{look_text}->($ARGV[0]), $does{look_holds_text}->("", 1, $ARGV[0]));
+@all = ();
+print "@got";
+`
+	pattern := filepath.Join(dir, "*.conf")
+	got := ran(t, "sh", []string{"-c", `ulimit -n 64; exec perl "$@"`, "sh", "-e", lookProgram(t) + program, pattern})
+	if want := "-1 -1"; string(got.Stdout) != want {
+		t.Errorf("got %q (%s), want %q", got.Stdout, got.Stderr, want)
+	}
+}
+
 // A file that grows while it is read is told of as it was at some moment, and never breaks the answer.
 func TestLookAtChangingFiles(t *testing.T) {
 	dir := plainDir(t)

@@ -322,7 +322,10 @@ sub look_matches {
 		my ($dir, $first, $last) = $pattern =~ m{^(.*)/([^*]*)(?:\*([^*]*))?$} or return;
 		my @found = $pattern;
 		if (defined $last) {
-			opendir my $in, $dir or next;
+			opendir my $in, $dir or do {
+				return unless $denied ne '' || $! == ENOENT || $! == ENOTDIR;
+				next;
+			};
 			my $hidden = $first eq '' ? qr/^\./ : qr/^\z/;
 			@found = map "$dir/$_", sort grep { /^\Q$first\E.*\Q$last\E\z/s && !/$hidden/ } readdir $in;
 		}
