@@ -59,7 +59,7 @@ func hlplay(s *testbed, what string) (string, []string, []string, error) {
 	if what == check {
 		argv = append(argv, "--check", "--diff")
 	}
-	return filepath.Dir(playbook), []string{"HOME=" + s.home, "PATH=" + os.Getenv("PATH")}, argv, nil
+	return filepath.Dir(playbook), []string{"HOME=" + s.home, "PATH=" + os.Getenv("PATH"), "HLPLAY_SEND_AHEAD=" + os.Getenv("HLPLAY_SEND_AHEAD")}, argv, nil
 }
 
 func ansible(config string) func(*testbed, string) (string, []string, []string, error) {

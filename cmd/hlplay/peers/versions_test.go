@@ -25,7 +25,7 @@ func heading(t *testing.T) string {
 	version := said("git", "describe", "--always", "--dirty", "--abbrev=12")
 	packages := strings.ReplaceAll(said("dpkg-query", "-W", "-f", "${Package} ${Version}\n", "ansible", "ansible-core", "ansible-mitogen", "openssh-client", "python3"), "\n", ", ")
 	command := "make bench-peers"
-	for _, variable := range []string{"PEERS_RUNS", "PEERS_OTHERS", "PEERS_CASES"} {
+	for _, variable := range []string{"PEERS_RUNS", "PEERS_OTHERS", "PEERS_CASES", "HLPLAY_SEND_AHEAD"} {
 		if value := os.Getenv(variable); value != "" {
 			command += fmt.Sprintf(" %s='%s'", variable, value)
 		}
