@@ -11,11 +11,13 @@ import (
 )
 
 // holdsUsersScript compares accounts with what is expected of them. The first argument has a line for each of the accounts
-// that follow, as userLine makes it.
+// that follow, as userLine makes it. getent(1) exits with 2 if it did not find all of them, and otherwise tells nothing.
 const holdsUsersScript = `_e=$1; shift
 _nl='
 '
-_p="$_nl$(getent passwd "$@")$_nl"
+_p="$(getent passwd "$@")"
+case $? in 0 | 2) ;; *) exit 1 ;; esac
+_p=$_nl$_p$_nl
 _g="$(getent group)" || exit 1
 _g=$_g$_nl
 while [ -n "$_e" ]; do
@@ -82,7 +84,9 @@ func holdsUsers(values map[string]User) ([]remote.Query, bool) {
 const holdsGroupsScript = `_e=$1; shift
 _nl='
 '
-_g="$_nl$(getent group "$@")$_nl"
+_g="$(getent group "$@")"
+case $? in 0 | 2) ;; *) exit 1 ;; esac
+_g=$_nl$_g$_nl
 while [ -n "$_e" ]; do
 _x=${_e%%"$_nl"*} _e=${_e#*"$_nl"}
 _n=${_x%%:*} _x=${_x#*:}

@@ -1,6 +1,10 @@
 package observe
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -117,5 +121,28 @@ func TestPackagesHold(t *testing.T) {
 	}
 	if _, ok := Packages.Holds(map[string]Package{"gone": {"deinstall ok config-files", "1.0"}}); ok {
 		t.Error("what remains of a removed package can be asked for")
+	}
+}
+
+// If getent tells nothing, what is expected to be absent does not hold. It exits with 2 if it did not find a name.
+func TestAccountsAreNotAbsentUnasked(t *testing.T) {
+	users, ok := Users.Holds(map[string]User{"ada": {}})
+	groups, ok2 := Groups.Holds(map[string]Group{"ada": {}})
+	if !ok || !ok2 {
+		t.Fatal("they cannot be asked for")
+	}
+	for code, want := range map[int]bool{0: true, 1: false, 2: true, 127: false} {
+		dir := t.TempDir()
+		script := fmt.Sprintf("#!/bin/sh\n[ $# = 1 ] || exit %d\n", code)
+		if err := os.WriteFile(filepath.Join(dir, "getent"), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range append(users[:1:1], groups...) {
+			c := exec.Command("sh", append([]string{"-c", q.Script, "sh"}, q.Args...)...)
+			c.Env = append(c.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+			if err := c.Run(); (err == nil) != want {
+				t.Errorf("getent exits with %d: %v", code, err)
+			}
+		}
 	}
 }
