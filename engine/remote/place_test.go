@@ -260,6 +260,24 @@ func TestAnotherOwnerDoesNotKeepSetuid(t *testing.T) {
 	})
 }
 
+// The same is true of setgid and another group.
+func TestAnotherGroupDoesNotKeepSetgid(t *testing.T) {
+	bothWays(t, func(t *testing.T) {
+		s := newFixture(t)
+		for group, want := range map[string]os.FileMode{"": 0o755 | os.ModeSetgid, "nogroup": 0o755 | os.ModeSetgid, "65534": 0o755 | os.ModeSetgid, "root": 0o755, "0": 0o755} {
+			s.file("tool")
+			path := filepath.Join(s.home, "tool")
+			if err := os.Chmod(path, 0o755|os.ModeSetgid); err != nil {
+				t.Fatal(err)
+			}
+			write(t, s.conn, File{Path: path, Content: []byte("written"), Group: group})
+			if info, err := os.Lstat(path); err != nil || info.Mode() != want {
+				t.Errorf("group %q: mode %v (%v), want %v", group, info.Mode(), err, want)
+			}
+		}
+	})
+}
+
 // A link that only root could have made is followed, even into a home. Links inside the home are not.
 func TestLinksOfRootAreFollowed(t *testing.T) {
 	bothWays(t, func(t *testing.T) {

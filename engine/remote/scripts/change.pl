@@ -122,8 +122,8 @@ sub dress {
 	my $bits = $mode eq '' ? -1 : oct $mode;
 	if ($old) {
 		my $kept = $old->{mode};
-		# Setuid and setgid were meant for the previous owner's program, and that owner may have set them.
-		$kept &= 0777 if $uid != -1 && $uid != $old->{uid};
+		# Setuid and setgid were meant for a program of the previous owner and group, and that owner may have set them.
+		$kept &= 0777 if $uid != -1 && $uid != $old->{uid} || $gid != -1 && $gid != $old->{gid};
 		$bits = $kept if $bits == -1;
 		$uid = $old->{uid} if $uid == -1;
 		$gid = $old->{gid} if $gid == -1;

@@ -52,8 +52,9 @@ is=$2 uid=$3 owner=$4 gid=$5 of=$6
 if [ $# -gt 7 ]; then
 	kept=$9
 	shift 9
-	# Setuid and setgid were meant for the previous owner's program, and that owner may have set them.
+	# Setuid and setgid were meant for a program of the previous owner and group, and that owner may have set them.
 	[ -z "$user" ] || [ "$user" = "$1" ] || [ "$user" = "$2" ] || kept=${kept#"${kept%???}"}
+	[ -z "$group" ] || [ "$group" = "$3" ] || [ "$group" = "$4" ] || kept=${kept#"${kept%???}"}
 	mode=${mode:-$kept} user=${user:-$1} group=${group:-$3} stamp=$5
 fi
 if [ -n "$user" ] && [ "$user" != "$uid" ] && [ "$user" != "$owner" ]; then
