@@ -371,6 +371,21 @@ func TestDirectoriesOfCommands(t *testing.T) {
 	})
 }
 
+// A command of an ordinary user begins in the home that its environment names.
+func TestCommandsBeginAtHome(t *testing.T) {
+	key, home := newKey(t, "id", ""), t.TempDir()
+	for name, program := range map[string]string{"hand": handProgram(), "shell": ""} {
+		c := mustDial(t, newServer(t, key).target("ada", key), plain())
+		c.hand = program
+		for _, brief := range []bool{false, true} {
+			r := run(t, c, Command{Argv: []string{"/bin/pwd"}, Env: map[string]string{"HOME": home}, Brief: brief})
+			if string(r.Stdout) != home+"\n" {
+				t.Errorf("%s, brief %t: it began in %q, want %s", name, brief, r.Stdout, home)
+			}
+		}
+	}
+}
+
 // The acting shell is ended while a command runs, as when a connection to this machine is closed: the command goes on to its
 // end, and only then is done what was registered for the end.
 func TestActingShellEndsAfterItsCommand(t *testing.T) {

@@ -28,7 +28,8 @@ $does{run} = sub {
 		my $flags = fcntl($_->{from}, F_GETFL, 0) or return run_complain("fcntl: $!", 71);
 		fcntl($_->{from}, F_SETFL, $flags | O_NONBLOCK) or return run_complain("fcntl: $!", 71);
 	}
-	my ($refused, $at) = run_enter($where);
+	my ($home) = map { /^HOME=(.*)/s ? $1 : () } @environment;
+	my ($refused, $at) = run_enter($where, $home // $ENV{HOME} // '');
 	return -1 if $refused < 0;
 	return run_complain($at, $refused) if $refused;
 
@@ -136,9 +137,8 @@ sub run_note {
 # run_enter changes to a directory as the function _hl_cd and the scripts of commands do. It returns 0 and the directory, or
 # an exit code and the reason, or -1 if it cannot tell whether the directory may be entered.
 sub run_enter {
-	my ($where) = @_;
+	my ($where, $home) = @_;
 	if ($where eq '') {
-		my $home = $ENV{HOME} // '';
 		return (0, $home) if $home =~ m{^/} && chdir $home;
 		$where = '/';
 	}
