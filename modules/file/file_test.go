@@ -138,6 +138,30 @@ func TestPlans(t *testing.T) {
 
 func mode(m fs.FileMode) *fs.FileMode { return &m }
 
+// Another owner or group does not keep setuid and setgid, and a later task knows.
+func TestSetuidIsNotKept(t *testing.T) {
+	for _, test := range []struct {
+		file File
+		want fs.FileMode
+	}{
+		{File{Owner: "ops"}, 0o755}, {File{Group: "adm"}, 0o755}, {File{Owner: "root", Group: "root"}, 0o6755}, {File{Group: "adm", Mode: 0o2750}, 0o2750},
+	} {
+		tool := regular("hello\n")
+		tool.Mode = 0o6755
+		h := host(observe.Files.Expect("/etc/motd", tool))
+		f := test.file
+		f.Path, f.Content = "/etc/motd", text("bye\n")
+		plan, err := f.Plan(t.Context(), h)
+		if err != nil || len(plan.Steps) != 1 {
+			t.Fatal(plan, err)
+		}
+		h.Predict(plan.Steps[0].Expect)
+		if after, err := observe.Files.Observe(t.Context(), h, "/etc/motd"); err != nil || after.Mode != test.want {
+			t.Errorf("%+v: mode %04o (%v), want %04o", test.file, after.Mode, err, test.want)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name string

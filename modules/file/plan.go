@@ -235,6 +235,9 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	after := observe.File{Type: observe.Regular, Mode: 0o644}
 	if now.Exists() {
 		after.Mode, after.Owner, after.Group = now.Mode, now.Owner, now.Group
+		if f.Owner != "" && f.Owner != now.Owner || f.Group != "" && f.Group != now.Group {
+			after.Mode &= 0o777 // setuid and setgid are not kept: see write.sh
+		}
 	}
 	if after, err = f.made(ctx, h, at, after); err != nil {
 		return nil, err
