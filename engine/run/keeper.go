@@ -405,14 +405,6 @@ func (k *keeper) remembers(id string) bool {
 	return is && k.off == "" && k.state.Unwritable == ""
 }
 
-// isDue reports whether a handler is due, as far as the run knows.
-func (k *keeper) isDue(id string) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	_, is := k.due[id]
-	return is && !k.cleared[id]
-}
-
 // cannot returns why nothing can be kept on the node, or "".
 func (k *keeper) cannot() string {
 	k.mu.Lock()
