@@ -130,11 +130,21 @@ func finished(status report.Status) bool {
 	return status == report.OK || status == report.Changed || status == report.Skipped
 }
 
-// reportSentAhead reports the steps that hosts have begun for tasks whose turn did not come before the run ended.
+// reportSentAhead reports the steps that hosts have begun for tasks whose turn did not come before the run ended. It would be
+// wrong to say that such a handler has not run: either the host has recorded that it has, or it is still due.
 func (c *conductor) reportSentAhead() {
 	for _, h := range c.hosts.all() {
 		for _, p := range h.sent.rest() {
 			c.report(report.Note{Text: p.leftOver(h)})
+			if !p.task.handler {
+				continue
+			}
+			if p.cleared() {
+				h.keeper.told(p.clears)
+				c.notifications.forget(p.task, h)
+			} else if h.keeper.remembers(nodestate.Name(p.task.play.Name, p.task.Name)) {
+				c.notifications.forget(p.task, h)
+			}
 		}
 	}
 }

@@ -91,6 +91,13 @@ func (n *notifications) take(handler *task, h *host) notice {
 	return sure
 }
 
+// forget removes a handler that was notified on a host.
+func (n *notifications) forget(handler *task, h *host) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.pending, handlerKey{handler.play.Name, handler.Name, h.Name})
+}
+
 // left returns what was notified and has not run, in no particular order.
 func (n *notifications) left() []handlerKey {
 	n.mu.Lock()

@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -319,6 +320,38 @@ play "p" {
 		}
 		if s.flights["a"] != want || s.asks["a"] != 1 {
 			t.Errorf("upsets = %s: %d flights with commands and %d that read only, want %d and one", upsets, s.flights["a"], s.asks["a"], want)
+		}
+	}
+}
+
+// A run that is interrupted when a host has carried out a handler ahead of its turn does not say that the handler has not run.
+func TestInterruptAfterAHandlerSentAhead(t *testing.T) {
+	for repeats, want := range map[string]string{"true": "", "false": `still due: "h" on a`} {
+		s := newStage("a")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		acts := 0
+		s.ctx, s.onAct = ctx, func(string) {
+			if acts++; acts == 2 {
+				cancel()
+			}
+		}
+		r := s.play(t, lines(`play "p" {
+hosts = "all"
+task "reads" { own { name = "h"; value = "" } }
+task "t" { own { name = "x"; value = "1" } notify = ["h"] }
+handler "h" { own { name = "h"; value = "1"; repeats = `+repeats+` } }
+}`), sendAhead)
+		if diff := cmp.Diff([]string{"a: set x 1", "a: set h 1"}, s.acts); diff != "" {
+			t.Fatalf("commands (-want +got):\n%s", diff)
+		}
+		var notes []string
+		for _, n := range r.Notes() {
+			notes = append(notes, n.Text)
+		}
+		said := strings.Join(notes, "\n")
+		if strings.Contains(said, "not run") || !strings.Contains(said, `"h" had not come`) || !strings.Contains(said, want) || (want == "") != (len(s.hosts["a"].due) == 0) {
+			t.Errorf("repeats = %s: %d handlers are due, and the notes are:\n%s", repeats, len(s.hosts["a"].due), said)
 		}
 	}
 }

@@ -41,6 +41,12 @@ func (p *part) ask() {
 	}
 }
 
+// cleared reports whether the host has said that the part's handler has run and is no longer due.
+func (p *part) cleared() bool {
+	n := len(p.Then)
+	return p.clears != nil && p.Err == nil && len(p.Answers) == n && p.Answers[n-1].Exit == 0
+}
+
 // leftOver is the note for a part whose task never had its turn.
 func (p *part) leftOver(h *host) string {
 	return fmt.Sprintf("%s: the turn of task %q had not come, but its steps were sent with those of an earlier task and may have been carried out: %s", h.Name, p.task.Name, summaries(p.steps))
