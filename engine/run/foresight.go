@@ -16,7 +16,7 @@ type foresight struct {
 	ctx  context.Context
 	host *host
 	at   *observe.Host
-	due  map[string]bool // IDs of the handlers that the steps so far record as due
+	due  map[string]bool // IDs of the handlers that are due after the steps so far
 }
 
 // foresee returns the host as it is now.
@@ -163,7 +163,11 @@ func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 			return nil
 		}
 	}
-	commands[0].Before = f.host.keeper.beforeAhead(f.executor.execution(t, f.execution.host).notifies(), f.due)
+	notifies := f.executor.execution(t, f.execution.host).notifies()
+	commands[0].Before = f.host.keeper.beforeAhead(notifies, f.due)
+	for _, d := range notifies { // those that need no record, too: they were due before, or nothing can be kept
+		f.due[d.ID] = true
+	}
 	p := &part{task: t, key: it.key, steps: it.plan.Steps, until: awaited(commands), clears: clears(t, it.plan, last, commands)}
 	for _, c := range commands {
 		p.Commands = append(p.Commands, c.Command)

@@ -259,7 +259,7 @@ func (k *keeper) before(notifies []nodestate.Due) remote.Query {
 }
 
 // beforeAhead is before for a step that is sent with an earlier one, which takes the lock. Nothing is noted until its turn.
-// recorded are what the steps before it record, and what this one does is added.
+// recorded are what the steps before it notify, and what this one records is added.
 func (k *keeper) beforeAhead(notifies []nodestate.Due, recorded map[string]bool) remote.Query {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -355,3 +355,22 @@ handler "h" { own { name = "h"; value = "1"; repeats = `+repeats+` } }
 		}
 	}
 }
+
+// A handler that is due since before, because it has failed, runs before those that are declared after it.
+func TestHandlersSentAheadKeepTheirOrder(t *testing.T) {
+	s := newStage("a")
+	r := s.play(t, lines(`play "p" {
+hosts = "all"
+task "1" { own { name = "s1"; value = "1" } notify = ["h"] }
+flush_handlers {}
+task "reads" { own { name = "i"; value = "" } }
+task "2" { own { name = "s2"; value = "1" } }
+task "3" { own { name = "s3"; value = "1" } notify = ["h", "i"] }
+handler "h" { own { name = "h"; value = "1"; repeats = true; fails = true } ignore_errors = true }
+handler "i" { own { name = "i"; value = "1"; repeats = true } }
+}`), sendAhead)
+	want := []string{"a: set s1 1", "a: fail h 1", "a: set s2 1", "a: set s3 1", "a: fail h 1", "a: set i 1"}
+	if diff := cmp.Diff(want, s.acts); diff != "" {
+		t.Errorf("commands (-want +got):\n%s\n%v %v", diff, outcomes(r), r.Notes())
+	}
+}
