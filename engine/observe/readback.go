@@ -69,11 +69,12 @@ func (h *Host) Watch(saw *Tracker) (again *Readback, known []remote.Answer, ok b
 // Queries returns the queries to ask after the step.
 func (r *Readback) Queries() []remote.Query { return r.queries }
 
-// Renew says that the step follows right now, whatever was forgotten since the readback was prepared.
+// Renew says that the host answered right after a step that is only now taken into account, whatever was forgotten since the
+// readback was prepared. What hosts share may have been changed since by another host: it is not remembered if it was forgotten.
 func (r *Readback) Renew() {
 	r.host.mu.Lock()
 	defer r.host.mu.Unlock()
-	r.forgotten, r.forgottenShared = r.host.forgotten, r.host.forgottenShared
+	r.forgotten = r.host.forgotten - (r.host.forgottenShared - r.forgottenShared)
 }
 
 // Arrive forgets what the step may have changed and remembers the answers. It remembers nothing if there are no

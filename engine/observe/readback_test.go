@@ -86,6 +86,38 @@ func TestReadbackThatIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A host that is ahead has answered before its steps are taken into account. What is its own is remembered then, but not what
+// another host may have changed in between.
+func TestReadbackOfAHostThatIsAhead(t *testing.T) {
+	common := &Kind[string]{Name: "common", Shared: Always, Ask: words.Ask, Parse: words.Parse}
+	for name, test := range map[string]struct {
+		between func(*Host)
+		want    []string
+	}{
+		"a step of its own": {(*Host).Forget, nil},
+		"one on another":    {(*Host).ForgetShared, []string{"shared"}},
+		"one of each":       {func(h *Host) { h.Forget(); h.ForgetShared() }, []string{"shared"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWire(t.Context(), "a")
+				readback := w.host.Readback([]Read{{words, "own"}, {common, "shared"}}, everything)
+				answers := arrival(readback, "ahead")
+				test.between(w.host)
+				readback.Renew()
+				readback.Arrive(answers)
+				planners(t.Context(), w.host, func(ctx context.Context) {
+					_, _ = words.Observe(ctx, w.host, "own")
+					_, _ = common.Observe(ctx, w.host, "shared")
+				})
+				if diff := cmp.Diff(test.want, w.sent()); diff != "" {
+					t.Errorf("flights (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // Observations with rejected queries are left out.
 func TestReadbackLeavesOut(t *testing.T) {
 	w := newWire(t.Context(), "a")

@@ -49,7 +49,7 @@ func (e *execution) changed(step modules.Step) {
 			continue
 		}
 		if !e.check && other != e.host {
-			other.observed.Forget()
+			other.mayHaveChanged()
 		}
 		other.planner.invalidate()
 		for _, reader := range all {

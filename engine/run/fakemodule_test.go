@@ -220,11 +220,16 @@ type own struct {
 	Tells     bool   `hcl:"tells,optional" doc:"The host can tell when it shows."`
 	Impatient bool   `hcl:"impatient,optional" doc:"Does not wait for what settles."`
 	Shared    bool   `hcl:"shared,optional" doc:"It depends on other hosts after all."`
+	Wide      bool   `hcl:"wide,optional" doc:"Other hosts may change with it."`
 }
 
 func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	return (&setting{Name: m.Name, Value: m.Value, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets,
+	plan, err := (&setting{Name: m.Name, Value: m.Value, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets,
 		Repeats: m.Repeats, Settles: m.Settles, Tells: m.Tells, Impatient: m.Impatient}).Plan(ctx, h)
+	for i := range plan.Steps {
+		plan.Steps[i].Wide = m.Wide
+	}
+	return plan, err
 }
 
 func (m *own) Confined() bool { return !m.Shared }

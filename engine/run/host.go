@@ -191,10 +191,18 @@ func (h *host) forgetAll() {
 	h.observed.Forget()
 	for _, peer := range h.observed.Peers() {
 		if p := h.planner.hosts.behind(peer); p != nil {
-			p.sent.unlessAhead(peer.Forget)
+			p.mayHaveChanged()
 		} else {
 			peer.Forget()
 		}
+	}
+}
+
+// mayHaveChanged forgets what may have changed on a host because of another one. If the host is ahead, that is only what it
+// shares with others, because what it has answered of itself is all that is known of the moment before its next steps.
+func (h *host) mayHaveChanged() {
+	if !h.sent.unlessAhead(h.observed.Forget) {
+		h.observed.ForgetShared()
 	}
 }
 

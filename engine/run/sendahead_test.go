@@ -374,3 +374,20 @@ handler "i" { own { name = "i"; value = "1"; repeats = true } }
 		t.Errorf("commands (-want +got):\n%s\n%v %v", diff, outcomes(r), r.Notes())
 	}
 }
+
+// A step of another host that may change all of them leaves a host alone that is ahead: the task that it has carried out there
+// is not planned from what is there afterwards.
+func TestAHostThatIsAheadStaysThere(t *testing.T) {
+	s := newStage("a", "b")
+	s.hosts["b"].settings["s1"] = "1"
+	r := s.play(t, lines(playOf(strings.Join([]string{
+		`task "0" { own { name = "s0"; value = "1" } }`, `task "1" { own { name = "s1"; value = "1"; wide = true } }`,
+		`task "2" { own { name = "s2"; value = "1" } }`, `task "3" { own { name = "s3"; value = "1" } }`}, "\n"))), sendAhead)
+	want := []string{"a 0: changed", "a 1: changed", "a 2: changed", "a 3: changed", "b 0: changed", "b 1: ok", "b 2: changed", "b 3: changed"}
+	if diff := cmp.Diff(want, outcomes(r)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if s.flights["b"] != 1 {
+		t.Errorf("%d flights with commands to the host that is ahead, want 1", s.flights["b"])
+	}
+}

@@ -93,13 +93,15 @@ func (s *sentAhead) hold(held bool) {
 	s.held = held
 }
 
-// unlessAhead calls fn unless parts are being sent or wait for their turn.
-func (s *sentAhead) unlessAhead(fn func()) {
+// unlessAhead calls fn unless parts are being sent or wait for their turn, and reports whether it did.
+func (s *sentAhead) unlessAhead(fn func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.held && len(s.parts) == 0 {
-		fn()
+	if s.held || len(s.parts) > 0 {
+		return false
 	}
+	fn()
+	return true
 }
 
 func (s *sentAhead) add(along []*part) {
