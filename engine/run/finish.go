@@ -135,7 +135,7 @@ func finished(status report.Status) bool {
 func (c *conductor) reportSentAhead() {
 	for _, h := range c.hosts.all() {
 		for _, p := range h.sent.rest() {
-			c.report(report.Note{Text: p.leftOver(h)})
+			c.leaveOver(h, p)
 			if !p.task.handler {
 				continue
 			}

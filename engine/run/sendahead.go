@@ -35,9 +35,9 @@ func (e *execution) doneAhead(on *host, it *itemPlan, commands []command, o *out
 		return nil, nil
 	}
 	if p.task != e.task { // an earlier task failed or the shell was lost, and this is a handler or a rescue
-		e.report(report.Note{Text: p.leftOver(e.host)})
+		e.leaveOver(e.host, p)
 		for _, p := range e.host.sent.rest() {
-			e.report(report.Note{Text: p.leftOver(e.host)})
+			e.leaveOver(e.host, p)
 		}
 		return nil, nil
 	}
@@ -53,6 +53,14 @@ func (e *execution) doneAhead(on *host, it *itemPlan, commands []command, o *out
 	}
 	o.effect = true
 	return nil, errContradiction
+}
+
+// leaveOver reports a part whose task never had its turn. What the task notifies has to run if its steps were carried out, and the
+// host has then recorded it as due.
+func (e *executor) leaveOver(h *host, p *part) {
+	e.report(report.Note{Text: p.leftOver(h)})
+	h.keeper.before(e.execution(p.task, h).notifies())
+	e.notifications.add(p.task, h, missed)
 }
 
 // sameAction reports whether two actions do the same.

@@ -391,3 +391,26 @@ func TestAHostThatIsAheadStaysThere(t *testing.T) {
 		t.Errorf("%d flights with commands to the host that is ahead, want 1", s.flights["b"])
 	}
 }
+
+// A run that is interrupted when a host has carried out a task ahead of its turn says that the handler of that task has not run.
+func TestInterruptAfterATaskSentAhead(t *testing.T) {
+	s := newStage("a")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	acts := 0
+	s.ctx, s.onAct = ctx, func(string) {
+		if acts++; acts == 2 {
+			cancel()
+		}
+	}
+	r := s.play(t, lines(playOf(strings.Join([]string{
+		`task "1" { own { name = "s1"; value = "1" } }`, `task "2" { own { name = "s2"; value = "1" } notify = ["h"] }`,
+		`handler "h" { own { name = "h"; value = "1" } }`}, "\n"))), sendAhead)
+	if diff := cmp.Diff([]string{"a: set s1 1", "a: set s2 1"}, s.acts); diff != "" {
+		t.Fatalf("commands (-want +got):\n%s", diff)
+	}
+	want := report.Note{Text: `notified but not run: "h" on a; the next run of this playbook runs them`}
+	if !slices.Contains(r.Notes(), want) || len(s.hosts["a"].due) != 1 {
+		t.Errorf("%d handlers are due, and the notes are %v", len(s.hosts["a"].due), r.Notes())
+	}
+}
