@@ -91,9 +91,10 @@ var Commands = &Kind[remote.Answer]{Name: "command", What: "what the command say
 var AuthorCommands = &Kind[remote.Answer]{Name: "author-command", What: "what the command says", Shared: Always, Ask: askCommands, Parse: parseCommands}
 
 // Checks observes, by Reading.Key, what commands of the playbook's author say of a content that is to be written. What an
-// accepted content makes them print is dropped. In check mode any change makes them unknown, too.
+// accepted content makes them print is dropped. In check mode any change makes them unknown, too. They may depend on anything, and
+// so on other hosts; yet a host that has just accepted a content can go on (see Host.Holds).
 var Checks = &Kind[remote.Answer]{
-	Name: "check", What: "what the command says", Ask: askCommands,
+	Name: "check", What: "what the command says", Shared: Always, Ask: askCommands,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, remote.Answer, error)) {
 		parseCommands(names, answers, func(name string, a remote.Answer, err error) {
 			if err == nil && a.Exit == 0 {

@@ -66,7 +66,7 @@ func (h *Host) Holds(reads []Read) (queries []remote.Query, ok bool) {
 				continue
 			}
 		}
-		if err != nil || r.kind.shared(r.name) {
+		if err != nil || r.kind.shared(r.name) && r.kind.name() != Checks.Name {
 			return nil, false
 		}
 		kinds[r.kind.name()] = r.kind

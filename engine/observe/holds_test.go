@@ -257,6 +257,24 @@ func TestChecksHold(t *testing.T) {
 	}
 }
 
+// A check may depend on what another host changes, so it is then asked again. Yet a host may go on that has just accepted a
+// content.
+func TestChecksDependOnOtherHosts(t *testing.T) {
+	h := newWire(t.Context(), "a").host
+	read := Read{Checks, Reading{Argv: []string{"visudo", "-cf", "-"}, Stdin: "new"}.Key()}
+	readback := h.Readback([]Read{read}, everything)
+	readback.Arrive(make([]remote.Answer, len(readback.Queries())))
+	if queries, ok := h.Foresee().Holds([]Read{read}); !ok || len(queries) != 1 {
+		t.Errorf("what a check says cannot be compared: %v, %v", queries, ok)
+	}
+	if h.ForgetShared(); !read.Shared() {
+		t.Error("plans that a check decides survive changes on other hosts")
+	}
+	if is, known := h.Known(read.Key()); known {
+		t.Errorf("what a check has said is remembered: %v", is)
+	}
+}
+
 func TestProgramsHold(t *testing.T) {
 	found, err := Programs.ObserveAll(t.Context(), localHost(t), []string{"sh", "no-such-program", "/bin/sh", "/etc/passwd"})
 	if err != nil {
