@@ -186,7 +186,7 @@ func (h *host) sameResults(read map[string]cty.Value) bool {
 }
 
 // forgetAll forgets all observations of the host and of its peers: whatever is being waited for may happen on any of
-// them, but not on one that is ahead.
+// them. See mayHaveChanged for a peer that is ahead.
 func (h *host) forgetAll() {
 	h.observed.Forget()
 	for _, peer := range h.observed.Peers() {
