@@ -2,6 +2,7 @@ package sysctl
 
 import (
 	"cmp"
+	"path"
 	"strings"
 
 	"hlplay/engine/observe"
@@ -51,6 +52,23 @@ func rank(name string) int {
 		}
 	}
 	return len(resetting)
+}
+
+// resets reports whether the kernel may change a setting when another one is written: forwarding resets a family's
+// settings (ip-sysctl in the kernel's documentation); a secret for stable addresses sets how addresses are generated
+// (addrconf_sysctl_stable_secret in net/ipv6/addrconf.c); any other of all or default interfaces resets only its
+// namesakes, if anything.
+func resets(name, other string) bool {
+	if rank(name) >= rank(other) {
+		return false
+	}
+	of, than := observe.SysctlPath(name), observe.SysctlPath(other)
+	family, _, _ := strings.Cut(strings.TrimPrefix(of, "/proc/sys/net/"), "/")
+	if !strings.HasPrefix(than, "/proc/sys/net/"+family+"/conf/") {
+		return false
+	}
+	what := path.Base(of)
+	return what == path.Base(than) || what == "ip_forward" || strings.HasSuffix(of, "/conf/all/forwarding") || what == "stable_secret"
 }
 
 // order compares two settings by where they belong.
@@ -105,7 +123,7 @@ func ordered(text string, names []string, settings map[string]string) string {
 			if is && same(n, name) {
 				break
 			}
-			if is && rank(n) > rank(name) {
+			if is && resets(name, n) {
 				text = set(unset(text, name), name, settings[name])
 				break
 			}

@@ -242,11 +242,8 @@ func reset(changed []string) []observe.Expectation {
 		if rank(name) == len(resetting) {
 			continue
 		}
-		family, _, _ := strings.Cut(strings.TrimPrefix(observe.SysctlPath(name), "/proc/sys/net/"), "/")
 		expect = append(expect, observe.Expectation{
-			Match: func(k observe.Key) bool {
-				return k.Kind == observe.Sysctls.Name && rank(k.Name) >= rank(name) && strings.HasPrefix(observe.SysctlPath(k.Name), "/proc/sys/net/"+family+"/conf/")
-			},
+			Match:   func(k observe.Key) bool { return k.Kind == observe.Sysctls.Name && resets(name, k.Name) },
 			Unknown: "setting " + name + " changes others",
 		})
 	}

@@ -174,6 +174,45 @@ func TestResetComesFirst(t *testing.T) {
 	}
 }
 
+// A file that somebody else has written stays as it is, unless one of its settings would be reset at boot.
+func TestOrderThatResetsNothing(t *testing.T) {
+	const file = "vm.swappiness = 10\nnet.ipv4.ip_forward = 1\nnet.ipv4.conf.default.rp_filter = 2\nnet.ipv4.conf.all.accept_redirects = 0\nnet.ipv6.conf.all.forwarding = 1\n"
+	for line := range strings.Lines(file) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " = ")
+		plan := modulestest.Converges(t, &Module{Name: name, Value: &value}, recorded(text(file), now(name, value)))
+		for _, step := range plan.Steps {
+			t.Errorf("%s: %s", name, step.Summary)
+		}
+	}
+}
+
+func TestResets(t *testing.T) {
+	const all, byDefault, port = "net.ipv4.conf.all.", "net.ipv4.conf.default.", "net/ipv4/conf/eth0.100/"
+	for _, c := range []struct {
+		name, other string
+		want        bool
+	}{
+		{"net.ipv4.ip_forward", all + "accept_redirects", true},
+		{"net.ipv4.ip_forward", all + "forwarding", true},
+		{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", false},
+		{"net.ipv4.ip_forward", "vm.swappiness", false},
+		{"net.ipv6.conf.all.forwarding", "net.ipv6.conf.default.accept_ra", true},
+		{"net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6", true},
+		{"net.ipv6.conf.default.stable_secret", "net.ipv6.conf.eth0.addr_gen_mode", true},
+		{all + "rp_filter", byDefault + "rp_filter", true},
+		{all + "rp_filter", byDefault + "log_martians", false},
+		{all + "rp_filter", all + "log_martians", false},
+		{byDefault + "rp_filter", all + "rp_filter", false},
+		{byDefault + "rp_filter", port + "rp_filter", true},
+		{byDefault + "forwarding", port + "rp_filter", false},
+		{port + "rp_filter", byDefault + "rp_filter", false},
+	} {
+		if got := resets(c.name, c.other); got != c.want {
+			t.Errorf("whether %s resets %s: %t, expected %t", c.name, c.other, got, c.want)
+		}
+	}
+}
+
 func TestResetMakesUnknown(t *testing.T) {
 	h := recorded(observe.File{}, now("net.ipv6.conf.all.forwarding", "0"))
 	modulestest.Converges(t, &Module{Name: "net.ipv6.conf.all.forwarding", Value: value("1")}, h)

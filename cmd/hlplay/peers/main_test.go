@@ -44,6 +44,6 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// chosen matches the cases to measure, "TOOL RUN DISTANCE" such as "tuned converged 50ms". All match if PEERS_CASES is
-// not set.
+// chosen matches the cases to measure, "TOOL RUN DISTANCE" such as "tuned converged 50ms" or, with real packets,
+// "tuned first 50ms packets". All match if PEERS_CASES is not set.
 var chosen = regexp.MustCompile(os.Getenv("PEERS_CASES"))

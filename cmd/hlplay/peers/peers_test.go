@@ -14,13 +14,46 @@ import (
 // distances are the round-trip times to the nodes.
 var distances = []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond}
 
+// link is how the nodes are reached.
+type link struct {
+	rtt time.Duration
+	// packets: by long cables, which delay every frame (Node.LengthenCable). Otherwise proxies delay the bytes; they
+	// terminate TCP next to the nodes and so hide its costs.
+	packets bool
+}
+
+func (l link) String() string {
+	if l.packets {
+		return distance(l.rtt) + " packets"
+	}
+	return distance(l.rtt)
+}
+
+// open boots three nodes that are reached by the link.
+func (l link) open(t *testing.T) *testbed {
+	t.Helper()
+	if !l.packets {
+		return open(t, l.rtt)
+	}
+	s := open(t, 0)
+	for _, node := range s.List {
+		if err := node.LengthenCable(t.Context(), l.rtt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.rtt = l.rtt
+	return s
+}
+
 // row is what is measured together.
 type row struct {
 	what, tool string
-	rtt        time.Duration
+	by         link
 }
 
-func (r row) String() string { return r.tool + " " + r.what + " " + distance(r.rtt) }
+func (r row) String() string { return r.tool + " " + r.what + " " + r.by.String() }
+
+func (r row) chosen() bool { return chosen.MatchString(r.String()) }
 
 // findings are the results for each row. beside has what hlplay took right before and after it on the same nodes,
 // because a machine that others use too varies in speed.
@@ -35,116 +68,104 @@ func TestPeers(t *testing.T) {
 		t.Run(distance(rtt), func(t *testing.T) {
 			results, about := newFindings(), heading(t)
 			defer func() { publish(t, "peers "+distance(rtt), about, results) }()
-			for _, by := range tools {
-				t.Run(by.name, func(t *testing.T) { compare(t, by, rtt, results) })
+			for _, tool := range tools {
+				compare(t, tool, link{rtt: rtt}, results, first, converged, check)
 			}
-			if chosen.MatchString("floor converged " + distance(rtt)) {
-				t.Run("floor", func(t *testing.T) {
-					s := open(t, rtt)
-					s.run(t, toolNamed("hlplay"), first)
-					for range runs("PEERS_RUNS", 3) {
-						for name, r := range s.floors(t) {
-							key := row{converged, name, rtt}
-							results.of[key] = append(results.of[key], r)
-							results.beside[key] = append(results.beside[key], s.run(t, toolNamed("hlplay"), converged))
-						}
-					}
-				})
-			}
+			lowerBounds(t, link{rtt: rtt}, results)
 		})
 	}
 }
 
-// TestRealPackets measures converged runs of hlplay, and the lower bounds, over long cables instead of proxies. Proxies
-// terminate TCP next to the nodes and so hide its costs.
+// TestRealPackets measures hlplay, the lower bounds, and the first runs of the faster of the others over long cables
+// instead of proxies.
 func TestRealPackets(t *testing.T) {
 	results, about := newFindings(), heading(t)
 	defer func() { publish(t, "packets", about, results) }()
 	for _, rtt := range distances[1:] {
 		t.Run(distance(rtt), func(t *testing.T) {
-			s := open(t, 0)
-			s.run(t, toolNamed("hlplay"), first)
-			for _, node := range s.List {
-				if err := node.LengthenCable(t.Context(), rtt); err != nil {
-					t.Fatal(err)
-				}
+			by := link{rtt: rtt, packets: true}
+			for _, name := range []string{"tuned", "mitogen", oneScript} {
+				compare(t, toolNamed(name), by, results, first)
 			}
-			s.rtt = rtt
-			for range runs("PEERS_RUNS", 3) {
-				took := s.floors(t)
-				for _, what := range []string{converged, check} {
-					key := row{what, "hlplay", rtt}
-					results.of[key] = append(results.of[key], s.run(t, toolNamed("hlplay"), what))
-				}
-				for name, r := range took {
-					key := row{converged, name, rtt}
-					results.of[key] = append(results.of[key], r)
-				}
-			}
+			compare(t, toolNamed("hlplay"), by, results, first, converged, check)
+			lowerBounds(t, by, results)
 		})
 	}
 }
 
-// compare measures one tool at one distance.
-func compare(t *testing.T, by tool, rtt time.Duration, results *findings) {
-	count := runs("PEERS_OTHERS", 1)
-	if by.name == "hlplay" || by.name == oneScript {
-		count = runs("PEERS_RUNS", 3)
-	}
-	if by.name == oneScript {
-		for range count {
-			besideScript(t, rtt, results)
-		}
+// lowerBounds measures the lower bounds of a converged run.
+func lowerBounds(t *testing.T, by link, results *findings) {
+	if !(row{converged, "floor", by}).chosen() {
 		return
 	}
-	var s *testbed
-	note := func(what string) {
-		key := row{what, by.name, rtt}
-		if !chosen.MatchString(key.String()) {
-			return
-		}
-		beside := func() {
-			for range 3 {
-				if by.name != "hlplay" && what != first {
-					results.beside[key] = append(results.beside[key], s.run(t, toolNamed("hlplay"), what))
-				}
+	t.Run("floor", func(t *testing.T) {
+		s := by.open(t)
+		s.run(t, toolNamed("hlplay"), first)
+		for range runs("PEERS_RUNS", 3) {
+			for name, r := range s.floors(t) {
+				key := row{converged, name, by}
+				results.of[key] = append(results.of[key], r)
+				results.beside[key] = append(results.beside[key], s.run(t, toolNamed("hlplay"), converged))
 			}
 		}
-		beside()
-		results.of[key] = append(results.of[key], s.run(t, by, what))
-		beside()
-	}
-	wanted := func(what string) bool { return chosen.MatchString(row{what, by.name, rtt}.String()) }
-	if !wanted(first) && !wanted(converged) && !wanted(check) {
+	})
+}
+
+// compare measures the given runs of one tool over one link.
+func compare(t *testing.T, tool tool, by link, results *findings, whats ...string) {
+	whats = slices.DeleteFunc(whats, func(what string) bool { return !(row{what, tool.name, by}).chosen() })
+	if len(whats) == 0 {
 		return
 	}
-	if wanted(first) {
-		for range count {
-			s = open(t, rtt)
-			note(first)
-		}
-	} else {
-		s = open(t, rtt)
-		s.run(t, toolNamed("hlplay"), first)
+	count := runs("PEERS_OTHERS", 1)
+	if tool.name == "hlplay" || tool.name == oneScript {
+		count = runs("PEERS_RUNS", 3)
 	}
-	for _, what := range []string{converged, check} {
-		for range count {
-			note(what)
+	t.Run(tool.name, func(t *testing.T) {
+		if tool.name == oneScript {
+			for range count {
+				besideScript(t, by, results)
+			}
+			return
+		}
+		var s *testbed
+		if whats[0] != first {
+			s = by.open(t)
+			s.run(t, toolNamed("hlplay"), first)
+		}
+		for _, what := range whats {
+			for range count {
+				if what == first {
+					s = by.open(t)
+				}
+				s.measure(t, tool, row{what, tool.name, by}, results)
+			}
+		}
+	})
+}
+
+// measure runs a tool, and hlplay three times before and after it, unless either changes something.
+func (s *testbed) measure(t *testing.T, tool tool, key row, results *findings) {
+	beside := func() {
+		for range 3 {
+			if tool.name != "hlplay" && key.what != first {
+				results.beside[key] = append(results.beside[key], s.run(t, toolNamed("hlplay"), key.what))
+			}
 		}
 	}
+	beside()
+	results.of[key] = append(results.of[key], s.run(t, tool, key.what))
+	beside()
 }
 
 // besideScript measures the lower bound of a first run and then hlplay, each on fresh nodes.
-func besideScript(t *testing.T, rtt time.Duration, results *findings) {
-	key := row{first, oneScript, rtt}
-	if !chosen.MatchString(key.String()) {
-		return
-	}
+func besideScript(t *testing.T, by link, results *findings) {
+	key := row{first, oneScript, by}
 	t.Run("script", func(t *testing.T) {
-		results.of[key] = append(results.of[key], open(t, rtt).run(t, byScript, first))
+		results.of[key] = append(results.of[key], by.open(t).run(t, byScript, first))
 	})
 	t.Run("hlplay", func(t *testing.T) {
-		results.beside[key] = append(results.beside[key], open(t, rtt).run(t, toolNamed("hlplay"), first))
+		results.beside[key] = append(results.beside[key], by.open(t).run(t, toolNamed("hlplay"), first))
 	})
 }
 

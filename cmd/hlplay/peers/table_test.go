@@ -3,8 +3,11 @@
 package peers
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,20 +93,29 @@ func publish(t *testing.T, name, about string, results *findings) {
 	}
 }
 
+// links returns the links of the results, the shortest first.
+func (f *findings) links() []link {
+	all := map[link]bool{}
+	for key := range f.of {
+		all[key.by] = true
+	}
+	return slices.SortedFunc(maps.Keys(all), func(a, b link) int { return cmp.Compare(a.rtt, b.rtt) })
+}
+
 func table(results *findings) string {
 	var out strings.Builder
 	out.WriteString("| run | round trip | tool | n | wall s | against hlplay | controller CPU s | against hlplay | largest process MB | all processes MB | nodes' CPU s | against hlplay | processes a host | round trips a host | kB sent / received a host | changes a host | others' CPU s |\n")
 	out.WriteString("|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, what := range []string{first, converged, check} {
-		for _, rtt := range distances {
+		for _, by := range results.links() {
 			for _, name := range []string{"plain", "tuned", "mitogen", "hlplay", oneScript, oneBatch, coldSSH} {
-				key := row{what, name, rtt}
+				key := row{what, name, by}
 				of, own := results.of[key], results.beside[key]
 				if len(of) == 0 {
 					continue
 				}
 				if len(own) == 0 {
-					own = results.of[row{what, "hlplay", rtt}]
+					own = results.of[row{what, "hlplay", by}]
 				}
 				wall := median(of, func(r result) time.Duration { return r.Wall })
 				cpu := median(of, func(r result) time.Duration { return r.CPU() })
@@ -117,7 +129,7 @@ func table(results *findings) string {
 					cpuRatio = ratio(cpu.Seconds(), median(own, func(r result) float64 { return r.CPU().Seconds() }))
 				}
 				fmt.Fprintf(&out, "| %s | %s | %s | %d | %s | %s | %s | %s | %.0f | %s | %s | %s | %s | %s | %s | %s | %s |\n",
-					what, distance(rtt), name, len(of), spread(of), wallRatio, seconds(cpu), cpuRatio,
+					what, distance(by.rtt), name, len(of), spread(of), wallRatio, seconds(cpu), cpuRatio,
 					mb(median(of, func(r result) int64 { return r.Largest })),
 					number(median(of, func(r result) int64 { return r.Together })/1e6),
 					known(nodes, "%.2f"), nodesRatio,
