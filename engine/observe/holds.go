@@ -20,7 +20,9 @@ import (
 const holdsFilesScript = `_e=$1 _s=$2 _k=$3 _n=$4 _b=$5; shift 5
 _nl='
 '
-_o="$(QUOTING_STYLE=c stat -c '%A %u %f %h %U:%G: %N' -- "$@" 2>&1)$_nl"
+_o="$(QUOTING_STYLE=c stat -c '%A %u %f %h %U:%G: %N' -- "$@" 2>&1)"
+[ $? -le 1 ] || exit 1
+_o=$_o$_nl
 while [ -n "$_o" ]; do
 _r=${_o%%"$_nl"*} _o=${_o#*"$_nl"}
 case $_r in

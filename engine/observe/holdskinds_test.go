@@ -3,7 +3,6 @@ package observe
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,17 +131,53 @@ func TestAccountsAreNotAbsentUnasked(t *testing.T) {
 		t.Fatal("they cannot be asked for")
 	}
 	for code, want := range map[int]bool{0: true, 1: false, 2: true, 127: false} {
-		dir := t.TempDir()
-		script := fmt.Sprintf("#!/bin/sh\n[ $# = 1 ] || exit %d\n", code)
-		if err := os.WriteFile(filepath.Join(dir, "getent"), []byte(script), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		getent := fmt.Sprintf("[ $# = 1 ] || exit %d", code)
 		for _, q := range append(users[:1:1], groups...) {
-			c := exec.Command("sh", append([]string{"-c", q.Script, "sh"}, q.Args...)...)
-			c.Env = append(c.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
-			if err := c.Run(); (err == nil) != want {
-				t.Errorf("getent exits with %d: %v", code, err)
+			if got := holdsAmid(t, map[string]string{"getent": getent}, q); got != want {
+				t.Errorf("getent exits with %d: it holds %t", code, got)
 			}
 		}
+	}
+}
+
+// A grep that fails does not tell that a module is in none of the lists.
+func TestModulesAreNotMissingUnasked(t *testing.T) {
+	release := t.TempDir()
+	for _, name := range []string{"modules.builtin", "modules.dep"} {
+		if err := os.WriteFile(filepath.Join(release, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queries, ok := KernelModules.Holds(map[string]KernelModule{"no-such-module": {}})
+	if !ok {
+		t.Fatal("it cannot be asked for")
+	}
+	q := queries[0]
+	q.Script = strings.Replace(q.Script, "/lib/modules/", release+"/", 1)
+	for _, c := range []struct {
+		what     string
+		programs map[string]string
+		want     bool
+	}{
+		{"nothing fails", map[string]string{"uname": "echo ."}, true},
+		{"grep fails", map[string]string{"uname": "echo .", "grep": "exit 2"}, false},
+		{"grep fails for the second list", map[string]string{"uname": "echo .", "grep": `case $4 in *.builtin) exit 1 ;; esac; exit 2`}, false},
+		{"uname fails", map[string]string{"uname": "echo .; exit 1"}, false},
+	} {
+		if got := holdsAmid(t, c.programs, q); got != c.want {
+			t.Errorf("%s: it holds %t, expected %t", c.what, got, c.want)
+		}
+	}
+}
+
+// If stat is killed, the directories that it has not come to are not known to be plain.
+func TestFilesDoNotHoldUnread(t *testing.T) {
+	queries, ok := Files.Holds(map[string]File{"/no-such-file": {Type: Absent}})
+	if !ok {
+		t.Fatal("it cannot be asked for")
+	}
+	const killed = "echo \"stat: cannot statx '/no-such-file': No such file or directory\" >&2; kill -KILL $$"
+	if holdsAmid(t, map[string]string{"stat": killed}, queries[0]) {
+		t.Error("a file holds whose directory was not read")
 	}
 }

@@ -13,15 +13,23 @@ import (
 // holdsWith asks whether values hold on a host where a program prints a text. getent prints it of groups, and of accounts a line.
 func holdsWith(t *testing.T, program, prints string, queries []remote.Query) bool {
 	t.Helper()
+	script := "if [ \"$1\" = passwd ]; then echo ada:x:7:8:Ada:/home/ada:/bin/sh; exit; fi\nprintf %s " + "'" + strings.ReplaceAll(prints, "'", `'\''`) + "'"
+	return holdsAmid(t, map[string]string{program: script}, queries...)
+}
+
+// holdsAmid reports whether queries are met where these programs, by name, are scripts.
+func holdsAmid(t *testing.T, programs map[string]string, queries ...remote.Query) bool {
+	t.Helper()
 	dir := t.TempDir()
-	script := "#!/bin/sh\nif [ \"$1\" = passwd ]; then echo ada:x:7:8:Ada:/home/ada:/bin/sh; exit; fi\nprintf %s \"$prints\"\n"
-	if err := os.WriteFile(filepath.Join(dir, program), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
+	for name, script := range programs {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, q := range queries {
 		c := exec.Command("sh", append([]string{"-c", q.Script, "sh"}, q.Args...)...)
-		c.Env = append(c.Environ(), "prints="+prints, "PATH="+dir+":"+os.Getenv("PATH"))
-		if out, err := c.CombinedOutput(); len(out) > 0 {
+		c.Env = append(c.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		if out, err := c.Output(); len(out) > 0 {
 			t.Errorf("it printed %q", out)
 		} else if err != nil {
 			return false

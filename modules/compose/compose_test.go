@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -334,6 +335,32 @@ func FuzzParseProject(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, text string) {
 		_, _ = parseProject(location{Name: "edge", Directory: "/srv/edge"}, text) // it must not panic
 	})
+}
+
+// An image of which docker could not tell is not missing.
+func TestImagesAreNotMissingUnasked(t *testing.T) {
+	for says, want := range map[string]string{
+		"":                                    "true",
+		"Error: No such image: nginx":         "false",
+		"Cannot connect to the Docker daemon": "docker image inspect: exit code 1: Cannot connect to the Docker daemon",
+	} {
+		dir := t.TempDir()
+		docker := fmt.Sprintf("#!/bin/sh\n[ -n '%[1]s' ] || exit 0\necho '%[1]s' >&2\nexit 1\n", says)
+		if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(docker), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+		names := []string{"nginx"}
+		images.Parse(names, modulestest.Answers(t, images.Ask(names)), func(_ string, has bool, err error) {
+			got := fmt.Sprint(has)
+			if err != nil {
+				got = err.Error()
+			}
+			if got != want {
+				t.Errorf("docker says %q: %s, expected %s", says, got, want)
+			}
+		})
+	}
 }
 
 // What a health check says is not cut: redaction knows a secret as a whole only.

@@ -236,20 +236,31 @@ func arrives(context.Context, modules.Host) ([]observe.Expectation, error) {
 	}}, nil
 }
 
+// imagesScript prints which of the images the host has. docker exits with 1 for an image that it does not have as well as for
+// any failure.
+const imagesScript = `command -v docker >/dev/null || exit 0
+for i; do
+if _e=$(docker image inspect --format '{{.Id}}' "$i" 2>&1 >/dev/null); then
+printf '%s\n' "$i"
+else
+case $_e in *'No such image'*) ;; *) printf '%s\n' "$_e" >&2; exit 1 ;; esac
+fi
+done`
+
 // images observes whether the host has an image, by its reference.
 var images = &observe.Kind[bool]{
 	Name: "image", What: "whether the host has the image %s",
 	Ask: func(names []string) []remote.Query {
-		return []remote.Query{{Args: names, Script: `for i; do
-if command -v docker >/dev/null && docker image inspect --format '{{.Id}}' "$i" >/dev/null 2>&1; then
-printf '%s\n' "$i"
-fi
-done`}}
+		return []remote.Query{{Args: names, Script: imagesScript}}
 	},
 	Parse: func(names []string, answers []remote.Answer, tell func(string, bool, error)) {
-		have := strings.Split(string(answers[0].Stdout), "\n")
+		a := answers[0]
+		have, err := strings.Split(string(a.Stdout), "\n"), a.Err
+		if err == nil && a.Exit != 0 {
+			err = fmt.Errorf("docker image inspect: %s: %s", remote.Ending(a.Exit), observe.LastLine(a.Stderr))
+		}
 		for _, name := range names {
-			tell(name, slices.Contains(have, name), answers[0].Err)
+			tell(name, slices.Contains(have, name), err)
 		}
 	},
 }

@@ -3,6 +3,7 @@ package git
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -288,6 +289,25 @@ func TestUnreadable(t *testing.T) {
 	h.Predict([]observe.Expectation{observe.Commands.Expect(g.reading(t.Context()).Key(), remote.Answer{Exit: 128, Stderr: []byte(said)})})
 	if _, err := g.read(t.Context(), h); err == nil || !strings.Contains(err.Error(), "dubious ownership") || strings.Contains(err.Error(), "safe.directory") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// What git fails to read of a checkout is not missing from it.
+func TestUnreadableInPart(t *testing.T) {
+	s := newFixture(t)
+	s.ran(s.module("v1"), "one\n")
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"config --get", "refs/hlplay/coming"} {
+		dir := t.TempDir()
+		script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *'%s'*) echo 'fatal: input/output error' >&2; exit 128 ;; esac\nexec %s \"$@\"\n", part, git)
+		if err := os.WriteFile(filepath.Join(dir, "git"), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", dir+":"+filepath.Dir(git)+":/usr/bin:/bin")
+		s.refused(s.module("v1"), "input/output error")
 	}
 }
 

@@ -5,8 +5,10 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR G
 export GIT_CEILING_DIRECTORIES="${path%/*}"
 g() { git --no-optional-locks -c core.fsmonitor=false -C "$path" "$@"; }
 g rev-parse --git-dir >/dev/null || exit
-printf 'url %s\n' "$(g config --get remote.origin.url)"
-g rev-parse --verify --quiet refs/hlplay/coming >/dev/null && echo interrupted
+# Both exit with 1 if there is none.
+url=$(g config --get remote.origin.url) || [ $? = 1 ] || exit 1
+printf 'url %s\n' "$url"
+g rev-parse --verify --quiet refs/hlplay/coming >/dev/null && echo interrupted || [ $? = 1 ] || exit 1
 head=$(g rev-parse --verify --quiet HEAD) || {
 	g symbolic-ref HEAD >/dev/null || exit # HEAD or its branch cannot be read
 	exit 0 # the branch has no commit: nothing is checked out yet

@@ -460,7 +460,10 @@ const proven = status + `status "$1" || { echo "pve-firewall has not loaded $1 y
 // quorum. It may be interrupted and run again.
 const putBack = `f=$1 there=$2 old=$3 ours=$4
 for u in pve-firewall proxmox-firewall; do
-	if systemctl is-active --quiet $u; then systemctl stop $u; fi
+	case $(systemctl is-active $u 2>/dev/null) in
+	inactive | failed | unknown) ;;
+	*) systemctl stop $u ;; # also if systemd does not say
+	esac
 done
 put() {
 	if [ "$there" = yes ]; then

@@ -427,6 +427,7 @@ func TestPutBack(t *testing.T) {
 		"somebody else has changed it": {"theirs\n", "yes", "theirs\n", "was changed by somebody else", ""},
 		"it cannot be read at once":    {"ours\n\n", "yes", "old\n\n", "", "cat"},
 		"systemd does not answer":      {"ours\n\n", "yes", "old\n\n", "", "is-enabled"},
+		"nor whether it runs":          {"ours\n\n", "yes", "old\n\n", "", "is-active"},
 		"the firewall does not start":  {"ours\n\n", "yes", "old\n\n", "start fails", "start"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -443,8 +444,8 @@ func TestPutBack(t *testing.T) {
 			switch test.fails {
 			case "cat":
 				programs["cat"] = "rm " + dir + "/cat; echo 'Transport endpoint is not connected' >&2; exit 1" // the first time
-			case "is-enabled":
-				programs["systemctl"] += "\n[ $1 != is-enabled ] || { echo 'Failed to connect to bus: Connection refused' >&2; exit 1; }"
+			case "is-enabled", "is-active":
+				programs["systemctl"] += "\n[ $1 != " + test.fails + " ] || { echo 'Failed to connect to bus: Connection refused' >&2; exit 1; }"
 			case "start":
 				programs["systemctl"] += "\n[ $1 != start ] || { echo start fails >&2; exit 1; }"
 			}
@@ -465,7 +466,7 @@ func TestPutBack(t *testing.T) {
 				t.Errorf("the file is %q, want %q", got, test.want)
 			}
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			if !strings.HasPrefix(string(log), "is-active --quiet pve-firewall\nstop pve-firewall\n") || !strings.Contains(string(log), "\nstart pve-firewall\n") {
+			if !strings.HasPrefix(string(log), "is-active pve-firewall\nstop pve-firewall\n") || !strings.Contains(string(log), "\nstart pve-firewall\n") {
 				t.Errorf("systemctl was asked:\n%s", log)
 			}
 		})

@@ -30,10 +30,19 @@ because() {
 # current: prints the configuration of the restored guest, without snapshots.
 current() { sed '/^\[/,$d' "$conf"; }
 
-marked() { current | grep -qx "tags: $mark"; }
+# now: reads that configuration into $now. One that cannot be read is not an empty one.
+now() { now=$(current) || because "the configuration of guest $id cannot be read ($conf)"; }
+
+# none ARGUMENTS: reports whether grep finds no line. A grep that fails has not found that there is none.
+none() {
+	grep -q "$@"
+	[ $? = 1 ]
+}
+
+marked() { printf '%s\n' "$now" | grep -qx "tags: $mark"; }
 
 # remains: reports whether the guest is left over from a failed restore of this test: a configuration without disks, name or tag.
-remains() { [ -e "$restoring" ] && ! current | grep -qvE '^(memory: 128|lock: create)?$'; }
+remains() { [ -e "$restoring" ] && printf '%s\n' "$now" | none -vE '^(memory: 128|lock: create)?$'; }
 
 # mounted: reports whether the configurations of guests are visible. Without them, every id looks free.
 mounted() {
@@ -48,6 +57,7 @@ destroy() {
 		rm -f "$restoring"
 		return 0
 	fi
+	now || return 1
 	if ! marked && ! remains; then
 		because "guest $id does not have the tag $mark, so it is left alone"
 		return 1
@@ -157,7 +167,7 @@ restore() {
 		return 1
 	fi
 	cat "$restoring" >&2
-	if ! marked && ! "$tool" set "$id" --tags "$mark" >&2; then
+	if ! { now=$(current) && marked; } && ! "$tool" set "$id" --tags "$mark" >&2; then
 		because "guest $id was restored, and cannot be given the tag $mark: destroy it by hand"
 		return 1
 	fi
@@ -166,8 +176,9 @@ restore() {
 
 # isolate: removes what the restored guest would share with the original: the network, and all resources of the host.
 isolate() {
-	for net in $(current | sed -n 's/^\(net[0-9]*\):.*/\1/p'); do
-		value=$(current | sed -n "s/^$net: //p" | sed 's/,link_down=[01]//')
+	now || return 1
+	for net in $(printf '%s\n' "$now" | sed -n 's/^\(net[0-9]*\):.*/\1/p'); do
+		value=$(printf '%s\n' "$now" | sed -n "s/^$net: //p" | sed 's/,link_down=[01]//')
 		"$tool" set "$id" "--$net" "$value,link_down=1" >&2 || {
 			because "$net of the restored guest cannot be disconnected"
 			return 1
@@ -178,21 +189,22 @@ isolate() {
 	else
 		shared='dev[0-9]*|mp[0-9]*: */|hookscript'
 	fi
-	for key in $(current | grep -E "^($shared)" | sed 's/:.*//'); do
+	for key in $(printf '%s\n' "$now" | grep -E "^($shared)" | sed 's/:.*//'); do
 		"$tool" set "$id" --delete "$key" >&2 || {
 			because "$key of the restored guest cannot be removed"
 			return 1
 		}
 	done
-	if current | grep -E '^net[0-9]*:' | grep -qv 'link_down=1'; then
+	now || return 1
+	if ! printf '%s\n' "$now" | grep -E '^net[0-9]*:' | none -v 'link_down=1'; then
 		because "the restored guest is still connected to the network"
 		return 1
 	fi
-	if current | grep -qE "^($shared)|^lxc\."; then
+	if ! printf '%s\n' "$now" | none -E "^($shared)|^lxc\."; then
 		because "the restored guest has settings of the host that cannot be taken from it: prove = \"restored\" does not start it"
 		return 1
 	fi
-	if current | grep -E '^(ide|sata|scsi|virtio|efidisk|tpmstate|rootfs|mp)[0-9]*:' | grep -v 'media=cdrom' | grep -qvE "^[a-z0-9]*: $target:"; then
+	if ! printf '%s\n' "$now" | grep -E '^(ide|sata|scsi|virtio|efidisk|tpmstate|rootfs|mp)[0-9]*:' | grep -v 'media=cdrom' | none -vE "^[a-z0-9]*: $target:"; then
 		because "the restored guest has a disk that is not on storage $target"
 		return 1
 	fi

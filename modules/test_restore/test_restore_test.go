@@ -2,6 +2,9 @@ package test_restore
 
 import (
 	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -197,4 +200,24 @@ func FuzzReport(f *testing.F) {
 			t.Error("nothing is told")
 		}
 	})
+}
+
+// While the configuration of the restored guest cannot be read, it is not known to share nothing with the original, nor to be
+// left over from a test.
+func TestUnreadableConfiguration(t *testing.T) {
+	functions, _, _ := strings.Cut(script, "# When the service is stopped")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "restoring"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{"isolate", "destroy"} {
+		c := exec.Command("sh", "-c", functions+`conf=$8 restoring=$8/restoring stop=
+mounted() { :; }
+qm() { echo "qm $*"; }
+`+step, "sh", "vm", "100", "pbs1", "disks", "9100", "running", "60", dir) // a directory cannot be read as a file
+		out, err := c.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "the configuration of guest 9100 cannot be read") || strings.Contains(string(out), "qm ") {
+			t.Errorf("%s: %v, it printed %q", step, err, out)
+		}
+	}
 }
