@@ -286,12 +286,14 @@ func TestHandsPipes(t *testing.T) {
 		left := waitFor(t, filepath.Join(dir, "left"))
 		t.Cleanup(func() { _ = endProcess(left) })
 		c.Close()
-		for since := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		for ctx := bounded(t); ; {
 			if _, err := os.Stat("/proc/" + pid); err != nil {
 				break
 			}
-			if time.Since(since) > 30*time.Second {
+			select {
+			case <-ctx.Done():
 				t.Fatal("the hand does not end")
+			case <-time.After(5 * time.Millisecond):
 			}
 		}
 	})
