@@ -159,6 +159,17 @@ func withTextFile(files []TextFile, name string, content *string) []TextFile {
 	return changed
 }
 
+// PlacedText returns the Meaning of files that kind, which TextFiles created, observes: those whose path matches one of the
+// patterns (path.Match).
+func PlacedText(kind *Kind[[]TextFile], patterns ...string) Meaning {
+	return func(h *Host, name string, f File) []Expectation {
+		if !slices.ContainsFunc(patterns, func(p string) bool { matches, _ := path.Match(p, name); return matches }) {
+			return nil
+		}
+		return []Expectation{ExpectTextFile(h, kind, name, f)}
+	}
+}
+
 // ExpectTextFile returns what kind, which TextFiles created and which covers name, will observe when f is at name.
 func ExpectTextFile(h *Host, kind *Kind[[]TextFile], name string, f File) Expectation {
 	known, ok := h.Known(kind.Key(""))

@@ -284,30 +284,21 @@ func (p *planner) await(ctx context.Context, tasks []*task) {
 	}
 }
 
-// coming returns what the next tasks, up to number, will probably read if a task changes the host. After a handler,
-// these are the tasks after the one whose turn it was.
+// coming returns what the next tasks, up to number, will probably read if a task changes the host.
 func (p *planner) coming(t *task, number int) []observe.Read {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at, ok := p.upcoming.index[t]
-	if !ok {
-		at = p.at
-	}
-	if p.window == 0 {
-		return nil
-	}
+	tasks := p.behindLocked(t)
 	var all []observe.Read
-	for i := at + 1; i < len(p.upcoming.tasks) && i <= at+number; i++ {
-		all = append(all, p.likelyLocked(p.upcoming.tasks[i])...)
+	for _, next := range tasks[:min(number, len(tasks))] {
+		all = append(all, p.likelyLocked(next)...)
 	}
 	return all
 }
 
-// beyond returns the tasks that probably come after the next so many. After a handler, these are the tasks after the one whose
-// turn it was.
-func (p *planner) beyond(t *task, number int) []*task {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// behindLocked returns the upcoming tasks behind one of them; behind a handler, which is none of them, those behind the task
+// whose turn it was. It returns none if nothing is planned ahead.
+func (p *planner) behindLocked(t *task) []*task {
 	at, ok := p.upcoming.index[t]
 	if !ok {
 		at = p.at
@@ -315,7 +306,15 @@ func (p *planner) beyond(t *task, number int) []*task {
 	if p.window == 0 {
 		return nil
 	}
-	tasks := p.upcoming.tasks[min(at+1+number, len(p.upcoming.tasks)):]
+	return p.upcoming.tasks[min(at+1, len(p.upcoming.tasks)):]
+}
+
+// beyond returns the tasks that probably come after the next so many.
+func (p *planner) beyond(t *task, number int) []*task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	tasks := p.behindLocked(t)
+	tasks = tasks[min(number, len(tasks)):]
 	return tasks[:min(len(tasks), mostReadAlong)]
 }
 

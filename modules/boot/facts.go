@@ -2,21 +2,14 @@ package boot
 
 import (
 	"context"
-	"path"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/observe"
-	"hlplay/modules"
 )
 
 // placed returns the expectations that follow from placing a file that GRUB's configuration is read from.
-func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
-	if name != grubFile && (path.Dir(name)+"/" != grubDropIns || path.Ext(name) != ".cfg") {
-		return nil
-	}
-	return []observe.Expectation{observe.ExpectTextFile(h, grubDefaults, name, f)}
-}
+var placed = observe.PlacedText(grubDefaults, grubFile, grubDropIns+"*.cfg")
 
 // commandLineFact is facts.kernel.cmdline.
 var commandLineFact = observe.FactSpec{

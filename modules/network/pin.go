@@ -24,12 +24,7 @@ const linkDir = "/etc/systemd/network/"
 var linkFiles = observe.TextFiles("link-files", linkDir+"*.link", "/run/systemd/network/*.link", "/usr/local/lib/systemd/network/*.link")
 
 // linkPlaced returns the expectations that follow from placing a file that determines the names of network cards.
-func linkPlaced(h modules.Host, name string, f observe.File) []observe.Expectation {
-	if dir, base := path.Split(name); dir != linkDir || path.Ext(base) != ".link" {
-		return nil
-	}
-	return []observe.Expectation{observe.ExpectTextFile(h, linkFiles, name, f)}
-}
+var linkPlaced = observe.PlacedText(linkFiles, linkDir+"*.link")
 
 // linkFile returns the path of the file that pins a name.
 func linkFile(name string) string { return linkDir + "10-" + name + ".link" }
