@@ -48,6 +48,12 @@ func TestBefore(t *testing.T) {
 			if text, _ := os.ReadFile(trace); strings.Contains(string(text), "begun") {
 				t.Error("what was behind it was begun")
 			}
+			if _, err := c.Run(bounded(t), command("exit 76")); !errors.As(err, &prevented) {
+				t.Errorf("%v, want that a command alone was prevented", err)
+			}
+			if r, err := c.Run(bounded(t), command(":")); err != nil || r.Exit != 3 {
+				t.Errorf("the command after one that was prevented: %v, exit code %d", err, r.Exit)
+			}
 		}
 	})
 }

@@ -72,6 +72,7 @@ func TestProcessesOfActions(t *testing.T) {
 				return File{Path: at(name), Content: []byte(content), Mode: mode}.Command()
 			}
 			mode := os.FileMode(0o640)
+			before := Query{Script: `true >"$1"`, Args: []string{at("locked")}}
 			for _, tc := range []struct {
 				name        string
 				do          []Command
@@ -83,6 +84,9 @@ func TestProcessesOfActions(t *testing.T) {
 				{"a command with output", []Command{{Argv: []string{"head", "-c", "300000", "/dev/zero"}}}, 2, 15},
 				{"a command with input", []Command{{Argv: []string{"cat"}, Stdin: []byte("text\n")}}, 2, 15},
 				{"a command with binary input", []Command{{Argv: []string{"cat"}, Stdin: []byte("\x00")}}, 3, 16}, // and head
+				{"a command after another script", []Command{{Argv: []string{"true"}, Before: before}}, 3, 16},    // its subshell
+				{"a brief command after another script", []Command{{Argv: []string{"true"}, Brief: true, Before: before}}, 3, 4},
+				{"a file after another script", []Command{File{Path: at("after"), Content: []byte("one\n"), Before: before}.Command()}, 2, 7},
 				{"three commands", []Command{{Argv: []string{"true"}}, {Argv: []string{"true"}, Brief: true}, {Argv: []string{"true"}}}, 4, 25},
 				{"a new file", []Command{file("new", "one\n", 0)}, 1, 6},                                               // stat, stat, sync, mv
 				{"a file that is replaced", []Command{file("new", "two\n", 0)}, 1, 7},                                  // and cp

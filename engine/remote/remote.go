@@ -87,8 +87,8 @@ type Command struct {
 	Limit time.Duration
 	// OK are the exit codes after which the following actions are carried out. Nil means 0 only.
 	OK []int
-	// Before, if it has a script, runs first, in the command's shell as the body of a function, so that builtins start
-	// no process. If it exits with ExitPrevented, the command is not run, and the error is a *PreventedError. $_hl_at
+	// Before, if it has a script, runs first, in a shell of the command or a subshell, as the body of a function, so that
+	// builtins start no process. If it exits with ExitPrevented, the command is not run, and the error is a *PreventedError. $_hl_at
 	// is the path of a file in the acting shell's directory, or empty if the command runs without that shell.
 	Before Query
 	// Via, if it has a script, starts the command in place of its shell and waits for it. It runs in the acting shell,

@@ -132,7 +132,7 @@ func (c Command) ownByCall() bool {
 
 // plain reports whether the acting shell can run the command by calling _hl_run, which takes words.
 func (c Command) plain() bool {
-	if c.input != nil || c.Via.Script != "" || c.Before.Script != "" || c.ownByCall() {
+	if c.input != nil || c.Via.Script != "" || c.ownByCall() {
 		return false
 	}
 	words := slices.Concat(c.Argv, slices.Collect(maps.Values(c.Env)), []string{c.Dir})
@@ -180,7 +180,20 @@ func (c Command) callPlain(nonce, user string) (string, error) {
 		lines = "_hl_input " + text + "\n"
 	}
 	call, err := quoteAll([]string{c.codes(), kind, input, nonce, lengths(words), line})
-	return lines + "_hl_run " + call + "\n", err
+	if err != nil {
+		return "", err
+	}
+	prepare, err := c.prepare()
+	return lines + prepare + "_hl_run " + call + "\n", err
+}
+
+// prepare returns the beginning of the line by which the acting shell runs the command, with what comes before it.
+func (c Command) prepare() (string, error) {
+	if c.Before.Script == "" {
+		return "", nil
+	}
+	words, err := quoteAll(append([]string{c.Before.Script}, c.Before.Args...))
+	return "! _hl_prepare " + words + " || ", err
 }
 
 // call returns the lines by which the acting shell runs the command.
@@ -211,13 +224,17 @@ func (c Command) call(nonce, user string) (string, error) {
 		case len(c.Stdin) > 0:
 			args = append(args, string(c.Stdin))
 		}
-		if c.own.byHand && c.Before.Script == "" && len(c.Env) == 0 {
+		if c.own.byHand && len(c.Env) == 0 {
 			words, err := request(c.own.name, args)
 			if err != nil {
 				return "", err
 			}
 			accepted, err := quote(c.codes())
-			return "_hl_own " + accepted + " " + nonce + " " + words + "\n", err
+			if err != nil {
+				return "", err
+			}
+			prepare, err := c.prepare()
+			return prepare + "_hl_own " + accepted + " " + nonce + " " + words + "\n", err
 		}
 		words, err := quoteAll(args)
 		if err != nil {

@@ -197,6 +197,33 @@ _hl_do() {
 	_hl_end "$_hl_r"
 }
 
+# _hl_prepare SCRIPT WORD... runs what has to run before a command (Command.Before), in a subshell, as the body of a function.
+# What it prints comes before the command's mark. If it exits, the command is answered with that code and is not to be called.
+_hl_prepare() {
+	if [ -e "$_hl_d/stop.$_hl_c" ]; then _hl_go=no; fi
+	[ "$_hl_go" != no ] || return 0
+	_hl_s=$1
+	shift
+	(
+		_hl_bare
+		_hl_p=''
+		{ read -r _hl_p _ </proc/self/stat; } 2>/dev/null
+		_hl_at=$_hl_d/pid
+		[ -z "$_hl_p" ] || echo "$_hl_c $_hl_p" >"$_hl_at"
+		eval "_hl_before() {
+$_hl_s
+}"
+		_hl_before "$@"
+		exit 0
+	) </dev/null
+	_hl_r=$?
+	true >"$_hl_d/pid"
+	[ "$_hl_r" != 0 ] || return 0
+	_hl_go=no
+	_hl_end "$_hl_r"
+	return 1
+}
+
 # _hl_keep LENGTH FILE
 _hl_keep() {
 	head -c "$1" >"$2" || { _hl_end 1; exit 1; }
