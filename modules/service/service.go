@@ -39,8 +39,12 @@ var Spec = modules.Spec{
 count as a change each time, so they belong in a handler. A unit that cannot reload is restarted, and one
 that is not active is started.
 
-A service that ends within a second of its start fails the task with the last lines of its journal, even if
-systemctl succeeds: systemd considers many types of services started before they have done anything.
+A service that ends right after its start fails the task with the last lines of its journal, even if
+systemctl succeeds: systemd considers many types of services started before they have done anything. So a service of
+type simple, exec or idle is watched for a second, and on a busy machine for up to three: for as long as it uses a
+processor or waits for one, or for a disk. One that is at rest after 0.3 seconds counts as running: it consists of
+one process, all of whose threads have slept for 0.1 seconds or more. If it ends later, only the next run finds out.
+
 A unit that does its work and exits (a oneshot without RemainAfterExit) never counts as started.
 
 A unit that is enabled or masked with --runtime counts as neither, because that does not survive a reboot. A System V init script is
