@@ -34,8 +34,8 @@ type fakeHost struct {
 	// long are the recorded long commands, cuts how often the connection is lost during the next ones, or during proofs.
 	long map[string]*fakeLong
 	cuts int
-	// boots is how often the host was rebooted.
-	boots int
+	// boots is how often the host was rebooted, unheard how often the connection is lost before it is told to.
+	boots, unheard int
 }
 
 // fakeLong is a long command: what is recorded of it, and whether and how it has ended. then is its effect at its end.
@@ -81,6 +81,8 @@ var (
 	discardsLong = nodestate.Discard().Script
 
 	waitsUntil = remote.Until(remote.Query{}, 0).Script
+
+	isSystemRunning = remote.Argv(0, "systemctl", "is-system-running").Script
 )
 
 type fakeConn struct {
@@ -201,6 +203,9 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 		case "cat /proc/sys/kernel/random/boot_id":
 			answers[i].Stdout = fmt.Appendf(nil, "boot %d\n", c.host.boots)
 			continue
+		case isSystemRunning:
+			answers[i].Stdout = []byte("running\n")
+			continue
 		case "shows":
 			name := q.Args[0]
 			if p, ok := c.host.pending[name]; ok && !c.stage.now.Before(p.at) {
@@ -283,6 +288,11 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	case cmd.Argv[0] == "cat" && cmd.Argv[1] == observe.BootIDFile:
 		return remote.Result{Stdout: fmt.Appendf(nil, "boot %d\n", c.host.boots)}, nil
 	case slices.Equal(cmd.Argv, []string{"systemctl", "reboot"}):
+		if c.host.unheard > 0 {
+			c.host.unheard--
+			close(c.done)
+			return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+		}
 		c.host.boots++
 		return remote.Result{}, nil
 	case cmd.Argv[0] == "prove" && c.host.cuts > 0:

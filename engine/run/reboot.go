@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"hlplay/engine/observe"
@@ -18,50 +19,19 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 	if limit == 0 {
 		limit = 10 * time.Minute
 	}
-	session, err := h.connection.session(ctx, h.connection.readsAs())
+	known, _ := h.observed.Known(observe.Kernels.Key(""))
+	kernel, _ := known.(observe.Kernel)
+	before, heard, err := e.restart(ctx, h, kernel.BootID, keep, begin)
 	if err != nil {
 		return err
-	}
-	restart := remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second}
-	results, _, err := session.RunAll(ctx, remote.Actions{
-		Commands: []remote.Command{{Argv: []string{"cat", observe.BootIDFile}, Limit: 30 * time.Second, Before: keep}, restart},
-		Ended: func(i int, r remote.Result) {
-			if i == 0 && r.Exit == 0 {
-				begin()
-			}
-		},
-	})
-	var before string
-	switch {
-	case len(results) > 0:
-		if before, err = observe.ParseBootID(results[0].Exit, results[0].Stdout, results[0].Stderr); err != nil {
-			return fmt.Errorf("reboot: cannot read the boot ID, so a reboot could not be verified: %w", err)
-		}
-	case unreachable(h, err): // it may have gone down before its answers were sent
-		begin()
-		known, _ := h.observed.Known(observe.Kernels.Key(""))
-		kernel, _ := known.(observe.Kernel)
-		if before = kernel.BootID; before == "" {
-			return err
-		}
-	default:
-		return h.keeper.prevented(err)
-	}
-	// The response may get lost when the host goes down: only a clear refusal counts.
-	if len(results) == 2 {
-		if r := results[1]; r.Exit != 0 && r.Exit <= 128 && r.Limit == 0 {
-			return &commandError{summary: "reboot", argv: restart.Argv, result: r}
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
 	}
 	begun := e.clock.Now()
 	h.connection.drop()
 	h.keeper.took(remote.Query{}, errRebooted)
 	var last error
 	tried := begun
-	for retry := (backoff{2 * time.Second, 15 * time.Second}); tried.Sub(begun) < limit; {
+	first := backoff{2 * time.Second, 15 * time.Second}
+	for retry := first; tried.Sub(begun) < limit; {
 		e.report(report.Progress{Host: h.Name, What: "the host to come back from its reboot", Awaits: true, Limit: limit})
 		if err := retry.sleep(ctx, e.clock); err != nil {
 			return err
@@ -77,8 +47,20 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 		last = err
 		if err == nil {
 			last = errors.New("it answers, but has not rebooted yet")
+			if !heard && tried.Sub(begun) >= inhibited && e.staysUp(ctx, h) {
+				e.report(report.Note{Text: h.Name + ": the connection was lost while the host was told to reboot, and it does not shut down; it is told again"})
+				if keep.Script == "" {
+					keep = h.keeper.before(nil)
+				}
+				if before, _, err = e.restart(ctx, h, before, keep, func() {}); err != nil {
+					return err
+				}
+				heard, begun, retry = true, e.clock.Now(), first
+				tried = begun
+			}
 		}
 		h.connection.drop()
+		h.keeper.took(remote.Query{}, errRebooted)
 	}
 	reason := fmt.Sprintf("did not come back within %s of its reboot", limit)
 	if last != nil {
@@ -88,6 +70,65 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 		Host: h.Name, Address: h.Address, Err: last, Reason: reason,
 		Hint: "look at its console: a new kernel may have renamed the network interface; then run again",
 	}
+}
+
+// restart tells a host to reboot and returns its boot ID before that, which is known if the host does not say it. It calls
+// begin when the host may start to. heard is false if the connection was lost before the host said that it would.
+func (e *execution) restart(ctx context.Context, h *host, known string, keep remote.Query, begin func()) (before string, heard bool, err error) {
+	session, err := h.connection.session(ctx, h.connection.readsAs())
+	if err != nil {
+		return "", false, err
+	}
+	restart := remote.Command{Argv: []string{"systemctl", "reboot"}, Limit: 30 * time.Second}
+	results, _, err := session.RunAll(ctx, remote.Actions{
+		Commands: []remote.Command{{Argv: []string{"cat", observe.BootIDFile}, Limit: 30 * time.Second, Before: keep}, restart},
+		Ended: func(i int, r remote.Result) {
+			if i == 0 && r.Exit == 0 {
+				begin()
+			}
+		},
+	})
+	switch {
+	case len(results) > 0:
+		if before, err = observe.ParseBootID(results[0].Exit, results[0].Stdout, results[0].Stderr); err != nil {
+			return "", false, fmt.Errorf("reboot: cannot read the boot ID, so a reboot could not be verified: %w", err)
+		}
+	case unreachable(h, err): // it may have gone down before its answers were sent
+		begin()
+		if before = known; before == "" {
+			return "", false, err
+		}
+	default:
+		return "", false, h.keeper.prevented(err)
+	}
+	// The response may get lost when the host goes down: only a clear refusal counts.
+	if len(results) == 2 {
+		if r := results[1]; r.Exit != 0 && r.Exit <= 128 && r.Limit == 0 {
+			return "", false, &commandError{summary: "reboot", argv: restart.Argv, result: r}
+		}
+	}
+	return before, len(results) == 2, ctx.Err()
+}
+
+// inhibited is longer than a host that was told to reboot shows no sign of it: a program may delay that by 5 s
+// (InhibitDelayMaxSec in logind.conf(5)).
+const inhibited = 15 * time.Second
+
+// staysUp reports whether systemd says that the host is not shutting down.
+func (e *execution) staysUp(ctx context.Context, h *host) bool {
+	session, err := h.connection.session(ctx, h.connection.readsAs())
+	if err != nil {
+		return false
+	}
+	answers, err := session.Ask(ctx, []remote.Query{remote.Argv(30*time.Second, "systemctl", "is-system-running")})
+	if err != nil {
+		return false
+	}
+	switch strings.TrimSpace(string(answers[0].Stdout)) { // systemctl(1); "stopping", "offline" and "unknown" are the others
+	case "initializing", "starting", "running", "degraded", "maintenance":
+		return true
+	}
+	return false
 }
 
 // readied waits until a host that has rebooted is ready, for as long as is left.

@@ -1,8 +1,11 @@
 package run_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"hlplay/engine/remote"
 )
@@ -48,5 +51,30 @@ func TestConnectionsLostAfterAReboot(t *testing.T) {
 				t.Errorf("the host was rebooted %d times", h.boots)
 			}
 		})
+	}
+}
+
+// A host that has not heard that it is to reboot, because the connection was lost, is told again, once.
+func TestRebootNotHeard(t *testing.T) {
+	for unheard, want := range map[int]string{1: "changed", 2: "unreachable"} {
+		s := newStage("a")
+		h := s.hosts["a"]
+		h.settings["gateway"], h.unheard = "up", unheard
+		began := s.now
+		r := s.play(t, `play "p" {
+  hosts = "all"
+  task "again" {
+    restart {}
+  }
+}`)
+		if got, want := outcomes(r), []string{"a again: " + want}; !slices.Equal(got, want) {
+			t.Errorf("not heard %d times: it was %v, want %v", unheard, got, want)
+		}
+		if took := s.now.Sub(began); want == "changed" && (h.boots != 1 || took > 40*time.Second) {
+			t.Errorf("after %s the host has rebooted %d times, want once and before the limit of a minute", took, h.boots)
+		}
+		if notes := fmt.Sprint(r.Notes()); !strings.Contains(notes, "it is told again") {
+			t.Errorf("the notes are %s", notes)
+		}
 	}
 }
