@@ -36,6 +36,8 @@ type fakeHost struct {
 	cuts int
 	// boots is how often the host was rebooted, unheard how often the connection is lost before it is told to.
 	boots, unheard int
+	// deaf is set if the connection is lost when the host has removed the record of a due handler.
+	deaf bool
 }
 
 // fakeLong is a long command: what is recorded of it, and whether and how it has ended. then is its effect at its end.
@@ -382,6 +384,9 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 		return results, nil, err
 	}
 	if answers, err = c.asked(a.Then); err != nil {
+		if c.host.cut() { // the results are lost, too
+			results = nil
+		}
 		return results, nil, err
 	}
 	for _, p := range a.Ahead {
@@ -399,6 +404,9 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 			return results, answers, nil
 		}
 		if p.Answers, p.Err = c.asked(p.Then); p.Err != nil {
+			if c.host.cut() {
+				p.Results = nil
+			}
 			return results, answers, nil
 		}
 	}
@@ -426,7 +434,12 @@ func (c *fakeConn) runSome(ctx context.Context, commands []remote.Command, ended
 func (c *fakeConn) asked(queries []remote.Query) ([]remote.Answer, error) {
 	c.stage.mu.Lock()
 	defer c.stage.mu.Unlock()
-	return c.answer(queries)
+	answers, err := c.answer(queries)
+	if c.host.deaf && slices.ContainsFunc(queries, func(q remote.Query) bool { return q.Script == clearsKept }) {
+		c.host.dead = true
+		return nil, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+	}
+	return answers, err
 }
 
 func (c *fakeConn) WriteFile(context.Context, remote.File) error { return errors.New("not used") }

@@ -142,7 +142,12 @@ func (c *conductor) reportSentAhead() {
 			if p.cleared() {
 				h.keeper.told(p.clears)
 				c.notifications.forget(p.task, h)
-			} else if h.keeper.remembers(nodestate.Name(p.task.play.Name, p.task.Name)) {
+				continue
+			}
+			if unreachable(h, p.Err) {
+				h.keeper.doubt(p.clears)
+			}
+			if h.keeper.remembers(nodestate.Name(p.task.play.Name, p.task.Name)) {
 				c.notifications.forget(p.task, h)
 			}
 		}

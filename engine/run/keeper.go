@@ -33,7 +33,9 @@ type keeper struct {
 	due     map[string]nodestate.Due
 	ours    map[string]bool
 	cleared map[string]bool
-	said    bool // that nothing can be kept
+	// unsure are those in due that the node was told to clear when the connection was lost, so that they may be due or not.
+	unsure map[string]bool
+	said   bool // that nothing can be kept
 	// ended are the ended commands of earlier runs that are still recorded on the node.
 	ended       []nodestate.Long
 	toldRunning bool // that commands of earlier runs are running
@@ -43,7 +45,7 @@ type keeper struct {
 
 func newKeeper(c *connection, o *observe.Host, holder *nodestate.Holder, note func(string)) *keeper {
 	return &keeper{connection: c, observed: o, holder: holder, note: note,
-		due: map[string]nodestate.Due{}, ours: map[string]bool{}, cleared: map[string]bool{}}
+		due: map[string]nodestate.Due{}, ours: map[string]bool{}, cleared: map[string]bool{}, unsure: map[string]bool{}}
 }
 
 // look reads the node's state, together with the other first reads.
@@ -243,7 +245,8 @@ func (k *keeper) before(notifies []nodestate.Due) remote.Query {
 	var fresh []nodestate.Due
 	for _, d := range notifies {
 		delete(k.cleared, d.ID)
-		if _, is := k.due[d.ID]; !is {
+		if _, is := k.due[d.ID]; !is || k.unsure[d.ID] {
+			delete(k.unsure, d.ID)
 			fresh = append(fresh, d)
 			k.due[d.ID], k.ours[d.ID] = d, true
 		}
@@ -322,6 +325,7 @@ func (k *keeper) clear(ids ...string) {
 		if _, is := k.due[id]; is {
 			delete(k.due, id)
 			delete(k.ours, id)
+			delete(k.unsure, id)
 			k.cleared[id] = true
 		}
 	}
@@ -362,10 +366,50 @@ func (k *keeper) told(ids []string) {
 		delete(k.due, id)
 		delete(k.ours, id)
 		delete(k.cleared, id)
+		delete(k.unsure, id)
 	}
 }
 
-// flush sends the node what it does not know yet, and makes it forget what the run reports to the user.
+// doubt records that the node was told to clear handlers and that its answer was lost.
+func (k *keeper) doubt(ids []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, id := range ids {
+		if _, is := k.due[id]; is {
+			k.unsure[id] = true
+		}
+	}
+}
+
+// doubts reports whether it is not known if a handler is due on the node.
+func (k *keeper) doubts(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.unsure[id]
+}
+
+// ascertain asks the node which of the handlers in doubt are due, if there are any.
+func (k *keeper) ascertain(ctx context.Context) error {
+	k.mu.Lock()
+	unsure := slices.Collect(maps.Keys(k.unsure))
+	k.mu.Unlock()
+	if len(unsure) == 0 {
+		return nil
+	}
+	state, err := nodestate.Look(ctx, k.connection)
+	if err != nil || state.Refused != "" {
+		return err
+	}
+	k.mu.Lock()
+	clear(k.unsure)
+	k.mu.Unlock()
+	k.told(slices.DeleteFunc(unsure, func(id string) bool {
+		return slices.ContainsFunc(state.Due, func(d nodestate.Due) bool { return d.ID == id })
+	}))
+	return nil
+}
+
+// flush sends the node what it does not know yet, makes it forget what the run reports to the user, and asks what is in doubt.
 func (k *keeper) flush(ctx context.Context) error {
 	var queries []remote.Query
 	q, ids := k.clearing()
@@ -387,8 +431,11 @@ func (k *keeper) flush(ctx context.Context) error {
 		queries = append(queries, nodestate.Discard(ended...))
 	}
 	root := k.connection.asRoot()
-	if root == nil || queries == nil {
+	if root == nil {
 		return nil
+	}
+	if err := k.ascertain(ctx); err != nil || queries == nil {
+		return err
 	}
 	answers, err := root.Ask(ctx, queries)
 	if err == nil && ids != nil && answers[0].Exit == 0 {

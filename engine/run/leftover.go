@@ -42,13 +42,13 @@ func (c *conductor) reportLeftovers() {
 			known[nodestate.Name(play.Name, t.Name)] = handlerKey{play: play.Name, handler: t.Name}
 		}
 	}
-	kept, lost, still := map[string][]string{}, map[string][]string{}, map[string][]string{}
+	kept, lost, still, unsure := map[string][]string{}, map[string][]string{}, map[string][]string{}, map[string][]string{}
 	var strange []string
 	left := c.notifications.left()
 	for _, h := range c.hosts.all() {
 		for _, key := range left {
 			switch {
-			case key.host != h.Name:
+			case key.host != h.Name, h.keeper.doubts(nodestate.Name(key.play, key.handler)):
 			case h.keeper.remembers(nodestate.Name(key.play, key.handler)):
 				kept[key.handler] = append(kept[key.handler], h.Name)
 			default:
@@ -61,6 +61,8 @@ func (c *conductor) reportLeftovers() {
 			switch {
 			case !is:
 				strange = append(strange, h.Name+": "+d.String()+"; "+advice(d, c.playbook.Path, h.Name))
+			case h.keeper.doubts(d.ID):
+				unsure[key.handler] = append(unsure[key.handler], h.Name)
 			case !slices.Contains(left, key):
 				still[key.handler] = append(still[key.handler], h.Name)
 			}
@@ -80,6 +82,7 @@ func (c *conductor) reportLeftovers() {
 	note("notified but not run: ", lost, "run them by hand: the next run may find their tasks already done and not notify them")
 	if !c.check {
 		note("still due: ", still, "the next run of this playbook runs them")
+		note("the connection was lost before the answer whether they are still due: ", unsure, "if so, the next run of this playbook runs them")
 	}
 	for _, text := range strange {
 		c.report(report.Note{Text: text})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"hlplay/engine/report"
 	"hlplay/engine/run"
@@ -157,6 +158,43 @@ func TestHandlersAreNotLost(t *testing.T) {
 			if t.Failed() {
 				return
 			}
+		}
+	}
+}
+
+// If the connection is lost between a host's removal of a due handler's record and its answer, nobody claims to know whether
+// the handler is due, also if it was sent with an earlier task.
+func TestDueIsNotKnown(t *testing.T) {
+	const playbook = `play "p" {
+  hosts = "all"
+  task "change" {
+    own {
+      name  = "s"
+      value = "1"
+    }
+    notify = ["again"]
+  }
+  handler "again" {
+    own {
+      name    = "h"
+      value   = "1"
+      repeats = true
+    }
+  }
+}`
+	for _, latency := range []time.Duration{0, time.Second} {
+		s := newStage("a")
+		s.latency = latency
+		h := s.hosts["a"]
+		h.deaf = true
+		notes := fmt.Sprint(s.play(t, playbook, sendAhead).Notes())
+		if !strings.Contains(notes, `the connection was lost before the answer whether they are still due: "again" on a; if so, the next run of this playbook runs them`) || strings.Contains(notes, "not run") || strings.Contains(notes, "{still due") {
+			t.Errorf("at a distance of %s the notes are %s", latency, notes)
+		}
+		h.deaf, h.dead = false, false
+		before := len(s.acts)
+		if r := s.play(t, playbook); len(s.acts) > before || len(h.due) > 0 {
+			t.Errorf("the next run did %v; due is %v: %v", s.acts[before:], h.due, r.Notes())
 		}
 	}
 }

@@ -240,6 +240,9 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 		switch {
 		case err != nil:
 			begin(at)
+			if unreachable(on, err) {
+				on.keeper.doubt(clear)
+			}
 			err = on.keeper.prevented(err)
 			o.unbegun(commands[min(at, len(commands)-1)].step, err)
 			return fmt.Errorf("%s: %w", commands[min(at, len(commands)-1)].step.Summary, err)
