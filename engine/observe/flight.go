@@ -24,15 +24,16 @@ func (h *Host) flushLocked() {
 	for _, e := range batch {
 		e.sent = true
 	}
-	go h.fly(batch, h.forgotten)
+	go h.fly(batch, h.forgotten, len(h.touches))
 }
 
-// fly fetches a batch and delivers the results. forgotten is the value of Host.forgotten when the batch was sent.
-func (h *Host) fly(batch []*entry, forgotten int) {
+// fly fetches a batch and delivers the results. forgotten is the value of Host.forgotten when the batch was sent, and since the
+// number of touches.
+func (h *Host) fly(batch []*entry, forgotten, since int) {
 	requests, results, err := h.fetch(batch)
 	h.mu.Lock()
 	if h.forgotten == forgotten {
-		h.keepLocked(requests)
+		h.keepLocked(requests, since)
 	}
 	var woken []*waiter
 	for _, e := range batch {
@@ -172,7 +173,7 @@ func (r *request) tell(answers []remote.Answer, results map[*entry]result) {
 
 func (r *request) parse(answers []remote.Answer, results map[*entry]result) {
 	defer r.catch()
-	r.from = &said{r.queries, answers}
+	r.from = &said{queries: r.queries, answers: answers}
 	r.kind.parse(r.names, answers, r.asked, r.answered, func(name string, value any, err error) {
 		if e := r.entries[name]; e != nil {
 			results[e] = result{value, err, r.from}

@@ -34,10 +34,10 @@ type Host struct {
 	flightCtx context.Context
 	flights   int
 	reads     int
-	forgotten int // how often memory was forgotten
-	// forgottenShared is how often that was only of what hosts share.
-	forgottenShared int
-	keeping         int // how many callers want answers to be kept
+	forgotten int // how often all of memory was forgotten
+	// touches are what steps on other hosts may have changed, one after another, of those that cannot have changed everything.
+	touches []func(Read) bool
+	keeping int // how many callers want answers to be kept
 	// foreseen is set for a host that asks nobody: see Foresee.
 	foreseen *foreseen
 	// announced is set for a host that only collects what is announced: see Announced.

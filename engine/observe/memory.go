@@ -1,6 +1,10 @@
 package observe
 
-import "hlplay/engine/remote"
+import (
+	"slices"
+
+	"hlplay/engine/remote"
+)
 
 // entry is one observation: pending, in flight or remembered.
 type entry struct {
@@ -19,6 +23,10 @@ type entry struct {
 type said struct {
 	queries []remote.Query
 	answers []remote.Answer
+	// since is the number of the host's touches before the queries were sent: see Host.touches.
+	since int
+	// lent is set if another host was asked: see Readback.Lend.
+	lent bool
 }
 
 // KeepAnswers keeps the answers from which observations are parsed, for Readback.Watch, until the returned function is
@@ -54,21 +62,35 @@ func (h *Host) ForgetAll() {
 	h.forgetLocked(true)
 }
 
-// ForgetShared drops what a step on another host may have changed: see Kind.Shared.
-func (h *Host) ForgetShared() {
+// ForgetShared drops what any step on another host may have changed: see Kind.Shared.
+func (h *Host) ForgetShared() { h.ForgetTouched(Read.Shared) }
+
+// ForgetTouched drops what a certain step on another host may have changed, which is what touched accepts.
+func (h *Host) ForgetTouched(touched func(Read) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.forgottenShared++
-	h.forgetWhere(func(key Key, e *entry) bool { return e.kind.shared(key.Name) })
+	h.touchLocked(touched)
+}
+
+func (h *Host) touchLocked(touched func(Read) bool) {
+	h.touches = append(h.touches, touched)
+	h.forgetWhere(func(key Key, e *entry) bool {
+		return (!e.kind.lasting() || e.err != nil) && touched(Read{e.kind, key.Name})
+	})
+}
+
+// touchedLocked reports whether what is observed under a key may have been changed since there were so many touches.
+func (h *Host) touchedLocked(key Key, k kind, since int) bool {
+	return slices.ContainsFunc(h.touches[since:], func(touched func(Read) bool) bool { return touched(Read{k, key.Name}) })
 }
 
 func (h *Host) forgetLocked(lasting bool) {
+	h.forgotten++
+	h.common = nil
 	h.forgetWhere(func(_ Key, e *entry) bool { return lasting || !e.kind.lasting() || e.err != nil })
 }
 
 func (h *Host) forgetWhere(stale func(Key, *entry) bool) {
-	h.forgotten++
-	h.common = nil
 	for key, e := range h.memory {
 		if e.sent && stale(key, e) { // whatever has not been sent yet will be read after the step
 			delete(h.memory, key)
@@ -107,24 +129,39 @@ func (h *Host) entryLocked(k kind, name string) *entry {
 	return e
 }
 
-// keepLocked keeps the answers to the requests of kinds that are Common.
-func (h *Host) keepLocked(requests []*request) {
+// keepLocked keeps the answers to the requests of kinds that are Common. They were sent when there were so many touches.
+func (h *Host) keepLocked(requests []*request, since int) {
 	for _, r := range requests {
 		if r.kind.common() && r.from != nil {
-			h.common = append(h.common, r.from)
+			h.keepSaidLocked(&said{r.from.queries, r.from.answers, since, false})
 		}
 	}
 }
 
-// answeredLocked settles a new entry from kept answers, if these answer all of its queries.
+// keepSaidLocked keeps answers in place of earlier ones of the same origin to the same queries.
+func (h *Host) keepSaidLocked(s *said) {
+	h.common = slices.DeleteFunc(slices.Clone(h.common), func(before *said) bool {
+		return before.lent == s.lent && slices.EqualFunc(before.queries, s.queries, remote.Query.Same)
+	})
+	h.common = append(h.common, s)
+}
+
+// answeredLocked settles a new entry from kept answers, if these answer all of its queries and nothing that has happened since
+// can have changed it. Those of other hosts count only for kinds that are Alike.
 func (h *Host) answeredLocked(e *entry) bool {
-	if len(h.common) == 0 {
+	var kept []*said
+	for _, s := range slices.Backward(h.common) {
+		if (!s.lent || e.kind.alike()) && !h.touchedLocked(e.key, e.kind, s.since) {
+			kept = append(kept, s)
+		}
+	}
+	if len(kept) == 0 {
 		return false
 	}
 	r := requestsFor([]*entry{e})[0]
 	var answers []remote.Answer
 	for _, q := range r.queries {
-		answer, ok := answerTo(q, h.common)
+		answer, ok := answerTo(q, kept)
 		if !ok {
 			return false
 		}
@@ -136,6 +173,9 @@ func (h *Host) answeredLocked(e *entry) bool {
 	results := map[*entry]result{}
 	r.tell(answers, results)
 	o, told := results[e]
+	if o.err != nil && slices.ContainsFunc(kept, func(s *said) bool { return s.lent }) {
+		return false // what another host could not find out, this one may
+	}
 	h.settleLocked(e, o, told)
 	e.sent = true
 	return true

@@ -57,6 +57,9 @@ type Kind[T any] struct {
 	// Common is set if other kinds ask the same queries, whatever the names. The answers are kept as long as
 	// observations are remembered, and other kinds use them without asking again. It must not be set for Timed kinds.
 	Common bool
+	// Alike is set if all hosts that are united (see AddUnions) would observe the same under a name, so that what one was answered
+	// behind a step need not be asked of the others (Readback.Lend). The kind is then Common, too.
+	Alike bool
 	// Holds returns queries that exit with 0 only if values, by name, are what would be observed now, apart from what Complete
 	// leaves unclaimed; they may refuse more than they must. ok is false if that cannot be asked of these values. Nil means that
 	// it never can. The host then decides by itself whether a plan still holds: see remote.Ahead.
@@ -151,6 +154,7 @@ func (k *Kind[T]) Unknown(name, because string) Expectation {
 
 func (k *Kind[T]) name() string                      { return k.Name }
 func (k *Kind[T]) common() bool                      { return k.Common }
+func (k *Kind[T]) alike() bool                       { return k.Alike && k.Common }
 func (k *Kind[T]) lasting() bool                     { return k.Lasting }
 func (k *Kind[T]) shared(name string) bool           { return k.Shared != nil && k.Shared(name) }
 func (k *Kind[T]) words(name string) string          { return strings.ReplaceAll(k.What, "%s", name) }
@@ -186,6 +190,7 @@ func (k *Kind[T]) parse(names []string, answers []remote.Answer, asked, answered
 type kind interface {
 	name() string
 	common() bool
+	alike() bool
 	lasting() bool
 	shared(name string) bool
 	words(name string) string

@@ -221,8 +221,8 @@ func TestOvertakenPlansReadTogether(t *testing.T) {
 // The answers to one kind's queries also serve a kind that asks the same, until something may have changed.
 func TestCommonAnswers(t *testing.T) {
 	asked := func([]string) []remote.Query { return []remote.Query{{Script: "all", Args: []string{"all"}}} }
-	these := &Kind[string]{Name: "this", Common: true, Ask: asked, Parse: words.Parse}
-	those := &Kind[string]{Name: "that", Common: true, Ask: asked, Parse: words.Parse}
+	these := &Kind[string]{Name: "this", Common: true, Shared: Always, Ask: asked, Parse: words.Parse}
+	those := &Kind[string]{Name: "that", Common: true, Shared: Always, Ask: asked, Parse: words.Parse}
 	in(t, func(t *testing.T) {
 		w := newWire(t.Context(), "a")
 		want := func(k *Kind[string], name, flight string) func(context.Context) {

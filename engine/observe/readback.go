@@ -13,8 +13,12 @@ type Readback struct {
 	host     *Host
 	requests []*request
 	queries  []remote.Query
-	// forgotten and forgottenShared are those of the host when the readback was prepared.
-	forgotten, forgottenShared int
+	// forgotten is that of the host when the readback was prepared, and since the number of its touches.
+	forgotten, since int
+	// borrowers are the hosts that may use the answers, with how often they had forgotten something then.
+	borrowers map[*Host]int
+	// lends is set once the answers are in the host's memory, if nothing has happened to the host meanwhile.
+	lends bool
 }
 
 // Readback prepares to read observations along with the next step. Observations with a query that pass rejects are
@@ -22,7 +26,7 @@ type Readback struct {
 func (h *Host) Readback(reads []Read, pass func(remote.Query) bool) *Readback {
 	readback := &Readback{host: h}
 	h.mu.Lock()
-	readback.forgotten, readback.forgottenShared = h.forgotten, h.forgottenShared
+	readback.forgotten, readback.since = h.forgotten, len(h.touches)
 	var batch []*entry
 	seen := map[Key]bool{}
 	for _, r := range reads {
@@ -74,12 +78,12 @@ func (r *Readback) Queries() []remote.Query { return r.queries }
 func (r *Readback) Renew() {
 	r.host.mu.Lock()
 	defer r.host.mu.Unlock()
-	r.forgotten = r.host.forgotten - (r.host.forgottenShared - r.forgottenShared)
+	r.forgotten = r.host.forgotten
 }
 
 // Arrive forgets what the step may have changed and remembers the answers. It remembers nothing if there are no
-// answers, or if something else has changed the host in the meantime. What hosts share (Kind.Shared) is not remembered if a
-// step on another host may have changed it.
+// answers, or if something else has changed the host in the meantime, and not what a step on another host may have changed
+// (ForgetTouched).
 func (r *Readback) Arrive(answers []remote.Answer) {
 	wake(r.land(r.results(answers)))
 }
@@ -89,17 +93,17 @@ func (r *Readback) land(results map[*entry]result) (woken []*waiter) {
 	h := r.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	others := h.forgottenShared - r.forgottenShared
-	fresh := h.forgotten == r.forgotten+others
+	fresh := h.forgotten == r.forgotten
 	h.forgetLocked(false)
 	if !fresh {
 		return nil
 	}
-	if len(results) > 0 && others == 0 {
-		h.keepLocked(r.requests)
+	if len(results) > 0 {
+		h.keepLocked(r.requests, r.since)
+		r.lends = len(h.touches) == r.since
 	}
 	for e, o := range results {
-		if others > 0 && e.kind.shared(e.key.Name) {
+		if h.touchedLocked(e.key, e.kind, r.since) {
 			continue
 		}
 		if wanted := h.memory[e.key]; wanted != nil {

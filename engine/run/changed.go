@@ -1,6 +1,8 @@
 package run
 
 import (
+	"slices"
+
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules"
@@ -19,28 +21,37 @@ func (e *execution) forget(on *host, readback *observe.Readback, answers []remot
 	}
 }
 
-// changed drops what was planned ahead on every host that a step may have changed.
-func (e *execution) changed(step modules.Step) {
+// changed drops what was planned ahead on every host that a step may have changed. Other hosts may use what its host has answered
+// behind it, unless that is nil: see observe.Readback.Lend.
+func (e *execution) changed(step modules.Step, answered *observe.Readback) {
 	touched := map[*host]bool{e.host: true}
 	if step.On != nil {
 		touched[e.hosts.behind(step.On)] = true
 	}
-	for _, expected := range step.Expect {
-		if expected.Host != nil {
-			touched[e.hosts.behind(expected.Host)] = true
+	all := e.hosts.all()
+	partly := step.Wide && step.Elsewhere != nil && !e.check
+	if !partly {
+		for _, expected := range step.Expect {
+			if expected.Host != nil {
+				touched[e.hosts.behind(expected.Host)] = true
+			}
 		}
 	}
-	all := e.hosts.all()
-	if step.Wide {
+	switch {
+	case partly:
+		for _, other := range all {
+			if !touched[other] {
+				e.changedPartly(other, all, touchedOn(step, other), answered)
+			}
+		}
+	case step.Wide:
 		for _, other := range all {
 			touched[other] = true
 		}
-	}
-	if (step.Unknown || rebootsAlone(step)) && !step.Wide && !e.check {
+	case (step.Unknown || rebootsAlone(step)) && !e.check:
 		for _, other := range all {
 			if !touched[other] {
-				other.observed.ForgetShared()
-				other.planner.sharedChanged()
+				e.changedPartly(other, all, observe.Read.Shared, nil)
 			}
 		}
 	}
@@ -55,5 +66,26 @@ func (e *execution) changed(step modules.Step) {
 		for _, reader := range all {
 			reader.planner.peerChanged(other.observed)
 		}
+	}
+}
+
+// touchedOn returns what a step that says so (Step.Elsewhere) may have changed on another host.
+func touchedOn(step modules.Step, on *host) func(observe.Read) bool {
+	return func(r observe.Read) bool {
+		key := r.Key()
+		return step.Elsewhere(key) || slices.ContainsFunc(step.Expect, func(x observe.Expectation) bool {
+			return x.Host == on.observed && (x.Match == nil && x.Key == key || x.Match != nil && x.Match(key))
+		})
+	}
+}
+
+// changedPartly forgets of another host what a step may have changed there, and drops the plans that were made from it.
+func (e *execution) changedPartly(other *host, all []*host, touched func(observe.Read) bool, answered *observe.Readback) {
+	if !other.sent.unlessAhead(func() { answered.Lend(other.observed, touched) }) {
+		other.observed.ForgetShared() // see mayHaveChanged
+		touched = observe.Read.Shared
+	}
+	for _, reader := range all {
+		reader.planner.readsChanged(other.observed, touched)
 	}
 }

@@ -218,6 +218,11 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 				answers[i].Exit = 1
 			}
 			continue
+		case "joints":
+			for _, name := range slices.Sorted(maps.Keys(c.stage.joints)) {
+				answers[i].Stdout = fmt.Appendf(answers[i].Stdout, "%s=%s\n", name, c.stage.joints[name])
+			}
+			continue
 		case "get":
 		case "is":
 			for j := 0; j < len(q.Args); j += 2 {
@@ -356,6 +361,11 @@ func (c *fakeConn) run(cmd remote.Command) (remote.Result, error) {
 		if c.host.cut() {
 			return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 		}
+	case verb == "joint":
+		if found := []string{c.host.settings[cmd.Argv[3]], s.joints[cmd.Argv[5]], s.joints[cmd.Argv[7]]}; !slices.Equal(found, []string{cmd.Argv[4], cmd.Argv[6], cmd.Argv[8]}) {
+			s.stale = append(s.stale, fmt.Sprintf("%s: %q found %q", c.name, cmd.Argv, found))
+		}
+		s.joints[name] = value
 	case verb == "prove":
 		if c.host.settings[name] != value {
 			return remote.Result{Exit: 1, Stderr: []byte("no answer\n")}, nil

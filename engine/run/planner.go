@@ -133,17 +133,18 @@ func (p *planner) peerChanged(peer *observe.Host) {
 	}
 }
 
-// sharedChanged drops the plans that have observed what hosts share, which a step on another host may have changed.
-func (p *planner) sharedChanged() {
+// readsChanged drops the plans that have observed something of a host that a step on another one may have changed.
+func (p *planner) readsChanged(on *observe.Host, touched func(observe.Read) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for t, f := range p.futures {
-		shared := slices.ContainsFunc(f.saw.Reads(), observe.Read.Shared)
-		for _, reads := range f.saw.Elsewhere() {
-			shared = shared || slices.ContainsFunc(reads, observe.Read.Shared)
+		reads := f.saw.Elsewhere()[on]
+		if on == p.host.observed {
+			reads = f.saw.Reads()
 		}
-		if shared {
+		if slices.ContainsFunc(reads, touched) {
 			p.dropLocked(t, f)
+			p.window = min(p.window, 2)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (e *execution) predict(on *host, step modules.Step) {
 	default:
 		e.forgetOutputs([]*observe.Host{e.host.observed, on.observed}, step.Summary)
 	}
-	e.changed(step)
+	e.changed(step, nil)
 }
 
 // obscure records in check mode that it is unknown what a task would do, if anything.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/engine/report"
 	"hlplay/modules"
@@ -31,9 +32,10 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 		await = "the change to show"
 	}
 	// Plans that were made together with the first verification have not seen the change either.
+	var seen *observe.Readback
 	defer func() {
 		for _, step := range done.Steps {
-			e.changed(step)
+			e.changed(step, seen)
 		}
 	}()
 	looked := e.clock.Now() // a look before the deadline proves nothing, so there is always one after it
@@ -53,19 +55,20 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 		}
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: await, Awaits: true, Limit: limit})
 		before, pause := e.clock.Now(), retry.next()
-		watched := false
+		seen = nil
 		if left := limit - before.Sub(begun); watches && left > 0 {
 			var err error
-			if watched, err = e.watch(ctx, it, until, pause, left); err != nil {
+			if seen, err = e.watch(ctx, it, until, pause, left); err != nil {
 				watches = false
 			}
 			until = nil
 		}
-		if watched {
+		if seen != nil {
 			looked = before // at the earliest
 			e.alone(ctx, it)
 		}
-		if !watched || len(it.saw.Elsewhere()) > 0 {
+		if seen == nil || len(it.saw.Elsewhere()) > 0 {
+			seen = nil
 			if err := e.clock.Sleep(ctx, pause); err != nil {
 				return err
 			}
@@ -83,8 +86,8 @@ func (e *execution) settle(ctx context.Context, it *itemPlan, done modules.Plan)
 const watchFor = 20 * time.Second
 
 // watch makes the host wait until a query exits with 0 or, if that is nil, until something changes on which an item's plan is
-// based, and reads that again. It reports whether the host did so; it cannot watch other hosts, for example.
-func (e *execution) watch(ctx context.Context, it *itemPlan, until *remote.Query, pause, limit time.Duration) (bool, error) {
+// based, and reads that again. It returns what it read, or nil if the host cannot do so; it cannot watch other hosts, for example.
+func (e *execution) watch(ctx context.Context, it *itemPlan, until *remote.Query, pause, limit time.Duration) (*observe.Readback, error) {
 	again, known, ok := e.host.observed.Watch(it.saw)
 	w := remote.Watch{Known: known, Pause: pause, Limit: min(limit, watchFor)}
 	if until != nil {
@@ -92,18 +95,19 @@ func (e *execution) watch(ctx context.Context, it *itemPlan, until *remote.Query
 		w, ok = remote.Watch{Until: until, Limit: limit}, len(again.Queries()) > 0
 	}
 	if !ok {
-		return false, nil
+		return nil, nil
 	}
+	again.LendTo(e.hosts.observed())
 	w.Queries = again.Queries()
 	answers, err := e.host.connection.Watch(ctx, w)
 	switch {
 	case errors.Is(err, remote.ErrUnwatchable):
-		return false, nil
+		return nil, nil
 	case err != nil:
-		return false, err
+		return nil, err
 	}
 	again.Arrive(answers)
-	return true, nil
+	return again, nil
 }
 
 // settles reports whether the effects of steps may take a while to show.

@@ -50,6 +50,11 @@ type stage struct {
 	ran    map[string]int // commands, by host
 	// flights counts, by host, the flights with commands.
 	flights map[string]int
+	// joints are the settings that the hosts share. coarse is set if steps do not say that they change nothing else. stale are the
+	// commands that did not find what their plans had seen.
+	joints map[string]string
+	coarse bool
+	stale  []string
 	// ctx, if set, is what the run goes under.
 	ctx  context.Context
 	busy int // commands under way, and the most there were
@@ -57,7 +62,7 @@ type stage struct {
 }
 
 func newStage(names ...string) *stage {
-	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, ran: map[string]int{}, flights: map[string]int{}, watches: map[string]int{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, ran: map[string]int{}, flights: map[string]int{}, watches: map[string]int{}, joints: map[string]string{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for _, name := range names {
 		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}, long: map[string]*fakeLong{}}
 	}
@@ -67,7 +72,7 @@ func newStage(names ...string) *stage {
 // clone returns another stage with a copy of the hosts.
 func (s *stage) clone() *stage {
 	c := newStage(slices.Collect(maps.Keys(s.hosts))...)
-	c.now = s.now
+	c.now, c.joints, c.coarse = s.now, maps.Clone(s.joints), s.coarse
 	for name, h := range s.hosts {
 		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead, due: maps.Clone(h.due), long: maps.Clone(h.long)}
 	}
@@ -171,7 +176,8 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	inv := s.inventory()
 	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
 		Modules: []modules.Spec{settingSpec, ownSpec, countedSpec, {Name: "restart", Summary: "A reboot of a test's host", New: func() modules.Module { return &restart{} }},
-			{Name: "still", Summary: "Nothing", New: func() modules.Module { return &noop{restless: &s.restless} }}},
+			{Name: "still", Summary: "Nothing", New: func() modules.Module { return &noop{restless: &s.restless} }},
+			{Name: "joint", Summary: "A setting that the hosts share", New: func() modules.Module { return &joint{coarse: s.coarse} }}},
 		Inventory: inv,
 	})
 	if diags.HasErrors() {

@@ -56,7 +56,7 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 			if err != nil || !boots || on != e.host { // what was read since the reboot holds
 				e.forget(on, nil, nil)
 			}
-			e.changed(steps[0])
+			e.changed(steps[0], nil)
 			if err != nil {
 				return err
 			}
@@ -117,6 +117,7 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read
 	if len(readback.Queries()) == 0 {
 		return nil
 	}
+	readback.LendTo(e.hosts.observed())
 	return readback
 }
 
@@ -136,7 +137,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 	defer func() {
 		e.forget(on, readback, answers)
 		for _, c := range commands[:began] {
-			e.changed(c.step)
+			e.changed(c.step, readback)
 		}
 	}()
 	told := -1

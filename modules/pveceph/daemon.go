@@ -153,7 +153,7 @@ func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan,
 		Settle: settleDaemon,
 		Await:  await,
 		Until:  ceph.DaemonServes("mon", name),
-		Wide:   true,
+		Wide:   true, Elsewhere: elsewhere,
 	})
 	plan.Tally = s.monitors(name)
 	return plan, nil
@@ -242,7 +242,7 @@ func (m *Mgr) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Settle:  settleDaemon,
 		Await:   await,
 		Until:   ceph.DaemonServes("mgr", name),
-		Wide:    true,
+		Wide:    true, Elsewhere: elsewhereOfManager(name),
 	})...), nil
 }
 
@@ -291,6 +291,6 @@ func (m *MDS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Settle:  settleDaemon,
 		Await:   await,
 		Until:   ceph.DaemonServes("mds", name),
-		Wide:    true,
+		Wide:    true, Elsewhere: elsewhere,
 	})...), nil
 }

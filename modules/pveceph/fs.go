@@ -63,7 +63,7 @@ func (f *FS) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Settle:  time.Minute,
 		Await:   await,
 		Until:   ceph.FileSystemServes(),
-		Wide:    true,
+		Wide:    true, Elsewhere: elsewhere,
 	}), nil
 }
 

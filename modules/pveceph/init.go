@@ -123,7 +123,7 @@ func (i *Init) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Expect:  append(pve.Everywhere(h, ceph.Confs.Expect("", conf)), s.linked(nil)),
 		Settle:  10 * time.Second,
 		Await:   "/etc/pve/ceph.conf",
-		Wide:    true,
+		Wide:    true, Elsewhere: elsewhere,
 	}), nil
 }
 
@@ -179,7 +179,7 @@ func (i *Init) existing(ctx context.Context, s *state) (modules.Plan, error) {
 			Summary: "create the missing /etc/pve/ceph",
 			Action:  pveceph(2*time.Minute, "init"),
 			Expect:  append(pve.Everywhere(s.host, ceph.Confs.Expect("", after)), s.linked(nil)),
-			Wide:    true,
+			Wide:    true, Elsewhere: elsewhere,
 		})
 	} else {
 		plan = s.plan()

@@ -302,7 +302,7 @@ func (o *OSD) create(s *state, b *bay, used []observe.BlockDevice, gain string) 
 		Settle:  settleOSD,
 		Await:   "the new OSD on " + device.Path + " up and in",
 		Until:   ceph.OSDServes(b.node, observe.Above(b.devices, device)),
-		Wide:    true,
+		Wide:    true, Elsewhere: elsewhereOfOSD(b.node),
 	}
 }
 

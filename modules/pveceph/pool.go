@@ -152,7 +152,7 @@ func (p *Pool) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	after[p.Name] = want
 	for i := range steps {
-		steps[i].Wide = true
+		steps[i].Wide, steps[i].Elsewhere = true, elsewhere
 	}
 	last := &steps[len(steps)-1]
 	last.Expect = pve.Everywhere(h, ceph.Pools.Expect("", after))

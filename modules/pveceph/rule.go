@@ -102,7 +102,7 @@ func (r *Rule) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		Settle:  20 * time.Second,
 		Await:   "the new rule",
 		Objects: []string{crushObject.Name},
-		Wide:    true,
+		Wide:    true, Elsewhere: elsewhere,
 	}), nil
 }
 

@@ -193,6 +193,6 @@ func (s *state) startUnit(unit, await string, until ceph.Condition, expect []obs
 		Settle:  settleDaemon,
 		Await:   await + " (journalctl -u " + unit + ")",
 		Until:   until,
-		Wide:    true,
+		Wide:    true, Elsewhere: elsewhere,
 	}
 }

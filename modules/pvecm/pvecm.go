@@ -52,6 +52,7 @@ var Spec = modules.Spec{
 	Facts:       []observe.FactSpec{pve.Fact, pve.KernelFact, pve.BootFact},
 	Packages:    pve.Packages(ceph.Content),
 	FileSystems: []observe.FileSystem{pve.ClusterFileSystem},
+	United:      pve.United,
 	RootHint:    "if the key was accepted before and this is a Proxmox VE node: root's authorized_keys is a link into /etc/pve, so no key is accepted while pve-cluster.service is stopped; start it from the host's console",
 	Reinstate:   reinstate,
 	Rewritten:   []string{"/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"hlplay/engine/observe"
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pbs"
@@ -189,6 +190,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host, unread error) (module
 		have = after
 		step.Expect = pve.Everywhere(h, pve.Storages.Expect("", all))
 		step.Settle, step.Await, step.Wide = 10*time.Second, "storage "+m.ID+" in /etc/pve/storage.cfg", true
+		step.Elsewhere = elsewhere
 		plan.Steps = append(plan.Steps, step)
 	}
 	if !exists {
@@ -327,4 +329,10 @@ func (m *Module) run(command, first, second string, options []string) modules.Ru
 			return pve.Refused(text)
 		},
 	}
+}
+
+// elsewhere is the Step.Elsewhere of steps that change storages. Every node activates them, which may bring mounts, volume groups
+// and disks. It does not change what the node has installed, its addresses, its Ceph daemons, or who is in the cluster.
+func elsewhere(k observe.Key) bool {
+	return !slices.Contains([]string{pve.Nodes.Name, pve.Clusters.Name, ceph.Nodes.Name, ceph.Units.Name, observe.Networks.Name}, k.Kind)
 }

@@ -118,6 +118,9 @@ func init() {
 		if spec.Placed != nil {
 			observe.AddMeanings(spec.Placed)
 		}
+		if spec.United != nil {
+			observe.AddUnions(spec.United)
+		}
 		if spec.RootHint != "" {
 			remote.AddRootHints(spec.RootHint)
 		}

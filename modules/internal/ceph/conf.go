@@ -93,6 +93,7 @@ var Confs = &observe.Kind[Conf]{
 	Shared: observe.Always,
 	Ask:    pve.AskFiles,
 	Common: true,
+	Alike:  true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, Conf, error)) {
 		cluster := pve.ParseFiles(answers[0])
 		content, exists, err := cluster.Read(pve.CephConfFile)

@@ -74,6 +74,7 @@ var CrushMaps = &observe.Kind[CrushMap]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseOnly(parseCrushMap),
 }
 

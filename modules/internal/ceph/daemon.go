@@ -22,6 +22,7 @@ var Monitors = &observe.Kind[Monitor]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseEach(parseMonitors),
 }
 
@@ -34,6 +35,7 @@ var Managers = &observe.Kind[Manager]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseEach(parseManagers),
 }
 
@@ -47,6 +49,7 @@ var MetadataServers = &observe.Kind[MetadataServer]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseEach(parseMetadataServers),
 }
 
@@ -62,6 +65,7 @@ var FileSystems = &observe.Kind[map[string]FileSystem]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseWhole(parseFileSystems),
 }
 

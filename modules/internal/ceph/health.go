@@ -51,6 +51,7 @@ var Healths = &observe.Kind[Health]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseOnly(parseHealth),
 }
 

@@ -14,6 +14,7 @@ var MonitorMaps = &observe.Kind[map[string]Monitor]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseWhole(parseMonitors),
 }
 
@@ -23,6 +24,7 @@ var MetadataServerMaps = &observe.Kind[map[string]MetadataServer]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseWhole(parseMetadataServers),
 }
 
@@ -32,6 +34,7 @@ var OSDMaps = &observe.Kind[map[string][]OSD]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseWhole(parseOSDs),
 }
 
@@ -41,6 +44,7 @@ var CrushHosts = &observe.Kind[bool]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse: parseEach(func(s monitorsAnswer) (map[string]bool, error) {
 		var report osdReport
 		err := readReport(s, &report)
@@ -69,6 +73,7 @@ var Spreads = &observe.Kind[map[string]Spread]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse: parseWhole(func(s monitorsAnswer) (map[string]Spread, error) {
 		dump, err := parseRuleDump(s)
 		spreads := map[string]Spread{}

@@ -34,6 +34,7 @@ var OSDs = &observe.Kind[[]OSD]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseEach(parseOSDs),
 }
 

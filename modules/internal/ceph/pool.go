@@ -45,6 +45,7 @@ var Pools = &observe.Kind[map[string]Pool]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseWhole(parsePools),
 }
 
@@ -170,6 +171,7 @@ var CrushRules = &observe.Kind[map[string]CrushRule]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseWhole(parseCrushRules),
 }
 

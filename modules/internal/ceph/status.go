@@ -30,6 +30,7 @@ var Statuses = &observe.Kind[Status]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseOnly(parseStatus),
 }
 

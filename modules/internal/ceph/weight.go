@@ -49,6 +49,7 @@ var Distributions = &observe.Kind[Distribution]{
 	Shared: observe.Always,
 	Ask:    askMonitors,
 	Common: true,
+	Alike:  true,
 	Parse:  parseOnly(parseDistribution),
 }
 

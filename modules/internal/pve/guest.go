@@ -41,6 +41,7 @@ var GuestLists = &observe.Kind[map[int]Guest]{
 	Shared: observe.Always,
 	Ask:    AskFiles,
 	Common: true,
+	Alike:  true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[int]Guest, error)) {
 		content, _, err := ParseFiles(answers[0]).Read(guestsFile)
 		var guests map[int]Guest

@@ -190,6 +190,7 @@ var HAs = &observe.Kind[HA]{
 	Shared: observe.Always,
 	Ask:    AskFiles,
 	Common: true,
+	Alike:  true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, HA, error)) {
 		ha, err := parseHA(ParseFiles(answers[0]))
 		for _, name := range names {

@@ -41,6 +41,7 @@ var Storages = &observe.Kind[map[string]Storage]{
 	Shared: observe.Always,
 	Ask:    AskFiles,
 	Common: true,
+	Alike:  true,
 	Parse: func(names []string, answers []remote.Answer, tell func(string, map[string]Storage, error)) {
 		files := ParseFiles(answers[0])
 		content, _, err := files.Read(StorageFile)
