@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"hlplay/engine/lang"
 )
 
 // handlerKey identifies a handler that was notified on a host.
@@ -61,6 +63,13 @@ func (n *notifications) stands(handler *task, h *host) (isDue, tookOver bool) {
 	defer n.mu.Unlock()
 	key := handlerKey{handler.play.Name, handler.Name, h.Name}
 	return n.pending[key] == due, n.overdue[key]
+}
+
+// anyDue reports whether a handler of a play is due on a host.
+func (n *notifications) anyDue(play *lang.Play, h *host) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(play.Handlers, func(t *lang.Task) bool { return n.pending[handlerKey{play.Name, t.Name, h.Name}] == due })
 }
 
 // leave records that a handler was left out, so that it still has to run.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"hlplay/engine/lang"
 	"hlplay/engine/report"
 )
 
@@ -27,6 +28,8 @@ type planning struct {
 	stirs stirring
 	// share, if not nil, reports whether a task's steps may share a flight to a host with those of the tasks around it.
 	share func(h *host, t *task) bool
+	// due reports whether a handler of a play is due on a host.
+	due func(play *lang.Play, h *host) bool
 }
 
 // stirring holds the hosts on which the plans of tasks have steps that may change every host.

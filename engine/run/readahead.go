@@ -99,7 +99,8 @@ func (p *planner) upcomingLocked() (upcoming []int) {
 // horizonLocked returns the last task that it makes sense to plan ahead: the first after the current one that will probably
 // change the host, as far as the last plans tell. What comes after it would be planned again. Once the run has changed something, a
 // task that reads other hosts is left for its turn, when these have done the tasks before it. So is what comes after a task that one
-// host carries out for all, and everything while another host has yet to carry out a step of the current task that affects all.
+// host carries out for all, or after handlers that are due, and everything while another host has yet to carry out a step of the
+// current task that affects all.
 func (p *planner) horizonLocked() int {
 	if p.at >= 0 && p.at < len(p.upcoming.tasks) && p.stirs.others(p.upcoming.tasks[p.at], p.host) {
 		return p.at
@@ -108,6 +109,9 @@ func (p *planner) horizonLocked() int {
 		return len(p.upcoming.tasks)
 	}
 	for i := p.at + 1; i < len(p.upcoming.tasks); i++ {
+		if i > 0 && p.upcoming.flushes[i-1] && p.due(p.upcoming.tasks[i-1].play, p.host) {
+			return i - 1
+		}
 		switch past := p.pastLocked(p.upcoming.tasks[i]); {
 		case past.elsewhere:
 			return i - 1

@@ -569,6 +569,28 @@ func set(name, value string, more ...string) string {
 	return "setting { " + strings.Join(all, "; ") + " }"
 }
 
+// What comes after handlers that are due is read with the handlers' flight, and not before: they change the host first.
+func TestNothingIsReadAheadOfDueHandlers(t *testing.T) {
+	s := newStage("a")
+	for _, name := range []string{"y", "z"} {
+		s.hosts["a"].settings[name] = "1"
+	}
+	s.play(t, lines(`play "p" {
+	  hosts = "all"
+	  task "t" { setting { name = "x"; value = "1" }; notify = ["h"] }
+	  task "u" { setting { name = "y"; value = "1" } }
+	  task "v" { setting { name = "y"; value = "1" } }
+	  handler "h" { setting { name = "h"; value = "1"; repeats = true } }
+	}
+	play "q" {
+	  hosts = "all"
+	  task "w" { setting { name = "z"; value = "1" } }
+	}`))
+	if got := s.asks["a"]; got != 1 {
+		t.Errorf("%d flights of reads alone, want 1", got)
+	}
+}
+
 // lines converts a notation with blocks on one line to HCL: a semicolon ends an attribute.
 func lines(s string) string {
 	return strings.NewReplacer("{", "{\n", "}", "\n}\n", ";", "\n").Replace(s)
