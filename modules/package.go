@@ -38,6 +38,8 @@ type Package struct {
 	Protection *Protection
 	// Installed returns what else will be observed on a host once the package is installed; nil means nothing.
 	Installed func(ctx context.Context, h Host) ([]observe.Expectation, error)
+	// Reads announces what Installed reads, as Forecaster.MayRead does; nil means nothing.
+	Reads func(h Host)
 }
 
 // Protection describes the protection of a package that must not be removed.

@@ -20,7 +20,8 @@ var appliance = []modules.Package{
 	{Name: "appliance-ui", Recommends: []string{"ifupdown2"}, Running: []string{"appliance.service"}, Unconfigured: "mend /etc/appliance",
 		Installed: func(_ context.Context, h modules.Host) ([]observe.Expectation, error) {
 			return observe.Placed(h, "/etc/appliance", text("version 1\n")), nil
-		}},
+		},
+		Reads: func(h modules.Host) { observe.Files.Want(h, "/etc/appliance") }},
 	{Name: "appliance-kernel", KernelFlavour: "-appliance"},
 	{Name: "appliance-keyring", Files: []string{"/usr/share/keyrings/appliance.gpg"}},
 }

@@ -82,6 +82,16 @@ func (m *Module) MayRead(h modules.Host) {
 		}
 	}
 	m.wantSimulation(h, packages)
+	for name := range closure(namesMissing(m.names(), packages), *m.InstallRecommends, true) {
+		if reads := known[name].Reads; reads != nil {
+			reads(h)
+		}
+	}
+}
+
+// namesMissing returns those of some packages that are not known to be installed.
+func namesMissing(names []string, packages map[string]observe.Package) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return packages[name].Installed() })
 }
 
 // wantSimulation makes what apt would do travel with what it offers, unless that decides about versions.

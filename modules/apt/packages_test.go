@@ -56,6 +56,26 @@ func TestRerunChangesNothing(t *testing.T) {
 	}, h)
 }
 
+// What becomes of a host with a product's packages is read together with what apt would do, before a plan has come to it.
+func TestForecastOfAProduct(t *testing.T) {
+	yes := true
+	for name, test := range map[string]struct {
+		is   observe.Package
+		want bool
+	}{
+		"missing":   {observe.Package{}, true},
+		"installed": {observe.Package{Status: observe.InstalledStatus, Version: "1"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := observe.NewRecorded("n1", observe.Packages.Expect("appliance", test.is))
+			reads := h.Announced((&Module{Packages: []string{"appliance"}, State: "present", InstallRecommends: &yes}).MayRead)
+			if got := slices.ContainsFunc(reads, func(r observe.Read) bool { return r.Key() == observe.Files.Key("/etc/appliance") }); got != test.want {
+				t.Errorf("/etc/appliance is announced: %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 func TestInstallWithoutRecommends(t *testing.T) {
 	no := false
 	h := recorded(bookworm, offered("gdisk", "1.0"), transaction("--no-install-recommends install gdisk", PackageChange{Name: "gdisk", To: "1.0"}))

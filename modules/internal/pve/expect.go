@@ -27,7 +27,7 @@ func ContentOf[T any](kind *observe.Kind[T], fresh T) Content {
 // its local storage, no guests and no HA. If pmxcfs's database has survived from an earlier installation, its content
 // is unknown. Nothing is expected if Proxmox VE is installed already. more is what other packages read in /etc/pve.
 func InstalledExpectations(ctx context.Context, h *observe.Host, more ...Content) ([]observe.Expectation, error) {
-	observe.Files.Want(h, database)
+	wantInstalled(h)
 	n, err := Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return nil, err
@@ -63,6 +63,12 @@ func InstalledExpectations(ctx context.Context, h *observe.Host, more ...Content
 		}
 	}
 	return expect, nil
+}
+
+// wantInstalled announces what InstalledExpectations reads.
+func wantInstalled(h *observe.Host) {
+	observe.Files.Want(h, database)
+	Nodes.Want(h, "")
 }
 
 // Everywhere returns the expectations for every host of the play, for changes of state that the nodes of the cluster

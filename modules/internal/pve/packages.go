@@ -46,6 +46,10 @@ func Packages(more ...Content) []modules.Package {
 			Programs:     []string{"pveversion", "pvesh", "pveceph", "pvenode", "pvesubscription", "vzdump"},
 			Files:        []string{"/etc/vzdump.conf"},
 			Unconfigured: notLoopback,
+			Reads: func(h *observe.Host) {
+				enterpriseSources(h, "pve")
+				wantInstalled(h)
+			},
 			Installed: func(ctx context.Context, h *observe.Host) ([]observe.Expectation, error) {
 				enterpriseSources(h, "pve")
 				expect, err := InstalledExpectations(ctx, h, more...)
