@@ -162,6 +162,37 @@ func TestSetuidIsNotKept(t *testing.T) {
 	}
 }
 
+// The kernel clears setuid and setgid when a file gets another owner; a mode that the task gives is set after that.
+func TestSetuidOfAnotherOwner(t *testing.T) {
+	for _, test := range []struct {
+		file File
+		want fs.FileMode
+		set  *fs.FileMode
+	}{
+		{File{Owner: "ops"}, 0o755, nil},
+		{File{Group: "adm"}, 0o755, nil},
+		{File{Owner: "ops", Mode: 0o6755}, 0o6755, mode(0o6755)},
+		{File{Owner: "ops", Mode: 0o755}, 0o755, nil},
+		{File{Mode: 0o4755}, 0o4755, mode(0o4755)},
+	} {
+		tool := regular("hello\n")
+		tool.Mode = 0o6755
+		h := host(observe.Files.Expect("/etc/motd", tool))
+		f := test.file
+		f.Path = "/etc/motd"
+		plan := modulestest.Converges(t, &f, h)
+		if len(plan.Steps) != 1 {
+			t.Fatalf("%+v: %s", test.file, modulestest.Summaries(plan))
+		}
+		if set := plan.Steps[0].Action.(modules.SetAttributes).Mode; !cmp.Equal(set, test.set) {
+			t.Errorf("%+v: the mode is set to %v, want %v", test.file, set, test.set)
+		}
+		if after, err := observe.Files.Observe(t.Context(), h, "/etc/motd"); err != nil || after.Mode != test.want {
+			t.Errorf("%+v: mode %04o (%v), want %04o", test.file, after.Mode, err, test.want)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -109,8 +109,11 @@ func (f *File) made(ctx context.Context, h modules.Host, at string, file observe
 	return file, err
 }
 
-// setgid is the bit of a directory's mode that passes on its group, as in chmod(1).
-const setgid = 0o2000
+// Bits of a mode, as in chmod(1). A directory with setgid passes on its group.
+const (
+	setuid = 0o4000
+	setgid = 0o2000
+)
 
 // inheritedGroup returns the group that something created at a path inherits from the nearest existing directory above
 // it, if that directory has the setgid bit (inode(7)), and "" otherwise.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -369,13 +370,7 @@ func (f *File) attributes(ctx context.Context, at string, now observe.File, h mo
 		return nil, nil
 	}
 	after := now
-	var mode *fs.FileMode
 	var what []string
-	if f.mode() != 0 && f.mode() != now.Mode {
-		m := f.mode()
-		mode, after.Mode = &m, m
-		what = append(what, fmt.Sprintf("mode %04o", uint32(m)))
-	}
 	if f.Owner != "" && f.Owner != now.Owner {
 		after.Owner = f.Owner
 		what = append(what, "owner "+f.Owner)
@@ -383,6 +378,16 @@ func (f *File) attributes(ctx context.Context, at string, now observe.File, h mo
 	if f.Group != "" && f.Group != now.Group {
 		after.Group = f.Group
 		what = append(what, "group "+f.Group)
+	}
+	if len(what) > 0 && now.Type == observe.Regular {
+		after.Mode = givenAway(now.Mode)
+	}
+	var mode *fs.FileMode
+	if m := f.mode(); m != 0 && m != after.Mode {
+		mode, after.Mode = &m, m
+	}
+	if after.Mode != now.Mode {
+		what = slices.Insert(what, 0, fmt.Sprintf("mode %04o", uint32(after.Mode)))
 	}
 	if len(what) == 0 {
 		return nil, nil
@@ -399,6 +404,16 @@ func (f *File) attributes(ctx context.Context, at string, now observe.File, h mo
 		Diff:    &modules.Diff{Subject: at, Before: attributes(now), After: attributes(after)},
 		Expect:  []observe.Expectation{observe.Files.Expect(at, after)},
 	}}, nil
+}
+
+// givenAway returns the mode that chown(2) leaves to a regular file, whoever calls it and whatever owner the file gets: it clears
+// setuid, and setgid if the group may execute the file.
+func givenAway(mode fs.FileMode) fs.FileMode {
+	mode &^= setuid
+	if mode&0o010 != 0 {
+		mode &^= setgid
+	}
+	return mode
 }
 
 func attributes(f observe.File) string {

@@ -180,7 +180,7 @@ func chown(_ context.Context, c *Call) int {
 	recursive := o.has("R", "recursive")
 	return c.changeFiles("changing ownership of", o.rest[1:], follow, recursive, func(file string, info fs.FileInfo) error {
 		u, g := owner(info)
-		if (uid < 0 || uid == u) && (gid < 0 || gid == g) {
+		if (uid < 0 || uid == u) && (gid < 0 || gid == g) && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) == 0 {
 			return nil
 		}
 		return c.view().chown(file, uid, gid, follow && !recursive)

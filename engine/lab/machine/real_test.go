@@ -55,6 +55,7 @@ EOF`, `exec 2>&1; ls nope`, `command -v sh >/dev/null && echo found`, `command -
 		`mkdir -p -m 750 -- ./n/m && stat -c %a n n/m`, `umask 077; mkdir -p -m 755 -- ./n/m && stat -c %a n n/m`, `mkdir -p f || echo $?`, `umask 077; mkdir -m 700 q; stat -c '%A' q`,
 		`set -- a b c d e f g h i j k l; shift 10; echo "$1" $#`, `stat -c '%s %a' -- ./f ./nope 2>/dev/null; echo $?`,
 		`chmod 2775 d; mkdir d/a; mkdir -m 700 d/b; mkdir -m 00700 d/c; mkdir -p -m 750 d/e/f; install -d -m 755 d/g; touch d/h; stat -c '%a' d/a d/b d/c d/e d/e/f d/g d/h`,
+		`for m in 4755 6755 2745 6644; do chmod $m f; chown "$(id -u)" f; stat -c %a f; done; chmod 2775 d; chown "$(id -u)" d; stat -c %a d`,
 		`chmod 2775 d; chmod 0755 d; stat -c %a d; chmod 00755 d; stat -c %a d; chmod g+s d; chmod g-s d; stat -c %a d; chmod 2755 f; chmod 755 f; stat -c %a f`,
 		`ls -la d | grep -c ' \.\.$'; ls l f d`,
 		`install -m 640 f g && stat -c '%a %s' g`, `install -d -m 750 x/y && stat -c %a x/y`, `umask 027; touch u; mkdir v; stat -c %a u v`, `readlink -m nope/x | sed 's/.*nope/nope/'`, `date -u -d @0 +%FT%TZ`, `kill -0 $$ && echo alive`, `trap 'echo bye' EXIT; echo hi`, `sh -c 'kill -TERM $$'; echo $?`,

@@ -60,6 +60,12 @@ func (v view) chown(name string, uid, gid int, follow bool) error {
 			if gid >= 0 {
 				n.gid = gid
 			}
+			if n.mode.IsRegular() { // as chown(2) does, also for root
+				n.mode &^= fs.ModeSetuid
+				if n.mode&0o010 != 0 {
+					n.mode &^= fs.ModeSetgid
+				}
+			}
 		},
 		func(fs afero.Fs, rel string) error { return fs.Chown(rel, uid, gid) })
 }
