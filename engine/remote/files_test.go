@@ -180,13 +180,11 @@ func TestWriteFileFullDisk(t *testing.T) {
 	key := newKey(t, "id", "")
 	bin := t.TempDir()
 	script := `#!/bin/sh
-n=$2
-[ "$n" -ge 1000000 ] || exec /usr/bin/head "$@"
 /usr/bin/head -c 4096
-echo "head: error writing 'standard output': No space left on device" >&2
+echo "dd: error writing 'standard output': No space left on device" >&2
 exit 1
 `
-	if err := os.WriteFile(filepath.Join(bin, "head"), []byte(script), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, "dd"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
@@ -200,6 +198,38 @@ exit 1
 		t.Errorf("error %v, want ENOSPC", err)
 	}
 	expectFile(t, file, []byte("old"), 0o644)
+}
+
+// The disk says only when the content is synced that it could not store it.
+func TestWriteFileSyncFails(t *testing.T) {
+	key := newKey(t, "id", "")
+	bin := t.TempDir()
+	said := filepath.Join(bin, "said")
+	if err := os.WriteFile(filepath.Join(bin, "sync"), []byte("#!/bin/sh\necho \"sync: error syncing '$2': $(cat "+said+")\" >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
+	c := mustDial(t, s.target("root", key), plain())
+	c.hand = ""
+	for _, size := range []int{1, small + 1} {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(said, []byte("Input/output error"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, size)})
+		if err == nil || !strings.Contains(err.Error(), "Input/output error") {
+			t.Errorf("%d bytes: error %v, want one that says that syncing failed", size, err)
+		}
+		expectFile(t, file, []byte("old"), 0o644)
+		if err := os.WriteFile(said, []byte("Invalid argument"), 0o644); err != nil { // the file system cannot sync
+			t.Fatal(err)
+		}
+		write(t, c, File{Path: file, Content: make([]byte, size)})
+		expectFile(t, file, make([]byte, size), 0o644)
+	}
 }
 
 // If the input ends before its size is reached, the connection was cut, and nothing is replaced.
