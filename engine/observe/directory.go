@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"slices"
@@ -83,6 +84,36 @@ var Sums = &Kind[string]{
 			return sum, nil
 		})
 	},
+}
+
+// Wrote remembers what was written at a path, for SumOf.
+func (h *Host) Wrote(name string, w remote.Written) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w.Stamp == "" {
+		delete(h.written, name)
+		return
+	}
+	if h.written == nil {
+		h.written = map[string]remote.Written{}
+	}
+	h.written[name] = w
+}
+
+// SumOf returns the checksum of the regular file now, which was observed at a path. The host calculates it only if this run has not
+// written the file, or if the file has been touched since: a file with the stamp of what was written has its content, which the
+// host has received whole and synced. See write.sh.
+func SumOf(ctx context.Context, h *Host, name string, now File) (string, error) {
+	h.mu.Lock()
+	w := h.written[name]
+	h.mu.Unlock()
+	if w.Stamp == "" || w.Stamp != now.Stamp {
+		return Sums.Observe(ctx, h, name)
+	}
+	if t, ok := ctx.Value(trackerKey{}).(*Tracker); ok {
+		t.found(h, Sums.Key(name), w.Sum)
+	}
+	return w.Sum, nil
 }
 
 // sumScript returns a script that runs the given checksum programs on a file. They read the content from standard

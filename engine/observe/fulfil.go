@@ -106,6 +106,13 @@ func (k *Kind[T]) observed() bool { return k.Ask != nil || k.Probe != nil }
 
 // unfulfilled describes how found differs from expected. It is empty if they match.
 func (k *Kind[T]) unfulfilled(found, expected any) string {
+	if calculate, ok := expected.(later[T]); ok {
+		value, err := calculate()
+		if err != nil {
+			return "the expected value is not known: " + err.Error()
+		}
+		expected = value
+	}
 	f, okF := found.(T)
 	e, okE := expected.(T)
 	if !okF || !okE {

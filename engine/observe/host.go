@@ -38,6 +38,8 @@ type Host struct {
 	// touches are what steps on other hosts may have changed, one after another, of those that cannot have changed everything.
 	touches []func(Read) bool
 	keeping int // how many callers want answers to be kept
+	// written is what this run has written, by path: see SumOf.
+	written map[string]remote.Written
 	// foreseen is set for a host that asks nobody: see Foresee.
 	foreseen *foreseen
 	// announced is set for a host that only collects what is announced: see Announced.

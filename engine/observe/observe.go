@@ -86,6 +86,12 @@ func (k *Kind[T]) Observe(ctx context.Context, h *Host, name string) (T, error) 
 		var zero T
 		return zero, err
 	}
+	if calculate, ok := value.(later[T]); ok {
+		if value, err = calculate(); err != nil {
+			var zero T
+			return zero, err
+		}
+	}
 	typed, ok := value.(T)
 	if !ok {
 		return typed, fmt.Errorf("observation %s on %s holds a %T: a step expected a value of the wrong type", k.Key(name), h.Name(), value)
@@ -132,6 +138,15 @@ func (k *Kind[T]) MayAppear(h *Host, name string) error {
 // Expect returns the expectation that value will be observed under name when a step is done.
 func (k *Kind[T]) Expect(name string, value T) Expectation {
 	return Expectation{Key: k.Key(name), Value: value, kind: k}
+}
+
+// later is a value that takes long to calculate.
+type later[T any] func() (T, error)
+
+// ExpectLater is like Expect, for a value that takes long to calculate: that is done each time it is observed or compared, which
+// fails with the error of value.
+func (k *Kind[T]) ExpectLater(name string, value func() (T, error)) Expectation {
+	return Expectation{Key: k.Key(name), Value: later[T](value), kind: k}
 }
 
 // ExpectUpdate is like Expect, for a step that changes a part of the value: see Expectation.Update.
@@ -220,7 +235,7 @@ type Expectation struct {
 	// If, used with Match, restricts the effect to observations whose current value it accepts: a package may bring a
 	// unit that does not exist yet.
 	If func(value any) bool
-	// Value has the type of the key's kind.
+	// Value has the type of the key's kind, unless Kind.ExpectLater calculates it.
 	Value any
 	// Update, if set, computes the value from the one that earlier steps expect, so that several steps of a plan that
 	// each change a part add up (two files in one directory). Value is the result of Update for what was known at

@@ -120,7 +120,7 @@ func actWithFewSessions(t *testing.T, c *conn) {
 			all <- err
 		}()
 		go func() {
-			err := c.WriteFile(bounded(t), File{Path: filepath.Join(dir, fmt.Sprint(i)), Content: content[:2*small]})
+			_, err := c.WriteFile(bounded(t), File{Path: filepath.Join(dir, fmt.Sprint(i)), Content: content[:2*small]})
 			all <- err
 		}()
 		go func() {

@@ -65,7 +65,7 @@ func TestAttributesRefused(t *testing.T) {
 		if err := unix.Setxattr(path, "user.note", []byte("kept"), 0); err != nil {
 			t.Skipf("the file system of %s has no such attributes: %v", path, err)
 		}
-		err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("new")})
+		_, err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("new")})
 		if err == nil || !strings.Contains(err.Error(), "extended attributes cannot be carried over") {
 			t.Errorf("%s: error %v, want one that says what cannot be carried over", way, err)
 		}
@@ -93,7 +93,7 @@ func TestWriteFileFromASource(t *testing.T) {
 			if err := os.WriteFile(from, changed, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			err := c.WriteFile(bounded(t), File{Path: to, Source: &source})
+			_, err := c.WriteFile(bounded(t), File{Path: to, Source: &source})
 			if err == nil || !strings.Contains(err.Error(), "has changed since") {
 				t.Errorf("%s: error %v, want one that says so", name, err)
 			}

@@ -299,7 +299,7 @@ func TestBecomeRefused(t *testing.T) {
 			root := c.As("root")
 			_, askErr := root.Ask(bounded(t), []Query{{Script: ":"}})
 			_, runErr := root.Run(bounded(t), Command{Argv: []string{"true"}})
-			writeErr := root.WriteFile(bounded(t), File{Path: t.TempDir() + "/x", Content: make([]byte, small+1)})
+			_, writeErr := root.WriteFile(bounded(t), File{Path: t.TempDir() + "/x", Content: make([]byte, small+1)})
 			for what, err := range map[string]error{"ask": askErr, "run": runErr, "write": writeErr} {
 				var refused *BecomeError
 				if !errors.As(err, &refused) || refused.Host != "node" || refused.User != "root" || refused.Login != "alice" {

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"path"
 	"strconv"
@@ -22,9 +23,9 @@ const small = 64 << 10
 //
 // After an error nothing is left behind, unless the command is killed or the host fails at that moment. Leftovers are
 // removed when the path is next written.
-func (s *session) WriteFile(ctx context.Context, f File) error {
+func (s *session) WriteFile(ctx context.Context, f File) (Written, error) {
 	if !f.writable() {
-		return fmt.Errorf("%s: write %q: want an absolute path of a file", s.conn.name, f.Path)
+		return Written{}, fmt.Errorf("%s: write %q: want an absolute path of a file", s.conn.name, f.Path)
 	}
 	c := f.Command()
 	var r Result
@@ -36,11 +37,21 @@ func (s *session) WriteFile(ctx context.Context, f File) error {
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("write %s: %w", f.Path, err)
+		return Written{}, fmt.Errorf("write %s: %w", f.Path, err)
 	case r.Exit != 0:
-		return f.Failure(s.conn.name, r)
+		return Written{}, f.Failure(s.conn.name, r)
+	case f.Small():
+		return Written{}, nil
 	}
-	return nil
+	stamp := strings.TrimSpace(string(r.Stdout))
+	if stamp == "" || strings.HasSuffix(stamp, ".000000000") { // as in same.sh, whole seconds prove nothing
+		return Written{}, nil
+	}
+	sum, err := f.sum()
+	if err != nil { // the source has changed right after it was read
+		return Written{}, nil
+	}
+	return Written{Stamp: stamp, Sum: fmt.Sprintf("%x", sum)}, nil
 }
 
 // slowest is the lowest acceptable speed of a transfer in bytes per second. It determines the limit of the command that
@@ -60,8 +71,11 @@ func (s *session) stream(ctx context.Context, c Command, f File) (Result, error)
 	defer content.Close()
 	c.input = content
 	r, err := s.runWithoutShell(ctx, c)
-	if broken := content.broken(); broken != nil && (err != nil || r.Exit != 0) {
+	switch broken := content.broken(); {
+	case broken != nil && (err != nil || r.Exit != 0):
 		return r, fmt.Errorf("%s: %w; the file is as it was", s.conn.name, broken)
+	case err == nil && r.Exit == 0:
+		content.remember()
 	}
 	return r, err
 }
@@ -73,6 +87,14 @@ func (f File) size() int64 {
 		return f.Source.Size
 	}
 	return int64(len(f.Content))
+}
+
+// sum returns the SHA-256 sum of the content.
+func (f File) sum() ([sha256.Size]byte, error) {
+	if f.Source != nil {
+		return f.Source.Sum()
+	}
+	return sha256.Sum256(f.Content), nil
 }
 
 // Small reports whether the content is small enough to travel with the command that writes the file.

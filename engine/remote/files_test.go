@@ -3,7 +3,9 @@ package remote
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
@@ -15,7 +17,7 @@ import (
 
 func write(t *testing.T, s Session, f File) {
 	t.Helper()
-	if err := s.WriteFile(bounded(t), f); err != nil {
+	if _, err := s.WriteFile(bounded(t), f); err != nil {
 		t.Fatalf("write %s: %v", f.Path, err)
 	}
 }
@@ -109,7 +111,7 @@ func TestWriteFileReplacesALink(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, seen := range []Seen{{Stamp: "1:1.5", Target: "elsewhere"}, {Stamp: "1:1.5", Target: target}} {
-					err := c.WriteFile(bounded(t), File{Path: link, Content: content, OverLink: true, Over: seen})
+					_, err := c.WriteFile(bounded(t), File{Path: link, Content: content, OverLink: true, Over: seen})
 					if wrong := seen.Target != target; wrong != errors.As(err, new(*StaleError)) || !wrong && err != nil {
 						t.Fatalf("seen as a link to %s: error %v", seen.Target, err)
 					}
@@ -155,7 +157,7 @@ func TestWriteFileErrors(t *testing.T) {
 			"":                                 "absolute path",
 		} {
 			for _, size := range []int{1, small + 1} {
-				err := c.WriteFile(bounded(t), File{Path: path, Content: make([]byte, size)})
+				_, err := c.WriteFile(bounded(t), File{Path: path, Content: make([]byte, size)})
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("%q, %d bytes: error %v, want one that says %q", path, size, err, want)
 				}
@@ -166,7 +168,7 @@ func TestWriteFileErrors(t *testing.T) {
 			if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, size), Owner: "no-such-user"})
+			_, err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, size), Owner: "no-such-user"})
 			if err == nil || !strings.Contains(err.Error(), "no-such-user") {
 				t.Errorf("an owner who does not exist: error %v", err)
 			}
@@ -193,7 +195,7 @@ exit 1
 	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, 1_000_000)})
+	_, err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, 1_000_000)})
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "no space left on device") {
 		t.Errorf("error %v, want ENOSPC", err)
 	}
@@ -219,7 +221,7 @@ func TestWriteFileSyncFails(t *testing.T) {
 		if err := os.WriteFile(said, []byte("Input/output error"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, size)})
+		_, err := c.WriteFile(bounded(t), File{Path: file, Content: make([]byte, size)})
 		if err == nil || !strings.Contains(err.Error(), "Input/output error") {
 			t.Errorf("%d bytes: error %v, want one that says that syncing failed", size, err)
 		}
@@ -229,6 +231,37 @@ func TestWriteFileSyncFails(t *testing.T) {
 		}
 		write(t, c, File{Path: file, Content: make([]byte, size)})
 		expectFile(t, file, make([]byte, size), 0o644)
+	}
+}
+
+// A large file that was written can be known again by its stamp, unless somebody has written to it before the stamp was read.
+func TestWriteFileIsKnownAgain(t *testing.T) {
+	key := newKey(t, "id", "")
+	bin := t.TempDir()
+	s := newServer(t, key, func(s *server) { s.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH") })
+	c := mustDial(t, s.target("root", key), plain())
+	path := filepath.Join(t.TempDir(), "file")
+	large := bytes.Repeat([]byte("large"), 1<<20)
+	stamp := func() string {
+		return strings.TrimSpace(string(run(t, c, Command{Argv: []string{"stat", "-c", "%i:%.9Z", path}}).Stdout))
+	}
+	for _, kind := range []string{"new", "replaced"} {
+		written, err := c.WriteFile(bounded(t), File{Path: path, Content: large})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (Written{Stamp: stamp(), Sum: fmt.Sprintf("%x", sha256.Sum256(large))}); written != want {
+			t.Errorf("%s: known again by %+v, want %+v", kind, written, want)
+		}
+	}
+	if written, err := c.WriteFile(bounded(t), File{Path: path, Content: large[:1<<20]}); err != nil || written != (Written{}) {
+		t.Errorf("%+v, error %v: 1 MiB is read back", written, err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "mv"), []byte("#!/bin/sh\n/usr/bin/mv \"$@\" && echo more >>"+path+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if written, err := c.WriteFile(bounded(t), File{Path: path, Content: large}); err != nil || written != (Written{}) {
+		t.Errorf("%+v, error %v: somebody has written to the file", written, err)
 	}
 }
 
@@ -257,7 +290,7 @@ func TestWriteFileCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(bounded(t))
 	cancel()
 	for _, size := range []int{1, small + 1} {
-		if err := c.WriteFile(ctx, File{Path: fifo, Content: make([]byte, size)}); !errors.Is(err, context.Canceled) {
+		if _, err := c.WriteFile(ctx, File{Path: fifo, Content: make([]byte, size)}); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v, want context.Canceled", err)
 		}
 	}
@@ -286,7 +319,7 @@ func TestWriteFileLeavesAttributesThatAgree(t *testing.T) {
 		}
 		write(t, c, File{Path: path, Content: []byte("new")})
 		expectFile(t, path, []byte("new"), 0o600)
-		err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("newer"), Mode: 0o644})
+		_, err := c.WriteFile(bounded(t), File{Path: path, Content: []byte("newer"), Mode: 0o644})
 		if !errors.Is(err, syscall.EPERM) {
 			t.Errorf("%s: error %v, want EPERM", way, err)
 		}

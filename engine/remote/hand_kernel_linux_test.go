@@ -37,7 +37,7 @@ func TestNoSpaceForAFile(t *testing.T) {
 		if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := here(t).WriteFile(bounded(t), File{Path: file, Content: bytes.Repeat([]byte("x"), small)})
+		_, err := here(t).WriteFile(bounded(t), File{Path: file, Content: bytes.Repeat([]byte("x"), small)})
 		if !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("error %v, want ENOSPC", err)
 		}

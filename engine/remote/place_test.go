@@ -296,7 +296,7 @@ func TestLinksOfRootAreFollowed(t *testing.T) {
 		write(t, s.conn, File{Path: filepath.Join(s.root, "www", "index"), Content: []byte("x"), Mode: 0o644})
 		expectFile(t, filepath.Join(s.home, "www", "index"), []byte("x"), 0o644)
 		s.link(s.victim(), "www/evil")
-		err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.root, "www", "evil"), Content: []byte("x")})
+		_, err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.root, "www", "evil"), Content: []byte("x")})
 		if err == nil || !strings.Contains(err.Error(), "symbolic link") {
 			t.Errorf("error %v, want a refusal", err)
 		}
@@ -321,7 +321,7 @@ func TestStickyDirectories(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, well := range map[string]bool{"theirs/dir/f": false, "theirs": false, "ours/dir/f": true, "new": true} {
-			err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.home, name), Content: []byte("x")})
+			_, err := s.conn.WriteFile(bounded(t), File{Path: filepath.Join(s.home, name), Content: []byte("x")})
 			if (err == nil) != well {
 				t.Errorf("%s: error %v, want success: %v", name, err, well)
 			}

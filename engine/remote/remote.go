@@ -193,8 +193,8 @@ type Session interface {
 	// why.
 	RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error)
 	// WriteFile replaces a file atomically, keeping its access control list and extended attributes. It leaves nothing
-	// behind after an error.
-	WriteFile(ctx context.Context, f File) error
+	// behind after an error. The result says how a large file can be known again.
+	WriteFile(ctx context.Context, f File) (Written, error)
 }
 
 // Conn is a connection to a host. Its own Session is the login user's.

@@ -17,6 +17,16 @@ type Seen struct {
 	Target string
 }
 
+// Written says how a file of more than 1 MiB can be known again without its being read: while its stamp is the same, it has the
+// content that was written. The zero value says that it cannot, because the host's file system counts whole seconds, for
+// example.
+type Written struct {
+	// Stamp is as in Seen.
+	Stamp string
+	// Sum is the SHA-256 sum of what was sent, in hexadecimal.
+	Sum string
+}
+
 // word returns the argument for the scripts.
 func (s Seen) word() string {
 	switch {

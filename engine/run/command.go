@@ -134,9 +134,11 @@ func (e *execution) act(ctx context.Context, h *host, user string, step modules.
 		begin()
 		f := remoteFile(a)
 		f.Over, f.Before = seen.over(h, a), before
-		if err := session.WriteFile(ctx, f); err != nil {
+		written, err := session.WriteFile(ctx, f)
+		if err != nil {
 			return fmt.Errorf("%s: %w", step.Summary, h.keeper.prevented(err))
 		}
+		h.observed.Wrote(a.Path, written)
 		return nil
 	}
 	return fmt.Errorf("%s: the engine has no action %T", step.Summary, step.Action)

@@ -452,9 +452,11 @@ func (c *fakeConn) asked(queries []remote.Query) ([]remote.Answer, error) {
 	return answers, err
 }
 
-func (c *fakeConn) WriteFile(context.Context, remote.File) error { return errors.New("not used") }
-func (c *fakeConn) As(string) remote.Session                     { return c }
-func (c *fakeConn) User() string                                 { return "root" }
-func (c *fakeConn) Stats() remote.Stats                          { return remote.Stats{Latency: c.stage.latency} }
-func (c *fakeConn) Done() <-chan struct{}                        { return c.done }
-func (c *fakeConn) Close() error                                 { return nil }
+func (c *fakeConn) WriteFile(context.Context, remote.File) (remote.Written, error) {
+	return remote.Written{}, errors.New("not used")
+}
+func (c *fakeConn) As(string) remote.Session { return c }
+func (c *fakeConn) User() string             { return "root" }
+func (c *fakeConn) Stats() remote.Stats      { return remote.Stats{Latency: c.stage.latency} }
+func (c *fakeConn) Done() <-chan struct{}    { return c.done }
+func (c *fakeConn) Close() error             { return nil }

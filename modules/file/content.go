@@ -29,13 +29,16 @@ func (w wanted) size() int64 {
 	return int64(len(w.content))
 }
 
-// sum returns the SHA-256 checksum in hexadecimal.
-func (w wanted) sum() string {
+// sum returns the SHA-256 checksum in hexadecimal, for which a source is read.
+func (w wanted) sum() (string, error) {
 	s := sha256.Sum256(w.content)
 	if w.source != nil {
-		s = w.source.Sum
+		var err error
+		if s, err = w.source.Sum(); err != nil {
+			return "", fmt.Errorf("source: %w", err)
+		}
 	}
-	return hex.EncodeToString(s[:])
+	return hex.EncodeToString(s[:]), nil
 }
 
 // written returns the action that writes the content.
@@ -103,6 +106,10 @@ func (f *File) content(ctx context.Context, h modules.Host, at string, now obser
 	case !now.Truncated:
 		return w, bytes.Equal(w.content, now.Content), nil
 	}
-	there, err := observe.Sums.Observe(ctx, h, at)
-	return w, there == w.sum(), err
+	there, err := observe.SumOf(ctx, h, at, now)
+	if err != nil {
+		return w, false, err
+	}
+	sum, err := w.sum()
+	return w, there == sum, err
 }

@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"path"
@@ -249,7 +250,7 @@ func (f *File) planPresent(ctx context.Context, h modules.Host) ([]modules.Step,
 	after.Others = 0
 	expect := observe.Placed(h, at, after)
 	if after.Truncated { // the last expectation for a key counts
-		expect = append(expect, observe.Sums.Expect(at, w.sum()))
+		expect = append(expect, observe.Sums.ExpectLater(at, w.sum))
 	}
 	verb := "create"
 	if before.Exists() {
@@ -446,7 +447,7 @@ func shown(f observe.File) string {
 	case f.Truncated:
 		return fmt.Sprintf("%d bytes", f.Size)
 	case !utf8.Valid(f.Content) || bytes.IndexByte(f.Content, 0) >= 0:
-		return fmt.Sprintf("%d bytes, SHA-256 %s", f.Size, inMemory(f.Content).sum())
+		return fmt.Sprintf("%d bytes, SHA-256 %x", f.Size, sha256.Sum256(f.Content))
 	}
 	return string(f.Content)
 }

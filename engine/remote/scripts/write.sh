@@ -1,6 +1,11 @@
 # PATH WORD SIZE MODE OWNER GROUP SEEN LAST CONTENT SUM: replaces a file by CONTENT or, if that is left out, by the standard input of
 # SIZE bytes, provided that the file is what was SEEN (see same.sh). Empty MODE, OWNER and GROUP are kept. The size is compared
 # because a connection that is cut looks like the end of the content. LAST is "file", or "name" to replace a link.
+#
+# Of a file of more than 1 MiB the stamp is printed (see same.sh), by which the controller knows it again without its being read
+# back. That would prove little: SSH has authenticated every packet of the content, and what would be read is the kernel's copy of
+# what dd has just written, not the disk. What can fail is to write it, and dd, sync and the size say so. The next run reads the
+# file.
 _hl_reach "$1" "$8"
 _hl_absent
 [ "$8" = name ] || [ ! -L "./$name" ] || _hl_die "its link cannot be followed"
@@ -50,14 +55,14 @@ set -f
 IFS='
 '
 # shellcheck disable=SC2046 # one line a field
-set -- $(stat --printf '%s\n%a\n%u\n%U\n%g\n%G\n%i:%.9Z\n' -- "./$new" ${there:+"$there"} 2>/dev/null)
+set -- $(stat --printf '%s\n%a\n%u\n%U\n%g\n%G\n%i:%.9Z\n%i:%.9Y\n' -- "./$new" ${there:+"$there"} 2>/dev/null)
 unset IFS
 set +f
 [ "$1" = "$size" ] || _hl_die "only ${1:-0} of $size bytes have arrived"
-is=$2 uid=$3 owner=$4 gid=$5 of=$6
-if [ $# -gt 7 ]; then
-	kept=$9
-	shift 9
+is=$2 uid=$3 owner=$4 gid=$5 of=$6 written=$8
+if [ $# -gt 8 ]; then
+	kept=${10}
+	shift 10
 	# Setuid and setgid were meant for a program of the previous owner and group, and that owner may have set them.
 	[ -z "$user" ] || [ "$user" = "$1" ] || [ "$user" = "$2" ] || kept=${kept#"${kept%???}"}
 	[ -z "$group" ] || [ "$group" = "$3" ] || [ "$group" = "$4" ] || kept=${kept#"${kept%???}"}
@@ -82,3 +87,9 @@ fi
 [ -L "$to" ] || [ ! -e "$to" ] || [ -f "$to" ] || _hl_die "$path is not a regular file"
 case $over in '' | absent) ;; *) _hl_same "$over" "$to" "${stamp:-$(_hl_stamp "$to")}" ;; esac
 _hl_place
+# Renaming changes the stamp. If nobody has written to the file meanwhile, its inode and modification time are as before.
+if [ "$size" -gt 1048576 ]; then
+	# shellcheck disable=SC2046 # two words
+	set -- $(stat -c '%i:%.9Y %i:%.9Z' -- "$to" 2>/dev/null)
+	[ "${1-}" != "$written" ] || echo "$2"
+fi
