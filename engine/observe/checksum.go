@@ -3,6 +3,8 @@ package observe
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"hlplay/engine/remote"
@@ -23,7 +25,7 @@ var Checksums = &Kind[Checksum]{
 		}
 		return expected
 	},
-	Name: "checksum", What: "the checksum of %s",
+	Name: "checksum", What: "the checksum of %s", Holds: holdsChecksums,
 	Ask: func(names []string) []remote.Query {
 		return eachPath(names, sumScript("sha256sum sha512sum"))
 	},
@@ -39,4 +41,27 @@ var Checksums = &Kind[Checksum]{
 			return Checksum{SHA256: fields[0], SHA512: fields[2]}, nil
 		})
 	},
+}
+
+// holdsChecksumsScript compares a file's SHA-256 and SHA-512 checksums, of which one may be empty, because it is not known. Both
+// are if the file is absent. The script of the checksums is in parentheses already.
+var holdsChecksumsScript = `_o="$` + sumScript("sha256sum sha512sum") + `"
+_r=$?
+[ -n "$2$3" ] || { [ $_r = 2 ]; exit; }
+[ $_r = 0 ] || exit 1
+_nl='
+'
+_a=${_o%%"$_nl"*} _b=${_o#*"$_nl"}
+_a=${_a%% *} _b=${_b%% *}
+[ "${2:-$_a}" = "$_a" ] && [ "${3:-$_b}" = "$_b" ]`
+
+// holdsChecksums is Checksums.Holds.
+func holdsChecksums(values map[string]Checksum) (queries []remote.Query, ok bool) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if checkPath(name) != nil {
+			return nil, false
+		}
+		queries = append(queries, remote.Query{Script: holdsChecksumsScript, Args: []string{name, values[name].SHA256, values[name].SHA512}})
+	}
+	return queries, true
 }

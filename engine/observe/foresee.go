@@ -25,7 +25,7 @@ func (h *Host) Foresee() *Host {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f := &Host{
-		hostName: h.hostName, address: h.address, dial: h.dial, flightCtx: h.flightCtx, now: h.now,
+		hostName: h.hostName, address: h.address, dial: h.dial, flightCtx: h.flightCtx, now: h.now, inventory: h.inventory,
 		memory: map[Key]*entry{}, predicted: maps.Clone(h.predicted), vague: slices.Clone(h.vague), foreseen: &foreseen{},
 	}
 	for key, e := range h.memory {

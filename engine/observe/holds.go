@@ -60,14 +60,31 @@ fi
 done
 [ -z "$_l" ] || [ "$(eval "sha256sum -- $_l")" = "$_s" ]`
 
+// holdsUnsizedScript compares a file whose reported size is meaningless: its mode and owners, as "MODE OWNER:GROUP", and the
+// SHA-256 checksum of its content. It is in a directory that only the kernel makes files in.
+const holdsUnsizedScript = `[ -f "$1" ] && [ ! -L "$1" ] || exit 1
+[ "$(stat -c '%f %U:%G' -- "$1")" = "$2" ] || exit 1
+_h=$(head -c 1048576 -- "$1" | sha256sum)
+[ "${_h%% *}" = "$3" ]`
+
 // holdsFiles is Files.Holds.
-func holdsFiles(values map[string]File) ([]remote.Query, bool) {
-	var regular, others, absent []string
+func holdsFiles(values map[string]File) (queries []remote.Query, ok bool) {
+	var names, regular, others, absent []string
 	var lines, sums strings.Builder
-	names := slices.Sorted(maps.Keys(values))
-	for _, name := range names {
-		switch f := values[name]; {
-		case checkPath(name) != nil || unsized(name) || !plainName(name) || f.Truncated || f.Loose != "":
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		f := values[name]
+		if unsized(name) {
+			if checkPath(name) != nil || f.Type != Regular || f.Truncated || f.Loose != "" {
+				return nil, false
+			}
+			queries = append(queries, remote.Query{Script: holdsUnsizedScript, Args: []string{
+				name, fmt.Sprintf("%x %s:%s", uint64(f.Mode)|0o100000, f.Owner, f.Group), fmt.Sprintf("%x", sha256.Sum256(f.Content)),
+			}})
+			continue
+		}
+		names = append(names, name)
+		switch {
+		case checkPath(name) != nil || !plainName(name) || f.Truncated || f.Loose != "":
 			return nil, false
 		case f.Type == Absent:
 			absent = append(absent, name)
@@ -92,12 +109,15 @@ func holdsFiles(values map[string]File) ([]remote.Query, bool) {
 		}
 	}
 	exist := slices.Concat(regular, others)
-	if len(names) > namesPerQuery {
+	switch {
+	case len(names) > namesPerQuery:
 		return nil, false
+	case len(names) == 0:
+		return queries, true
 	}
 	args := []string{lines.String(), strings.TrimSuffix(sums.String(), "\n"), strconv.Itoa(len(regular)), strconv.Itoa(len(exist)), strconv.Itoa(len(absent))}
 	args = append(append(append(args, exist...), absent...), above(names)...)
-	return []remote.Query{{Script: holdsFilesScript, Args: args, Hand: "look_holds_files"}}, true
+	return append(queries, remote.Query{Script: holdsFilesScript, Args: args, Hand: "look_holds_files"}), true
 }
 
 // plainName reports whether stat(1) and sha256sum(1) print a name as it is.
@@ -107,12 +127,23 @@ func plainName(name string) bool {
 
 // holdsTextFiles returns Kind.Holds of a kind made by TextFiles, whose files are read by a script.
 func holdsTextFiles(patterns []string, script string) func(map[string][]TextFile) ([]remote.Query, bool) {
-	dirs := directories(patterns)
+	// place returns which of the patterns a path matches, or -1 unless that is exactly one.
+	place := func(f TextFile) int {
+		at := -1
+		for i, pattern := range patterns {
+			switch ok, _ := path.Match(pattern, f.Path); {
+			case ok && at >= 0:
+				return -1
+			case ok:
+				at = i
+			}
+		}
+		return at
+	}
 	return func(values map[string][]TextFile) ([]remote.Query, bool) {
 		var queries []remote.Query
 		for _, files := range values {
-			place := func(f TextFile) int { return slices.Index(dirs, path.Dir(f.Path)) }
-			if len(dirs) != len(patterns) || slices.ContainsFunc(files, func(f TextFile) bool { return place(f) < 0 || len(f.Content) > textLimit }) {
+			if slices.ContainsFunc(files, func(f TextFile) bool { return place(f) < 0 || len(f.Content) > textLimit }) {
 				return nil, false
 			}
 			files = slices.SortedFunc(slices.Values(files), func(a, b TextFile) int {

@@ -118,7 +118,7 @@ func TestFilesHold(t *testing.T) {
 		})
 	}
 	for name, f := range map[string]File{
-		"/proc/uptime": {Type: Regular}, "/dev/null": {Type: Other}, "/big": {Type: Regular, Truncated: true},
+		"/proc/none": {}, "/dev/null": {Type: Other}, "/big": {Type: Regular, Truncated: true},
 		"/etc/\"": {Type: Regular}, "/etc/\n": {}, "/etc/ä": {}, "/loose": {Type: Symlink, Target: "x", Loose: "bob"},
 	} {
 		if _, ok := Files.Holds(map[string]File{name: f}); ok {
@@ -288,6 +288,94 @@ func TestProgramsHold(t *testing.T) {
 		queries, ok := Programs.Holds(map[string]bool{name: !found[name]})
 		if holdsHere(t, queries, ok) {
 			t.Errorf("the opposite of %s holds", name)
+		}
+	}
+}
+
+// The kernel's files hold as long as their content and mode do.
+func TestUnsizedFilesHold(t *testing.T) {
+	const name = "/proc/sys/kernel/ostype"
+	f, err := Files.Observe(t.Context(), localHost(t), name)
+	if err != nil || !f.Exists() {
+		t.Skip(err)
+	}
+	for what, change := range map[string]func(f *File){
+		"": func(*File) {}, "content": func(f *File) { f.Content = []byte("Plan 9\n") }, "mode": func(f *File) { f.Mode = 0o600 }, "owner": func(f *File) { f.Owner = "ada" },
+	} {
+		other := f
+		change(&other)
+		queries, ok := Files.Holds(map[string]File{name: other})
+		if got := holdsHere(t, queries, ok); got != (what == "") {
+			t.Errorf("with another %q: %v", what, got)
+		}
+	}
+}
+
+// Files that are read together hold in the order of the patterns, even if these share a directory.
+func TestTextFilesOfADirectoryHold(t *testing.T) {
+	dir := plainDir(t)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kind := TextFiles("test", dir+"/main", dir+"/*.list", dir+"/*.sources")
+	write("main", "0\n")
+	write("b.list", "1\n")
+	write("a.sources", "2\n")
+	files, err := kind.Observe(t.Context(), localHost(t), "")
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	// As it is foreseen: a new file is behind the others.
+	queries, ok := kind.Holds(map[string][]TextFile{"": {files[2], files[0], files[1]}})
+	if !holdsHere(t, queries, ok) {
+		t.Error("the files do not hold")
+	}
+	for name, text := range map[string]string{"a.sources": "3\n", "c.list": "", "main": "0"} {
+		before, err := os.ReadFile(filepath.Join(dir, name))
+		write(name, text)
+		if holdsHere(t, queries, ok) {
+			t.Errorf("the files hold although %s has become %q", name, text)
+		}
+		if err != nil {
+			err = os.Remove(filepath.Join(dir, name))
+		} else {
+			write(name, string(before))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok := TextFiles("test", dir+"/*", dir+"/a*").Holds(map[string][]TextFile{"": files}); ok {
+		t.Error("a file that matches two patterns can be asked for")
+	}
+}
+
+// Checksums hold as far as they are known.
+func TestChecksumsHold(t *testing.T) {
+	name := filepath.Join(plainDir(t), "file")
+	if err := os.WriteFile(name, []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	is, err := Checksums.Observe(t.Context(), localHost(t), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Repeat("0", 64)
+	for _, test := range []struct {
+		name string
+		sum  Checksum
+		want bool
+	}{
+		{name, is, true}, {name, Checksum{SHA256: is.SHA256}, true}, {name, Checksum{SHA512: is.SHA512}, true},
+		{name, Checksum{SHA256: other}, false}, {name, Checksum{SHA256: is.SHA256, SHA512: other + other}, false}, {name, Checksum{}, false},
+		{name + "x", Checksum{}, true}, {name + "x", is, false},
+	} {
+		queries, ok := Checksums.Holds(map[string]Checksum{test.name: test.sum})
+		if got := holdsHere(t, queries, ok); got != test.want {
+			t.Errorf("%s holds as %v: %v", test.name, test.sum, got)
 		}
 	}
 }

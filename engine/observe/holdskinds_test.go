@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,6 +121,28 @@ func TestPackagesHold(t *testing.T) {
 	}
 	if _, ok := Packages.Holds(map[string]Package{"gone": {"deinstall ok config-files", "1.0"}}); ok {
 		t.Error("what remains of a removed package can be asked for")
+	}
+}
+
+// What a name resolves to holds as a set of addresses.
+func TestResolvesHold(t *testing.T) {
+	const prints = "192.0.2.11      STREAM pve1\n192.0.2.11      DGRAM  \n2001:db8::11    STREAM \n"
+	queries, ok := Resolves.Holds(map[string][]netip.Addr{"pve1": {netip.MustParseAddr("192.0.2.11"), netip.MustParseAddr("2001:db8::11")}})
+	if !ok {
+		t.Fatal("it cannot be asked for")
+	}
+	for printed, want := range map[string]bool{
+		prints: true, "": false, "192.0.2.11      STREAM pve1\n": false, prints + "127.0.1.1       STREAM pve1\n": false, strings.ReplaceAll(prints, ".11 ", ".12 "): false,
+	} {
+		if got := holdsWith(t, "getent", printed, queries); got != want {
+			t.Errorf("when getent prints\n%sit holds: %v, want %v", printed, got, want)
+		}
+	}
+	if queries, _ = Resolves.Holds(map[string][]netip.Addr{"pve1": nil}); holdsWith(t, "getent", prints, queries) {
+		t.Error("a name that resolves holds as one that does not")
+	}
+	if _, ok := Resolves.Holds(map[string][]netip.Addr{"-x": nil}); ok {
+		t.Error("a name that is none can be asked for")
 	}
 }
 

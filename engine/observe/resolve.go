@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -14,7 +15,7 @@ import (
 // Resolves observes the addresses that a name resolves to on the host itself, sorted and without duplicates (getent
 // ahosts: the hosts file, then DNS, as configured in nsswitch.conf). There are none if the name does not resolve.
 var Resolves = &Kind[[]netip.Addr]{
-	Name: "resolves", What: "what %s resolves to",
+	Name: "resolves", What: "what %s resolves to", Holds: holdsResolves,
 	Ask: func(names []string) []remote.Query {
 		var queries []remote.Query
 		for _, name := range names {
@@ -44,6 +45,37 @@ var Resolves = &Kind[[]netip.Addr]{
 			}
 		}
 	},
+}
+
+// holdsResolvesScript compares the addresses of a name with those that follow it. getent(1) exits with 2 if it does not resolve.
+const holdsResolvesScript = `_o="$($limited getent ahosts "$1")"
+case $? in 0) ;; 2) [ $# = 1 ]; exit ;; *) exit 1 ;; esac
+shift
+_nl='
+'
+_o=$_o$_nl _s=' '
+while [ -n "$_o" ]; do
+_r=${_o%%"$_nl"*} _o=${_o#*"$_nl"}
+_r=${_r%% *}
+case " $* " in *" $_r "*) _s="$_s$_r " ;; *) exit 1 ;; esac
+done
+for _r; do
+case $_s in *" $_r "*) ;; *) exit 1 ;; esac
+done`
+
+// holdsResolves is Resolves.Holds.
+func holdsResolves(values map[string][]netip.Addr) (queries []remote.Query, ok bool) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !hostPattern.MatchString(name) {
+			return nil, false
+		}
+		args := []string{name}
+		for _, addr := range values[name] {
+			args = append(args, addr.String())
+		}
+		queries = append(queries, remote.Query{Script: holdsResolvesScript, Args: args, Limit: resolveLimit})
+	}
+	return queries, true
 }
 
 // resolveLimit exceeds the resolver's own timeout for one unresponsive name server (resolv.conf(5): two attempts of
