@@ -160,6 +160,9 @@ type Plan struct {
 	// can. They are predicted nevertheless, so that later tasks see what the task would bring; the task is reported as
 	// uncertain.
 	Doubt error
+	// Confined is set if the steps neither read nor change anything but their host, and cannot depend on what other hosts do
+	// meanwhile, although that is not so for all plans with the task's arguments. Its module implements the interface Confined.
+	Confined bool
 	// Guard, if not nil, makes the host itself undo the steps unless they are proven right in time.
 	Guard *Guard
 	// Tally, if not nil, is what the plan adds to a number that is judged over all hosts of the task, before any of them

@@ -80,6 +80,29 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// A command that is sent ahead may print more than a pipe holds, and read little text, if nothing runs before it.
+func TestAheadPrintsMuch(t *testing.T) {
+	much := Command{Argv: []string{"sh", "-c", `read -r line; head -c 200000 /dev/zero | tr '\0' x; echo "$line" >&2; exit "$CODE"`}, Env: map[string]string{"CODE": "3"}, OK: []int{3}, Stdin: []byte("a line\n")}
+	if before := (Command{Argv: []string{"true"}, Before: Query{Script: "true"}}); !much.Portable() || before.Portable() {
+		t.Fatalf("portable: %v and %v, want true and false", much.Portable(), before.Portable())
+	}
+	everywhere(t, func(t *testing.T, c *conn) {
+		behind := &Ahead{If: []Query{{Script: "true"}}, Commands: []Command{{Argv: []string{"echo", "behind"}, Brief: true}}}
+		ahead := &Ahead{Commands: []Command{much, much}, Then: []Query{{Script: "echo then"}}}
+		if _, _, err := c.RunAll(bounded(t), Actions{Commands: []Command{{Argv: []string{"true"}, Brief: true}}, Ahead: []*Ahead{ahead, behind}}); err != nil {
+			t.Fatal(err)
+		}
+		if len(ahead.Results) != 2 || len(ahead.Answers) != 1 || string(ahead.Answers[0].Stdout) != "then\n" || len(behind.Results) != 1 || string(behind.Results[0].Stdout) != "behind\n" {
+			t.Fatalf("%d results, %v, %v; behind it %v, %v", len(ahead.Results), ahead.Answers, ahead.Err, behind.Results, behind.Err)
+		}
+		for _, r := range ahead.Results {
+			if len(r.Stdout) != 200000 || string(r.Stderr) != "a line\n" || r.Exit != 3 {
+				t.Errorf("%d bytes, %q, exit code %d", len(r.Stdout), r.Stderr, r.Exit)
+			}
+		}
+	})
+}
+
 // What was sent with a command that loses the connection may have been begun; what a condition has kept from beginning was not.
 func TestAheadIsLost(t *testing.T) {
 	c := []Command{{Argv: []string{"true"}}}

@@ -124,7 +124,8 @@ type Actions struct {
 type Ahead struct {
 	// If are queries that exit with 0 if the condition is met.
 	If []Query
-	// Commands and Then are as in Actions. Each command is Brief with little text as input, or one of this package.
+	// Commands and Then are as in Actions. Each command is Portable: one of this package, or another with little text as input
+	// that is Brief or has no Before.
 	Commands []Command
 	Then     []Query
 
@@ -141,7 +142,7 @@ type Ahead struct {
 
 // Portable reports whether the command can be one of an Ahead.
 func (c Command) Portable() bool {
-	return c.inBlock() || c.Brief && c.own.name == "" && c.input == nil && c.Via.Script == "" && c.inCall()
+	return c.inBlock() || c.own.name == "" && c.Via.Script == "" && (c.Brief && c.input == nil || c.plain()) && (len(c.Stdin) == 0 || c.inCall())
 }
 
 // DefaultLimit is the limit of a Command without one.

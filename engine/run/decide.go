@@ -61,6 +61,12 @@ func (d *decision) acts() bool {
 // acts reports whether there is anything to do for the item, as far as is known.
 func (it *itemPlan) acts() bool { return it.err != nil || len(it.plan.Steps) > 0 }
 
+// confined reports whether the order in which hosts carry out an item of a task cannot matter.
+func (it *itemPlan) confined(t *task) bool {
+	m, ok := it.module.(modules.Confined)
+	return t.Module.Local || ok && m.Confined() || it.plan.Confined
+}
+
 // reads returns what the plans of all items are based on.
 func (d *decision) reads() []*observe.Tracker {
 	var all []*observe.Tracker

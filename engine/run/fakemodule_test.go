@@ -221,14 +221,29 @@ type own struct {
 	Impatient bool   `hcl:"impatient,optional" doc:"Does not wait for what settles."`
 	Shared    bool   `hcl:"shared,optional" doc:"It depends on other hosts after all."`
 	Wide      bool   `hcl:"wide,optional" doc:"Other hosts may change with it."`
+	Busy      int    `hcl:"busy,optional" doc:"The command finds a lock for so many seconds, and is tried again for twice as long."`
+	Partly    bool   `hcl:"partly,optional" doc:"It is done in two parts."`
+
+	PlanConfined bool `hcl:"plan_confined,optional" doc:"The plan does not depend on other hosts."`
 }
 
 func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
-	plan, err := (&setting{Name: m.Name, Value: m.Value, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets,
+	value := m.Value
+	if m.Partly {
+		is, err := settings.Observe(ctx, h, m.Name)
+		if err != nil {
+			return modules.Plan{}, err
+		}
+		if half := "half of " + value; is != value && is != half {
+			value = half
+		}
+	}
+	plan, err := (&setting{Name: m.Name, Value: value, Busy: m.Busy, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets,
 		Repeats: m.Repeats, Settles: m.Settles, Tells: m.Tells, Impatient: m.Impatient}).Plan(ctx, h)
 	for i := range plan.Steps {
 		plan.Steps[i].Wide = m.Wide
 	}
+	plan.Partial, plan.Confined = value != m.Value, m.PlanConfined
 	return plan, err
 }
 

@@ -1,12 +1,15 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"hlplay/engine/lang"
 	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules"
 )
 
@@ -87,16 +90,17 @@ func (f *foresight) again(t *task, it *itemPlan) *itemPlan {
 }
 
 // behind returns the reads of the next tasks, of handlers, and of the tasks beyond them, that have nothing to do, as far as can
-// be predicted, and of the first that has. If that is a handler, those that may be sent with it are read, too.
+// be predicted, and of the first that has, with those that may be sent together with it.
 func (f *foresight) behind(following, handlers, beyond []*task) (reads []observe.Read) {
 	acted := false
-	for _, t := range slices.Concat(following, handlers, beyond) {
-		if acted && !t.handler {
+	for i, t := range slices.Concat(following, handlers, beyond) {
+		travels := f.execution.host.planner.travels(t) || t.handler && f.mayShare(t) && mayBeConfined(t)
+		if acted && (!travels || i >= len(following)+len(handlers)) {
 			break
 		}
 		more, acts := f.likely(t)
 		acted = acted || acts
-		if reads = append(reads, more...); acts && !(t.handler && f.mayShare(t) && mayBeConfined(t)) {
+		if reads = append(reads, more...); acts && !travels {
 			break
 		}
 	}
@@ -155,7 +159,7 @@ func (f *foresight) likely(t *task) (reads []observe.Read, acts bool) {
 // the task's last item.
 func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 	commands := together(f.host, f.host, it.plan.Steps, newBaseline(it, false))
-	if !f.confined(t, it) || !f.sendable(it.plan, commands, f.at, false) {
+	if !it.confined(t) || !f.sendable(it.plan, commands, f.at, false) {
 		return nil
 	}
 	for _, step := range it.plan.Steps {
@@ -165,6 +169,9 @@ func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 	}
 	notifies := f.executor.execution(t, f.execution.host).notifies()
 	commands[0].Before = f.host.keeper.beforeAhead(notifies, f.due)
+	if !commands[0].Portable() || exceeds(it.from.settings, commands) {
+		return nil
+	}
 	for _, d := range notifies { // those that need no record, too: they were due before, or nothing can be kept
 		f.due[d.ID] = true
 	}
@@ -175,20 +182,20 @@ func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 	return p
 }
 
-// sendable reports whether the steps of a plan, as these commands, can share a flight with those of other tasks. Only the
-// first of a flight may have commands with pipes of their own.
+// sendable reports whether the steps of a plan, as these commands, can share a flight with those of other tasks. Only those of
+// the first may be such that the host's shell cannot run by calling a function (see remote.Command.Portable).
 func (e *execution) sendable(plan modules.Plan, commands []command, on *observe.Host, first bool) bool {
 	if plan.Guard != nil || plan.Doubt != nil || len(plan.Steps) == 0 || len(commands) != len(plan.Steps) {
 		return false
 	}
 	for i, step := range plan.Steps {
-		if step.On != nil || step.Wide || step.Unknown || step.Refresh || len(step.Objects) > 0 || !first && !commands[i].Portable() {
+		if step.On != nil || step.Wide || step.Unknown || len(step.Objects) > 0 || !first && !commands[i].Portable() {
 			return false
 		}
 		if step.Settle != 0 && (step.Until == nil || i < len(plan.Steps)-1) { // what verifies it might be read too early
 			return false
 		}
-		if run, ok := step.Action.(modules.Run); ok && (run.Long || len(run.Retry) > 0 || run.Suspect != nil || run.Stale != nil) {
+		if run, ok := step.Action.(modules.Run); ok && (run.Long || run.Suspect != nil || run.Stale != nil) {
 			return false
 		}
 		for _, expected := range step.Expect {
@@ -200,7 +207,22 @@ func (e *execution) sendable(plan modules.Plan, commands []command, on *observe.
 	return true
 }
 
-// ordinary reports whether a task ends when its steps do: no settings repeat, limit or ignore it.
+// ordinary reports whether a task ends when its steps do: no settings repeat or ignore it, or let some hosts wait.
 func ordinary(s *lang.Settings) bool {
-	return s == nil || s.Retries == 0 && s.Timeout == 0 && s.Throttle == 0 && !s.IgnoreErrors
+	return s == nil || s.Retries == 0 && s.Throttle == 0 && !s.IgnoreErrors
+}
+
+// untimed reports whether a task has no timeout, which would also limit what is sent with its steps.
+func untimed(s *lang.Settings) bool { return s == nil || s.Timeout == 0 }
+
+// exceeds reports whether commands may take longer than the timeout of their task, which begins with its turn.
+func exceeds(s *lang.Settings, commands []command) bool {
+	if untimed(s) {
+		return false
+	}
+	var longest time.Duration
+	for _, c := range commands {
+		longest += cmp.Or(c.Limit, remote.DefaultLimit) + c.step.Settle
+	}
+	return longest > s.Timeout
 }

@@ -117,7 +117,9 @@ func (c *conductor) upcoming(play *lang.Play) *upcoming {
 			break
 		}
 		ahead.add(p.Tasks, c.tasks(p), c.selected)
-		ahead.flush()
+		if len(p.Handlers) > 0 {
+			ahead.flush()
+		}
 	}
 	ahead.findProducers()
 	return ahead

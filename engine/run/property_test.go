@@ -88,6 +88,7 @@ type draft struct {
 	// fails says that commands may fail, which check mode cannot foretell.
 	fails      bool
 	own        bool // most tasks belong to their hosts alone
+	quiet      bool // the play has no handlers
 	tasks      int
 	results    int      // so far in the play: the next play registers the same names anew
 	registered []string // those that a task can read
@@ -197,7 +198,8 @@ func (d *draft) settings() {
 		d.linef("register = %q", name)
 		d.registered = append(d.registered, name)
 	}
-	if d.oneIn(3) {
+	if d.quiet {
+	} else if d.oneIn(3) {
 		d.linef("notify = [\"h\"]")
 	} else if d.own && d.oneIn(4) {
 		d.linef("notify = [%s]", d.pick(`"i", "h"`, `"j"`, `"j", "i"`))
@@ -213,6 +215,9 @@ func (d *draft) settings() {
 	}
 	if d.fails && d.oneIn(8) {
 		d.linef("retries = 1")
+	}
+	if d.own && d.oneIn(8) {
+		d.linef("timeout = \"1h\"")
 	}
 	d.linef("}")
 }

@@ -126,7 +126,11 @@ func (p *planner) horizonLocked() int {
 
 // sharesLocked reports whether a task's steps may travel with those of the tasks around it, which are then planned ahead, too.
 func (p *planner) sharesLocked(t *task) bool {
-	return p.window < widest && p.share != nil && p.share(p.host, t)
+	return p.window < widest && p.travelsLocked(t)
+}
+
+func (p *planner) travelsLocked(t *task) bool {
+	return p.share != nil && p.share(p.host, t) && !p.pastLocked(t).apart
 }
 
 // curb drops the plans of the tasks behind one that will change the host, before they read anything more.
@@ -218,6 +222,8 @@ type past struct {
 	made, acts, failed bool
 	// led is set if another host carries the task out for all.
 	led bool
+	// apart is set if it had steps that share no flight with other tasks, whatever these are.
+	apart bool
 	// modules are those of the items for which it had something to do.
 	modules []modules.Module
 }
@@ -246,6 +252,7 @@ func (p *planner) noteLocked(t *task, f *future) {
 		is.made, is.acts, is.elsewhere = true, f.decision.hasSteps(), len(f.saw.Elsewhere()) > 0
 		is.failed = !is.acts && f.decision.acts()
 		is.led, is.modules = f.decision.elsewhere, nil
+		is.apart = slices.ContainsFunc(f.decision.items, func(it *itemPlan) bool { return len(it.plan.Steps) > 0 && !it.confined(t) })
 		for _, it := range f.decision.items {
 			if it.acts() && it.delegated == nil {
 				is.modules = append(is.modules, it.module)
@@ -271,6 +278,13 @@ func (p *planner) last(t *task) (reads []observe.Read, acts bool) {
 	reads = slices.Clone(p.likelyLocked(t))
 	is := p.past[t]
 	return reads, is.acts || !is.made
+}
+
+// travels reports whether a task's steps may share a flight with those of the tasks around it, as far as its last plan tells.
+func (p *planner) travels(t *task) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.travelsLocked(t)
 }
 
 // await waits until the plans of tasks that are being made are there.

@@ -238,7 +238,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	shared := &planning{
 		ctx: ctx, hosts: all, expressions: expressions, redactor: o.Redactor,
 		readAhead: !o.NoReadAhead, room: make(chan struct{}, o.ahead()),
-		share: func(h *host, t *task) bool { return c.mayShare(t) && c.distant(h) },
+		share: func(h *host, t *task) bool { return c.mayShare(t) && mayBeConfined(t) && c.distant(h) },
 		due:   c.notifications.anyDue,
 	}
 	readers, dial := readers(pb, inv), inventory.Dialer(inv.Hosts, o.Rehearse)

@@ -125,7 +125,7 @@ type train struct {
 func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, commands []command, distant bool) (along []*part, reads []observe.Read) {
 	user := e.task.user(e.host)
 	pass := e.host.connection.asReader(user)
-	shares := distant && e.mayShare(e.task) && e.confined(e.task, it) && it.delegated == nil && ordinary(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
+	shares := distant && e.mayShare(e.task) && it.confined(e.task) && it.delegated == nil && ordinary(it.from.settings) && untimed(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
 		!e.host.sent.waiting() && e.sendable(it.plan, commands, e.host.observed, true)
 	sharing, following, flushes := e.ahead(e.task, mostAlong)
 	beyond := e.host.planner.beyond(e.task, len(following))
@@ -231,7 +231,8 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 	if p.If, ok = t.at.Holds(slices.Concat(t.verified, t.between, planned)); !ok {
 		return false
 	}
-	if p.after, ok = t.carryOut(of, it); !ok {
+	var done bool
+	if p.after, done = t.carryOut(of, it); !done && !it.plan.Partial {
 		return false
 	}
 	if t.size += p.Size(); t.size > mostAlongBytes || len(t.along) == mostAlong {
@@ -239,5 +240,5 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 	}
 	p.reads, p.between, t.verified, t.between = planned, t.between, p.after, nil
 	t.along = append(t.along, p)
-	return true
+	return done // what a partial plan leaves to do is planned from what the host answers
 }

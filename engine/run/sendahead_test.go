@@ -103,7 +103,7 @@ func dueOn(s *stage) map[string]int {
 // randomOwnPlaybook is a random playbook whose tasks mostly belong to their hosts alone.
 func randomOwnPlaybook(rng *rand.Rand, fails bool) string {
 	d := &draft{rng: rng, fails: fails, own: true}
-	for p := range 1 + rng.IntN(2) {
+	for p := range 1 + rng.IntN(3) {
 		d.linef("play %q {\nhosts = %q", fmt.Sprint("p", p), d.pick("all", "all", "a:b"))
 		switch {
 		case d.oneIn(8):
@@ -111,12 +111,14 @@ func randomOwnPlaybook(rng *rand.Rand, fails bool) string {
 		case fails && d.oneIn(8):
 			d.linef("any_errors_fatal = true")
 		}
-		d.results, d.registered = 0, nil
+		d.results, d.registered, d.quiet = 0, nil, d.oneIn(3)
 		for range 4 + rng.IntN(12) {
 			d.node(2)
 		}
 		for _, handler := range []string{"h", "i", "j"} {
-			d.handler(handler)
+			if !d.quiet {
+				d.handler(handler)
+			}
 		}
 		d.linef("}")
 	}
@@ -158,7 +160,9 @@ func (d *draft) ownTask(name string) {
 	case 5:
 		d.linef("settles = %d\ntells = %s", 1+d.rng.IntN(5), d.pick("true", "false"))
 	case 6:
-		d.linef("shared = true")
+		d.linef("shared = %s", d.pick("true", "true\nplan_confined = true"))
+	case 8:
+		d.linef("partly = true")
 	case 7:
 		d.linef("repeats = true")
 	case 3, 4: // nobody can know what becomes of another setting
@@ -218,6 +222,49 @@ func TestFlightsOfAFirstRunTogether(t *testing.T) {
 		if n := s.flights[name] + s.asks[name]; n > 3 {
 			t.Errorf("%d tasks took %d flights that changed %s and %d that read only, want 3 at most", tasks, s.flights[name], name, s.asks[name])
 		}
+	}
+}
+
+// Tasks of several plays share a flight if nothing lies between the plays. The first part of a plan that is made in parts is the
+// last in a flight.
+func TestFlightsOfPlaysTogether(t *testing.T) {
+	const first, second = `task "1" { own { name = "s1"; value = "1" } }`, `task "2" { own { name = "s2"; value = "1" } timeout = "1h" }`
+	later := strings.Replace(playOf(second), `play "p"`, `play "q"`, 1)
+	for _, test := range []struct {
+		name, playbook string
+		flights        int
+		changed        []string
+	}{
+		{"two plays", playOf(first) + "\n" + later, 1, []string{"a 1: changed", "a 2: changed"}},
+		{"a handler", strings.Replace(playOf(first), "task", `handler "h" { own { name = "h"; value = "1" } }`+"\ntask", 1) + "\n" + later, 2, []string{"a 1: changed", "a 2: changed"}},
+		{"a timeout below the limit of the command", playOf(first + "\n" + strings.Replace(second, "1h", "5m", 1)), 2, []string{"a 1: changed", "a 2: changed"}},
+		{"a plan that says so", playOf(first + "\n" + strings.Replace(second, `"1" }`, `"1"; shared = true; plan_confined = true }`, 1)), 1, []string{"a 1: changed", "a 2: changed"}},
+		{"parts", playOf(first + "\n" + `task "2" { own { name = "s2"; value = "1"; partly = true } }` + "\n" + `task "3" { own { name = "s3"; value = "1" } }`), 2,
+			[]string{"a 1: changed", "a 2: changed", "a 3: changed"}},
+	} {
+		s := newStage("a")
+		if diff := cmp.Diff(test.changed, outcomes(s.play(t, lines(test.playbook), sendAhead))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+		if s.flights["a"] != test.flights {
+			t.Errorf("%s: %d flights with commands, want %d: %v", test.name, s.flights["a"], test.flights, s.acts)
+		}
+	}
+}
+
+// A command that was sent ahead and found another process's lock is run again in its turn, and what is behind it waits.
+func TestSentAheadIsTriedAgain(t *testing.T) {
+	s := newStage("a")
+	r := s.play(t, lines(playOf(strings.Join([]string{
+		`task "1" { own { name = "s1"; value = "1" } }`, `task "2" { own { name = "s2"; value = "1"; busy = 5 } }`, `task "3" { own { name = "s3"; value = "1" } }`}, "\n"))), sendAhead)
+	if diff := cmp.Diff([]string{"a 1: changed", "a 2: changed", "a 3: changed"}, outcomes(r)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := len(s.acts); n < 4 || s.acts[0] != "a: set s1 1" || s.acts[n-1] != "a: set s3 1" {
+		t.Errorf("commands: %v", s.acts)
+	}
+	if s.flights["a"] < 3 {
+		t.Errorf("%d flights with commands, want more than two", s.flights["a"])
 	}
 }
 

@@ -10,12 +10,6 @@ func (e *executor) mayShare(t *task) bool {
 		!t.play.AnyErrorsFatal && t.play.MaxFailPercentage == nil && !refs.Peers.Any() && !refs.AllResults
 }
 
-// confined reports whether the order in which hosts carry out an item cannot matter.
-func (e *executor) confined(t *task, it *itemPlan) bool {
-	m, ok := it.module.(modules.Confined)
-	return t.Module.Local || ok && m.Confined()
-}
-
 // mayBeConfined reports whether there are arguments for which the order in which hosts carry out the task cannot matter.
 func mayBeConfined(t *task) bool {
 	_, depends := t.Module.New().(modules.Confined)

@@ -192,7 +192,9 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 			}
 		}}
 		for i := range commands[at:] {
-			e.detach(on, &commands[at+i])
+			if done == nil {
+				e.detach(on, &commands[at+i])
+			}
 			actions.Commands = append(actions.Commands, commands[at+i].Command)
 		}
 		progress(at)
@@ -266,6 +268,12 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 		}
 		if err := retry.sleep(ctx, e.clock); err != nil {
 			return err
+		}
+		if done != nil { // the host has tried only once
+			done = nil
+			if session, err = on.connection.session(ctx, e.task.user(on)); err != nil {
+				return err
+			}
 		}
 	}
 }
