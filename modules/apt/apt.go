@@ -158,6 +158,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	further := m.Update || m.Upgrade != "" || m.Autoremove || len(m.Packages)+len(m.Debconf) > 0
 	if len(plan.Steps) > 0 {
 		plan.Partial = further || len(m.Repositories) > 1 || m.Release != nil
+		plan.Confined = m.ownKeys(h)
 		return plan, nil
 	}
 	if plan.Steps, err = m.planRelease(ctx, h); err != nil || len(plan.Steps) > 0 {
@@ -170,7 +171,9 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	}
 	if len(refresh) > 0 {
 		plan.Steps, plan.Partial = refresh, len(m.Packages)+len(m.Debconf) > 0 || m.Upgrade != "" || m.Autoremove
-		return plan, nil
+		sources, err := knownSources(ctx, h)
+		plan.Confined = err == nil && ownSources(h, sources)
+		return plan, err
 	}
 	if plan.Steps, err = m.planExchange(ctx, h); err != nil || len(plan.Steps) > 0 {
 		plan.Partial = true

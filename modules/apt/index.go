@@ -104,7 +104,14 @@ func outdated(index Index, age time.Duration) string {
 func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expectation, error) {
 	const because = "an earlier task fetches the package index"
 	expect := []observe.Expectation{PackageIndex.Expect("", Index{Exists: true})}
+	index, err := PackageIndex.Observe(ctx, h, "")
+	if err != nil {
+		return nil, err
+	}
 	if m.Upgrade != "" {
+		Transactions.Want(h, m.upgradeCommand())
+	}
+	if m.Upgrade != "" && !index.Stale {
 		command := m.upgradeCommand()
 		t, err := Transactions.Observe(ctx, h, command)
 		if err != nil && !observe.IsUnknown(err) {
@@ -114,10 +121,6 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 		if err != nil || len(t.Changes) == 0 {
 			expect = append(expect, Transactions.Unknown(command, because))
 		}
-	}
-	index, err := PackageIndex.Observe(ctx, h, "")
-	if err != nil {
-		return nil, err
 	}
 	if index.Stale { // the sources may be those of another release
 		nothing := func(value any) bool {

@@ -51,7 +51,38 @@ var PackageIndex = &observe.Kind[Index]{
 			tell(name, index, err)
 		}
 	},
+	Holds: func(values map[string]Index) ([]remote.Query, bool) {
+		for _, index := range values {
+			if !index.Exists || !index.Stale { // the age of a stale index decides nothing
+				return nil, false
+			}
+		}
+		return []remote.Query{{Script: holdsStaleScript}}, true
+	},
 }
+
+// holdsStaleScript exits with 0 if there is an index, and a source or a key that is newer. Shells that compare whole seconds find
+// fewer files newer than others.
+const holdsStaleScript = `_i=no
+for _f in ` + listsDir + `/*Release ` + listsDir + `/*_Packages*; do
+[ ! -e "$_f" ] || _i=yes
+done
+if [ -e ` + stampFile + ` ]; then
+set -- ` + stampFile + `
+if [ -d ` + listsDir + ` ] && [ ! ` + listsDir + ` -nt ` + stampFile + ` ]; then _i=yes; fi
+else
+set -- ` + listsDir + ` ` + listsDir + `/*Release ` + listsDir + `/*_Packages*
+fi
+[ $_i = yes ] || exit 1
+for _f in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/*; do
+[ -e "$_f" ] || continue
+_n=yes
+for _l; do
+if [ -e "$_l" ] && [ ! "$_f" -nt "$_l" ]; then _n=no; fi
+done
+[ $_n = no ] || exit 0
+done
+exit 1`
 
 func parseIndex(clock []byte, lists, sources remote.Answer) (Index, error) {
 	seconds, err := strconv.ParseInt(strings.TrimSpace(string(clock)), 10, 64)

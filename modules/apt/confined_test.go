@@ -1,0 +1,114 @@
+package apt
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"hlplay/engine/observe"
+	"hlplay/modules/internal/modulestest"
+)
+
+// Plans that write files of apt, and those that fetch its index from elsewhere, belong to their host alone. Those that ask a host of the
+// inventory, and those that install, do not.
+func TestConfinedPlans(t *testing.T) {
+	stale := one(PackageIndex.Expect("", Index{Exists: true, Stale: true}))
+	const elsewhere = "deb http://deb.example.org/debian bookworm main\n"
+	for _, test := range []struct {
+		name    string
+		module  *Module
+		sources string
+		want    bool
+	}{
+		{"a repository", &Module{Repositories: []Repository{proxmoxRepository()}}, elsewhere, true},
+		{"disabled", &Module{DisableURIs: []string{"http://pve2.example.org"}}, elsewhere + "deb http://pve2.example.org/x stable main\n", true},
+		{"index", &Module{Update: true}, elsewhere, true},
+		{"index and a disabled source", &Module{Update: true}, elsewhere + "# deb http://pve2/x stable main\n", true},
+		{"index of a host", &Module{Update: true}, elsewhere + "deb http://pve2.example.org/x stable main\n", false},
+		{"index of an address", &Module{Update: true}, elsewhere + "deb http://192.0.2.99/x stable main\n", false},
+		{"index of a file", &Module{Update: true}, "deb file:/srv/x stable main\n", false},
+		{"installation", &Module{Packages: []string{"chrony"}, State: "present"}, elsewhere, false},
+	} {
+		module := modulestest.Decoded(test.module)
+		more := [][]observe.Expectation{offered("chrony", "4.3"), transaction("install chrony", PackageChange{Name: "chrony", To: "4.3"}),
+			one(SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: test.sources}}), observe.Files.Expect("/etc/apt/sources.list", text(test.sources)))}
+		if module.Update {
+			more = append(more, stale)
+		}
+		h := recorded(bookworm, append(more, absent())...)
+		h.SetInventory(map[string]string{"pve1": "192.0.2.1", "pve2": "192.0.2.2"})
+		plan, err := module.Plan(t.Context(), h)
+		if err != nil || len(plan.Steps) == 0 {
+			t.Fatalf("%s: %v, %v", test.name, summaries(plan), err)
+		}
+		if plan.Confined != test.want {
+			t.Errorf("%s: confined is %v, want %v", test.name, plan.Confined, test.want)
+		}
+	}
+}
+
+// A stale index holds as long as a source or a key is newer.
+func TestStaleIndexHolds(t *testing.T) {
+	queries, ok := PackageIndex.Holds(map[string]Index{"": {Exists: true, Stale: true}})
+	if !ok {
+		t.Fatal("it cannot be asked for")
+	}
+	for _, index := range []Index{{}, {Exists: true, Age: time.Hour}} {
+		if _, ok := PackageIndex.Holds(map[string]Index{"": index}); ok {
+			t.Errorf("%+v can be asked for", index)
+		}
+	}
+	const (
+		release, list, key = "/var/lib/apt/lists/deb.example.org_dists_bookworm_Release", "/etc/apt/sources.list", "/usr/share/keyrings/a.gpg"
+	)
+	for name, hours := range map[string]map[string]int{ // when files and directories were written
+		"a newer source":                        {release: 1, listsDir: 1, list: 2},
+		"an older source":                       {release: 3, listsDir: 3, list: 2},
+		"an older source than the directory":    {release: 1, listsDir: 3, list: 2},
+		"a newer key than the stamp":            {release: 1, listsDir: 1, stampFile: 4, list: 2, key: 5},
+		"older than the stamp":                  {release: 9, listsDir: 1, stampFile: 4, list: 2},
+		"no index":                              {listsDir: 1, list: 2},
+		"an empty index with a stamp":           {listsDir: 1, stampFile: 2, list: 3},
+		"an emptied index with a stamp":         {listsDir: 3, stampFile: 2, list: 4},
+		"a file that is in no pattern is newer": {release: 2, listsDir: 2, list: 1, "/etc/apt/apt.conf": 5},
+	} {
+		root := t.TempDir()
+		written := func(name string, hours int) {
+			t.Helper()
+			when := time.Unix(1_700_000_000, 0).Add(time.Duration(hours) * time.Hour)
+			if err := os.Chtimes(root+name, when, when); err != nil {
+				t.Fatal(err)
+			}
+		}
+		files := map[string]string{"/etc/apt/sources.list.d/x.sources": "", "/usr/share/keyrings/old.gpg": ""}
+		for name := range hours {
+			if name != listsDir {
+				files[name] = ""
+			}
+		}
+		modulestest.Place(t, root, files)
+		if err := os.MkdirAll(root+listsDir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name := range files {
+			written(name, hours[name])
+		}
+		written("/etc/apt/sources.list.d", 0)
+		written(listsDir, hours[listsDir])
+		paths := []string{"/var/lib/apt", "/etc/apt", "/usr/share/keyrings"}
+		index, err := modulestest.FetchBelow(t, PackageIndex, root, paths, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		script := queries[0].Script
+		for _, path := range paths {
+			script = strings.ReplaceAll(script, path, root+path)
+		}
+		err = exec.Command("sh", "-c", script).Run()
+		if want := index.Exists && index.Stale; (err == nil) != want {
+			t.Errorf("%s: it holds: %v, want %v (%+v)", name, err == nil, want, index)
+		}
+	}
+}
