@@ -78,6 +78,14 @@ func TestActingWithFewSessions(t *testing.T) {
 			key := newKey(t, "id", "")
 			actWithFewSessions(t, mustDial(t, newOpenSSH(t, key, allowed).target(t, key), plain()))
 		})
+		t.Run(allowed+", one of them spare", func(t *testing.T) {
+			key := newKey(t, "id", "")
+			c := mustDial(t, newOpenSSH(t, key, allowed).target(t, key), plain())
+			c.Spare()
+			ask(t, c, Query{Script: ":"})
+			c.Prepare()
+			actWithFewSessions(t, c)
+		})
 	}
 }
 

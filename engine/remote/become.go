@@ -34,7 +34,13 @@ func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawne
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.conn.transport.start(ctx, line, brief)
+	var p process
+	if script == boot {
+		p = s.takePrepared(ctx)
+	}
+	if p == nil {
+		p, err = s.conn.transport.start(ctx, line, brief)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			if lost := s.conn.gone(); lost != nil {

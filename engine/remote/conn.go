@@ -34,6 +34,9 @@ type conn struct {
 
 	mu    sync.Mutex
 	users map[string]*session
+	// prepared is a process for the first acting shell, or nil. acted is set once there was one, or an acting shell was started without.
+	prepared *prepared
+	acted    bool
 }
 
 func newConn(t transport, name, address, login string) *conn {
@@ -62,6 +65,10 @@ func (c *conn) dropIdle() (found bool) {
 				l.leave()
 			}
 		}
+	}
+	if p := c.removePrepared(); p != nil {
+		found = true
+		go p.discard()
 	}
 	return found
 }

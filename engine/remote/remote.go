@@ -193,6 +193,10 @@ type Session interface {
 	// what happened to the next one. The answers are nil if the queries were not asked or not answered; only Ask says
 	// why.
 	RunAll(ctx context.Context, a Actions) ([]Result, []Answer, error)
+	// Prepare starts the process of the user's acting shell in the connection's spare session, without waiting for it, so that the
+	// first command does not wait either. It does nothing without a spare session, if it or a command came before, or if sudo may
+	// ask for a password.
+	Prepare()
 	// WriteFile replaces a file atomically, keeping its access control list and extended attributes. It leaves nothing
 	// behind after an error. The result says how a large file can be known again.
 	WriteFile(ctx context.Context, f File) (Written, error)
@@ -205,6 +209,9 @@ type Conn interface {
 	// Becoming the user takes time once per connection; if it fails, the error is a *BecomeError. An empty name and the
 	// login user's name return the connection itself.
 	As(user string) Session
+	// Spare makes the connection open one more session once the host has taken the first script, so that the first command need
+	// not wait for one. Until then nothing runs in it. It is called before the connection is used.
+	Spare()
 	// User returns the login user.
 	User() string
 	// Stats returns the costs of the connection so far.

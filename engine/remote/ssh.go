@@ -29,6 +29,7 @@ type sshTransport struct {
 	open   atomic.Int64
 	narrow atomic.Bool
 	idle   func() bool
+	spare  spare
 
 	once    sync.Once
 	gone    chan struct{}
@@ -155,6 +156,7 @@ func (t *sshTransport) channel(ctx context.Context) (ssh.Channel, <-chan *ssh.Re
 		if !errors.As(err, &refused) || refused.Reason == ssh.Prohibited || refused.Reason == ssh.UnknownChannelType {
 			return nil, nil, err
 		}
+		t.spare.drop()
 		attempts++
 		if attempts > patientAttempts {
 			t.narrow.Store(true)
@@ -239,9 +241,7 @@ func (t *sshTransport) start(ctx context.Context, line string, brief bool) (proc
 	if err != nil {
 		return nil, err
 	}
-	// Do not wait for the reply: the first words of the started process say more.
-	if _, err := p.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{line})); err != nil {
-		p.Close()
+	if err := p.exec(line); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -253,25 +253,33 @@ func (t *sshTransport) session(ctx context.Context, brief bool) (*sshProcess, er
 	if err != nil {
 		return nil, err
 	}
-	ch, requests, err := t.channel(ctx)
-	if err != nil {
-		release()
-		return nil, err
+	p := t.spare.take(ctx)
+	if p == nil {
+		ch, requests, err := t.channel(ctx)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		p = newSSHProcess(ch, requests)
 	}
-	t.open.Add(1)
-	p := &sshProcess{ch: ch, exited: make(chan struct{}), err: errors.New("the host did not say")}
-	p.release = sync.OnceFunc(func() {
-		t.open.Add(-1)
-		release()
-	})
-	go p.listen(requests)
+	p.written = t.spare.wanted()
+	t.occupy(p, release)
 	return p, nil
+}
+
+// newSSHProcess returns the process that is to run in a session.
+func newSSHProcess(ch ssh.Channel, requests <-chan *ssh.Request) *sshProcess {
+	p := &sshProcess{ch: ch, exited: make(chan struct{}), err: errors.New("the host did not say")}
+	go p.listen(requests)
+	return p
 }
 
 // sshProcess is a session with something running in it.
 type sshProcess struct {
 	ch      ssh.Channel
 	release func()
+	// written, if not nil, is called when the host has taken what was written to the process.
+	written func()
 	exited  chan struct{}
 	status  int // valid once exited is closed
 	err     error
@@ -317,12 +325,24 @@ func (p *sshProcess) listen(requests <-chan *ssh.Request) {
 	}
 }
 
-type channelInput struct{ ssh.Channel }
+type channelInput struct {
+	ssh.Channel
+	written func()
+}
+
+// Write waits until the host takes what is written. sshd takes nothing before it has started the process.
+func (c channelInput) Write(b []byte) (int, error) {
+	n, err := c.Channel.Write(b)
+	if err == nil && c.written != nil {
+		c.written()
+	}
+	return n, err
+}
 
 // Close ends the input and leaves the channel open for the output.
 func (c channelInput) Close() error { return c.CloseWrite() }
 
-func (p *sshProcess) Stdin() io.WriteCloser   { return channelInput{p.ch} }
+func (p *sshProcess) Stdin() io.WriteCloser   { return channelInput{p.ch, p.written} }
 func (p *sshProcess) Stdout() io.Reader       { return p.ch }
 func (p *sshProcess) Stderr() io.Reader       { return p.ch.Stderr() }
 func (p *sshProcess) Exited() <-chan struct{} { return p.exited }

@@ -22,6 +22,8 @@ type connection struct {
 	reader string
 	// busy is called with a description of what the run waits for, and with an empty text afterwards. It may be nil.
 	busy func(what string)
+	// acts is set if the run may change the host.
+	acts bool
 
 	mu     sync.Mutex
 	conn   remote.Conn
@@ -65,6 +67,9 @@ func (c *connection) open(ctx context.Context) (remote.Conn, error) {
 			c.failed = err
 		}
 		return nil, err
+	}
+	if c.acts {
+		conn.Spare()
 	}
 	c.conn = conn
 	return conn, nil
@@ -123,6 +128,9 @@ func (c *connection) reopen(ctx context.Context) (remote.Conn, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.acts {
+		conn.Spare()
+	}
 	c.conn, c.failed = conn, nil
 	return conn, nil
 }
@@ -173,6 +181,20 @@ func (c *connection) session(ctx context.Context, user string) (remote.Session, 
 		user = ""
 	}
 	return conn.As(user), nil
+}
+
+// prepare gets ready for a user's first command: see remote.Session.Prepare.
+func (c *connection) prepare(user string) {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn == nil || !c.acts {
+		return
+	}
+	if user == loginUser {
+		user = ""
+	}
+	conn.As(user).Prepare()
 }
 
 // dial connects for observe.NewHost.

@@ -455,6 +455,8 @@ func (c *fakeConn) asked(queries []remote.Query) ([]remote.Answer, error) {
 func (c *fakeConn) WriteFile(context.Context, remote.File) (remote.Written, error) {
 	return remote.Written{}, errors.New("not used")
 }
+func (c *fakeConn) Prepare()                 { c.stage.note("prepare " + c.name) }
+func (c *fakeConn) Spare()                   { c.stage.note("spare " + c.name) }
 func (c *fakeConn) As(string) remote.Session { return c }
 func (c *fakeConn) User() string             { return "root" }
 func (c *fakeConn) Stats() remote.Stats      { return remote.Stats{Latency: c.stage.latency} }

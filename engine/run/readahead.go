@@ -133,6 +133,16 @@ func (p *planner) travelsLocked(t *task) bool {
 	return p.share != nil && p.share(p.host, t) && !p.pastLocked(t).apart
 }
 
+// prepare lets the host start what will carry out a task's steps while the plans of other tasks still wait for what they read.
+func (p *planner) prepare(t *task, d *decision) {
+	here := func(it *itemPlan) bool {
+		return it.delegated == nil && slices.ContainsFunc(it.plan.Steps, func(s modules.Step) bool { return s.On == nil })
+	}
+	if slices.ContainsFunc(d.items, here) {
+		p.host.connection.prepare(t.user(p.host))
+	}
+}
+
 // curb drops the plans of the tasks behind one that will change the host, before they read anything more.
 func (p *planner) curb(t *task) {
 	p.mu.Lock()
@@ -198,6 +208,7 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 			if results, ok := p.foresee(ctx, t, from); ok {
 				f.decision = p.decide(ctx, t, results)
 				if f.decision.hasSteps() {
+					p.prepare(t, f.decision)
 					p.curb(t)
 				}
 				if t.Register != "" && f.decision.foreseeable(t) {

@@ -249,6 +249,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	all.add = func(ih *inventory.Host) *host {
 		h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}, foretold: map[string]cause{}}
 		h.connection = newConnection(ih, o.Connect, readers[ih.Name])
+		h.connection.acts = !o.Check
 		h.connection.busy = func(what string) { c.report(report.Progress{Host: ih.Name, What: what}) }
 		h.observed = observe.NewHost(ctx, ih.Name, ih.Address, h.connection.dial)
 		h.observed.SetClock(o.Clock.Now)

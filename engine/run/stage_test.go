@@ -48,6 +48,8 @@ type stage struct {
 	// meddle, if set, is called under mu before and after each command that a host runs, with how many it has run before.
 	meddle func(h *fakeHost, host string, n int, after bool)
 	ran    map[string]int // commands, by host
+	// ready is what connections were asked to have ready, "prepare host" and "spare host".
+	ready []string
 	// flights counts, by host, the flights with commands.
 	flights map[string]int
 	// joints are the settings that the hosts share. coarse is set if steps do not say that they change nothing else. stale are the
@@ -121,6 +123,12 @@ func (s *stage) AfterFunc(d time.Duration, fn func()) (stop func()) {
 		defer s.mu.Unlock()
 		delete(s.timers, t)
 	}
+}
+
+func (s *stage) note(ready string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = append(s.ready, ready)
 }
 
 func (s *stage) event(ctx context.Context) {

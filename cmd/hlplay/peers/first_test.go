@@ -9,7 +9,7 @@ import (
 
 // mostPerChange limits all round trips of a first run. Most tasks of the playbook are files and kernel settings, whose steps
 // share flights, as those of its handlers do.
-const mostPerChange = 0.3
+const mostPerChange = 0.25
 
 // TestRoundTripsOfAFirstRun counts the round trips that the playbook takes to prepare fresh nodes.
 func TestRoundTripsOfAFirstRun(t *testing.T) {

@@ -41,7 +41,7 @@ func here(ctx context.Context, s *testbed, playbook string, wrap func(remote.Con
 	redactor := engine.NewRedactor()
 	reporter := engine.Redact(engine.NewPlain(io.Discard, engine.Options{Width: 100}), redactor)
 	recap, err := run.Run(ctx, pb, inv, run.Options{
-		Reporter: reporter, Redactor: redactor, SendAhead: true,
+		Reporter: reporter, Redactor: redactor, SendAhead: true, SendAheadFrom: 10 * time.Millisecond,
 		Connect: func(ctx context.Context, h *inventory.Host) (remote.Conn, error) {
 			c, err := remote.Dial(ctx, remote.Target{
 				Name: h.Name, Address: h.SSHAddress, Port: h.Port, User: h.User, Keys: h.Keys, KnownHosts: h.KnownHosts,
