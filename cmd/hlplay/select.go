@@ -17,11 +17,11 @@ import (
 )
 
 // sendAhead is the environment variable that controls whether the steps of several tasks are sent together: never if it is "no",
-// and even to near hosts if it is "yes".
+// and even to near hosts without a hand if it is "yes".
 const sendAhead = "HLPLAY_SEND_AHEAD"
 
-// sendAheadFrom is the round-trip time from which steps are sent together. Below it, the processes that the host starts to
-// compare cost more than the round trips that are saved.
+// sendAheadFrom is the round-trip time from which steps are sent together to a host whose acting shells have no hand. Below it,
+// the processes that the host starts to compare cost more than the round trips that are saved.
 const sendAheadFrom = 10 * time.Millisecond
 
 // selectFlags select the part of a playbook to run, and the hosts.

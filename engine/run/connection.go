@@ -390,6 +390,6 @@ func (c *connection) close() { c.drop() }
 func add(a, b remote.Stats) remote.Stats {
 	return remote.Stats{
 		RoundTrips: a.RoundTrips + b.RoundTrips, Flights: a.Flights + b.Flights,
-		Sent: a.Sent + b.Sent, Received: a.Received + b.Received, Latency: b.Latency,
+		Sent: a.Sent + b.Sent, Received: a.Received + b.Received, Latency: b.Latency, Hand: b.Hand,
 	}
 }

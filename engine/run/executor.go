@@ -26,7 +26,7 @@ type executor struct {
 	copies      *copies
 	causes      causes // of what check mode finds
 	sendAhead   bool   // the steps of several tasks may share a flight: see along
-	// sendAheadFrom is the latency of a host from which they are sent so.
+	// sendAheadFrom is the latency of a host without a hand from which they are sent so.
 	sendAheadFrom time.Duration
 	ledger        *ledger
 	notifications *notifications

@@ -459,6 +459,8 @@ func (c *fakeConn) Prepare()                 { c.stage.note("prepare " + c.name)
 func (c *fakeConn) Spare()                   { c.stage.note("spare " + c.name) }
 func (c *fakeConn) As(string) remote.Session { return c }
 func (c *fakeConn) User() string             { return "root" }
-func (c *fakeConn) Stats() remote.Stats      { return remote.Stats{Latency: c.stage.latency} }
-func (c *fakeConn) Done() <-chan struct{}    { return c.done }
-func (c *fakeConn) Close() error             { return nil }
+func (c *fakeConn) Stats() remote.Stats {
+	return remote.Stats{Latency: c.stage.latency, Hand: c.stage.hand}
+}
+func (c *fakeConn) Done() <-chan struct{} { return c.done }
+func (c *fakeConn) Close() error          { return nil }

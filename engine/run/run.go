@@ -83,8 +83,8 @@ type Options struct {
 	// SendAhead lets the steps of several tasks share a flight where the engine can foresee them. The results are the same,
 	// only faster.
 	SendAhead bool
-	// SendAheadFrom is the latency (see remote.Stats) from which SendAhead applies to a host; zero applies it to all. To send
-	// ahead, the host must start more processes, which cost more than a short round trip.
+	// SendAheadFrom is the latency (see remote.Stats) from which SendAhead applies to a host whose acting shells have no hand;
+	// zero applies it to all. Without a hand, the host must start more processes, which cost more than a short round trip.
 	SendAheadFrom time.Duration
 	// Wait is how long to wait for another run that is changing a host; zero does not wait.
 	Wait time.Duration
@@ -238,7 +238,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	shared := &planning{
 		ctx: ctx, hosts: all, expressions: expressions, redactor: o.Redactor,
 		readAhead: !o.NoReadAhead, room: make(chan struct{}, o.ahead()),
-		share: func(h *host, t *task) bool { return c.mayShare(t) && mayBeConfined(t) && c.distant(h) },
+		share: func(h *host, t *task) bool { return c.mayShare(t) && mayBeConfined(t) && c.pays(h) },
 		due:   c.notifications.anyDue,
 	}
 	readers, dial := readers(pb, inv), inventory.Dialer(inv.Hosts, o.Rehearse)

@@ -75,8 +75,12 @@ func sameAction(a, b modules.Action) bool {
 	return reflect.DeepEqual(strip(a), strip(b))
 }
 
-// distant reports whether a round trip to a host takes long enough for steps to be sent ahead.
-func (e *executor) distant(h *host) bool { return h.connection.stats().Latency >= e.sendAheadFrom }
+// pays reports whether it pays to send steps ahead to a host: the hand of its acting shell answers the queries that travel with
+// them without a process, or a round trip takes longer than these processes.
+func (e *executor) pays(h *host) bool {
+	s := h.connection.stats()
+	return s.Hand || s.Latency >= e.sendAheadFrom
+}
 
 // sharing returns how many tasks after t may share one flight.
 func (e *execution) sharing(t *task) int {
@@ -122,10 +126,10 @@ type train struct {
 
 // along returns what is sent along with an item's steps: the parts of the next items and tasks, and the reads that the host
 // answers before it begins the first of them or, if there are none, those that are likely to come next.
-func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, commands []command, distant bool) (along []*part, reads []observe.Read) {
+func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, commands []command, pays bool) (along []*part, reads []observe.Read) {
 	user := e.task.user(e.host)
 	pass := e.host.connection.asReader(user)
-	shares := distant && e.mayShare(e.task) && it.confined(e.task) && it.delegated == nil && ordinary(it.from.settings) && untimed(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
+	shares := pays && e.mayShare(e.task) && it.confined(e.task) && it.delegated == nil && ordinary(it.from.settings) && untimed(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
 		!e.host.sent.waiting() && e.sendable(it.plan, commands, e.host.observed, true)
 	sharing, following, flushes := e.ahead(e.task, mostAlong)
 	beyond := e.host.planner.beyond(e.task, len(following))

@@ -189,18 +189,19 @@ func TestSendAheadStops(t *testing.T) {
 	}
 }
 
-// Steps are sent together only to hosts that are far away.
+// Steps are sent together to hosts with a hand, and to others only if they are far away.
 func TestSendAheadDependsOnDistance(t *testing.T) {
 	playbook := lines(playOf(`task "1" { own { name = "s1"; value = "1" } }` + "\n" + `task "2" { own { name = "s2"; value = "1" } }`))
 	for _, test := range []struct {
 		latency time.Duration
+		hand    bool
 		flights int
-	}{{0, 2}, {9 * time.Millisecond, 2}, {10 * time.Millisecond, 1}} {
+	}{{0, false, 2}, {9 * time.Millisecond, false, 2}, {10 * time.Millisecond, false, 1}, {0, true, 1}, {10 * time.Millisecond, true, 1}} {
 		s := newStage("a")
-		s.latency = test.latency
+		s.latency, s.hand = test.latency, test.hand
 		s.play(t, playbook, sendAhead, func(o *run.Options) { o.SendAheadFrom = 10 * time.Millisecond })
 		if s.flights["a"] != test.flights {
-			t.Errorf("%d flights with commands at %s, want %d", s.flights["a"], test.latency, test.flights)
+			t.Errorf("%d flights with commands at %s (with a hand: %v), want %d", s.flights["a"], test.latency, test.hand, test.flights)
 		}
 	}
 }

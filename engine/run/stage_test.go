@@ -25,6 +25,7 @@ import (
 type stage struct {
 	restless int           // how often another process writes to a file while it is read, see still
 	latency  time.Duration // that the connections report
+	hand     bool          // whether they report a hand
 	mu       sync.Mutex
 	now      time.Time
 	timers   map[*timer]bool

@@ -73,9 +73,9 @@ func (e *execution) steps(ctx context.Context, it *itemPlan, rest []*itemPlan, s
 		var readback *observe.Readback
 		if done == nil && len(steps) == 0 && on == e.host {
 			var reads []observe.Read
-			distant := e.sendAhead && e.distant(e.host)
-			along, reads = e.along(ctx, it, rest, commands, distant)
-			readback = e.readback(it, rest, reads, distant && len(along) == 0)
+			pays := e.sendAhead && e.pays(e.host)
+			along, reads = e.along(ctx, it, rest, commands, pays)
+			readback = e.readback(it, rest, reads, pays && len(along) == 0)
 		}
 		before, err := e.keep(ctx, on)
 		if err != nil {
