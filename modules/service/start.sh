@@ -23,14 +23,17 @@ list() {
 # belong to one process, the main one. Otherwise, or if any of this cannot be read, asleep is empty. It sets moving if a thread
 # is running, or waits for a processor or a disk.
 look() {
-	asleep= moving= only=yes
+	asleep=''
+	moving=''
+	only=yes
 	list cgroup.procs
 	[ "$ids" = " $main" ] || only=
 	# Nor may there be processes in control groups below.
 	read -r _ below <"$group/cgroup.stat" && [ "$below" = 0 ] || only=
 	list cgroup.threads
 	for id in "$main" $ids; do
-		stat= ran=
+		stat=''
+		ran=''
 		read -r stat <"/proc/$id/stat" && read -r ran <"/proc/$id/schedstat"
 		case $stat in
 		"$main (("*) moving=yes ;; # systemd names a process so until it has become the unit's program
