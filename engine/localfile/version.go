@@ -36,5 +36,8 @@ func VersionOf(f *os.File) (Version, error) {
 func (v Version) Size() int64 { return v.size }
 
 // Settled reports whether every later change of the file will show as another version. A change right after another does not if both
-// have the same time: Linux's clock for files ticks every 1 to 10 ms, and some file systems count in steps of two seconds.
-func (v Version) Settled() bool { return time.Since(time.Unix(v.changed.Unix())) > 2*time.Second }
+// have the same time: Linux's clock for files ticks every 1 to 10 ms, and some file systems count in steps of two seconds. Others,
+// in user space, keep no time of change, which then is 0, or do not know the size before the file is read, as in /proc.
+func (v Version) Settled() bool {
+	return v.size > 0 && v.changed != unix.Timespec{} && time.Since(time.Unix(v.changed.Unix())) > 2*time.Second
+}

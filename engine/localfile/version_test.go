@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestVersion(t *testing.T) {
@@ -38,6 +40,16 @@ func TestVersion(t *testing.T) {
 	old.changed.Sec -= 3
 	if !old.Settled() {
 		t.Error("a file that was changed three seconds ago is not settled")
+	}
+	timeless := first
+	timeless.changed = unix.Timespec{}
+	if timeless.Settled() {
+		t.Error("a file without a time of change is settled")
+	}
+	unsized := old
+	unsized.size = 0
+	if unsized.Settled() {
+		t.Error("a file whose size is not known is settled")
 	}
 	ahead := first
 	ahead.changed.Sec = time.Now().Unix() + 60

@@ -19,12 +19,12 @@ type Source struct {
 	Size int64
 
 	version localfile.Version
-	// sum is the SHA-256 sum if the version alone does not tell whether the file has changed, and otherwise nil.
+	// sum is the SHA-256 sum if the version alone does not tell whether the file has changed, otherwise nil.
 	sum *[sha256.Size]byte
 }
 
-// ReadSource returns a file on the controller as it is now. It reads the file only if it was changed in the last two seconds: see
-// localfile.Version.
+// ReadSource returns a file on the controller as it is now. It reads the file only if a later change might not show otherwise,
+// because it was changed in the last two seconds, for example: see localfile.Version.
 func ReadSource(name string) (Source, error) {
 	f, err := localfile.Open(name)
 	if err != nil {
@@ -63,6 +63,7 @@ func (s Source) Sum() ([sha256.Size]byte, error) {
 		return [sha256.Size]byte{}, err
 	}
 	defer content.Close()
+	// io.Discard by itself would read 8 KiB at a time.
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content, make([]byte, 64<<10)); err != nil {
 		return [sha256.Size]byte{}, err
 	}

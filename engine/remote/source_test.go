@@ -48,6 +48,22 @@ func TestReadSource(t *testing.T) {
 	}
 }
 
+// The size of some files, as in /proc, is known only once they are read: taken for empty, they would be sent as nothing.
+func TestReadSourceOfUnknownSize(t *testing.T) {
+	const name = "/proc/version"
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ReadSource(name)
+	if err != nil || s.Size != int64(len(content)) {
+		t.Fatalf("%d bytes, error %v, want %d", s.Size, err, len(content))
+	}
+	if sum, err := s.Sum(); err != nil || sum != sha256.Sum256(content) {
+		t.Errorf("sum %x, error %v, want that of the content", sum, err)
+	}
+}
+
 // The sum is calculated once, whether the file is sent first or the sum is asked for.
 func TestSourceIsReadOnce(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 200_000)

@@ -68,6 +68,9 @@ func (f *File) read(edits bool) (wanted, error) {
 		return inMemory(content), err
 	}
 	source, err := remote.ReadSource(f.Source)
+	if err == nil && source.Size <= observe.FileLimit { // it is being written anew: an empty file must not replace a good one
+		err = fmt.Errorf("%s has changed while it was read; run again", f.Source)
+	}
 	return wanted{content: content[:observe.FileLimit], source: &source}, err
 }
 

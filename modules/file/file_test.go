@@ -337,6 +337,23 @@ func TestLargeFilesAreComparedBySum(t *testing.T) {
 	modulestest.Converges(t, f, host())
 }
 
+// A source that is emptied and written anew while it is read must not be sent as the little that is there at that moment.
+func TestSourceShrinksWhileItIsRead(t *testing.T) {
+	r, w, err := os.Pipe() // what was read of it is gone
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() {
+		_, _ = w.Write(make([]byte, observe.FileLimit+10))
+		_ = w.Close()
+	}()
+	f := &File{Path: "/etc/motd", Source: fmt.Sprintf("/dev/fd/%d", r.Fd())}
+	if _, err := f.read(false); err == nil || !strings.Contains(err.Error(), "has changed while it was read; run again") {
+		t.Errorf("error %v, want one that says so", err)
+	}
+}
+
 func TestDiffsShowTexts(t *testing.T) {
 	f := File{Path: "/etc/motd", Content: text("a\x00b")}
 	plan, err := f.Plan(t.Context(), host())
