@@ -41,9 +41,9 @@ that is not active is started.
 
 A service that ends right after its start fails the task with the last lines of its journal, even if
 systemctl succeeds: systemd considers many types of services started before they have done anything. So a service of
-type simple, exec or idle is watched for a second, and on a busy machine for up to three: for as long as it uses a
-processor or waits for one, or for a disk. One that is at rest after 0.3 seconds counts as running: it consists of
-one process, all of whose threads have slept for 0.1 seconds or more. If it ends later, only the next run finds out.
+type simple, exec or idle is watched for a second, and then, up to three seconds in all, for as long as it uses a
+processor or waits for one or for a disk. One that is at rest counts as running after as little as 0.3 seconds: it is
+a single process, all of whose threads have slept for 0.1 seconds. If it ends later, only the next run finds out.
 
 A unit that does its work and exits (a oneshot without RemainAfterExit) never counts as started.
 
