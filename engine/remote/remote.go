@@ -124,8 +124,8 @@ type Actions struct {
 type Ahead struct {
 	// If are queries that exit with 0 if the condition is met.
 	If []Query
-	// Commands and Then are as in Actions. Each command is Portable: one of this package, or another with little text as input
-	// that is Brief or has no Before.
+	// Commands and Then are as in Actions. Each command is Portable: one of this package, or another that has no input but a
+	// little text.
 	Commands []Command
 	Then     []Query
 
