@@ -36,6 +36,8 @@ type fakeHost struct {
 	cuts int
 	// boots is how often the host was rebooted, unheard how often the connection is lost before it is told to.
 	boots, unheard int
+	// late is set if the host reboots right after it has said that it does not shut down.
+	late bool
 	// deaf is set if the connection is lost when the host has removed the record of a due handler.
 	deaf bool
 }
@@ -207,6 +209,10 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			continue
 		case isSystemRunning:
 			answers[i].Stdout = []byte("running\n")
+			if c.host.late {
+				c.host.boots++
+				close(c.done)
+			}
 			continue
 		case "shows":
 			name := q.Args[0]

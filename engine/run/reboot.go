@@ -52,11 +52,13 @@ func (e *execution) reboot(ctx context.Context, h *host, a modules.Reboot, keep 
 				if keep.Script == "" {
 					keep = h.keeper.before(nil)
 				}
-				if before, _, err = e.restart(ctx, h, before, keep, func() {}); err != nil {
+				switch again, _, err := e.restart(ctx, h, before, keep, func() {}); {
+				case err == nil:
+					before, heard, begun, retry = again, true, e.clock.Now(), first
+					tried = begun
+				case !unreachable(h, err): // otherwise it was not told, because it goes down after all
 					return err
 				}
-				heard, begun, retry = true, e.clock.Now(), first
-				tried = begun
 			}
 		}
 		h.connection.drop()

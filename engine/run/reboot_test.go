@@ -78,3 +78,19 @@ func TestRebootNotHeard(t *testing.T) {
 		}
 	}
 }
+
+// A host that goes down after all while it is about to be told again is not told, and not given up.
+func TestRebootHeardLate(t *testing.T) {
+	s := newStage("a")
+	h := s.hosts["a"]
+	h.settings["gateway"], h.unheard, h.late = "up", 1, true
+	r := s.play(t, `play "p" {
+  hosts = "all"
+  task "again" {
+    restart {}
+  }
+}`)
+	if got, want := outcomes(r), []string{"a again: changed"}; !slices.Equal(got, want) || h.boots != 1 {
+		t.Errorf("it was %v, and has rebooted %d times; want %v, and once", got, h.boots, want)
+	}
+}
