@@ -1,15 +1,12 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"hlplay/engine/lang"
 	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
-	"hlplay/engine/remote"
 	"hlplay/modules"
 )
 
@@ -169,7 +166,7 @@ func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 	}
 	notifies := f.executor.execution(t, f.execution.host).notifies()
 	commands[0].Before = f.host.keeper.beforeAhead(notifies, f.due)
-	if !commands[0].Portable() || exceeds(it.from.settings, commands) {
+	if !commands[0].Portable() {
 		return nil
 	}
 	for _, d := range notifies { // those that need no record, too: they were due before, or nothing can be kept
@@ -214,15 +211,3 @@ func ordinary(s *lang.Settings) bool {
 
 // untimed reports whether a task has no timeout, which would also limit what is sent with its steps.
 func untimed(s *lang.Settings) bool { return s == nil || s.Timeout == 0 }
-
-// exceeds reports whether commands may take longer than the timeout of their task, which begins with its turn.
-func exceeds(s *lang.Settings, commands []command) bool {
-	if untimed(s) {
-		return false
-	}
-	var longest time.Duration
-	for _, c := range commands {
-		longest += cmp.Or(c.Limit, remote.DefaultLimit) + c.step.Settle
-	}
-	return longest > s.Timeout
-}

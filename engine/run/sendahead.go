@@ -4,7 +4,9 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"time"
 
+	"hlplay/engine/lang"
 	"hlplay/engine/observe"
 	"hlplay/engine/report"
 	"hlplay/modules"
@@ -119,6 +121,8 @@ type train struct {
 	// verified is what verifies the last steps so far. between is what the plans of items with nothing to do after them were
 	// made from.
 	verified, between []observe.Read
+	// longest is how long the parts of the last task may take.
+	longest time.Duration
 	// registered are the results of its tasks, which are not known yet.
 	registered map[string]bool
 	size       int
@@ -216,6 +220,16 @@ func (e *execution) couple(t *train, rest []*itemPlan, following []*task, user s
 	return len(following), true
 }
 
+// exceeds reports whether a part, with those of earlier items, may take longer than the timeout of its task, which begins with
+// the task's turn.
+func (t *train) exceeds(p *part, s *lang.Settings) bool {
+	if n := len(t.along); n == 0 || t.along[n-1].task != p.task {
+		t.longest = 0
+	}
+	t.longest += p.longest()
+	return !untimed(s) && t.longest > s.Timeout
+}
+
 // add adds an item, and reports whether what comes after it may share the flight, too. planned is what else its plan was made
 // from. last is set for the task's last item.
 func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) bool {
@@ -228,7 +242,7 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 		return true
 	}
 	p := t.part(of, it, last)
-	if p == nil || t.approve != nil && t.approve(t.executor.execution(of, t.host).proposal([]*itemPlan{it}, false)) != nil {
+	if p == nil || t.exceeds(p, it.from.settings) || t.approve != nil && t.approve(t.executor.execution(of, t.host).proposal([]*itemPlan{it}, false)) != nil {
 		return false
 	}
 	var ok bool

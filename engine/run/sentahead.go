@@ -1,10 +1,12 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
@@ -39,6 +41,14 @@ func (p *part) ask() {
 	if p.clears != nil {
 		p.Then = append(p.Then, nodestate.Clear(p.clears...))
 	}
+}
+
+// longest returns how long the host may take for the commands, until the last one has settled.
+func (p *part) longest() (d time.Duration) {
+	for i, c := range p.Commands {
+		d += cmp.Or(c.Limit, remote.DefaultLimit) + p.steps[i].Settle
+	}
+	return d
 }
 
 // cleared reports whether the host has said that the part's handler has run and is no longer due.
