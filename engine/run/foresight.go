@@ -104,17 +104,17 @@ func (f *foresight) behind(following, handlers, beyond []*task) (reads []observe
 	return reads
 }
 
-// dueBehind returns the handlers that run after the steps so far, if the play's handlers run then.
-func (f *foresight) dueBehind(flushes bool) (handlers []*task) {
+// dueBehind returns the handlers of a play that run after the steps so far, if the play's handlers run then.
+func (f *foresight) dueBehind(play *lang.Play, flushes bool) (handlers []*task) {
 	if !flushes {
 		return nil
 	}
-	declared := f.task.play.Handlers
+	declared := play.Handlers
 	if f.task.handler {
 		declared = declared[slices.Index(declared, f.task.Task)+1:]
 	}
 	for _, d := range declared {
-		h := f.tasksOf[f.task.play][d]
+		h := f.tasksOf[play][d]
 		id := nodestate.Name(h.play.Name, h.Name)
 		isDue, tookOver := f.notifications.stands(h, f.execution.host)
 		if isDue || f.due[id] || !tookOver && slices.ContainsFunc(f.execution.host.keeper.overdue(), func(d nodestate.Due) bool { return d.ID == id }) {

@@ -136,6 +136,10 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 	shares := pays && e.mayShare(e.task) && it.confined(e.task) && it.delegated == nil && ordinary(it.from.settings) && untimed(it.from.settings) && pass != nil && e.host.connection.isRoot(user) &&
 		!e.host.sent.waiting() && e.sendable(it.plan, commands, e.host.observed, true)
 	sharing, following, flushes := e.ahead(e.task, mostAlong)
+	last := e.task.play
+	if n := len(following); n > 0 {
+		last = following[n-1].play
+	}
 	beyond := e.host.planner.beyond(e.task, len(following))
 	if shares {
 		e.host.sent.hold(true)
@@ -153,11 +157,11 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 				return nil, first
 			}
 		}
-		return nil, append(first, f.behind(following, f.dueBehind(true), beyond)...)
+		return nil, append(first, f.behind(following, f.dueBehind(last, true), beyond)...)
 	}
 	t := &train{foresight: f, verified: first, registered: map[string]bool{}}
 	next, open := e.couple(t, rest, following[:sharing], user)
-	handlers := f.dueBehind(flushes)
+	handlers := f.dueBehind(last, flushes)
 	if open && next == len(following) {
 		n, _ := e.couple(t, nil, handlers, user)
 		handlers = handlers[n:]

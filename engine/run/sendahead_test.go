@@ -240,6 +240,8 @@ func TestFlightsOfPlaysTogether(t *testing.T) {
 		{"a handler", strings.Replace(playOf(first), "task", `handler "h" { own { name = "h"; value = "1" } }`+"\ntask", 1) + "\n" + later, 2, []string{"a 1: changed", "a 2: changed"}},
 		{"a timeout below the limit of the command", playOf(first + "\n" + strings.Replace(second, "1h", "5m", 1)), 2, []string{"a 1: changed", "a 2: changed"}},
 		{"a timeout below the limits of the items' commands", playOf(first + "\n" + `task "2" { for_each = toset(["s2", "s3"]); own { name = each.key; value = "1" } timeout = "15m" }`), 2, []string{"a 1: changed", "a 2: changed"}},
+		{"a handler of the last one", playOf(first) + "\n" + strings.NewReplacer("task", `handler "h" { own { name = "s1"; value = "1"; repeats = true } }`+"\ntask", `timeout = "1h"`, `notify = ["h"]`).Replace(later), 1,
+			[]string{"a 1: changed", "a 2: changed", "a h: changed"}},
 		{"a plan that says so", playOf(first + "\n" + strings.Replace(second, `"1" }`, `"1"; shared = true; plan_confined = true }`, 1)), 1, []string{"a 1: changed", "a 2: changed"}},
 		{"parts", playOf(first + "\n" + `task "2" { own { name = "s2"; value = "1"; partly = true } }` + "\n" + `task "3" { own { name = "s3"; value = "1" } }`), 2,
 			[]string{"a 1: changed", "a 2: changed", "a 3: changed"}},
