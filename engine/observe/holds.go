@@ -61,10 +61,11 @@ done
 [ -z "$_l" ] || [ "$(eval "sha256sum -- $_l")" = "$_s" ]`
 
 // holdsUnsizedScript compares a file whose reported size is meaningless: its mode and owners, as "MODE OWNER:GROUP", and the
-// SHA-256 checksum of its content. It is in a directory that only the kernel makes files in.
+// SHA-256 checksum of its content, behind which a line says that it was read to its end: a head that fails has not read an empty
+// file. Nobody puts links in such a directory, as its file system makes the files.
 const holdsUnsizedScript = `[ -f "$1" ] && [ ! -L "$1" ] || exit 1
 [ "$(stat -c '%f %U:%G' -- "$1")" = "$2" ] || exit 1
-_h=$(head -c 1048576 -- "$1" | sha256sum)
+_h=$({ head -c 1048576 -- "$1" && echo 0; } | sha256sum)
 [ "${_h%% *}" = "$3" ]`
 
 // holdsFiles is Files.Holds.
@@ -78,7 +79,7 @@ func holdsFiles(values map[string]File) (queries []remote.Query, ok bool) {
 				return nil, false
 			}
 			queries = append(queries, remote.Query{Script: holdsUnsizedScript, Args: []string{
-				name, fmt.Sprintf("%x %s:%s", uint64(f.Mode)|0o100000, f.Owner, f.Group), fmt.Sprintf("%x", sha256.Sum256(f.Content)),
+				name, fmt.Sprintf("%x %s:%s", uint64(f.Mode)|0o100000, f.Owner, f.Group), fmt.Sprintf("%x", sha256.Sum256([]byte(string(f.Content)+"0\n"))),
 			}})
 			continue
 		}

@@ -311,6 +311,20 @@ func TestUnsizedFilesHold(t *testing.T) {
 	}
 }
 
+// A file whose content cannot be read does not hold as an empty one.
+func TestUnsizedFilesDoNotHoldUnread(t *testing.T) {
+	const name = "/proc/1/mem" // nothing is mapped where it begins
+	f, err := Files.Observe(t.Context(), localHost(t), name)
+	if err == nil {
+		t.Skip("it can be read")
+	}
+	f = File{Type: Regular, Mode: 0o600, Owner: "root", Group: "root", Content: f.Content}
+	queries, ok := Files.Holds(map[string]File{name: f})
+	if holdsHere(t, queries, ok) {
+		t.Error("it holds")
+	}
+}
+
 // Files that are read together hold in the order of the patterns, even if these share a directory.
 func TestTextFilesOfADirectoryHold(t *testing.T) {
 	dir := plainDir(t)
