@@ -121,6 +121,30 @@ func TestLendOfFailures(t *testing.T) {
 	}
 }
 
+// What a host could not find out is asked again after a step on another host, even one that does not change it.
+func TestFailuresAreNotKeptBeyondSteps(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWire(t.Context(), "a")
+		look := func() {
+			planners(t.Context(), w.host, func(ctx context.Context) {
+				if _, err := alikes.Observe(ctx, w.host, "bad"); err == nil {
+					t.Error("it does not fail")
+				}
+			})
+		}
+		look()
+		look()
+		if n := len(w.sent()); n != 1 {
+			t.Fatalf("%d flights, want one", n)
+		}
+		w.host.ForgetTouched(func(Read) bool { return false })
+		look()
+		if n := len(w.sent()); n != 2 {
+			t.Errorf("%d flights, want a second one", n)
+		}
+	})
+}
+
 // unite replaces what unites hosts for a test.
 func unite(t *testing.T, u Union) {
 	t.Helper()

@@ -65,17 +65,18 @@ func (h *Host) ForgetAll() {
 // ForgetShared drops what any step on another host may have changed: see Kind.Shared.
 func (h *Host) ForgetShared() { h.ForgetTouched(Read.Shared) }
 
-// ForgetTouched drops what a certain step on another host may have changed, which is what touched accepts.
+// ForgetTouched drops what a certain step on another host may have changed, which is what touched accepts, and all failures.
 func (h *Host) ForgetTouched(touched func(Read) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.touchLocked(touched)
 }
 
+// touchLocked is ForgetTouched. What could not be found out is not certain to stay so.
 func (h *Host) touchLocked(touched func(Read) bool) {
 	h.touches = append(h.touches, touched)
 	h.forgetWhere(func(key Key, e *entry) bool {
-		return (!e.kind.lasting() || e.err != nil) && touched(Read{e.kind, key.Name})
+		return e.err != nil || !e.kind.lasting() && touched(Read{e.kind, key.Name})
 	})
 }
 
@@ -173,8 +174,8 @@ func (h *Host) answeredLocked(e *entry) bool {
 	results := map[*entry]result{}
 	r.tell(answers, results)
 	o, told := results[e]
-	if o.err != nil && slices.ContainsFunc(kept, func(s *said) bool { return s.lent }) {
-		return false // what another host could not find out, this one may
+	if o.err != nil && slices.ContainsFunc(kept, func(s *said) bool { return s.lent || s.since < len(h.touches) }) {
+		return false // what another host could not find out, or this one before a step, it may find out now
 	}
 	h.settleLocked(e, o, told)
 	e.sent = true

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -26,8 +27,12 @@ var joints = &observe.Kind[string]{
 			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 			values[name] = value
 		}
+		var err error
+		if answers[0].Exit != 0 {
+			err = errors.New("there was no answer")
+		}
 		for _, name := range names {
-			tell(name, values[name], nil)
+			tell(name, values[name], err)
 		}
 	},
 }
@@ -115,6 +120,34 @@ func TestElsewhereChangesNothing(t *testing.T) {
 	t.Logf("%d flights were saved", saved)
 	if saved < 200 {
 		t.Errorf("%d flights were saved, want at least 200: is anything remembered or lent?", saved)
+	}
+}
+
+// A plan that failed ahead, because a host gave no answer then, is made again once a step on another host has changed something.
+func TestElsewhereAfterAFailure(t *testing.T) {
+	s := newStage("a", "b")
+	s.hosts["b"].mute = true
+	r := s.play(t, `play "p" {
+  hosts = "all"
+  task "one" {
+    when = host.name == "a"
+    joint {
+      name  = "j0"
+      value = "1"
+    }
+  }
+  task "two" {
+    joint {
+      name  = "own-${host.name}"
+      value = "1"
+    }
+  }
+}`)
+	if diff := cmp.Diff([]string{"a one: changed", "a two: changed", "b one: skipped", "b two: changed"}, outcomes(r)); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+	if s.hosts["b"].mute {
+		t.Error("b was not asked ahead")
 	}
 }
 

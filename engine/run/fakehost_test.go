@@ -20,6 +20,8 @@ type fakeHost struct {
 	settings map[string]string
 	pending  map[string]pendingSetting
 	dead     bool
+	// mute is set if the host cannot answer the next time that it is asked for what the hosts share.
+	mute bool
 	// refuses is set if the acting user cannot be become.
 	refuses bool
 	// freeAt is when a lock is released.
@@ -225,6 +227,11 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			}
 			continue
 		case "joints":
+			if c.host.mute {
+				c.host.mute = false
+				answers[i].Exit = 1
+				continue
+			}
 			for _, name := range slices.Sorted(maps.Keys(c.stage.joints)) {
 				answers[i].Stdout = fmt.Appendf(answers[i].Stdout, "%s=%s\n", name, c.stage.joints[name])
 			}

@@ -133,7 +133,8 @@ func (p *planner) peerChanged(peer *observe.Host) {
 	}
 }
 
-// readsChanged drops the plans that have observed something of a host that a step on another one may have changed.
+// readsChanged drops the plans that have observed something of a host that a step on another one may have changed. Of such that
+// failed, that is anything: see observe.Host.ForgetTouched.
 func (p *planner) readsChanged(on *observe.Host, touched func(observe.Read) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +143,7 @@ func (p *planner) readsChanged(on *observe.Host, touched func(observe.Read) bool
 		if on == p.host.observed {
 			reads = f.saw.Reads()
 		}
-		if slices.ContainsFunc(reads, touched) {
+		if slices.ContainsFunc(reads, touched) || len(reads) > 0 && f.failed() {
 			p.dropLocked(t, f)
 			p.window = min(p.window, 2)
 		}

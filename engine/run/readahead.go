@@ -21,6 +21,12 @@ type future struct {
 	result *cty.Value
 }
 
+// failed reports whether the plan has been made, and cannot be carried out.
+func (f *future) failed() bool {
+	return f.ready.Happened() && f.decision != nil &&
+		(f.decision.err != nil || slices.ContainsFunc(f.decision.items, func(it *itemPlan) bool { return it.err != nil }))
+}
+
 // startLocked starts planning t, unless it is nil, and the tasks that the window allows after the current one. All are
 // held until each has announced its first reads. If t will probably change the host, or another host carries it out for all, it is
 // planned alone.
