@@ -158,7 +158,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	further := m.Update || m.Upgrade != "" || m.Autoremove || len(m.Packages)+len(m.Debconf) > 0
 	if len(plan.Steps) > 0 {
 		plan.Partial = further || len(m.Repositories) > 1 || m.Release != nil
-		plan.Confined = m.ownKeys(h)
+		plan.Confined = alone(ctx, h, m.downloads())
 		return plan, nil
 	}
 	if plan.Steps, err = m.planRelease(ctx, h); err != nil || len(plan.Steps) > 0 {
@@ -172,7 +172,7 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if len(refresh) > 0 {
 		plan.Steps, plan.Partial = refresh, len(m.Packages)+len(m.Debconf) > 0 || m.Upgrade != "" || m.Autoremove
 		sources, err := knownSources(ctx, h)
-		plan.Confined = err == nil && ownSources(h, sources)
+		plan.Confined = err == nil && len(sources) > 0 && alone(ctx, h, sourcesOf(sources))
 		return plan, err
 	}
 	if plan.Steps, err = m.planExchange(ctx, h); err != nil || len(plan.Steps) > 0 {
@@ -214,6 +214,9 @@ func (m *Module) Want(h modules.Host) {
 	}
 	if m.Update || m.Upgrade != "" || m.State == "latest" {
 		PackageIndex.Want(h, "")
+	}
+	if m.Update || m.Upgrade != "" || len(m.downloads()) > 0 {
+		wantAlone(h)
 	}
 	for _, name := range m.names() {
 		if isGlob(name) {

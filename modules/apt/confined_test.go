@@ -11,25 +11,38 @@ import (
 	"hlplay/modules/internal/modulestest"
 )
 
-// Plans that write files of apt, and those that fetch its index from elsewhere, belong to their host alone. Those that ask a host of the
-// inventory, and those that install, do not.
+// Plans that write files of apt, and those that fetch its index or a key from elsewhere, belong to their host alone. Those that ask a
+// host of the inventory, or any proxy, and those that install, do not.
 func TestConfinedPlans(t *testing.T) {
 	stale := one(PackageIndex.Expect("", Index{Exists: true, Stale: true}))
+	proxied := one(Configs.Expect("", []observe.TextFile{{Path: "/etc/apt/apt.conf.d/00cache", Content: "Acquire { http { Proxy \"http://pve2:3142\"; }; };\n"}}))
+	key := Key{Path: "/usr/share/keyrings/a.gpg", URL: "https://keys.example.org/a.gpg", SHA256: strings.Repeat("0", 64)}
 	const elsewhere = "deb http://deb.example.org/debian bookworm main\n"
 	for _, test := range []struct {
 		name    string
 		module  *Module
 		sources string
 		want    bool
+		more    []observe.Expectation
+		env     map[string]string
 	}{
-		{"a repository", &Module{Repositories: []Repository{proxmoxRepository()}}, elsewhere, true},
-		{"disabled", &Module{DisableURIs: []string{"http://pve2.example.org"}}, elsewhere + "deb http://pve2.example.org/x stable main\n", true},
-		{"index", &Module{Update: true}, elsewhere, true},
-		{"index and a disabled source", &Module{Update: true}, elsewhere + "# deb http://pve2/x stable main\n", true},
-		{"index of a host", &Module{Update: true}, elsewhere + "deb http://pve2.example.org/x stable main\n", false},
-		{"index of an address", &Module{Update: true}, elsewhere + "deb http://192.0.2.99/x stable main\n", false},
-		{"index of a file", &Module{Update: true}, "deb file:/srv/x stable main\n", false},
-		{"installation", &Module{Packages: []string{"chrony"}, State: "present"}, elsewhere, false},
+		{"a repository", &Module{Repositories: []Repository{proxmoxRepository()}}, elsewhere, true, nil, nil},
+		{"disabled", &Module{DisableURIs: []string{"http://pve2.example.org"}}, elsewhere + "deb http://pve2.example.org/x stable main\n", true, nil, nil},
+		{"index", &Module{Update: true}, elsewhere, true, nil, nil},
+		{"index and a disabled source", &Module{Update: true}, elsewhere + "# deb http://pve2/x stable main\n", true, nil, nil},
+		{"index of a host", &Module{Update: true}, elsewhere + "deb http://pve2.example.org/x stable main\n", false, nil, nil},
+		{"index of an address", &Module{Update: true}, elsewhere + "deb http://192.0.2.99/x stable main\n", false, nil, nil},
+		{"index of a file", &Module{Update: true}, "deb file:/srv/x stable main\n", false, nil, nil},
+		{"installation", &Module{Packages: []string{"chrony"}, State: "present"}, elsewhere, false, nil, nil},
+		{"index of another name of a host", &Module{Update: true}, elsewhere, false, one(observe.Files.Expect(hostsFile, text("192.0.2.2 pve2 Deb.example.org # the mirror\n"))), nil},
+		{"index by a proxy", &Module{Update: true}, elsewhere, false, proxied, nil},
+		{"index by a proxy of the task", &Module{Update: true}, elsewhere, false, nil, map[string]string{"http_proxy": "http://pve2:3142"}},
+		{"index by a proxy that cannot be read", &Module{Update: true}, elsewhere, false, one(Configs.Unknown("", "an earlier task changes it")), nil},
+		{"a repository of a host", &Module{Repositories: []Repository{proxmoxRepository()}}, elsewhere, true, proxied, nil},
+		{"a key", &Module{Keys: []Key{key}}, elsewhere, true, nil, nil},
+		{"a key by a proxy", &Module{Keys: []Key{key}}, elsewhere, false, proxied, nil},
+		{"a key of a host", &Module{Keys: []Key{{Path: key.Path, URL: "https://pve2./a.gpg", SHA256: key.SHA256}}}, elsewhere, false, nil, nil},
+		{"a key of a host's short name", &Module{Keys: []Key{{Path: key.Path, URL: "https://mirror/a.gpg", SHA256: key.SHA256}}}, elsewhere, false, nil, nil},
 	} {
 		module := modulestest.Decoded(test.module)
 		more := [][]observe.Expectation{offered("chrony", "4.3"), transaction("install chrony", PackageChange{Name: "chrony", To: "4.3"}),
@@ -37,9 +50,14 @@ func TestConfinedPlans(t *testing.T) {
 		if module.Update {
 			more = append(more, stale)
 		}
-		h := recorded(bookworm, append(more, absent())...)
-		h.SetInventory(map[string]string{"pve1": "192.0.2.1", "pve2": "192.0.2.2"})
-		plan, err := module.Plan(t.Context(), h)
+		for _, k := range module.Keys {
+			more = append(more, one(observe.Files.Expect(k.Path, observe.File{}), observe.Files.Expect(k.Path+".download", observe.File{}), observe.Checksums.Expect(k.Path, observe.Checksum{})))
+		}
+		folder := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
+		more = append(more, one(observe.Files.Expect("/", folder), observe.Files.Expect("/usr", folder), observe.Files.Expect("/usr/share", folder)))
+		h := recorded(bookworm, append(more, absent(), test.more)...)
+		h.SetInventory(map[string]string{"pve1": "192.0.2.1", "pve2": "192.0.2.2", "cache": "mirror.example.org"})
+		plan, err := module.Plan(observe.WithEnvironment(t.Context(), test.env), h)
 		if err != nil || len(plan.Steps) == 0 {
 			t.Fatalf("%s: %v, %v", test.name, summaries(plan), err)
 		}

@@ -67,6 +67,8 @@ func recorded(release string, more ...[]observe.Expectation) modules.Host {
 		observe.Files.Expect("/usr/share/keyrings", observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}),
 		PackageIndex.Expect("", Index{Exists: true, Age: time.Minute}),
 		SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb http://deb.example.org/debian " + codename + " main\n"}}),
+		Configs.Expect("", nil),
+		observe.Files.Expect(hostsFile, text("127.0.0.1 localhost\n")),
 		observe.Kernels.Expect("", observe.Kernel{Release: "6.1.0-28-amd64"}),
 		observe.InstalledKernels.Expect("", []string{"6.1.0-28-amd64"}),
 	}

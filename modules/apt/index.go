@@ -30,6 +30,7 @@ func (m *Module) planRefresh(ctx context.Context, h modules.Host) ([]modules.Ste
 	}
 	// apt's errors mention only URIs; explain also names the files that contain them.
 	SourceFiles.Want(h, "")
+	wantAlone(h)
 	expect, err := m.refreshed(ctx, h)
 	if err != nil {
 		return nil, err

@@ -11,12 +11,22 @@ import (
 // order, under the empty name. Files whose names apt itself would ignore are left out (sources.list(5)).
 var SourceFiles = observe.TextFiles("apt-sources", "/etc/apt/sources.list", sourcesDir+"*.list", sourcesDir+"*.sources")
 
+// Configs observes apt's own configuration, /etc/apt/apt.conf and the files in /etc/apt/apt.conf.d, under the empty name (apt.conf(5)).
+var Configs = observe.TextFiles("apt-conf", configFile, configDir+"*")
+
+const (
+	configFile = "/etc/apt/apt.conf"
+	configDir  = "/etc/apt/apt.conf.d/"
+)
+
 // placed returns what a file means to apt: a source or a key makes the index stale.
 func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
 	stale := PackageIndex.Expect("", Index{Exists: true, Stale: true})
 	switch dir, base := path.Split(name); {
 	case name == "/etc/apt/sources.list", dir == sourcesDir && (path.Ext(base) == ".list" || path.Ext(base) == ".sources"):
 		return []observe.Expectation{observe.ExpectTextFile(h, SourceFiles, name, f), stale}
+	case name == configFile, dir == configDir:
+		return []observe.Expectation{observe.ExpectTextFile(h, Configs, name, f)}
 	case name == "/etc/apt/preferences", dir == "/etc/apt/preferences.d/":
 		return []observe.Expectation{{
 			Match:   func(k observe.Key) bool { return k.Kind == Candidates.Name || k.Kind == Transactions.Name },
