@@ -80,15 +80,21 @@ func TestAhead(t *testing.T) {
 	}
 }
 
-// A command that is sent ahead may print more than a pipe holds, and read little text, if nothing runs before it.
+// A command that is sent ahead may print more than a pipe holds, and read little text, also if something runs before it.
 func TestAheadPrintsMuch(t *testing.T) {
 	much := Command{Argv: []string{"sh", "-c", `read -r line; head -c 200000 /dev/zero | tr '\0' x; echo "$line" >&2; exit "$CODE"`}, Env: map[string]string{"CODE": "3"}, OK: []int{3}, Stdin: []byte("a line\n")}
-	if before := (Command{Argv: []string{"true"}, Before: Query{Script: "true"}}); !much.Portable() || before.Portable() {
-		t.Fatalf("portable: %v and %v, want true and false", much.Portable(), before.Portable())
+	if binary := (Command{Argv: []string{"cat"}, Stdin: []byte("\x00")}); binary.Portable() {
+		t.Error("a command with binary input counts as portable")
 	}
 	everywhere(t, func(t *testing.T, c *conn) {
+		trace := filepath.Join(t.TempDir(), "trace")
+		second := much
+		second.Before = Query{Script: `echo before >>"$1"`, Args: []string{trace}}
+		if !much.Portable() || !second.Portable() {
+			t.Fatalf("portable: %v, and with something before it %v", much.Portable(), second.Portable())
+		}
 		behind := &Ahead{If: []Query{{Script: "true"}}, Commands: []Command{{Argv: []string{"echo", "behind"}, Brief: true}}}
-		ahead := &Ahead{Commands: []Command{much, much}, Then: []Query{{Script: "echo then"}}}
+		ahead := &Ahead{Commands: []Command{much, second}, Then: []Query{{Script: "echo then"}}}
 		if _, _, err := c.RunAll(bounded(t), Actions{Commands: []Command{{Argv: []string{"true"}, Brief: true}}, Ahead: []*Ahead{ahead, behind}}); err != nil {
 			t.Fatal(err)
 		}
@@ -99,6 +105,9 @@ func TestAheadPrintsMuch(t *testing.T) {
 			if len(r.Stdout) != 200000 || string(r.Stderr) != "a line\n" || r.Exit != 3 {
 				t.Errorf("%d bytes, %q, exit code %d", len(r.Stdout), r.Stderr, r.Exit)
 			}
+		}
+		if text, _ := os.ReadFile(trace); string(text) != "before\n" {
+			t.Errorf("what runs before the second command has left %q", text)
 		}
 	})
 }
