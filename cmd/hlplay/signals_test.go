@@ -50,7 +50,7 @@ func startRun(t *testing.T, stdout *os.File) *process {
   hosts = "all"
   task "long" {
     command {
-      argv   = ["sh", "-c", "echo >&3; exec 3>&-; exec cat <&4"]
+      argv   = ["sh", "-c", "echo >&5; exec 5>&-; exec cat <&4"]
       always = true
     }
   }
@@ -69,7 +69,7 @@ func startRun(t *testing.T, stdout *os.File) *process {
 	}
 	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "hlplay"), "run", "play.hcl", "-i", "hosts.hcl", "--output", "plain")
 	cmd.Dir, cmd.Stdout = dir, stdout
-	cmd.ExtraFiles = []*os.File{begun, held}
+	cmd.ExtraFiles = []*os.File{nil, held, begun} // 4 and 5: the acting shell's hand has another use for 3
 	stderr, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
