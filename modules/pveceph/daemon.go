@@ -139,7 +139,9 @@ func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan,
 			ceph.CrushRules.Expect("", map[string]ceph.CrushRule{"replicated_rule": {Root: "default", FailureDomain: "host"}}))
 	}
 	run := pveceph(3*time.Minute, "mon", "create", "--mon-address", address)
+	until := ceph.DaemonServes("mon", name)
 	if first {
+		await, until = await+", and mgr."+name+" active", ceph.FirstServes(name)
 		// A node may still announce a monitor that was removed a moment ago.
 		run.Retry = append(run.Retry, "Could not connect to ceph cluster despite configured monitors")
 	}
@@ -152,7 +154,7 @@ func (m *Mon) create(ctx context.Context, s *state, await string) (modules.Plan,
 		}), s.started(units...)),
 		Settle: settleDaemon,
 		Await:  await,
-		Until:  ceph.DaemonServes("mon", name),
+		Until:  until,
 		Wide:   true, Elsewhere: elsewhere,
 	})
 	plan.Tally = s.monitors(name)

@@ -259,6 +259,34 @@ func TestLinkComesBeforeTheManager(t *testing.T) {
 	}
 }
 
+// The first monitor is awaited together with its manager, and a further one alone.
+func TestMonitorsAreAwaited(t *testing.T) {
+	missing := []observe.Expectation{
+		ceph.Nodes.Expect("", ceph.Node{Installed: true, Release: 19}), ceph.Monitors.Expect("pve1", ceph.Monitor{}),
+	}
+	initialised, second := runningConf(), runningConf()
+	delete(initialised.Sections["global"], "mon_host")
+	delete(initialised.Sections, "mon.pve1")
+	second.Sections["mon.pve2"] = second.Sections["mon.pve1"]
+	delete(second.Sections, "mon.pve1")
+	for name, test := range map[string]struct {
+		conf  ceph.Conf
+		await string
+		until ceph.Condition
+	}{
+		"first":  {initialised, "mon.pve1 in the monitors' quorum, and mgr.pve1 active", ceph.FirstServes("pve1")},
+		"second": {second, "mon.pve1 in the monitors' quorum", ceph.DaemonServes("mon", "pve1")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := modulestest.Converges(t, &Module{Mon: &Mon{}}, node(append(missing, ceph.Confs.Expect("", test.conf))...))
+			step := plan.Steps[len(plan.Steps)-1]
+			if diff := cmp.Diff(test.until, step.Until); diff != "" || step.Await != test.await {
+				t.Errorf("it awaits %q, want %q; until (-want +got):\n%s", step.Await, test.await, diff)
+			}
+		})
+	}
+}
+
 func TestWaitingForCleanIsNoChange(t *testing.T) {
 	h := node(ceph.Statuses.Expect("", ceph.Status{PGs: 3, Clean: 1, Others: map[string]int{"active+undersized": 2}}), ceph.Healths.Expect("", ceph.Health{}), pve.HAs.Expect("", pve.HA{}))
 	plan := modulestest.Converges(t, &Module{Clean: &Clean{}}, h)

@@ -21,6 +21,10 @@ var servesScript string
 // ("mgr"), or a metadata server that is active or stands by ("mds").
 func DaemonServes(kind, id string) *remote.Query { return serves(kind, id) }
 
+// FirstServes returns the query that exits with 0 once the first monitor, which is then the quorum, and the manager that pveceph
+// creates with it both serve. They have the same ID.
+func FirstServes(id string) *remote.Query { return serves("first", id) }
+
 // OSDServes returns the query that exits with 0 once an OSD on a disk of a node is up and in. It must be the whole disk, even if
 // the OSD is on a partition: a daemon does not report which (get_raw_devices in common/blkdev.cc of Ceph).
 func OSDServes(node string, disk observe.BlockDevice) *remote.Query {
