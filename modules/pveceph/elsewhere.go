@@ -17,29 +17,24 @@ func elsewhere(k observe.Key) bool {
 	}, k.Kind)
 }
 
-// elsewhereOfManager is elsewhere for the creation of a manager on a node. It writes nothing to ceph.conf, and the monitors know
-// of monitors, OSDs and other managers what they did before.
+// elsewhereOfManager is elsewhere for the creation of a manager on a node.
 func elsewhereOfManager(node string) func(observe.Key) bool {
-	return func(k observe.Key) bool {
-		switch k.Kind {
-		case ceph.Confs.Name, ceph.Monitors.Name, ceph.OSDs.Name:
-			return false
-		case ceph.Managers.Name:
-			return k.Name == node
-		}
-		return elsewhere(k)
-	}
+	return elsewhereOfDaemon(ceph.Managers.Key(node))
 }
 
-// elsewhereOfOSD is elsewhere for the creation of an OSD on a node. It writes nothing to ceph.conf, and the monitors know of
-// monitors, managers and the OSDs of other nodes what they did before.
+// elsewhereOfOSD is elsewhere for the creation of an OSD on a node.
 func elsewhereOfOSD(node string) func(observe.Key) bool {
+	return elsewhereOfDaemon(ceph.OSDs.Key(node))
+}
+
+// elsewhereOfDaemon is elsewhere for the creation of a manager or an OSD, which is observed under own. It writes nothing to
+// ceph.conf, and the monitors know of rules, monitors, and other managers and OSDs what they did before. It brings no data (see
+// ceph.Holdings).
+func elsewhereOfDaemon(own observe.Key) func(observe.Key) bool {
 	return func(k observe.Key) bool {
 		switch k.Kind {
-		case ceph.Confs.Name, ceph.Monitors.Name, ceph.Managers.Name:
-			return false
-		case ceph.OSDs.Name:
-			return k.Name == node
+		case ceph.Confs.Name, ceph.Monitors.Name, ceph.Managers.Name, ceph.OSDs.Name, ceph.CrushRules.Name, ceph.Holdings.Name:
+			return k == own
 		}
 		return elsewhere(k)
 	}

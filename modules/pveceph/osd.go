@@ -71,8 +71,7 @@ func (o *OSD) validate() error {
 func (o *OSD) mayRead(h modules.Host) {
 	wantBay(h)
 	observe.Networks.Want(h, "")
-	ceph.Distributions.Want(h, "")
-	ceph.Pools.Want(h, "")
+	ceph.Holdings.Want(h, "")
 }
 
 func (o *OSD) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
@@ -218,14 +217,11 @@ func (o *OSD) checkNetwork(ctx context.Context, s *state) error {
 // gains says which share of the data of its class moves to the new OSD, and rejects more than max_moved allows.
 // It returns "" if there is no data yet, or if check mode cannot know.
 func (o *OSD) gains(ctx context.Context, s *state, device observe.BlockDevice) (string, error) {
-	d, err := ceph.Distributions.Observe(ctx, s.host, "")
+	is, err := ceph.Holdings.Observe(ctx, s.host, "")
 	if err != nil {
 		return "", knowable(err)
 	}
-	pools, err := ceph.Pools.Observe(ctx, s.host, "")
-	if err != nil {
-		return "", knowable(err)
-	}
+	d, pools := is.Distribution, is.Pools
 	holds := false
 	for _, pool := range pools {
 		holds = holds || pool.Stored != 0

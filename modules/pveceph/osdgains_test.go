@@ -46,7 +46,7 @@ func TestDataMovesToANewOSD(t *testing.T) {
 			if test.has != nil {
 				is = *test.has
 			}
-			h := node(ceph.Distributions.Expect("", is), ceph.Pools.Expect("", test.pools))
+			h := node(ceph.Holdings.Expect("", ceph.Holding{Distribution: is, Pools: test.pools}))
 			m := &Module{OSD: &test.osd}
 			if test.err != "" {
 				if _, err := m.Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), test.err) {

@@ -47,6 +47,7 @@ func node(more ...observe.Expectation) *observe.Host {
 		ceph.Spreads.Expect("", map[string]ceph.Spread{"odd": {PerHost: 1}}),
 		ceph.FileSystems.Expect("", map[string]ceph.FileSystem{}),
 		ceph.Distributions.Expect("", ceph.Distribution{}),
+		ceph.Holdings.Expect("", ceph.Holding{}),
 		observe.Networks.Expect("", observe.Network{Interfaces: []observe.Interface{
 			{Name: "a", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.10.11/24")}},
 			{Name: "b", Addresses: []netip.Prefix{netip.MustParsePrefix("10.10.20.11/24")}},

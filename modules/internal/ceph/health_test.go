@@ -58,6 +58,19 @@ func TestHealthThatIsNotSaid(t *testing.T) {
 	}
 }
 
+// What the cluster holds is what the other two kinds find in the same answer.
+func TestHolding(t *testing.T) {
+	answer := askedOf(report(t))
+	want := Holding{
+		Distribution: modulestest.Parsed(t, Distributions, []string{""}, answer)[""],
+		Pools:        modulestest.Parsed(t, Pools, []string{""}, answer)[""],
+	}
+	got := modulestest.Parsed(t, Holdings, []string{""}, answer)[""]
+	if diff := cmp.Diff(want, got); diff != "" || len(got.Pools) == 0 {
+		t.Errorf("%d pools; -want +got:\n%s", len(got.Pools), diff)
+	}
+}
+
 func TestDistribution(t *testing.T) {
 	got := modulestest.Parsed(t, Distributions, []string{""}, askedOf(report(t)))[""]
 	if len(got.Weights) != 6 || got.Weights[0].Class != "hdd" || got.Weights[0].Reweight != 1 || !SameWeight(got.Weights[0].Crush, 0.90970) {

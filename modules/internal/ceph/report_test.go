@@ -282,8 +282,10 @@ func FuzzReport(f *testing.F) {
 				t.Error("no pools and no error: the map must be there")
 			}
 		})
-		if told != 8 {
-			t.Errorf("%d of 8 kinds told a value", told)
+		Distributions.Parse([]string{""}, answers, func(string, Distribution, error) { tellOne() })
+		Holdings.Parse([]string{""}, answers, func(string, Holding, error) { tellOne() })
+		if told != 10 {
+			t.Errorf("%d of 10 kinds told a value", told)
 		}
 	})
 }

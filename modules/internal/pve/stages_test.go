@@ -36,7 +36,7 @@ func bareHost(n int, codename string) *observe.Host {
 		ceph.Units.Expect("", map[string]string{}),
 		pve.GuestConfigs.Expect("100", pve.GuestConfig{}),
 		ceph.Pools.Expect("", map[string]ceph.Pool{}),
-		ceph.Distributions.Expect("", ceph.Distribution{}),
+		ceph.Holdings.Expect("", ceph.Holding{}),
 		ceph.CrushRules.Expect("", map[string]ceph.CrushRule{}),
 		ceph.FileSystems.Expect("", map[string]ceph.FileSystem{}),
 		ceph.Statuses.Expect("", ceph.Status{}),
