@@ -60,6 +60,12 @@ func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
 	}()
 }
 
+// Hold holds the host's next flight back until release is called, for the plans that are about to be made.
+func (h *Host) Hold() (release func()) {
+	h.arrive()
+	return h.leave
+}
+
 // Together runs functions concurrently as planners of the calling planner's host, so that what they read is fetched
 // together, and returns when all of them have ended. A panic in one of them is raised in the caller.
 func Together(ctx context.Context, fns ...func(ctx context.Context)) {

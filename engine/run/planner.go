@@ -167,7 +167,7 @@ func (p *planner) reach(ctx context.Context) (err error) {
 		return nil
 	}
 	done := make(chan struct{})
-	go p.admit(func() <-chan struct{} {
+	p.admit(func() <-chan struct{} {
 		go func() {
 			defer close(done)
 			err = p.host.observed.Connect(ctx)

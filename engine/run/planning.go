@@ -66,17 +66,32 @@ func (s *stirring) others(t *task, than *host) bool {
 	return false
 }
 
-// admit starts work on a host when there is room for it. It returns when the work has ended or the host is slow.
+// admit starts work on a host when there is room for it, at once if there is room now. The work keeps its room until it has ended or
+// the host is slow.
 func (p *planning) admit(start func() (ended <-chan struct{})) {
 	select {
 	case p.room <- struct{}{}:
-		defer func() { <-p.room }()
-	case <-p.ctx.Done(): // the work notices that itself
+		ended := start()
+		go p.accommodate(ended)
+	default:
+		go func() {
+			select {
+			case p.room <- struct{}{}:
+				p.accommodate(start())
+			case <-p.ctx.Done(): // the work notices that itself
+				start()
+			}
+		}()
 	}
+}
+
+// accommodate frees the room of work when it has ended or the host is slow.
+func (p *planning) accommodate(ended <-chan struct{}) {
+	defer func() { <-p.room }()
 	patience := time.NewTimer(slowHost)
 	defer patience.Stop()
 	select {
-	case <-start():
+	case <-ended:
 	case <-patience.C:
 	}
 }

@@ -84,6 +84,9 @@ func (c *conductor) begin(p plannedPlay, members []*host, rolling bool) *batch {
 	b := &batch{conductor: c, play: p.play, tasks: c.tasks(p.play), members: members, rolling: rolling}
 	c.lead(members[0])
 	ahead := c.upcoming(p.play)
+	for _, h := range members { // plans of other hosts may read it before its own have announced what they read
+		defer h.observed.Hold()()
+	}
 	for _, h := range members {
 		nodestate.States.Want(h.observed, "")
 		h.planner.begin(ahead)

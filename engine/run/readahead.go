@@ -70,7 +70,7 @@ func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 		start()
 		return first
 	}
-	go p.admit(func() <-chan struct{} {
+	p.admit(func() <-chan struct{} {
 		start()
 		ended := make(chan struct{})
 		go func() {
