@@ -70,6 +70,30 @@ func TestRoundTripsOfTheGuides(t *testing.T) {
 	}
 }
 
+// TestFlightsBeforeTheFirstChange allows two flights of reads before the guides' first change: what facts decide is in the second.
+func TestFlightsBeforeTheFirstChange(t *testing.T) {
+	for _, debian := range []string{"bookworm", "trixie"} {
+		stage := guides(t, debian)
+		inv := stage.lab.Inventory()
+		pb, err := stage.loadPlaybook(filepath.Join("..", "..", "playbooks", "cluster.hcl"), inv, selectFlags{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		connect := &connectFlags{rehearsal: 3}
+		recap, err := run.Run(t.Context(), pb, inv, run.Options{
+			Check: true, Tags: []string{"preflight", "hosts", "repositories"}, Clock: stage.lab.Clock(), Connect: connect.connect(func(fn func()) { fn() }),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, cost := range recap.Costs {
+			if changed := recap.Hosts[name].Changed; changed < 3 || cost.Flights > 2 {
+				t.Errorf("%s: %s: %d flights and %d changes, expected at least 3 changes from two flights", debian, name, cost.Flights, changed)
+			}
+		}
+	}
+}
+
 // TestRoundTripsOfWaiting counts the flights of a wait of fifteen minutes: a host that waits is asked three
 // times a minute, rather than every other second.
 func TestRoundTripsOfWaiting(t *testing.T) {

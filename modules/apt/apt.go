@@ -218,6 +218,11 @@ func (m *Module) Want(h modules.Host) {
 	if m.Update || m.Upgrade != "" || len(m.downloads()) > 0 {
 		wantAlone(h)
 	}
+	for _, k := range m.Keys {
+		if k.UnlessPackage != "" {
+			observe.Packages.Want(h, k.UnlessPackage)
+		}
+	}
 	for _, name := range m.names() {
 		if isGlob(name) {
 			observe.PackageGlobs.Want(h, name)

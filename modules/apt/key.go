@@ -87,13 +87,13 @@ func sum256(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(
 func sum512(b []byte) string { s := sha512.Sum512(b); return hex.EncodeToString(s[:]) }
 
 func (k *Key) plan(ctx context.Context, h modules.Host) ([]modules.Step, error) {
-	observe.Files.Want(h, k.Path)
 	if k.UnlessPackage != "" {
 		owner, err := observe.Packages.Observe(ctx, h, k.UnlessPackage)
 		if err != nil || owner.Installed() {
 			return nil, err
 		}
 	}
+	observe.Files.Want(h, k.Path)
 	if k.URL != "" {
 		return k.planDownload(ctx, h)
 	}

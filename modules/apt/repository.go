@@ -98,6 +98,7 @@ func (r *Repository) plan(ctx context.Context, h modules.Host) (steps []modules.
 		}
 		return steps, nil, mayAppear(ctx, h, deb822, list)
 	}
+	observe.Files.Want(h, path.Clean(sourcesDir)) // which a new file is written to
 	return r.planDefinition(ctx, h)
 }
 

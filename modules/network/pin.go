@@ -162,6 +162,7 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s state) (steps [
 		configs = append(configs, parseLinkFile(f))
 	}
 	var files []string
+	observe.Files.Want(h, s.unpinned(configs, names)...)
 	var tool proxmoxPins
 	for _, name := range names {
 		mac := s.links.ByName[name].MAC
@@ -206,6 +207,20 @@ func (m *Module) planPins(ctx context.Context, h modules.Host, s state) (steps [
 	notes = append(notes, tool.notes(m.pinsAll())...)
 	rebuilt, err := conffile.RebuildInitramfs(ctx, h, len(steps) > 0, files...)
 	return append(steps, rebuilt...), notes, err
+}
+
+// unpinned returns the files of this module that name the cards which nothing else pins, and their directory; none if there is
+// no such card.
+func (s state) unpinned(configs []linkConfig, names []string) (files []string) {
+	for _, name := range names {
+		if pinned, err := pinnedBy(configs, name, s.links.ByName[name].MAC); err == nil && pinned.path == "" {
+			files = append(files, linkFile(name))
+		}
+	}
+	if len(files) > 0 {
+		files = append(files, path.Clean(linkDir))
+	}
+	return files
 }
 
 // removeFormer plans to remove files of this module that give the card an earlier name: systemd-udevd uses the first file

@@ -98,6 +98,7 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 			}
 		}
 	}
+	reads = append(reads, func(ctx context.Context) { m.wantPings(ctx, h, peers) })
 	observe.Together(ctx, reads...)
 	var plan modules.Plan
 	var targets []Target
@@ -140,6 +141,24 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		err = changed
 	}
 	return plan, err
+}
+
+// wantPings announces the packets to the other hosts as soon as the host's links are known, so that they need not wait for what is
+// read of those.
+func (m *Module) wantPings(ctx context.Context, h modules.Host, peers []modules.Host) {
+	interfaces, err := observe.Fact(ctx, h, "interfaces")
+	if err != nil || !interfaces.IsWhollyKnown() {
+		return
+	}
+	own := Machine{Links: linksOf(interfaces)}
+	for _, peer := range peers {
+		if peer == h {
+			continue
+		}
+		for _, address := range m.addressesOf(peer) {
+			pings.Want(h, pingName(address, own.mtuTo(address)))
+		}
+	}
 }
 
 // decide returns what the findings about a host mean for the task.

@@ -18,6 +18,7 @@ type Check struct {
 
 // check returns an error for what is wrong, and plans nothing.
 func (m *Module) check(ctx context.Context, h modules.Host, founder modules.Host) error {
+	pve.Clusters.Want(h, "") // which the founder asks for as well
 	node, err := pve.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return err
