@@ -92,7 +92,7 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	}
 	defer s.act.leave()
 	mark := nonce()
-	text, err := a.frames(mark, s.who())
+	text, err := a.frames(mark, s.who(), s.conn.packs())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", s.conn.name, err)
 	}
@@ -144,13 +144,16 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 }
 
 // frames returns what is sent to the acting shell. Commands that follow each other, and the queries after them, share a
-// frame if the shell can call functions for them.
-func (a Actions) frames(mark, user string) ([]byte, error) {
+// frame if the shell can call functions for them. If packs is set, long ones are compressed.
+func (a Actions) frames(mark, user string, packs bool) ([]byte, error) {
 	var text, block bytes.Buffer
 	flush := func() {
 		if block.Len() > 0 {
-			script := whole(block.Bytes())
-			fmt.Fprintf(&text, "%d 0 block\n%s", len(script), script)
+			kind, script := "block", whole(block.Bytes())
+			if packs && len(script) >= packedFrom {
+				kind, script = "packed", pack(script)
+			}
+			fmt.Fprintf(&text, "%d 0 %s\n%s", len(script), kind, script)
 			block.Reset()
 		}
 	}
@@ -345,7 +348,12 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	hand := "_hl_program=" + program + " _hl_pipes=" + pipes + "\n"
-	return frame([]byte(opening + gathered + hand + shellText("_hl_entering", entering) + placeFunctions + actingLoop)), nil
+	loop := hand + shellText("_hl_entering", entering) + placeFunctions + actingLoop
+	if !s.conn.packs() {
+		return frame([]byte(opening + gathered + loop)), nil
+	}
+	packed := packOnce(loop)
+	return append(frame(fmt.Appendf([]byte(opening+gathered), unpack+"eval \"$_hl_e\"\n", len(packed))), packed...), nil
 }
 
 // answer sends frames to the acting shell and waits for the answers. most is as in exchange. run receives each answer

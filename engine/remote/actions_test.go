@@ -272,12 +272,13 @@ func runActing(t *testing.T, more string, frames []byte) (out, errs string) {
 	return stdout.String(), stderr.String()
 }
 
-// If the connection is cut in the middle of a command or its input, nothing of the command runs.
+// If the connection is cut in the middle of a command or its input, nothing of the command runs, nor if it is compressed.
 func TestCutCommandRunsNothing(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "made")
 	long := strings.Repeat("input\n", 50)
 	for name, command := range map[string]Command{
 		"input in the call":           {Stdin: []byte(long)},
+		"a compressed call":           {Stdin: []byte(strings.Repeat(long, 40))},
 		"input in a frame of its own": {Stdin: []byte("\x00" + long)},
 		"a command in its own frame":  {Stdin: []byte(long), Before: Query{Script: ":"}},
 		"a brief command, no input":   {Brief: true},
@@ -285,7 +286,7 @@ func TestCutCommandRunsNothing(t *testing.T) {
 		"a carriage return":           {Env: map[string]string{"X": "y\r"}, Stdin: []byte(long)},
 	} {
 		command.Argv = []string{"sh", "-c", `cat >"$1"`, "sh", made}
-		frames, err := Actions{Commands: []Command{command}}.frames("mark", "root")
+		frames, err := Actions{Commands: []Command{command}}.frames("mark", "root", true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +317,7 @@ func TestCommandWithoutRoomForItsInput(t *testing.T) {
 	for input, why := range map[string]string{strings.Repeat("0 0 first\n", 100_000): "No space left on device", "0 0 first\n": "no room for the command's input"} {
 		fed := touch
 		fed.Stdin = []byte(input)
-		frames, err := Actions{Commands: []Command{fed, touch}}.frames("mark", "root")
+		frames, err := Actions{Commands: []Command{fed, touch}}.frames("mark", "root", false)
 		if err != nil {
 			t.Fatal(err)
 		}

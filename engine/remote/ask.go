@@ -327,8 +327,9 @@ func (s *session) exchange(ctx context.Context, on *lane, script []byte, most []
 	defer cancel()
 	answers, err := sh.exchange(bounded, text, most, gaps, limit, nil)
 	if err == nil {
-		if strings.HasSuffix(sh.out.said, withPerl) {
+		if strings.Contains(sh.out.said, withPerl) {
 			s.conn.perl.Store(true)
+			s.conn.gzip.Store(strings.HasSuffix(sh.out.said, withGzip))
 		}
 		return answers, nil
 	}

@@ -27,8 +27,10 @@ type conn struct {
 	// hand is the program of the acting shells' hands; without one, the shells do everything themselves.
 	hand  string
 	waits waits
-	// perl is set once a reading shell has said that the host has a Perl.
-	perl atomic.Bool
+	// perl and gzip are set once a reading shell has said that the host has these programs.
+	perl, gzip atomic.Bool
+	// packFrom is the constant distant.
+	packFrom time.Duration
 	// startLimit and silenceLimit are the constants of those names and Options.Slack.
 	startLimit, silenceLimit time.Duration
 
@@ -40,7 +42,7 @@ type conn struct {
 }
 
 func newConn(t transport, name, address, login string) *conn {
-	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}, acting: make(chan struct{}, maxActing), hand: handProgram(), waits: usualWaits}
+	c := &conn{name: name, address: address, login: login, transport: t, users: map[string]*session{}, acting: make(chan struct{}, maxActing), hand: handProgram(), packFrom: distant, waits: usualWaits}
 	c.session = newSession(c, "")
 	if t, ok := t.(*sshTransport); ok {
 		t.idle = c.dropIdle

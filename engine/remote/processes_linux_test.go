@@ -57,6 +57,19 @@ func processes(t *testing.T, c *conn, do ...Command) int {
 	return number(run(t, c, last)) - second - (second - first)
 }
 
+// A distant host starts two more processes for a long script: gzip, and a head to feed it, which otherwise is the subshell.
+func TestProcessesOfPackedScripts(t *testing.T) {
+	c, long := counted(t), strings.Repeat("line\n", packedFrom/5)
+	ask(t, c, Query{Script: ":"})
+	c.packFrom = 0
+	path := filepath.Join(t.TempDir(), "file")
+	for content, most := range map[string]int{"short\n": 1, long: 3} {
+		if n := processes(t, c, File{Path: path, Content: []byte(content)}.Command()); n > most {
+			t.Errorf("a file of %d bytes starts %d processes, want at most %d", len(content), n, most)
+		}
+	}
+}
+
 // What an action costs its host, so that an increase is noticed. In each flight, one process reads the script. The hand does
 // the actions on paths in its own process, and starts one for each command. Without it, one process is the subshell that carries
 // out the action, and paths that other users may change, and files that differ from what was seen, cost more.

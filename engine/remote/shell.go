@@ -43,11 +43,16 @@ const environment = "export LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbi
 // marks prints the first words of a script on both streams: whatever came before them is noise.
 const marks = `printf '\n%s %s\n' "$_hl_n" "$$"; printf '\n%s %s\n' "$_hl_n" "$$" >&2` + "\n"
 
-// firstWords are the marks of a reading shell. They say whether the host has a Perl, and so an acting shell its hand.
+// firstWords are the marks of a reading shell. They say whether the host has a Perl, and so an acting shell its hand, and
+// whether it has gzip, too.
 const firstWords = "_hl_p=; if command -v perl >/dev/null; then _hl_p='" + withPerl + "'; fi\n" +
+	"if [ \"$_hl_p\" ] && command -v gzip >/dev/null; then _hl_p='" + withPerl + withGzip + "'; fi\n" +
 	`printf '\n%s %s\n' "$_hl_n" "$$$_hl_p"; printf '\n%s %s\n' "$_hl_n" "$$$_hl_p" >&2` + "\n"
 
-const withPerl = " perl"
+const (
+	withPerl = " perl"
+	withGzip = " gzip"
+)
 
 // spawned is a process whose streams start after the noise printed at its start.
 type spawned struct {

@@ -7,7 +7,7 @@
 # one before it exited with a code that it accepts. A frame of the kind "block" has no input and no last line. Its script is
 # one compound command that this shell evaluates: calls of _hl_run, _hl_do and _hl_own for commands, then queries, which are
 # answered under the same condition. Whatever is skipped is answered with a code that no process has, so that answers can be
-# counted. A frame of the kind "input" is the input of the next block's first command, and has no last line either.
+# counted. A frame of the kind "packed" is a block whose script is compressed, for which the shell starts gzip. A frame of the kind "input" is the input of the next block's first command, and has no last line either.
 #
 # A command has pipes of its own for its output. Their readers stop at the mark that follows the command's last output, so
 # output that a child in the background prints later is dropped. The output is sent once the command has ended and before
@@ -345,6 +345,12 @@ while read -r _hl_l _hl_in _hl_k _hl_ok; do
 	if [ "$_hl_k" = block ]; then
 		hash -r
 		eval "$(head -c "$_hl_l")" || exit 2
+		continue
+	fi
+	if [ "$_hl_k" = packed ]; then
+		hash -r
+		_hl_e=$(head -c "$_hl_l" | gzip -dc) || exit 2
+		eval "$_hl_e" || exit 2
 		continue
 	fi
 	if [ "$_hl_k" = input ]; then
