@@ -19,20 +19,29 @@ import (
 // passed to a single process. The list of arguments is built as parameter references for one eval, so that the shell
 // never parses a name. Only regular files are opened, because a named pipe would block.
 //
+// The directories that only their owners can change are looked up in a list of their owners' ids and names: dash tries each
+// prefix of a text for ${text##*pattern}, which takes 30 ms for 34 directories in the records of 48 files.
+//
 // The output is a record for each existing name and directory, a line with the user's id and the numbers of the names
 // that are read one by one, an empty line, and the contents.
 const filesScript = `_k=$1 _j=$2; shift 2
 _nl='
 '
 _s="$(QUOTING_STYLE=c stat -c '%A %u %f %s %h %i:%.9Z:%U:%G: %N' -- "$@")$_nl"
+_g=$_nl
+IFS=$_nl
+set -f
+for _r in $_s; do
+case $_r in d????-??-?\ *) _u=${_r#* } _g="$_g${_u%% *} ${_r#*: }$_nl" ;; esac
+done
+unset IFS
+set +f
 _x= _n=0
 for _f do
 _n=$((_n+1)); [ $_n -gt $_j ] || continue
-_r=${_s%%": \"$_f\"$_nl"*}
-[ "$_r" != "$_s" ] && _r=${_r##*"$_nl"} || _r=
-_u=${_r#* }
-case $_r in
-d????-??-?\ *) ! _hl_mine "${_u%% *}" || continue ;;
+case $_g in
+*"${_nl}0 \"$_f\"$_nl"*) continue ;;
+*" \"$_f\"$_nl"*) _hl_mine '' || case $_g in *"$_nl$_hl_me \"$_f\"$_nl"*) continue ;; esac ;;
 *) [ ! -L "$_f" ] || _hl_mine '' || : ;;
 esac
 _x="$_x \"\${$_n}\""
