@@ -116,6 +116,7 @@ func newLoader(path string, o Options, read reader) *loader {
 		playbook: pb,
 		space:    pb.space,
 		files:    newFiles(read, o.Modules, o.Secrets),
+		modules:  make(map[string]modules.Spec, len(o.Modules)),
 		schemas:  make(map[string]*ModuleSchema),
 		sources:  make(map[string]*source),
 		bodies:   make(map[string]*hclsyntax.Body),
@@ -130,7 +131,8 @@ type loader struct {
 	files    *files
 	playbook *Playbook
 	diags    hcl.Diagnostics
-	schemas  map[string]*ModuleSchema
+	modules  map[string]modules.Spec
+	schemas  map[string]*ModuleSchema // of the modules that the playbook uses: see schema
 
 	// sources holds the files read, by path; order is the order in which they were read.
 	sources map[string]*source
@@ -154,12 +156,7 @@ type loader struct {
 
 func (l *loader) load(path string) {
 	for _, spec := range l.options.Modules {
-		schema := Schema(spec)
-		l.schemas[spec.Name] = &schema
-		if err := schema.Err(); err != nil {
-			l.report(fault(hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos},
-				fmt.Sprintf("module %q is defective", spec.Name), err.Error()))
-		}
+		l.modules[spec.Name] = spec
 	}
 	l.include(filepath.Clean(path), nil, nil, nil)
 	if l.diags.HasErrors() && l.broken() {

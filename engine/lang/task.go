@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"hlplay/engine/suggest"
+	"hlplay/modules"
 )
 
 var (
@@ -209,19 +210,32 @@ func (d *playDecoder) module(t *Task, block *hclsyntax.Block) {
 	}
 	t.ModuleRange, t.Body = first.DefRange(), first.Body
 	d.noLabels(first)
-	schema, ok := d.schemas[first.Type]
+	spec, ok := d.modules[first.Type]
 	if !ok {
 		d.report(fault(first.TypeRange, fmt.Sprintf("unknown module %q", first.Type), d.unknownModule(first.Type)))
 		return
 	}
-	t.schema = schema
-	t.Module = schema.spec
+	t.schema = d.schema(spec, first.TypeRange)
+	t.Module = spec
+}
+
+// schema returns the schema of a module. A playbook uses few of the modules, and most of them have many arguments.
+func (l *loader) schema(spec modules.Spec, at hcl.Range) *ModuleSchema {
+	if known := l.schemas[spec.Name]; known != nil {
+		return known
+	}
+	schema := Schema(spec)
+	if err := schema.Err(); err != nil {
+		l.report(fault(at, fmt.Sprintf("module %q is defective", spec.Name), err.Error()))
+	}
+	l.schemas[spec.Name] = &schema
+	return &schema
 }
 
 func (d *playDecoder) unknownModule(name string) string {
-	names := sortedKeys(d.schemas)
+	names := sortedKeys(d.modules)
 	for _, here := range names {
-		if slices.Contains(d.schemas[here].spec.Aliases, name) {
+		if slices.Contains(d.modules[here].Aliases, name) {
 			return fmt.Sprintf("Use %q for what it does in Ansible: `hlplay doc %s`.", here, here)
 		}
 	}
