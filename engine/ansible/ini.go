@@ -2,11 +2,12 @@ package ansible
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
-var section = regexp.MustCompile(`^\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?$`)
+var section = pattern.New(`^\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?$`)
 
 // ini reads a file in INI format.
 func (inv *Inventory) ini(file, text string) error {

@@ -1,16 +1,17 @@
 package ansible
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/pattern"
 )
 
 var (
-	integer  = regexp.MustCompile(`^[+-]?(0+|[1-9](_?[0-9])*)$`)
-	floating = regexp.MustCompile(`^[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][+-]?[0-9]+)?$`)
+	integer  = pattern.New(`^[+-]?(0+|[1-9](_?[0-9])*)$`)
+	floating = pattern.New(`^[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][+-]?[0-9]+)?$`)
 )
 
 // literal returns the value of a text in an INI file: a Python literal if it is one, else a string.

@@ -5,13 +5,15 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 // mostHosts bounds the number of names that a range expands to.
 const mostHosts = 100_000
 
 var (
-	hostPort = regexp.MustCompile(`^(.*[^:]):([0-9]+)$`)
+	hostPort = pattern.New(`^(.*[^:]):([0-9]+)$`)
 	// span matches a range in a name: [01:50], [a:f], [1:10:2].
 	span = regexp.MustCompile(`\[([0-9]*|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]`)
 )

@@ -8,16 +8,17 @@ import (
 	"maps"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 var (
-	scpForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:]`)
-	hash    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	scpForm = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^:]`)
+	hash    = pattern.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 	// name matches what git-check-ref-format(1) permits for a branch or tag, as far as single characters decide it.
-	name = regexp.MustCompile(`^[^-/.@~^:?*\[\\\x00-\x20\x7f][^~^:?*\[\\\x00-\x20\x7f]*$`)
+	name = pattern.New(`^[^-/.@~^:?*\[\\\x00-\x20\x7f][^~^:?*\[\\\x00-\x20\x7f]*$`)
 )
 
 // Fault is a problem with an address or a revision.

@@ -3,26 +3,27 @@ package hclfile
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/engine/pattern"
 )
 
 // Forms written by people who are used to YAML, Ansible or the shell.
 var (
-	yamlStart  = regexp.MustCompile(`^(---|- |-$|[A-Za-z_][\w-]*:(\s|$))`)
-	colonForm  = regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?:(?:\s+(.*?))?\s*$`)
-	noEquals   = regexp.MustCompile(`^\s*([A-Za-z_][\w-]*)\s+("[^"]*"|[^\s"={]\S*)\s*$`)
-	shellForm  = regexp.MustCompile(`^\s*([A-Za-z_][\w-]*)\s+([A-Za-z_][\w-]*)\s*=\s*(.*?)\s*$`)
-	bareForm   = regexp.MustCompile(`^\s*(?:.*[{,]\s*)?([A-Za-z_][\w-]*)\s*=\s*([^\s"'\[{(<=][^"'{}]*?)\s*[};]*\s*$`)
-	noName     = regexp.MustCompile(`^\s*=\s*(.*?)\s*$`)
-	jinja      = regexp.MustCompile(`\{\{-?\s*(.*?)\s*-?\}\}`)
-	wordLogic  = regexp.MustCompile(`\s(and|or|not)\s`)
-	isDefined  = regexp.MustCompile(`([\w.\[\]"-]+)\s+is\s+(not\s+)?defined`)
-	secretName = regexp.MustCompile(`(?i)pass|secret|token|key`)
-	singleForm = regexp.MustCompile(`'([^'"]*)'`)
+	yamlStart  = pattern.New(`^(---|- |-$|[A-Za-z_][\w-]*:(\s|$))`)
+	colonForm  = pattern.New(`^\s*"?([A-Za-z_][\w-]*)"?:(?:\s+(.*?))?\s*$`)
+	noEquals   = pattern.New(`^\s*([A-Za-z_][\w-]*)\s+("[^"]*"|[^\s"={]\S*)\s*$`)
+	shellForm  = pattern.New(`^\s*([A-Za-z_][\w-]*)\s+([A-Za-z_][\w-]*)\s*=\s*(.*?)\s*$`)
+	bareForm   = pattern.New(`^\s*(?:.*[{,]\s*)?([A-Za-z_][\w-]*)\s*=\s*([^\s"'\[{(<=][^"'{}]*?)\s*[};]*\s*$`)
+	noName     = pattern.New(`^\s*=\s*(.*?)\s*$`)
+	jinja      = pattern.New(`\{\{-?\s*(.*?)\s*-?\}\}`)
+	wordLogic  = pattern.New(`\s(and|or|not)\s`)
+	isDefined  = pattern.New(`([\w.\[\]"-]+)\s+is\s+(not\s+)?defined`)
+	secretName = pattern.New(`(?i)pass|secret|token|key`)
+	singleForm = pattern.New(`'([^'"]*)'`)
 )
 
 // explain replaces syntax errors caused by such a habit with a diagnostic that shows the correct form.

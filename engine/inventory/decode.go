@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -200,7 +199,7 @@ func (d *decoder) port(attr *hclsyntax.Attribute) *int {
 }
 
 // loginName matches user names, including those that other systems and directory services allow but useradd(8) refuses.
-var loginName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$`)
+var loginName = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$`)
 
 func (d *decoder) login(attr *hclsyntax.Attribute) *string {
 	s := d.nonEmpty(attr)

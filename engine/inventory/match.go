@@ -8,10 +8,12 @@ import (
 	"regexp/syntax"
 	"strconv"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 // slice matches a term with positions.
-var slice = regexp.MustCompile(`^(.+)\[(-?[0-9]*):(-?[0-9]*)\]$`)
+var slice = pattern.New(`^(.+)\[(-?[0-9]*):(-?[0-9]*)\]$`)
 
 // terms splits a pattern into its terms. A ":" or "," within brackets is part of a term.
 func terms(pattern string) []string {

@@ -3,20 +3,21 @@ package inventory
 import (
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/pattern"
 )
 
 var (
 	// packageName and packageVersion match those of Debian packages (Debian Policy, 5.6.7 and 5.6.12).
-	packageName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	packageVersion = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~:-]*$`)
+	packageName    = pattern.New(`^[a-z0-9][a-z0-9+.-]+$`)
+	packageVersion = pattern.New(`^[0-9][A-Za-z0-9.+~:-]*$`)
 	// unitName matches units of the types that packages install.
-	unitName = regexp.MustCompile(`^[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target|path)$`)
+	unitName = pattern.New(`^[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|target|path)$`)
 )
 
 var packageNames = []string{"version", "depends", "units", "files"}
@@ -56,7 +57,7 @@ func (d *decoder) declaredPackage(block *hclsyntax.Block, before []Package) (Pac
 	return p, true
 }
 
-func (d *decoder) matching(attr *hclsyntax.Attribute, form *regexp.Regexp, example string) *string {
+func (d *decoder) matching(attr *hclsyntax.Attribute, form *pattern.Regexp, example string) *string {
 	s := d.string(attr)
 	if s != nil && !form.MatchString(*s) {
 		d.errorf(attr.Expr.Range(), "Invalid package", "%s cannot be %q; a valid example is %q.", attr.Name, *s, example)
@@ -65,7 +66,7 @@ func (d *decoder) matching(attr *hclsyntax.Attribute, form *regexp.Regexp, examp
 	return s
 }
 
-func (d *decoder) allMatching(attr *hclsyntax.Attribute, form *regexp.Regexp, example string) []string {
+func (d *decoder) allMatching(attr *hclsyntax.Attribute, form *pattern.Regexp, example string) []string {
 	list := d.strings(attr)
 	if list == nil {
 		return nil

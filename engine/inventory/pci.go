@@ -2,19 +2,20 @@ package inventory
 
 import (
 	"math/big"
-	"regexp"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/pattern"
 )
 
 var (
 	pciNames   = []string{"id", "class", "drivers", "group"}
-	pciAddress = regexp.MustCompile(`^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
-	pciID      = regexp.MustCompile(`^[0-9a-f]{4}:[0-9a-f]{4}$`)
-	pciClass   = regexp.MustCompile(`^[0-9a-f]{4}$`)
+	pciAddress = pattern.New(`^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
+	pciID      = pattern.New(`^[0-9a-f]{4}:[0-9a-f]{4}$`)
+	pciClass   = pattern.New(`^[0-9a-f]{4}$`)
 )
 
 // pci decodes a block that describes a PCI device. before are the devices that precede it in its block.
@@ -59,7 +60,7 @@ func (d *decoder) pci(block *hclsyntax.Block, before []PCIDevice) (PCIDevice, bo
 }
 
 // digits decodes a string that must match form.
-func (d *decoder) digits(attr *hclsyntax.Attribute, form *regexp.Regexp, what string) *string {
+func (d *decoder) digits(attr *hclsyntax.Attribute, form *pattern.Regexp, what string) *string {
 	text := d.string(attr)
 	if text != nil && !form.MatchString(*text) {
 		d.errorf(attr.Expr.Range(), "Invalid PCI device", "%q is not %s, in lower-case hexadecimal digits.", *text, what)
@@ -96,7 +97,7 @@ func writePCI(body *hclwrite.Body, d PCIDevice) {
 }
 
 // usbPort matches the ports of USB devices as the kernel names them.
-var usbPort = regexp.MustCompile(`^[0-9]+-[0-9]+(\.[0-9]+)*$`)
+var usbPort = pattern.New(`^[0-9]+-[0-9]+(\.[0-9]+)*$`)
 
 // usb decodes the USB devices of a node.
 func (d *decoder) usb(attr *hclsyntax.Attribute) map[string]string {

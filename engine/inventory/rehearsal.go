@@ -4,12 +4,13 @@ import (
 	"maps"
 	"math/big"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/pattern"
 )
 
 // rehearsalSettings are the settings of one `rehearsal` block. A nil field is not set.
@@ -157,7 +158,7 @@ func (d *decoder) prefixes(attr *hclsyntax.Attribute) *[]string {
 }
 
 // guestID matches the ids of guests: 100 to 999999999.
-var guestID = regexp.MustCompile(`^[1-9][0-9]{2,8}$`)
+var guestID = pattern.New(`^[1-9][0-9]{2,8}$`)
 
 func (d *decoder) guests(attr *hclsyntax.Attribute) map[string]string {
 	value, ok := d.value(attr)
@@ -186,7 +187,7 @@ func (d *decoder) guests(attr *hclsyntax.Attribute) map[string]string {
 var diskNames = []string{"size", "serial", "model", "rotational", "use", "partitions"}
 
 // diskName matches the kernel's names of disks, without /dev/.
-var diskName = regexp.MustCompile(`^[a-z][a-z0-9]{1,30}$`)
+var diskName = pattern.New(`^[a-z][a-z0-9]{1,30}$`)
 
 func (d *decoder) disk(block *hclsyntax.Block) (Disk, bool) {
 	name, ok := d.label(block, "disk")
@@ -271,7 +272,7 @@ var units = []struct {
 	{"B", 1},
 }
 
-var sizeForm = regexp.MustCompile(`^([0-9]{1,19}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)$`)
+var sizeForm = pattern.New(`^([0-9]{1,19}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)$`)
 
 // parseSize parses a size such as "1TB". It returns 0 if the text is not a size of at least one byte.
 func parseSize(s string) int64 {

@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/pattern"
 )
 
 // installedCard reports whether a simulated node may have a network card of that name before any kernel renames it:
@@ -39,7 +40,7 @@ func (d *decoder) rename(block *hclsyntax.Block, before []Rename) (Rename, bool)
 				return Rename{}, false
 			}
 		case "to":
-			set(&r.To, d.matching(attr, regexp.MustCompile(`^[a-z][a-z0-9]{0,14}$`), "enp6s18")) // the kernel accepts others too
+			set(&r.To, d.matching(attr, pattern.New(`^[a-z][a-z0-9]{0,14}$`), "enp6s18")) // the kernel accepts others too
 		default:
 			d.unknownAttribute(attr, "A rename block", []string{"kernel", "to"})
 		}

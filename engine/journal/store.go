@@ -6,11 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"hlplay/engine/pattern"
 )
 
 // Dir is the default directory, relative to the working directory, in which the runs of a project are recorded.
@@ -35,7 +36,7 @@ func (s Store) String() string { return s.dir }
 
 // ids matches the IDs of runs: the time at which the run began, in UTC, with a number if it is not the first in that
 // second.
-var ids = regexp.MustCompile(`^\d{8}-\d{6}(-\d{2,})?$`)
+var ids = pattern.New(`^\d{8}-\d{6}(-\d{2,})?$`)
 
 // newID returns the ID of the n-th run in a second.
 func newID(began time.Time, n int) string {

@@ -13,6 +13,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"hlplay/engine/pattern"
 )
 
 // A few lines can ask for a value that does not fit into any memory: a chain of forty locals that each double the
@@ -211,9 +213,9 @@ func fewAliases(src []byte) error {
 }
 
 // formatWidth matches the widths and precisions of a format.
-var formatWidth = regexp.MustCompile(`%[^a-zA-Z%]*`)
+var formatWidth = pattern.New(`%[^a-zA-Z%]*`)
 
-var formatDigits = regexp.MustCompile(`[0-9]+`)
+var formatDigits = pattern.New(`[0-9]+`)
 
 // narrow limits the widths of a format.
 func narrow(f function.Function) function.Function {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
@@ -116,7 +116,7 @@ func (d *decoder) invalid(err error, t *Task, body *hclsyntax.Body) *hcl.Diagnos
 }
 
 // quotedText matches quotations of an argument in a module's message, complete or truncated.
-var quotedText = regexp.MustCompile("\"(\\\\.|[^\"\\\\])*\"|`[^`]*`")
+var quotedText = pattern.New("\"(\\\\.|[^\"\\\\])*\"|`[^`]*`")
 
 // quotesSecret reports whether an argument, in the form of an ArgumentError, has a sensitive value. The module's
 // message may then quote a part of the value, which no replacer knows.

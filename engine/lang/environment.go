@@ -2,7 +2,6 @@ package lang
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -11,10 +10,11 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"hlplay/engine/hclfile"
+	"hlplay/engine/pattern"
 )
 
 // environmentName matches the names of variables that every shell accepts.
-var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var environmentName = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // surroundings is one `environment` argument with what its expression sees on a host.
 type surroundings struct {

@@ -2,17 +2,17 @@ package lang
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
 // guideStep matches the guide's step numbers at the beginning of a task name: "G1.26 create the cluster".
-var guideStep = regexp.MustCompile(`^G\d+\.\d+(?: G\d+\.\d+)*\b`)
+var guideStep = pattern.New(`^G\d+\.\d+(?: G\d+\.\d+)*\b`)
 
 // Find returns the tasks and handlers that word refers to: those with that name, or else those whose name contains it,
 // ignoring case, or that implement the step of a guide with that number.

@@ -2,12 +2,13 @@ package lang
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"hlplay/engine/pattern"
 )
 
 // Words that Ansible users write, and their equivalents here. Each text is the end of a message.
@@ -84,7 +85,7 @@ func nameHabit(name string) string {
 }
 
 // foreign matches an Ansible template that names something in a playbook.
-var foreign = regexp.MustCompile(`\{\{-?\s*((?:host|hosts|groups|facts|var|vars|result|each|play|hostvars)[.\[][\w.\[\]"'-]*|item\b[\w.]*|inventory_hostname|ansible_\w+)\s*-?\}\}`)
+var foreign = pattern.New(`\{\{-?\s*((?:host|hosts|groups|facts|var|vars|result|each|play|hostvars)[.\[][\w.\[\]"'-]*|item\b[\w.]*|inventory_hostname|ansible_\w+)\s*-?\}\}`)
 
 // foreignTemplate warns about text such as "{{ host.name }}", which nothing substitutes.
 func (l *loader) foreignTemplate(expr hcl.Expression) {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"hlplay/engine/pattern"
 )
 
 // withheld is used in a diagnostic where HCL's own text could quote a secret.
@@ -18,7 +20,7 @@ var (
 	defaultArgument = regexp.MustCompile(`\bdefault\b`)
 	validationBlock = regexp.MustCompile(`(?m)^[ \t]*validation[ \t]*\{`)
 	sensitiveCall   = regexp.MustCompile(`(^|[^\w-])sensitive[ \t]*\(`)
-	quotation       = regexp.MustCompile("\"(\\\\.|[^\"\\\\])*\"|'(\\\\.|[^'\\\\])*'|`[^`]*`")
+	quotation       = pattern.New("\"(\\\\.|[^\"\\\\])*\"|'(\\\\.|[^'\\\\])*'|`[^`]*`")
 )
 
 // unquoted removes quoted text from a message.

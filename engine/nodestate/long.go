@@ -3,11 +3,11 @@ package nodestate
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -290,4 +290,4 @@ func (s *State) running(rest string) {
 }
 
 // longID matches the ID of a Long.
-var longID = regexp.MustCompile(`^[0-9a-zA-Z]{1,64}$`)
+var longID = pattern.New(`^[0-9a-zA-Z]{1,64}$`)

@@ -3,11 +3,11 @@ package nodestate
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -96,10 +96,10 @@ var States = &observe.Kind[State]{
 }
 
 // undoID matches the ID of an Undo.
-var undoID = regexp.MustCompile(`^[0-9A-Z]{26}$`)
+var undoID = pattern.New(`^[0-9A-Z]{26}$`)
 
 // id matches the results of Name.
-var id = regexp.MustCompile(`^[0-9a-f]{32}$`)
+var id = pattern.New(`^[0-9a-f]{32}$`)
 
 // Read reads the answer to a query that prints a State.
 func Read(a remote.Answer) State { return parse(string(a.Stdout)) }

@@ -6,10 +6,10 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -125,9 +125,9 @@ func providers(target string) []string {
 }
 
 // pciRoot matches the root of a tree of PCI buses.
-var pciRoot = regexp.MustCompile(`^pci[0-9a-f]{4,}:[0-9a-f]{2}$`)
+var pciRoot = pattern.New(`^pci[0-9a-f]{4,}:[0-9a-f]{2}$`)
 
-var pciAddress = regexp.MustCompile(`^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
+var pciAddress = pattern.New(`^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
 
 // parsePCIUses parses lines of the form 'LINK' -> 'TARGET'. If anything about a device could not be read, that is an
 // error, so that the device is not mistaken for an unused one.

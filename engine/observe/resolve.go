@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -82,7 +82,7 @@ func holdsResolves(values map[string][]netip.Addr) (queries []remote.Query, ok b
 // five seconds).
 const resolveLimit = 12 * time.Second
 
-var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$`)
+var hostPattern = pattern.New(`^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$`)
 
 // parseAhosts parses the first column of getent ahosts, which repeats each address for every socket type.
 func parseAhosts(out string) []netip.Addr {

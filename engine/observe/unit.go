@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -76,7 +76,7 @@ var unitTypes = map[string]bool{
 }
 
 // unitPattern is a unit name of systemd.unit(5), but not a template, and without globs, which systemctl would expand.
-var unitPattern = regexp.MustCompile(`^[A-Za-z0-9:_\\-][A-Za-z0-9:_.\\-]*(@[A-Za-z0-9:_.\\-]+)?\.[a-z]+$`)
+var unitPattern = pattern.New(`^[A-Za-z0-9:_\\-][A-Za-z0-9:_.\\-]*(@[A-Za-z0-9:_.\\-]+)?\.[a-z]+$`)
 
 // CheckUnitName returns an error if name is not the full name of one unit (see UnitName).
 func CheckUnitName(name string) error {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -42,7 +42,7 @@ func (g Group) Exists() bool { return g.Name != "" }
 
 // accountPattern matches the names that Debian's adduser(8) accepts, which are more than useradd(8) accepts. A number
 // would be looked up as an id.
-var accountPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
+var accountPattern = pattern.New(`^[A-Za-z_][A-Za-z0-9_.-]*\$?$`)
 
 // CheckAccountName returns an error if name cannot be the name of a user or group that is to be created.
 func CheckAccountName(name string) error {
@@ -54,7 +54,7 @@ func CheckAccountName(name string) error {
 
 // foreignPattern matches names that a host may get from other sources: names in a domain contain spaces, backslashes
 // and '@'. A leading '-' would be taken for an option, and a number for an ID.
-var foreignPattern = regexp.MustCompile(`^[^-\s:,[:cntrl:]]([^:,[:cntrl:]]*[^\s:,[:cntrl:]])?$`)
+var foreignPattern = pattern.New(`^[^-\s:,[:cntrl:]]([^:,[:cntrl:]]*[^\s:,[:cntrl:]])?$`)
 
 // CheckKnownName returns an error if name cannot be the name of an existing user or group.
 func CheckKnownName(name string) error {

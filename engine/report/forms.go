@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"hlplay/engine/pattern"
 )
 
 // shortestSecret is the minimum length in bytes of a secret that is replaced, and shortestLine that of a single line of
@@ -44,7 +45,7 @@ func parts(secret string) []string {
 }
 
 // unquotable matches texts that are the same in every form but in names of units, where a hyphen is a slash.
-var unquotable = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+var unquotable = pattern.New(`^[A-Za-z0-9._-]+$`)
 
 // forms returns the forms in which a text may appear in other texts: literally, and as written in JSON, YAML, HCL, XML,
 // CSV, quoted strings, shell words, URLs and one-line titles. Base64 and hexadecimal digits are decoded instead: see

@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"unicode"
 
 	"hlplay/engine/gitrepo"
+	"hlplay/engine/pattern"
 )
 
 // Address is the address of a role in a git repository, in the format of Terraform's module sources:
@@ -52,7 +52,7 @@ const (
 	example = "git::https://example.org/ops/roles.git//docker?ref=v1.4"
 )
 
-var remote = regexp.MustCompile(`::|://|^[^/]*@[^/]*:|\?ref=`)
+var remote = pattern.New(`::|://|^[^/]*@[^/]*:|\?ref=`)
 
 // IsAddress reports whether the label of an import is meant as an address, valid or not, rather than as a path.
 func IsAddress(label string) bool { return remote.MatchString(label) }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -17,6 +16,7 @@ import (
 
 	"hlplay/engine/gitrepo"
 	"hlplay/engine/hclfile"
+	"hlplay/engine/pattern"
 )
 
 // LockFile is the name of the lock file, in the directory of the project.
@@ -45,7 +45,7 @@ type LockError struct {
 // Error implements error.
 func (e *LockError) Error() string { return e.Diags.Error() }
 
-var digest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var digest = pattern.New(`^[0-9a-f]{64}$`)
 
 // readLock returns the entries of a lock file. There are none if the file does not exist. Its error is a *LockError.
 func readLock(name string) ([]Pin, error) {

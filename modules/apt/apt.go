@@ -4,11 +4,11 @@ package apt
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
@@ -46,8 +46,8 @@ func (m *Module) removes() bool { return m.State == "absent" || m.State == "purg
 
 var (
 	// packagePattern matches a package name (Debian policy 5.6.1), optionally with an architecture.
-	packagePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$`)
-	globPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.*?\[\]-]*$`)
+	packagePattern = pattern.New(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$`)
+	globPattern    = pattern.New(`^[a-z0-9][a-z0-9+.*?\[\]-]*$`)
 )
 
 func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }

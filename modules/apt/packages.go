@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/required"
 )
@@ -347,7 +347,7 @@ func keepsRunningKernel(ctx context.Context, h modules.Host, targets []string, c
 
 // kernelPackage matches the name of the package of a particular kernel, such as linux-image-6.1.0-28-amd64. The first
 // part of its release is a number, and a flavour follows.
-var kernelPackage = regexp.MustCompile(`^[a-z]+-(?:image|kernel)-(\d[^:-]*-[^:]+?)(?:-signed|-unsigned)?(?:-dbg)?(?::[a-z0-9-]+)?$`)
+var kernelPackage = pattern.New(`^[a-z]+-(?:image|kernel)-(\d[^:-]*-[^:]+?)(?:-signed|-unsigned)?(?:-dbg)?(?::[a-z0-9-]+)?$`)
 
 // kernelRelease returns the release of the kernel in an image package. It is empty for other packages, including those
 // that depend on the newest kernel or on the newest one of a series.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 )
@@ -18,7 +19,7 @@ type Release struct {
 	To   string `hcl:"to" doc:"Code name of the new release, such as trixie."`
 }
 
-var codenamePattern = regexp.MustCompile(`^[a-z]+$`)
+var codenamePattern = pattern.New(`^[a-z]+$`)
 
 func (r *Release) validate() error {
 	for argument, name := range map[string]string{"from": r.From, "to": r.To} {

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 )
@@ -31,7 +31,7 @@ type Repository struct {
 const sourcesDir = "/etc/apt/sources.list.d/"
 
 // sourceName matches the names that apt accepts for a source file (sources.list(5)).
-var sourceName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
+var sourceName = pattern.New(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
 
 func (r *Repository) validate() error {
 	fault := func(argument, problem, want string) error {

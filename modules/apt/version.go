@@ -4,16 +4,16 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
 // versionPattern matches a version (Debian policy 5.6.12), or the beginning of one followed by a star.
-var versionPattern = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~:-]*\*?$`)
+var versionPattern = pattern.New(`^[0-9][A-Za-z0-9.+~:-]*\*?$`)
 
 // request is an element of Module.Packages, in the form of apt-get: NAME, NAME=VERSION, or NAME=BEGINNING*.
 type request struct {

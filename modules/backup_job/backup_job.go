@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 )
@@ -54,7 +54,7 @@ a job of its own, set ` + "`prune-backups = \"keep-all=1\"`" + ` in the options 
 // placeholders lists the variables that notes may contain in double braces: vzdump(1), notes-template.
 var (
 	placeholders = []string{"cluster", "guestname", "node", "vmid"}
-	placeholder  = regexp.MustCompile(`\{\{([^{}\s]*)\}\}`)
+	placeholder  = pattern.New(`\{\{([^{}\s]*)\}\}`)
 )
 
 // Scope implements modules.Scoped: jobs.cfg belongs to the cluster.

@@ -4,11 +4,11 @@ package boot
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 )
@@ -69,8 +69,8 @@ type Result struct {
 
 var (
 	// The characters of a value are printable ASCII without blanks, quotes, dollar signs and backslashes.
-	parameterPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(=[!#%&(-\[\]-_a-~]*)?$`)
-	namePattern      = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+	parameterPattern = pattern.New(`^[A-Za-z0-9_.-]+(=[!#%&(-\[\]-_a-~]*)?$`)
+	namePattern      = pattern.New(`^[A-Za-z0-9_.-]+$`)
 )
 
 // demander is the module's entry in the list of packages that require a reboot.

@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/plural"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
@@ -55,10 +55,10 @@ const (
 )
 
 var (
-	fileName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`) // what run-parts(8) and cron accept
-	variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	fileName = pattern.New(`^[A-Za-z0-9_-]+$`) // what run-parts(8) and cron accept
+	variable = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// percent matches an unescaped percent sign; to cron, a backslash also escapes another backslash.
-	percent = regexp.MustCompile(`^(?:[^\\%]|\\.)*%`)
+	percent = pattern.New(`^(?:[^\\%]|\\.)*%`)
 )
 
 // Validate rejects what cron would ignore or misinterpret.

@@ -4,11 +4,11 @@ package filesystem
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/blank"
 	"hlplay/modules/internal/uuid"
@@ -65,7 +65,7 @@ var kinds = map[string]struct {
 	"btrfs": {"/usr/sbin/mkfs.btrfs", "btrfs-progs", 255, []string{"-q", "-U"}},
 }
 
-var labelForm = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.-]*$`)
+var labelForm = pattern.New(`^[A-Za-z0-9_.][A-Za-z0-9_.-]*$`)
 
 func (m *filesystem) Validate() error {
 	if err := blank.CheckDevice("device", m.Device); err != nil {

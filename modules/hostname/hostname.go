@@ -4,10 +4,10 @@ package hostname
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 )
@@ -40,7 +40,7 @@ const (
 )
 
 // label matches a host name as defined in RFC 1123, in the normalized form used for comparison.
-var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var label = pattern.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // Validate rejects names that are not a single label.
 func (m *hostname) Validate() error {

@@ -4,12 +4,12 @@ package locale
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
@@ -46,7 +46,7 @@ const (
 )
 
 // form matches the name of a UTF-8 locale.
-var form = regexp.MustCompile(`^[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?$`)
+var form = pattern.New(`^[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?$`)
 
 // generated observes the locales that programs can use, normalized by normal. Its only name is "".
 var generated = &observe.Kind[[]string]{

@@ -4,10 +4,10 @@ package lvm
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/blank"
 )
@@ -120,7 +120,7 @@ type volume struct {
 }
 
 // nameForm matches the names that lvm(8) accepts.
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`)
+var nameForm = pattern.New(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`)
 
 // mostName is the maximum length of the names of a group and a volume together.
 const mostName = 120
@@ -195,7 +195,7 @@ func (m *lvm) Validate() error {
 }
 
 // guestDisk matches the names that Proxmox VE gives the disks of guests.
-var guestDisk = regexp.MustCompile(`^(?:vm|base|subvol|basevol)-(\d+)-`)
+var guestDisk = pattern.New(`^(?:vm|base|subvol|basevol)-(\d+)-`)
 
 // Want implements modules.Announcer.
 func (m *lvm) Want(h modules.Host) {

@@ -2,9 +2,9 @@ package lvm
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/bytesize"
 )
@@ -15,7 +15,7 @@ const allFree = "100%FREE"
 // mostMetadata is the largest metadata of a thin pool that the kernel can use, rounded down: lvmthin(7).
 const mostMetadata = 15 << 30
 
-var shareForm = regexp.MustCompile(`^([0-9]{1,3})%VG$`)
+var shareForm = pattern.New(`^([0-9]{1,3})%VG$`)
 
 // share returns the percentage in a size such as "50%VG", or 0.
 func share(size string) int64 {

@@ -6,13 +6,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
 )
@@ -77,7 +77,7 @@ away from them. Notes also name nodes whose devices differ or that have no IOMMU
 	New: func() modules.Module { return &Module{} },
 }
 
-var address = regexp.MustCompile(`^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}(\.[0-7])?$`)
+var address = pattern.New(`^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}(\.[0-7])?$`)
 
 // Scope implements modules.Scoped: a mapping belongs to the cluster.
 func (m *Module) Scope() modules.Scope { return modules.OncePerCluster }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 	"hlplay/modules"
 	"hlplay/modules/internal/pve"
@@ -22,8 +22,8 @@ type USB struct {
 }
 
 var (
-	usbID   = regexp.MustCompile(`^[0-9a-f]{4}:[0-9a-f]{4}$`)
-	usbPort = regexp.MustCompile(`^\d+-\d+(\.\d+)*$`)
+	usbID   = pattern.New(`^[0-9a-f]{4}:[0-9a-f]{4}$`)
+	usbPort = pattern.New(`^\d+-\d+(\.\d+)*$`)
 )
 
 func (u *USB) validate() error {

@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 )
@@ -70,7 +70,7 @@ type Module struct {
 	State     string            `hcl:"state,optional" default:"present" enum:"present,absent" doc:"absent removes the lines of these modules from the files; loaded modules stay until the next boot."`
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+var namePattern = pattern.New(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {

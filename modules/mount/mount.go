@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/required"
@@ -51,10 +51,10 @@ type mount struct {
 }
 
 var (
-	tagForm    = regexp.MustCompile(`^(LABEL|PARTLABEL|PARTUUID|ID)=`)
-	optionForm = regexp.MustCompile(`^[^\s,#]+$`)
+	tagForm    = pattern.New(`^(LABEL|PARTLABEL|PARTUUID|ID)=`)
+	optionForm = pattern.New(`^[^\s,#]+$`)
 	// kernels matches directories below which the system itself mounts file systems.
-	kernels = regexp.MustCompile(`^/(dev|proc|run|sys)(/|$)`)
+	kernels = pattern.New(`^/(dev|proc|run|sys)(/|$)`)
 	// binds lists the options with which mount(8) does not mount a file system.
 	binds = map[string]bool{"bind": true, "rbind": true, "move": true}
 )

@@ -4,13 +4,13 @@ package partition
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/bytesize"
 	"hlplay/modules/internal/uuid"
@@ -50,7 +50,7 @@ type result struct {
 	Path string `cty:"path" doc:"Stable path of the partition: /dev/disk/by-partlabel/NAME."`
 }
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
+var nameForm = pattern.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
 
 func (m *partition) Validate() error {
 	if !strings.HasPrefix(m.Disk, "/dev/") || strings.ContainsAny(m.Disk, " \t\n") || strings.Contains(m.Disk, "/../") {

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/modprobe"
@@ -78,7 +78,7 @@ type Result struct {
 	Reboot    bool     `cty:"reboot" doc:"Whether another driver has one of the devices, so that the host must be rebooted."`
 }
 
-var devicePattern = regexp.MustCompile(`^([0-9a-fA-F*]{1,4}:[0-9a-fA-F*]{1,4}|class:[0-9a-fA-F*]{1,4})$`)
+var devicePattern = pattern.New(`^([0-9a-fA-F*]{1,4}:[0-9a-fA-F*]{1,4}|class:[0-9a-fA-F*]{1,4})$`)
 
 // demander is the module's entry in the list of packages that require a reboot.
 const demander = "pci-passthrough"

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -134,7 +135,7 @@ var listening = &observe.Kind[[]Socket]{
 	},
 }
 
-var socketProgram = regexp.MustCompile(`users:\(\("([^"]+)"`)
+var socketProgram = pattern.New(`users:\(\("([^"]+)"`)
 
 // parseSockets parses ss -Hlntup: protocol, state, two queues, the local and the peer's address, and for root the programs.
 func parseSockets(a remote.Answer) ([]Socket, error) {

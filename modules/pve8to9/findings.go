@@ -3,9 +3,10 @@ package pve8to9
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"hlplay/engine/pattern"
 )
 
 // reset is the escape sequence that ends a colour.
@@ -16,10 +17,10 @@ var counted = map[string]string{"PASS": "PASSED", "SKIP": "SKIPPED", "WARN": "WA
 
 var (
 	// colour matches the sequences of Term::ANSIColor, which are printed even if the output is not a terminal.
-	colour  = regexp.MustCompile("\x1b\\[[0-9;]*m")
-	heading = regexp.MustCompile(`^= (.+) =$`)
-	finding = regexp.MustCompile(`^(PASS|SKIP|INFO|NOTICE|WARN|FAIL):(?: (.*))?$`)
-	sum     = regexp.MustCompile(`^([A-Z]+): +(\d+)$`)
+	colour  = pattern.New("\x1b\\[[0-9;]*m")
+	heading = pattern.New(`^= (.+) =$`)
+	finding = pattern.New(`^(PASS|SKIP|INFO|NOTICE|WARN|FAIL):(?: (.*))?$`)
+	sum     = pattern.New(`^([A-Z]+): +(\d+)$`)
 )
 
 // parse returns the findings of pve8to9 by level, each on one line. The output has sections with headings, and a summary

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/conffile"
@@ -24,8 +24,8 @@ type Conf struct {
 func (c *Conf) scope() modules.Scope { return modules.OncePerCluster }
 
 var (
-	confSection = regexp.MustCompile(`^(global|(mon|mgr|osd|mds|client)(\.[A-Za-z0-9_.-]+)?)$`)
-	confKey     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	confSection = pattern.New(`^(global|(mon|mgr|osd|mds|client)(\.[A-Za-z0-9_.-]+)?)$`)
+	confKey     = pattern.New(`^[a-z][a-z0-9_]*$`)
 )
 
 // ofOthers lists settings that init and mon set. Changing them breaks a running cluster.

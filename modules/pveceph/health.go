@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/suggest"
 	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
@@ -29,8 +29,8 @@ func (m *Health) scope() modules.Scope { return modules.OncePerCluster }
 func (m *Health) onlyReads() bool { return true }
 
 var (
-	checkCode = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
-	osdName   = regexp.MustCompile(`^osd\.\d+$`)
+	checkCode = pattern.New(`^[A-Z][A-Z0-9_]+$`)
+	osdName   = pattern.New(`^osd\.\d+$`)
 )
 
 func (m *Health) validate() error {
@@ -213,7 +213,7 @@ func groupFlags(c ceph.Check) []fault {
 }
 
 // downCheck matches the codes about OSDs that are down: OSD_DOWN, or OSD_HOST_DOWN for all OSDs of a host.
-var downCheck = regexp.MustCompile(`^OSD_([A-Z]+_)?DOWN$`)
+var downCheck = pattern.New(`^OSD_([A-Z]+_)?DOWN$`)
 
 // flagMeaning says what a flag of the OSD map prevents.
 var flagMeaning = map[string]string{

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 )
@@ -58,7 +58,7 @@ type Module struct {
 }
 
 // namePattern excludes what sysctl(8) and sysctl.d(5) treat as a pattern, a flag or a separator.
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,/:@+-]*$`)
+var namePattern = pattern.New(`^[A-Za-z0-9_][A-Za-z0-9_.,/:@+-]*$`)
 
 // Validate implements modules.Validator.
 func (m *Module) Validate() error {

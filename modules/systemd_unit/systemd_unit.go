@@ -6,11 +6,11 @@ import (
 	_ "embed"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 	"hlplay/modules/internal/conffile"
 	"hlplay/modules/internal/required"
@@ -94,8 +94,8 @@ const (
 )
 
 var (
-	dropInName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
-	unitTypes  = regexp.MustCompile(`\.(service|socket|target|mount|automount|swap|timer|path|slice)$`)
+	dropInName = pattern.New(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	unitTypes  = pattern.New(`\.(service|socket|target|mount|automount|swap|timer|path|slice)$`)
 )
 
 // Validate implements modules.Validator.

@@ -2,12 +2,12 @@ package test_restore
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -122,9 +122,9 @@ func (m *Module) told(r report, overdue bool) string {
 }
 
 var (
-	weekdayForm = regexp.MustCompile(`(?i)^(mon|tue|wed|thu|fri|sat|sun)`)
+	weekdayForm = pattern.New(`(?i)^(mon|tue|wed|thu|fri|sat|sun)`)
 	// monthForm matches a date that names its month: 2026-03-01, 03-01.
-	monthForm = regexp.MustCompile(`(^|-)[0-9][0-9,./]*-[^-]+$`)
+	monthForm = pattern.New(`(^|-)[0-9][0-9,./]*-[^-]+$`)
 )
 
 // named lists the calendar events that have a name, with their periods in days.

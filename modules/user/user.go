@@ -4,13 +4,13 @@ package user
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
@@ -84,7 +84,7 @@ The account root is never removed.`,
 
 // hashPattern matches the modern form of crypt(5), possibly locked, or no password at all. chpasswd -e would store
 // anything else unchanged: a plain-text password in /etc/shadow.
-var hashPattern = regexp.MustCompile(`^(!{0,2}\$[0-9a-z]+\$[^:\n]+|[!*]{1,2})$`)
+var hashPattern = pattern.New(`^(!{0,2}\$[0-9a-z]+\$[^:\n]+|[!*]{1,2})$`)
 
 // Validate implements modules.Validator.
 func (u *User) Validate() error {

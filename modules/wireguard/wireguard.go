@@ -5,10 +5,10 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/modules"
 )
 
@@ -67,7 +67,7 @@ type wireguard struct {
 	Before    []string          `hcl:"before,optional" doc:"Units that start after the interface is up."`
 }
 
-var interfaceForm = regexp.MustCompile(`^[A-Za-z0-9_=+.-]{1,15}$`) // as wg-quick(8) accepts it
+var interfaceForm = pattern.New(`^[A-Za-z0-9_=+.-]{1,15}$`) // as wg-quick(8) accepts it
 
 func (m *wireguard) Validate() error {
 	switch {
@@ -115,7 +115,7 @@ func (m *wireguard) Validate() error {
 	return nil
 }
 
-var endpointForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`) // a host name; addresses have been parsed
+var endpointForm = pattern.New(`^[A-Za-z0-9][A-Za-z0-9.-]*$`) // a host name; addresses have been parsed
 
 func (m *wireguard) conf() string   { return dir + "/" + m.Interface + ".conf" }
 func (m *wireguard) key() string    { return dir + "/" + m.Interface + ".key" }

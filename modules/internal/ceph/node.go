@@ -1,10 +1,10 @@
 package ceph
 
 import (
-	"regexp"
 	"strconv"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 	"hlplay/modules/internal/pve"
 )
@@ -49,7 +49,7 @@ for _d in mon mgr mds; do [ -d "/var/lib/ceph/$_d/ceph-${_n%%.*}" ] && echo "$_d
 dpkg-query -W -f 'package ${Package} ${Version} ${Status}\n' ceph-mon`, Inline: true}
 
 // packageVersion matches the version of a Debian package of Ceph, which may have an epoch.
-var packageVersion = regexp.MustCompile(`^(?:\d+:)?(\d+)\.`)
+var packageVersion = pattern.New(`^(?:\d+:)?(\d+)\.`)
 
 func parseNode(a remote.Answer) (Node, error) {
 	found, err := pve.ParseFindings(a)
