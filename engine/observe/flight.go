@@ -70,6 +70,9 @@ func (h *Host) settleLocked(e *entry, o result, told bool) {
 	if !told {
 		e.err = fmt.Errorf("observation %s on %s: the answer does not mention it", e.key, h.hostName)
 	}
+	if n, ok := e.value.(Network); ok && e.err == nil {
+		h.inventory.Heard(h.hostName, n)
+	}
 }
 
 // result is what a flight returned for one entry.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 type Host struct {
 	hostName, address string
 	dial              func(context.Context) (Asker, error)
-	probeDial         Dial              // see SetDial
-	inventory         map[string]string // see SetInventory
+	probeDial         Dial       // see SetDial
+	inventory         *Inventory // see SetInventory
 	now               func() time.Time
 
 	peers func() []*Host
@@ -83,12 +84,21 @@ func (h *Host) SetPeers(all func() []*Host, find func(name string) (*Host, error
 	h.peers, h.peer = all, find
 }
 
-// SetInventory gives the host the addresses of all hosts of the inventory, by name. It must not be changed afterwards.
-func (h *Host) SetInventory(addresses map[string]string) { h.inventory = addresses }
+// SetInventory gives the host the inventory of the run, which all its hosts share.
+func (h *Host) SetInventory(all *Inventory) { h.inventory = all }
 
 // Inventory returns the addresses of all hosts of the inventory by name, including hosts outside the play. It is
 // empty outside of a run.
-func (h *Host) Inventory() map[string]string { return h.inventory }
+func (h *Host) Inventory() map[string]string {
+	if h.inventory == nil {
+		return nil
+	}
+	return h.inventory.given
+}
+
+// Foreign reports whether an address, without a zone, is certain to be none of a host of the inventory: it is not in the inventory, the
+// networks of all its hosts were read in this run, and none of them has had it.
+func (h *Host) Foreign(addr netip.Addr) bool { return h.inventory.foreign(addr.Unmap()) }
 
 // SetClock sets the clock for timed observations; the default is the wall clock. It must not be called during an
 // observation.

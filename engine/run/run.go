@@ -246,6 +246,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	for _, ih := range inv.Hosts {
 		addresses[ih.Name] = ih.Address
 	}
+	everyone := observe.NewInventory(addresses)
 	all.add = func(ih *inventory.Host) *host {
 		h := &host{Host: ih, value: ih.Value(), results: map[string]cty.Value{}, foretold: map[string]cause{}}
 		h.connection = newConnection(ih, o.Connect, readers[ih.Name])
@@ -255,7 +256,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 		h.observed.SetClock(o.Clock.Now)
 		h.observed.SetDial(dial)
 		h.observed.SetPeers(all.observedPeers, all.observedPeer)
-		h.observed.SetInventory(addresses)
+		h.observed.SetInventory(everyone)
 		h.keeper = newKeeper(h.connection, h.observed, &holder, func(text string) { c.report(report.Note{Text: text}) })
 		h.planner = newPlanner(shared, h)
 		return h

@@ -47,9 +47,9 @@ func wantAlone(h modules.Host) {
 const hostsFile = "/etc/hosts"
 
 // alone reports whether apt downloads from URIs without help of a host of the inventory, which may have to do earlier tasks first:
-// neither a server nor a proxy is one. A server is none whose name is no such host's, and is not listed in the host's own hosts
-// file, as another name of a local server would be; nothing tells of other names that only DNS knows. Any proxy may be one.
-// What cannot be read may name one.
+// neither a server nor a proxy is one. A server is none whose name is no such host's, and whose addresses in the host's own hosts
+// file, if it is listed there, are none that a host of the inventory has; nothing tells of other names that only DNS knows. Any proxy
+// may be one. What cannot be read may name one.
 func alone(ctx context.Context, h modules.Host, uris []string) bool {
 	if len(uris) == 0 {
 		return true
@@ -68,18 +68,22 @@ func alone(ctx context.Context, h modules.Host, uris []string) bool {
 		return false
 	}
 	hosts, _, err := observe.Text(ctx, h, hostsFile)
-	return err == nil && !slices.ContainsFunc(uris, func(uri string) bool { return lists(hosts, server(uri)) })
+	return err == nil && !slices.ContainsFunc(uris, func(uri string) bool { return leadsInside(h, hosts, server(uri)) })
 }
 
 // proxyPattern matches the options with which apt is given a proxy: Acquire::http::Proxy, Acquire::http::Proxy-Auto-Detect and the
 // like (apt-transport-http(1)).
 var proxyPattern = pattern.New(`(?i)\bproxy\b`)
 
-// lists reports whether a hosts file has a name (hosts(5)).
-func lists(hosts, name string) bool {
+// leadsInside reports whether a hosts file may give a name an address of a host of the inventory (hosts(5)).
+func leadsInside(h modules.Host, hosts, name string) bool {
 	for line := range strings.Lines(hosts) {
 		line, _, _ = strings.Cut(line, "#")
-		if slices.ContainsFunc(strings.Fields(line), func(word string) bool { return strings.EqualFold(word, name) }) {
+		words := strings.Fields(line)
+		if len(words) < 2 || !slices.ContainsFunc(words[1:], func(word string) bool { return strings.EqualFold(strings.TrimSuffix(word, "."), name) }) {
+			continue
+		}
+		if addr, err := netip.ParseAddr(words[0]); err != nil || addr.Zone() != "" || !h.Foreign(addr) {
 			return true
 		}
 	}
@@ -95,11 +99,15 @@ func server(uri string) string {
 	return strings.TrimSuffix(u.Hostname(), ".")
 }
 
-// outside reports whether the server in a URI has a name that is no host's of the inventory, with or without a domain.
+// outside reports whether the server in a URI has a name that is no host's of the inventory, with or without a domain, or an address
+// that none of them has.
 func outside(h modules.Host, uri string) bool {
 	name := server(uri)
-	if _, err := netip.ParseAddr(name); name == "" || err == nil { // hosts have more addresses than the one in the inventory
+	if name == "" {
 		return false
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.Zone() == "" && h.Foreign(addr)
 	}
 	label := func(name string) string { name, _, _ = strings.Cut(strings.ToLower(name), "."); return name }
 	for host, address := range h.Inventory() {

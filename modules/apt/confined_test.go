@@ -1,6 +1,8 @@
 package apt
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"hlplay/engine/observe"
+	"hlplay/engine/remote"
 	"hlplay/modules/internal/modulestest"
 )
 
@@ -31,10 +34,17 @@ func TestConfinedPlans(t *testing.T) {
 		{"index", &Module{Update: true}, elsewhere, true, nil, nil},
 		{"index and a disabled source", &Module{Update: true}, elsewhere + "# deb http://pve2/x stable main\n", true, nil, nil},
 		{"index of a host", &Module{Update: true}, elsewhere + "deb http://pve2.example.org/x stable main\n", false, nil, nil},
-		{"index of an address", &Module{Update: true}, elsewhere + "deb http://192.0.2.99/x stable main\n", false, nil, nil},
+		{"index of an address", &Module{Update: true}, elsewhere + "deb http://192.0.2.99/x stable main\n", true, nil, nil},
+		{"index of a host's address", &Module{Update: true}, elsewhere + "deb http://192.0.2.2/x stable main\n", false, nil, nil},
+		{"index of a host's other address", &Module{Update: true}, elsewhere + "deb http://[2001:db8::2]/x stable main\n", false, nil, nil},
+		{"index of the host's own address", &Module{Update: true}, elsewhere + "deb http://127.0.0.1/x stable main\n", false, nil, nil},
 		{"index of a file", &Module{Update: true}, "deb file:/srv/x stable main\n", false, nil, nil},
 		{"installation", &Module{Packages: []string{"chrony"}, State: "present"}, elsewhere, false, nil, nil},
 		{"index of another name of a host", &Module{Update: true}, elsewhere, false, one(observe.Files.Expect(hostsFile, text("192.0.2.2 pve2 Deb.example.org # the mirror\n"))), nil},
+		{"index of another name of a host's other address", &Module{Update: true}, elsewhere, false, one(observe.Files.Expect(hostsFile, text("2001:db8::2 deb.example.org.\n"))), nil},
+		{"index of a server in the hosts file", &Module{Update: true}, elsewhere, true, one(observe.Files.Expect(hostsFile, text("192.0.2.2 pve2\n192.0.2.99 deb.example.org\n"))), nil},
+		{"index of a server with two addresses", &Module{Update: true}, elsewhere, false, one(observe.Files.Expect(hostsFile, text("192.0.2.99 deb.example.org\n192.0.2.2 deb.example.org\n"))), nil},
+		{"index of a server without an address", &Module{Update: true}, elsewhere, false, one(observe.Files.Expect(hostsFile, text("mirror deb.example.org\n"))), nil},
 		{"index by a proxy", &Module{Update: true}, elsewhere, false, proxied, nil},
 		{"index by a proxy of the task", &Module{Update: true}, elsewhere, false, nil, map[string]string{"http_proxy": "http://pve2:3142"}},
 		{"index by a proxy that cannot be read", &Module{Update: true}, elsewhere, false, one(Configs.Unknown("", "an earlier task changes it")), nil},
@@ -56,7 +66,7 @@ func TestConfinedPlans(t *testing.T) {
 		folder := observe.File{Type: observe.Directory, Mode: 0o755, Owner: "root", Group: "root"}
 		more = append(more, one(observe.Files.Expect("/", folder), observe.Files.Expect("/usr", folder), observe.Files.Expect("/usr/share", folder)))
 		h := recorded(bookworm, append(more, absent(), test.more)...)
-		h.SetInventory(map[string]string{"pve1": "192.0.2.1", "pve2": "192.0.2.2", "cache": "mirror.example.org"})
+		h.SetInventory(inventory("pve1", "pve2", "cache"))
 		plan, err := module.Plan(observe.WithEnvironment(t.Context(), test.env), h)
 		if err != nil || len(plan.Steps) == 0 {
 			t.Fatalf("%s: %v, %v", test.name, summaries(plan), err)
@@ -67,16 +77,38 @@ func TestConfinedPlans(t *testing.T) {
 	}
 }
 
-// A stale index holds as long as a source or a key is newer.
-func TestStaleIndexHolds(t *testing.T) {
-	queries, ok := PackageIndex.Holds(map[string]Index{"": {Exists: true, Stale: true}})
-	if !ok {
+// inventory returns an inventory of three hosts, and what was read of the networks of some of them.
+func inventory(read ...string) *observe.Inventory {
+	all := observe.NewInventory(map[string]string{"pve1": "192.0.2.1", "pve2": "192.0.2.2", "cache": "mirror.example.org"})
+	for i, name := range read {
+		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)})
+		all.Heard(name, observe.Network{Interfaces: []observe.Interface{{Name: "ens18", Addresses: []netip.Prefix{
+			netip.PrefixFrom(addr, 24), netip.MustParsePrefix(fmt.Sprintf("2001:db8::%d/64", 1+i)),
+		}}}})
+	}
+	return all
+}
+
+// As long as the network of a host was not read, any address may be its own.
+func TestConfinedPlansOfUnreadHosts(t *testing.T) {
+	for name, want := range map[string]bool{"http://192.0.2.99/a": false, "http://deb.example.org/a": true} {
+		h := recorded(bookworm, absent())
+		h.SetInventory(inventory("pve1", "pve2"))
+		if got := outside(h, name); got != want {
+			t.Errorf("%s: it is outside: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// A stale index, and none, hold as long as a source or a key is newer, or as nothing was fetched.
+func TestIndexHolds(t *testing.T) {
+	stale, asked := PackageIndex.Holds(map[string]Index{"": {Exists: true, Stale: true}})
+	none, ok := PackageIndex.Holds(map[string]Index{"": {}})
+	if !asked || !ok {
 		t.Fatal("it cannot be asked for")
 	}
-	for _, index := range []Index{{}, {Exists: true, Age: time.Hour}} {
-		if _, ok := PackageIndex.Holds(map[string]Index{"": index}); ok {
-			t.Errorf("%+v can be asked for", index)
-		}
+	if _, ok := PackageIndex.Holds(map[string]Index{"": {Exists: true, Age: time.Hour}}); ok {
+		t.Error("the age of an index can be asked for")
 	}
 	const (
 		release, list, key = "/var/lib/apt/lists/deb.example.org_dists_bookworm_Release", "/etc/apt/sources.list", "/usr/share/keyrings/a.gpg"
@@ -120,13 +152,18 @@ func TestStaleIndexHolds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		script := queries[0].Script
-		for _, path := range paths {
-			script = strings.ReplaceAll(script, path, root+path)
-		}
-		err = exec.Command("sh", "-c", script).Run()
-		if want := index.Exists && index.Stale; (err == nil) != want {
-			t.Errorf("%s: it holds: %v, want %v (%+v)", name, err == nil, want, index)
+		for _, test := range []struct {
+			queries []remote.Query
+			want    bool
+		}{{stale, index.Exists && index.Stale}, {none, !index.Exists}} {
+			script := test.queries[0].Script
+			for _, path := range paths {
+				script = strings.ReplaceAll(script, path, root+path)
+			}
+			err = exec.Command("sh", append([]string{"-c", script, "sh"}, test.queries[0].Args...)...).Run()
+			if (err == nil) != test.want {
+				t.Errorf("%s: %q holds: %v, want %v (%+v)", name, test.queries[0].Args, err == nil, test.want, index)
+			}
 		}
 	}
 }

@@ -112,7 +112,8 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 	if m.Upgrade != "" {
 		Transactions.Want(h, m.upgradeCommand())
 	}
-	if m.Upgrade != "" && !index.Stale {
+	anew := index.Stale || !index.Exists
+	if m.Upgrade != "" && !anew {
 		command := m.upgradeCommand()
 		t, err := Transactions.Observe(ctx, h, command)
 		if err != nil && !observe.IsUnknown(err) {
@@ -123,7 +124,7 @@ func (m *Module) refreshed(ctx context.Context, h modules.Host) ([]observe.Expec
 			expect = append(expect, Transactions.Unknown(command, because))
 		}
 	}
-	if index.Stale { // the sources may be those of another release
+	if anew { // the sources may be those of another release
 		nothing := func(value any) bool {
 			t, ok := value.(Transaction)
 			return ok && len(t.Changes) == 0

@@ -153,7 +153,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 	readable := fs.FileMode(0o644)
 	expect := []observe.Expectation{
 		observe.Checksums.Expect(k.Path, observe.Checksum{SHA256: strings.ToLower(k.SHA256), SHA512: strings.ToLower(k.SHA512)}),
-		PackageIndex.Expect("", Index{Exists: true, Stale: true}),
+		outdates(h),
 		observe.Files.Unknown(k.Path, "the host has not downloaded it yet"),
 		observe.Sums.Unknown(k.Path, "the host has not downloaded it yet"),
 		observe.Paths.Expect(k.Path, true),

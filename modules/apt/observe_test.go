@@ -179,6 +179,17 @@ func TestDebconfSelections(t *testing.T) {
 	}
 }
 
+// A source or a key makes no index where there is none.
+func TestPlacedSourcesWithoutIndex(t *testing.T) {
+	for _, name := range []string{"/etc/apt/sources.list.d/pve.list", "/usr/share/keyrings/pve.gpg"} {
+		h := observe.NewRecorded("pve1", SourceFiles.Expect("", nil), PackageIndex.Expect("", Index{}), observe.Files.Expect(name, observe.File{}))
+		h.Predict(observe.Placed(h, name, observe.File{Type: observe.Regular, Content: []byte("deb a b c\n")}))
+		if index, err := PackageIndex.Observe(t.Context(), h, ""); err != nil || index != (Index{}) {
+			t.Errorf("%s: the index is %+v (%v), expected that there is still none", name, index, err)
+		}
+	}
+}
+
 func TestPlacedSources(t *testing.T) {
 	const name = "/etc/apt/sources.list.d/pve.list"
 	h := observe.NewRecorded("pve1", SourceFiles.Expect("", []observe.TextFile{{Path: "/etc/apt/sources.list", Content: "deb x y z\n"}}), PackageIndex.Expect("", Index{Exists: true}), observe.Files.Expect(name, observe.File{}))

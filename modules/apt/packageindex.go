@@ -52,18 +52,20 @@ var PackageIndex = &observe.Kind[Index]{
 		}
 	},
 	Holds: func(values map[string]Index) ([]remote.Query, bool) {
-		for _, index := range values {
-			if !index.Exists || !index.Stale { // the age of a stale index decides nothing
-				return nil, false
-			}
+		index := values[""]
+		switch {
+		case !index.Exists:
+			return []remote.Query{{Script: holdsIndexScript, Args: []string{"no"}}}, true
+		case index.Stale: // its age decides nothing
+			return []remote.Query{{Script: holdsIndexScript, Args: []string{"yes"}}}, true
 		}
-		return []remote.Query{{Script: holdsStaleScript}}, true
+		return nil, false
 	},
 }
 
-// holdsStaleScript exits with 0 if there is an index, and a source or a key that is newer. Shells that compare whole seconds find
-// fewer files newer than others.
-const holdsStaleScript = `_i=no
+// holdsIndexScript exits with 0 if there is no index and the argument is no, or if there is one and a source or a key is newer, and it
+// is yes. Shells that compare whole seconds find fewer files newer than others.
+const holdsIndexScript = `_w=$1 _i=no
 for _f in ` + listsDir + `/*Release ` + listsDir + `/*_Packages*; do
 [ ! -e "$_f" ] || _i=yes
 done
@@ -73,7 +75,8 @@ if [ -d ` + listsDir + ` ] && [ ! ` + listsDir + ` -nt ` + stampFile + ` ]; then
 else
 set -- ` + listsDir + ` ` + listsDir + `/*Release ` + listsDir + `/*_Packages*
 fi
-[ $_i = yes ] || exit 1
+[ $_i = "$_w" ] || exit 1
+[ $_i = yes ] || exit 0
 for _f in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/apt/trusted.gpg.d/* /etc/apt/keyrings/* /usr/share/keyrings/*; do
 [ -e "$_f" ] || continue
 _n=yes

@@ -19,12 +19,23 @@ const (
 	configDir  = "/etc/apt/apt.conf.d/"
 )
 
+// outdates returns the expectation that an index, if there is one, is older than a source or a key.
+func outdates(h modules.Host) observe.Expectation {
+	index := Index{Exists: true}
+	if known, ok := h.Known(PackageIndex.Key("")); ok {
+		index, _ = known.(Index)
+	}
+	return PackageIndex.ExpectUpdate("", index, func(i Index) Index {
+		i.Stale = i.Exists
+		return i
+	})
+}
+
 // placed returns what a file means to apt: a source or a key makes the index stale.
 func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
-	stale := PackageIndex.Expect("", Index{Exists: true, Stale: true})
 	switch dir, base := path.Split(name); {
 	case name == "/etc/apt/sources.list", dir == sourcesDir && (path.Ext(base) == ".list" || path.Ext(base) == ".sources"):
-		return []observe.Expectation{observe.ExpectTextFile(h, SourceFiles, name, f), stale}
+		return []observe.Expectation{observe.ExpectTextFile(h, SourceFiles, name, f), outdates(h)}
 	case name == configFile, dir == configDir:
 		return []observe.Expectation{observe.ExpectTextFile(h, Configs, name, f)}
 	case name == "/etc/apt/preferences", dir == "/etc/apt/preferences.d/":
@@ -33,7 +44,7 @@ func placed(h modules.Host, name string, f observe.File) []observe.Expectation {
 			Unknown: "an earlier task changes a pin",
 		}}
 	case dir == "/etc/apt/trusted.gpg.d/", dir == "/etc/apt/keyrings/", dir == "/usr/share/keyrings/":
-		return []observe.Expectation{stale}
+		return []observe.Expectation{outdates(h)}
 	}
 	return nil
 }

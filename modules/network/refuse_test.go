@@ -152,7 +152,7 @@ func TestAddressOfAnotherHost(t *testing.T) {
 // TestAddressInTheInventory tests an address that the inventory gives to a host that is not of the play, and may be down.
 func TestAddressInTheInventory(t *testing.T) {
 	h := host(installed)
-	h.SetInventory(map[string]string{"pve1": "192.168.1.64", "alias": "192.168.1.64", "nas": "10.0.0.9", "local": "127.0.0.1", "named": "pve9.example.org"})
+	h.SetInventory(observe.NewInventory(map[string]string{"pve1": "192.168.1.64", "alias": "192.168.1.64", "nas": "10.0.0.9", "local": "127.0.0.1", "named": "pve9.example.org"}))
 	with := func(address string) *Module {
 		return &Module{Interfaces: []Interface{{Name: "ens19", Addressing: Addressing{Address: address}}}}
 	}
