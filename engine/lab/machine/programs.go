@@ -36,7 +36,7 @@ func coreutils() map[string]Program {
 	return map[string]Program{
 		"cat": cat, "head": head, "tail": tail, "stat": statProgram, "readlink": readlink, "realpath": readlink, "ls": ls,
 		"mkdir": mkdir, "rmdir": rmdir, "rm": rm, "mv": mv, "cp": cp, "ln": ln, "chmod": chmod, "chown": chown, "chgrp": chown,
-		"install": installProgram, "touch": touch, "mktemp": mktemp, "sync": syncProgram, "dd": dd, "base64": base64Program,
+		"install": installProgram, "touch": touch, "mktemp": mktemp, "sync": syncProgram, "dd": dd, "base64": base64Program, "gzip": gzipProgram,
 		"md5sum": checksum(md5.New), "sha1sum": checksum(sha1.New), "sha256sum": checksum(sha256.New), "sha512sum": checksum(sha512.New),
 		"tee": tee, "true": func(context.Context, *Call) int { return 0 }, "false": func(context.Context, *Call) int { return 1 },
 		"basename": basename, "dirname": dirname, "pwd": pwd, "echo": echoProgram, "which": which, "test": testProgram, "[": testProgram,

@@ -22,6 +22,7 @@ func TestAgainstRealPrograms(t *testing.T) {
 		`cat f t`, `cat -n f`, `cat nope`, `cat d`, `cat <f`, `cat f nope t`, `cat bin`,
 		`head -n 1 f t`, `head -v -c 4 f bin`, `head -c 4 nope f`, `head -n -1 f`, `head -c -2 f`, `head -2 f`, `head -v -c 9 -- empty f`,
 		`tail -n 1 f`, `tail -n +2 f`, `tail -c 4 f`, `tail -n 1 f t`,
+		`printf '\037\213\010\000\000\000\000\000\002\003\313\110\315\311\311\347\002\000\040\060\072\066\006\000\000\000' | gzip -dc`, `printf '\037\213\010\000\000\000\000\000\002\003\313\110\315\311' | gzip -d`, `printf '' | gzip -dc`, `{ echo 34; printf '\037\213\010\000\000\000\000\000\002\003\113\115\316\310\127\050\315\053\110\114\316\116\115\341\002\000\345\136\253\005\016\000\000\000'; echo rest; } | { read -r n; e=$(head -c "$n" | gzip -dc) || exit 2; eval "$e"; cat; }`, `printf 'no such thing as a gzip file' | gzip -dc`,
 		`printf 'abcdef' | { head -c 3; echo; head -c 2; }`, `printf '3\nab\nrest\n' | { read -r n; head -c "$n"; cat; }`,
 		`stat --printf '%f %s %n %a %A %F\0' f d l`, `stat -c '%a %F %n' nope f`, `stat -L -c '%F' l`, `stat -c '%N' l`, `stat -c '%h %s' empty`,
 		`readlink l`, `readlink -z l broken`, `readlink f`, `readlink -e broken`, `cd d && readlink -f ../l | sed 's/.*\///'`,

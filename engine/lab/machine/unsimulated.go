@@ -12,7 +12,7 @@ import (
 const (
 	unsimulatedBin = `
 	arch awk b2sum base32 basenc busctl chage chattr chcon chfn choom chrt chsh cksum comm csplit diff diff3 dir
-	dircolors dnsdomainname domainname du expand expiry expr factor fallocate flock fmt fold getopt gpasswd gunzip gzip
+	dircolors dnsdomainname domainname du expand expiry expr factor fallocate flock fmt fold getopt gpasswd gunzip
 	hardlink hostid ipcmk ipcrm ipcs ischroot join last lastb link localectl login loginctl logname lsattr lscpu lsipc
 	lslocks lslogins lsmem lsmod lsns mawk mesg mkfifo mknod more namei networkctl nl nsenter nstat numfmt od openssl
 	passwd paste pathchk perl pidof pinky pmap pr printenv prlimit ptx rdma renice reset rev rgrep run-parts runcon
