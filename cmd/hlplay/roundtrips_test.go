@@ -94,6 +94,42 @@ func TestFlightsBeforeTheFirstChange(t *testing.T) {
 	}
 }
 
+// TestReadsOfCeph counts the flights of reads alone while Ceph is set up on the nodes of a cluster, from its packages to CephFS: one
+// before the first step, and none between the steps, although hosts create managers and OSDs at the same time.
+func TestReadsOfCeph(t *testing.T) {
+	stage := guides(t, "trixie")
+	inv := stage.lab.Inventory()
+	connect := &connectFlags{rehearsal: 3}
+	play := func(o run.Options) report.Recap {
+		t.Helper()
+		pb, err := stage.loadPlaybook(filepath.Join("..", "..", "playbooks", "cluster.hcl"), inv, selectFlags{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := &report.Recorder{}
+		o.Reporter, o.Clock, o.SendAhead, o.Connect = kept, stage.lab.Clock(), true, connect.connect(func(fn func()) { fn() })
+		recap, err := run.Run(t.Context(), pb, inv, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range kept.Results() {
+			if r.Status == report.Failed || r.Status == report.Unreachable {
+				t.Fatalf("%s on %s is %s: %s %s", r.Task, r.Host, r.Status, r.Message, r.Hint)
+			}
+		}
+		return recap
+	}
+	play(run.Options{SkipTags: []string{"ceph", "guests", "ha"}})
+	recap := play(run.Options{Tags: []string{"ceph"}})
+	for name, cost := range recap.Costs {
+		changed := recap.Hosts[name].Changed
+		t.Logf("%s: %d round trips for %d changes, %d flights of reads alone", name, cost.RoundTrips, changed, cost.Flights)
+		if changed < 5 || cost.Flights > 1 {
+			t.Errorf("%s: %d changes and %d flights of reads alone, expected at least 5 changes and only the first flight", name, changed, cost.Flights)
+		}
+	}
+}
+
 // TestRoundTripsOfWaiting counts the flights of a wait of fifteen minutes: a host that waits is asked three
 // times a minute, rather than every other second.
 func TestRoundTripsOfWaiting(t *testing.T) {
