@@ -19,7 +19,8 @@ type Archive interface {
 	// Before is called with what is at a path on a host before a step that may change it is carried out, once per run, or again
 	// if the step was not carried out then. The error says why no copy was kept.
 	Before(host, path string, f observe.File) error
-	// After is called with what is at the path at the end of the run.
+	// After is called with what is at the path at the end of the run: what was last observed, if nothing is known to have changed it
+	// since.
 	After(host, path string, f observe.File)
 }
 
@@ -154,6 +155,22 @@ func (c *copies) missing(h *host, p *part) (names []string) {
 	return names
 }
 
+// files returns the files of a host of which there are copies, and of which there will be when some parts are sent.
+func (c *copies) files(h *host, along []*part) (names []string) {
+	for _, p := range along {
+		names = append(names, c.missing(h, p)...)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name := range c.taken[h] {
+		if _, object := c.objects[name]; !object {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // copyAgain has the copies for parts that were not begun taken again in their turn, when something else may be there. If that
 // does not come, the archive is still told at the end of the run that the files are as they were.
 func (e *execution) copyAgain(along []*part) {
@@ -246,7 +263,14 @@ func (c *conductor) left() {
 		wg.Go(func() {
 			var names []string
 			for name := range taken {
-				names = append(names, name)
+				if f, ok := h.observed.Known(observe.Files.Key(name)); ok {
+					c.copies.archive.After(h.Name, name, f.(observe.File))
+				} else {
+					names = append(names, name)
+				}
+			}
+			if len(names) == 0 {
+				return
 			}
 			_ = c.copies.ask(ctx, h, names, func(name string, f observe.File, err error) {
 				if err == nil {

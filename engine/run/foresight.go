@@ -87,8 +87,9 @@ func (f *foresight) again(t *task, it *itemPlan) *itemPlan {
 }
 
 // behind returns the reads of the next tasks, of handlers, and of the tasks beyond them, that have nothing to do, as far as can
-// be predicted, and of the first that has, with those that may be sent together with it.
-func (f *foresight) behind(following, handlers, beyond []*task) (reads []observe.Read) {
+// be predicted, and of the first that has, with those that may be sent together with it. If none has, it returns what is read at the
+// end of the run, too, when the parts in along are done.
+func (f *foresight) behind(along []*part, following, handlers, beyond []*task) (reads []observe.Read) {
 	acted := false
 	for i, t := range slices.Concat(following, handlers, beyond) {
 		travels := f.execution.host.planner.travels(t) || t.handler && f.mayShare(t) && mayBeConfined(t)
@@ -100,6 +101,10 @@ func (f *foresight) behind(following, handlers, beyond []*task) (reads []observe
 		if reads = append(reads, more...); acts && !travels {
 			break
 		}
+	}
+	if !acted {
+		copied := f.copies.files(f.execution.host, along)
+		reads = append(reads, f.at.Announced(func(h *observe.Host) { observe.Files.Want(h, copied...) })...)
 	}
 	return reads
 }

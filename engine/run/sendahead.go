@@ -157,7 +157,7 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 				return nil, first
 			}
 		}
-		return nil, append(first, f.behind(following, f.dueBehind(last, true), beyond)...)
+		return nil, append(first, f.behind(nil, following, f.dueBehind(last, true), beyond)...)
 	}
 	t := &train{foresight: f, verified: first, registered: map[string]bool{}}
 	next, open := e.couple(t, rest, following[:sharing], user)
@@ -166,7 +166,7 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 		n, _ := e.couple(t, nil, handlers, user)
 		handlers = handlers[n:]
 	}
-	behind := slices.Concat(t.between, f.behind(following[next:], handlers, beyond))
+	behind := slices.Concat(t.between, f.behind(t.along, following[next:], handlers, beyond))
 	if len(t.along) == 0 {
 		return nil, behind
 	}
