@@ -217,7 +217,7 @@ func (o *OSD) checkNetwork(ctx context.Context, s *state) error {
 // gains says which share of the data of its class moves to the new OSD, and rejects more than max_moved allows.
 // It returns "" if there is no data yet, or if check mode cannot know.
 func (o *OSD) gains(ctx context.Context, s *state, device observe.BlockDevice) (string, error) {
-	is, err := ceph.Holdings.Observe(ctx, s.host, "")
+	is, err := ceph.ObserveHolding(ctx, s.host)
 	if err != nil {
 		return "", knowable(err)
 	}

@@ -46,7 +46,7 @@ func TestDataMovesToANewOSD(t *testing.T) {
 			if test.has != nil {
 				is = *test.has
 			}
-			h := node(ceph.Holdings.Expect("", ceph.Holding{Distribution: is, Pools: test.pools}))
+			h := node(ceph.Distributions.Expect("", is), ceph.Pools.Expect("", test.pools))
 			m := &Module{OSD: &test.osd}
 			if test.err != "" {
 				if _, err := m.Plan(t.Context(), h); err == nil || !strings.Contains(err.Error(), test.err) {
@@ -59,6 +59,10 @@ func TestDataMovesToANewOSD(t *testing.T) {
 				t.Errorf("expected %q, got:\n%s", test.says, said)
 			}
 		})
+	}
+	h := node(ceph.Distributions.Unknown("", "the CRUSH map places other OSDs"), ceph.Pools.Expect("", of(full)))
+	if said := modulestest.Summaries(modulestest.Converges(t, &Module{OSD: &OSD{Device: "/dev/sdb", MaxWiped: 1, MaxMoved: "1%"}}, h)); strings.Contains(said, "moves") {
+		t.Errorf("check mode cannot know the weights, and says:\n%s", said)
 	}
 	if err := (&Module{OSD: &OSD{Device: "/dev/sdb", MaxMoved: "0.1"}}).Validate(); err == nil {
 		t.Error("max_moved = 0.1 is accepted")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"hlplay/engine/observe"
 	"hlplay/engine/remote"
 	"hlplay/modules/internal/modulestest"
 )
@@ -68,6 +69,31 @@ func TestHolding(t *testing.T) {
 	got := modulestest.Parsed(t, Holdings, []string{""}, answer)[""]
 	if diff := cmp.Diff(want, got); diff != "" || len(got.Pools) == 0 {
 		t.Errorf("%d pools; -want +got:\n%s", len(got.Pools), diff)
+	}
+}
+
+// In check mode, weights and pools that a step is expected to change replace what the cluster holds now.
+func TestHoldingAfterExpectedSteps(t *testing.T) {
+	weighed := Distribution{Weights: map[int]OSDWeight{0: {Crush: 1, Reweight: 1, Class: "hdd"}}}
+	pools := map[string]Pool{"vm-disks": {Size: 3}}
+	now := Holding{Distribution: Distribution{Nearfull: 0.85}, Pools: map[string]Pool{".mgr": {Size: 3}}}
+	for name, test := range map[string]struct {
+		expected []observe.Expectation
+		want     Holding
+	}{
+		"none":       {nil, now},
+		"of weights": {[]observe.Expectation{Distributions.Expect("", weighed)}, Holding{weighed, now.Pools}},
+		"of pools":   {[]observe.Expectation{Pools.Expect("", pools)}, Holding{now.Distribution, pools}},
+	} {
+		h := observe.NewRecorded("pve1", append(test.expected, Holdings.Expect("", now))...)
+		got, err := ObserveHolding(t.Context(), h)
+		if diff := cmp.Diff(test.want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+	h := observe.NewRecorded("pve1", Distributions.Unknown("", "data moves"), Holdings.Expect("", now))
+	if _, err := ObserveHolding(t.Context(), h); !observe.IsUnknown(err) {
+		t.Errorf("weights that check mode cannot know: %v", err)
 	}
 }
 

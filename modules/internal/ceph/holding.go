@@ -1,6 +1,10 @@
 package ceph
 
-import "hlplay/engine/observe"
+import (
+	"context"
+
+	"hlplay/engine/observe"
+)
 
 // Holding is what the cluster holds, and how it is distributed.
 type Holding struct {
@@ -19,6 +23,19 @@ var Holdings = &observe.Kind[Holding]{
 	Common: true,
 	Alike:  true,
 	Parse:  parseOnly(parseHolding),
+}
+
+// ObserveHolding observes Holding. What earlier steps are expected to change of it in check mode, they say of Distributions and
+// Pools. The error is that of Kind.Observe.
+func ObserveHolding(ctx context.Context, h *observe.Host) (Holding, error) {
+	is, err := Holdings.Observe(ctx, h, "")
+	if err == nil && h.Predicted(Distributions.Key("")) {
+		is.Distribution, err = Distributions.Observe(ctx, h, "")
+	}
+	if err == nil && h.Predicted(Pools.Key("")) {
+		is.Pools, err = Pools.Observe(ctx, h, "")
+	}
+	return is, err
 }
 
 func parseHolding(s monitorsAnswer) (h Holding, err error) {
