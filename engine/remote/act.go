@@ -331,29 +331,34 @@ func (s *session) startActing(ctx context.Context) ([]byte, error) {
 		return nil, errNoActing
 	}
 	free := func() { <-s.conn.acting }
+	program, err := quote(s.conn.hand)
+	if err != nil {
+		free()
+		return nil, err
+	}
+	pipes, err := quote(handPipes)
+	if err != nil {
+		free()
+		return nil, err
+	}
+	hand := "_hl_program=" + program + " _hl_pipes=" + pipes + "\n"
+	loop := hand + shellText("_hl_entering", entering) + placeFunctions + actingLoop
+	var packed []byte
 	dir := "hlplay." + nonce()
-	sh, opening, err := s.shell(ctx, boot, true, actingDir(actingPlaces, dir))
+	before := actingDir(actingPlaces, dir)
+	if s.conn.packs() {
+		packed = packOnce(loop)
+		before = fmt.Sprintf(unpack, len(packed)) + before // a gzip that fails means that there is no acting shell, too
+		loop = "eval \"$_hl_e\"\n"
+	}
+	sh, opening, err := s.shell(ctx, boot, true, before)
 	if err != nil {
 		free()
 		return nil, err
 	}
 	sh.dir, sh.free = dir, free
 	s.act.shell = sh
-	program, err := quote(s.conn.hand)
-	if err != nil {
-		return nil, err
-	}
-	pipes, err := quote(handPipes)
-	if err != nil {
-		return nil, err
-	}
-	hand := "_hl_program=" + program + " _hl_pipes=" + pipes + "\n"
-	loop := hand + shellText("_hl_entering", entering) + placeFunctions + actingLoop
-	if !s.conn.packs() {
-		return frame([]byte(opening + gathered + loop)), nil
-	}
-	packed := packOnce(loop)
-	return append(frame(fmt.Appendf([]byte(opening+gathered), unpack+"eval \"$_hl_e\"\n", len(packed))), packed...), nil
+	return append(frame([]byte(opening+gathered+loop)), packed...), nil
 }
 
 // answer sends frames to the acting shell and waits for the answers. most is as in exchange. run receives each answer

@@ -17,8 +17,8 @@ const (
 )
 
 // unpack is the shell code that sets $_hl_e to the text that is compressed in as many bytes of the input as %d says. If it fails, or the
-// text is cut off, the shell ends.
-const unpack = `_hl_e=$(head -c "%d" | gzip -dc) || exit 2` + "\n"
+// text is cut off, the shell ends. gzip complains about a $GZIP, which may be a user's, and refuses most of them.
+const unpack = `_hl_e=$(head -c "%d" | GZIP='' gzip -dc) || exit 2` + "\n"
 
 // packs reports whether long scripts are compressed for the acting shells. Hosts without a hand, such as simulated nodes, get them
 // as they are.

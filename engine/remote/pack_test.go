@@ -56,6 +56,49 @@ func TestPackedScripts(t *testing.T) {
 	}
 }
 
+// packing returns a connection to a distant host whose shells have these variables.
+func packing(t *testing.T, env ...string) *conn {
+	t.Helper()
+	key := newKey(t, "id", "")
+	s := newServer(t, key, func(s *server) { s.env = append(s.env, env...) })
+	c := mustDial(t, s.target("root", key), plain())
+	ask(t, c, Query{Script: ":"})
+	if !c.gzip.Load() {
+		t.Skip("no perl or no gzip on this machine")
+	}
+	c.packFrom = 0
+	return c
+}
+
+// A gzip that fails costs the acting shell, and no command is lost.
+func TestBrokenGzip(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "gzip"), []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := packing(t, "PATH="+dir+":"+os.Getenv("PATH"))
+	if r := run(t, c, Command{Argv: []string{"echo", "hello"}}); string(r.Stdout) != "hello\n" {
+		t.Errorf("got %q", r.Stdout)
+	}
+}
+
+// What a user has set for gzip does not keep it from decompressing, nor what it says about that from being told apart from answers.
+func TestOptionsOfGzip(t *testing.T) {
+	for _, options := range []string{"-9", "-k", "/usr/bin/gzip"} {
+		c := packing(t, "GZIP="+options)
+		_, answers, err := c.RunAll(bounded(t), Actions{
+			Commands: []Command{{Argv: []string{"true"}, Before: Query{Script: ":"}}},
+			Then:     []Query{{Script: "printf %s \"$1\" | wc -c; echo \"$GZIP\"", Args: []string{strings.Repeat("x", packedFrom)}}},
+		})
+		if err != nil || len(answers) != 1 {
+			t.Fatalf("GZIP=%s: %d answers, error %v", options, len(answers), err)
+		}
+		if got, want := string(answers[0].Stdout), "8192\n"+options+"\n"; got != want || len(answers[0].Stderr) > 0 {
+			t.Errorf("GZIP=%s: got %q and %q, want %q", options, got, answers[0].Stderr, want)
+		}
+	}
+}
+
 // A host that is near, or has no gzip, gets scripts as they are.
 func TestWhoGetsPackedScripts(t *testing.T) {
 	c := local()

@@ -349,7 +349,7 @@ while read -r _hl_l _hl_in _hl_k _hl_ok; do
 	fi
 	if [ "$_hl_k" = packed ]; then
 		hash -r
-		_hl_e=$(head -c "$_hl_l" | gzip -dc) || exit 2
+		_hl_e=$(head -c "$_hl_l" | GZIP='' gzip -dc) || exit 2
 		eval "$_hl_e" || exit 2
 		continue
 	fi
