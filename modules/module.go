@@ -257,10 +257,10 @@ type Step struct {
 	Unmet string
 	// Wide is set if the step may also change what is observed on other hosts.
 	Wide bool
-	// Elsewhere, of a Wide step, reports whether the step may change an observation of other hosts. Nil means that it may change all
+	// Elsewhere, of a Wide step, reports whether the step may change an observation of another host. Nil means that it may change all
 	// that hosts observe. What Expect names may change in any case, and so may everything on the step's own hosts. It accepts whatever
 	// is not certain to stay as it is: a host plans from what it refuses without reading it again.
-	Elsewhere func(observe.Key) bool
+	Elsewhere func(on Host, k observe.Key) bool
 	// Unknown is set if only the playbook's author knows what the step changes: what the hosts share may be different
 	// afterwards.
 	Unknown bool

@@ -73,7 +73,7 @@ func (e *execution) changed(step modules.Step, answered *observe.Readback) {
 func touchedOn(step modules.Step, on *host) func(observe.Read) bool {
 	return func(r observe.Read) bool {
 		key := r.Key()
-		return step.Elsewhere(key) || slices.ContainsFunc(step.Expect, func(x observe.Expectation) bool {
+		return step.Elsewhere(on.observed, key) || slices.ContainsFunc(step.Expect, func(x observe.Expectation) bool {
 			return x.Host == on.observed && (x.Match == nil && x.Key == key || x.Match != nil && x.Match(key))
 		})
 	}

@@ -79,7 +79,7 @@ func (m *joint) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) 
 		Wide:    true,
 	}
 	if !m.coarse {
-		step.Elsewhere = func(k observe.Key) bool { return k == joints.Key(m.Name) }
+		step.Elsewhere = func(_ modules.Host, k observe.Key) bool { return k == joints.Key(m.Name) }
 	}
 	return modules.Plan{Steps: []modules.Step{step}}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"hlplay/engine/observe"
+	"hlplay/modules"
 	"hlplay/modules/internal/ceph"
 	"hlplay/modules/internal/pve"
 )
@@ -11,7 +12,7 @@ import (
 // What a step says of the other nodes: whatever is not certain to stay as it is may have changed.
 func TestElsewhere(t *testing.T) {
 	for name, test := range map[string]struct {
-		of      func(observe.Key) bool
+		of      func(modules.Host, observe.Key) bool
 		changes []observe.Key
 		not     []observe.Key
 	}{
@@ -30,12 +31,12 @@ func TestElsewhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, k := range test.changes {
-				if !test.of(k) {
+				if !test.of(nil, k) {
 					t.Errorf("%s is said to stay as it is", k)
 				}
 			}
 			for _, k := range test.not {
-				if test.of(k) {
+				if test.of(nil, k) {
 					t.Errorf("%s is said to change", k)
 				}
 			}

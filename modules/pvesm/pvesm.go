@@ -333,6 +333,6 @@ func (m *Module) run(command, first, second string, options []string) modules.Ru
 
 // elsewhere is the Step.Elsewhere of steps that change storages. Every node activates them, which may bring mounts, volume groups
 // and disks. It does not change what the node has installed, its addresses, its Ceph daemons, or who is in the cluster.
-func elsewhere(k observe.Key) bool {
+func elsewhere(_ modules.Host, k observe.Key) bool {
 	return !slices.Contains([]string{pve.Nodes.Name, pve.Clusters.Name, ceph.Nodes.Name, ceph.Units.Name, observe.Networks.Name}, k.Kind)
 }
