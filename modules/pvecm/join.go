@@ -215,6 +215,6 @@ func (s *state) add(ctx context.Context, cluster pve.Cluster, to door) (modules.
 		Expect: expect,
 		Settle: settleJoin,
 		Await:  s.awaitJoin(),
-		Wide:   true,
+		Wide:   true, Elsewhere: s.elsewhere(),
 	}, nil
 }

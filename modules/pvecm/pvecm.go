@@ -381,7 +381,7 @@ func (s *state) create(ctx context.Context) (modules.Plan, error) {
 		Expect: []observe.Expectation{pve.Clusters.Expect("", after).On(s.host)},
 		Settle: time.Minute,
 		Await:  "quorum on " + s.node.Name,
-		Wide:   true,
+		Wide:   true, Elsewhere: s.elsewhere(),
 	}), nil
 }
 
