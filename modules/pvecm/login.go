@@ -36,8 +36,8 @@ func (l login) plan(ctx context.Context, keys func(mine pve.Trust) []string) (st
 	if err != nil {
 		return nil, false, err
 	}
-	if len(theirs.HostKeys) == 0 {
-		return nil, false, fmt.Errorf("%s has no host keys in /etc/ssh: is its SSH server OpenSSH?", l.to.Name())
+	if err := hasHostKeys(l.to, theirs); err != nil {
+		return nil, false, err
 	}
 	if missing := theirs.Missing(keys(mine)); len(missing) > 0 {
 		steps = append(steps, l.authorise(theirs, missing))
@@ -46,6 +46,14 @@ func (l login) plan(ctx context.Context, keys func(mine pve.Trust) []string) (st
 		steps = append(steps, l.know(mine, known))
 	}
 	return steps, false, nil
+}
+
+// hasHostKeys rejects a host whose host keys are not known, so that no other host can verify it.
+func hasHostKeys(h modules.Host, t pve.Trust) error {
+	if len(t.HostKeys) == 0 {
+		return fmt.Errorf("%s has no host keys in /etc/ssh: is its SSH server OpenSSH?", h.Name())
+	}
+	return nil
 }
 
 // makeKey creates root's RSA key, or its public half, as pvecm itself would.

@@ -229,8 +229,13 @@ func (m *Module) MayRead(h modules.Host) {
 	}
 	observe.Networks.Want(h, "")
 	observe.Resolves.Want(h, h.Name())
+	pve.Trusts.Want(h, "")
 	if h.Name() != m.Founder {
-		pve.Trusts.Want(h, "")
+		if founder, err := h.Peer(m.Founder); err == nil {
+			pve.Clusters.Want(founder, "")
+			pve.Nodes.Want(founder, "")
+			pve.Trusts.Want(founder, "")
+		}
 		pve.GuestLists.Want(h, "")
 		pve.Storages.Want(h, "")
 	}
@@ -366,6 +371,9 @@ func (s *state) create(ctx context.Context) (modules.Plan, error) {
 	if err := s.checkName(ctx); err != nil {
 		return modules.Plan{}, err
 	}
+	if err := s.checkHostKeys(ctx); err != nil {
+		return modules.Plan{}, err
+	}
 	after := pve.Cluster{Mounted: true, Quorate: true, Certificate: true, AuthKey: true, Name: s.m.Cluster}.With(s.node.Name, s.m.member())
 	return s.plan(modules.Step{
 		Risk:    modules.CostsQuorum,
@@ -383,6 +391,19 @@ func (s *state) create(ctx context.Context) (modules.Plan, error) {
 		Await:  "quorum on " + s.node.Name,
 		Wide:   true, Elsewhere: s.elsewhere(),
 	}), nil
+}
+
+// checkHostKeys verifies that other hosts of the play can join over SSH. They read the founder's SSH keys once it has the cluster:
+// because it reads them before, they are read again in the flight that creates the cluster.
+func (s *state) checkHostKeys(ctx context.Context) error {
+	if len(s.host.Peers()) < 2 {
+		return nil
+	}
+	trust, err := pve.Trusts.Observe(ctx, s.host, "")
+	if err != nil {
+		return err
+	}
+	return hasHostKeys(s.host, trust)
 }
 
 // noOtherCluster verifies that no host of the play is in a cluster yet, because clusters cannot be merged.

@@ -253,6 +253,7 @@ func TestRefusals(t *testing.T) {
 		{"deleted from the cluster", "pve2", []*observe.Host{host("pve1", cluster("pve1")), host("pve2", cluster("pve1"))}, []string{"delnode", "reinstalled"}},
 		{"founder installed anew", "pve2", []*observe.Host{host("pve1", standalone), host("pve2", cluster("pve1", "pve2"))}, []string{"founder pve1 is standalone"}},
 		{"second cluster", "pve1", []*observe.Host{host("pve1", standalone), host("pve2", cluster("pve1", "pve2"))}, []string{"pve2 is already in cluster", "clusters cannot be merged"}},
+		{"create without host keys", "pve1", []*observe.Host{host("pve1", standalone, pve.Trusts.Expect("", pve.Trust{})), host("pve2", standalone)}, []string{"pve1 has no host keys in /etc/ssh"}},
 		{"create with a foreign address", "pve1", []*observe.Host{host("pve1", standalone, observe.Networks.Expect("", observe.Network{}))}, []string{"10.0.0.1 is not an address of pve1"}},
 	}
 	for _, test := range tests {
