@@ -37,15 +37,17 @@ func (r *Readback) Lend(to *Host, touched func(Read) bool) {
 		return
 	}
 	to.mu.Lock()
-	defer to.mu.Unlock()
-	if to.changesLocked() != changes {
-		return
-	}
-	for _, q := range r.requests {
-		if q.kind.alike() && q.from != nil {
-			to.keepSaidLocked(&said{q.from.queries, q.from.answers, len(to.touches), true})
+	var woken []*waiter
+	if to.changesLocked() == changes {
+		for _, q := range r.requests {
+			if q.kind.alike() && q.from != nil {
+				to.keepSaidLocked(&said{q.from.queries, q.from.answers, len(to.touches), true})
+			}
 		}
+		woken = to.answerPendingLocked()
 	}
+	to.mu.Unlock()
+	wake(woken)
 }
 
 func united(a, b *Host) bool {

@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -151,4 +152,39 @@ func unite(t *testing.T, u Union) {
 	before := unions
 	unions = []Union{u}
 	t.Cleanup(func() { unions = before })
+}
+
+// What is lent need not be asked of a host, although it was announced there before, and those who wait for it go on.
+func TestLendOfWhatWasAnnounced(t *testing.T) {
+	in(t, func(t *testing.T) {
+		unite(t, func(_, _ *Host) bool { return true })
+		a, b := newWire(t.Context(), "a"), newWire(t.Context(), "b")
+		readback := a.host.Readback([]Read{{alikes, "x"}, {alikes, "y"}}, everything)
+		readback.LendTo([]*Host{b.host})
+		alikes.Want(b.host, "y")
+		busy, done := make(chan struct{}), make(chan string)
+		b.host.Go(t.Context(), func(context.Context) { <-busy }) // nothing is sent meanwhile
+		a.host.Go(t.Context(), func(ctx context.Context) {
+			value, err := alikes.Observe(ctx, b.host, "x")
+			if err != nil {
+				t.Error(err)
+			}
+			done <- value
+		})
+		synctest.Wait()
+		readback.Arrive(arrival(readback, "behind"))
+		readback.Lend(b.host, Read.Shared)
+		got := []string{<-done}
+		close(busy)
+		planners(t.Context(), b.host, func(ctx context.Context) {
+			value, _ := alikes.Observe(ctx, b.host, "y")
+			got = append(got, value)
+		})
+		if diff := cmp.Diff([]string{"x behind", "y behind"}, got); diff != "" {
+			t.Errorf("observed (-want +got):\n%s", diff)
+		}
+		if sent := b.sent(); len(sent) > 0 {
+			t.Errorf("b was asked: %q", sent)
+		}
+	})
 }

@@ -147,7 +147,23 @@ func (h *Host) keepSaidLocked(s *said) {
 	h.common = append(h.common, s)
 }
 
-// answeredLocked settles a new entry from kept answers, if these answer all of its queries and nothing that has happened since
+// answerPendingLocked settles what was announced and has not been sent, as far as it follows from kept answers, and returns those who
+// wait for it.
+func (h *Host) answerPendingLocked() (woken []*waiter) {
+	h.pending = slices.DeleteFunc(h.pending, func(e *entry) bool {
+		if !e.kind.common() || !h.answeredLocked(e) {
+			return false
+		}
+		for w := range e.waiters {
+			woken = append(woken, w)
+			delete(e.waiters, w)
+		}
+		return true
+	})
+	return woken
+}
+
+// answeredLocked settles an entry from kept answers, if these answer all of its queries and nothing that has happened since
 // can have changed it. Those of other hosts count only for kinds that are Alike.
 func (h *Host) answeredLocked(e *entry) bool {
 	var kept []*said
