@@ -105,13 +105,19 @@ Signed-By: /usr/share/keyrings/proxmox-archive-keyring.gpg
 `, uri, i.Repository)
 }
 
-func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+// want announces what plan reads.
+func (i *Install) want(h modules.Host) {
+	ceph.Nodes.Want(h, "")
 	pve.Nodes.Want(h, "")
 	observe.Packages.Want(h, packages...)
 	for _, major := range []int{8, 9} {
 		path, _ := i.source(major)
 		observe.Files.Want(h, path)
 	}
+}
+
+func (i *Install) plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
+	i.want(h)
 	local, err := ceph.Nodes.Observe(ctx, h, "")
 	if err != nil {
 		return modules.Plan{}, err

@@ -244,6 +244,10 @@ func (m *Module) MayRead(h modules.Host) {
 	if err != nil {
 		return
 	}
+	if m.Install != nil {
+		m.Install.want(h)
+		return
+	}
 	if f, ok := p.(interface{ mayRead(modules.Host) }); ok {
 		wantSurvey(h)
 		pve.Clusters.Want(h, "")
