@@ -288,13 +288,14 @@ func (p *planner) pastLocked(t *task) past {
 	return p.past[t]
 }
 
-// last returns what the last plan of a task was based on (see likelyLocked), and whether it had steps.
+// last returns what the last plan of a task was based on (see likelyLocked), and whether it had steps. One that was not made may have
+// some, unless the task only checks.
 func (p *planner) last(t *task) (reads []observe.Read, acts bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	reads = slices.Clone(p.likelyLocked(t))
 	is := p.past[t]
-	return reads, is.acts || !is.made
+	return reads, is.acts || !is.made && !t.checks()
 }
 
 // travels reports whether a task's steps may share a flight with those of the tasks around it, as far as its last plan tells.

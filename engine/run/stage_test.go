@@ -186,6 +186,7 @@ func (s *stage) play(t *testing.T, source string, change ...func(*run.Options)) 
 	pb, diags := lang.LoadSource("test.hcl", []byte(source), lang.Options{
 		Modules: []modules.Spec{settingSpec, ownSpec, countedSpec, {Name: "restart", Summary: "A reboot of a test's host", New: func() modules.Module { return &restart{} }},
 			{Name: "still", Summary: "Nothing", New: func() modules.Module { return &noop{restless: &s.restless} }},
+			{Name: "look", Summary: "Nothing, on its own host", Local: true, New: func() modules.Module { return &noop{restless: &s.restless} }},
 			{Name: "joint", Summary: "A setting that the hosts share", New: func() modules.Module { return &joint{coarse: s.coarse} }}},
 		Inventory: inv,
 	})

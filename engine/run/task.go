@@ -2,6 +2,7 @@ package run
 
 import (
 	"hlplay/engine/lang"
+	"hlplay/modules"
 )
 
 // task is a task with its position in the playbook.
@@ -27,6 +28,12 @@ func (t *task) user(h *host) string {
 		return becomeUser(h.BecomeUser)
 	}
 	return ""
+}
+
+// checks reports whether the task can do nothing but check its own host, whatever its arguments, or what is known of it.
+func (t *task) checks() bool {
+	m, ok := t.Module.New().(modules.Reader)
+	return t.Module.Local && ok && m.OnlyReads()
 }
 
 // observer returns the account that runs the author's reading commands: the one that the task acts as, although
