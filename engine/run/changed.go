@@ -67,6 +67,11 @@ func (e *execution) changed(step modules.Step, answered *observe.Readback) {
 			reader.planner.peerChanged(other.observed)
 		}
 	}
+	for other := range touched { // all of them have forgotten by now what they are asked about one another
+		if other != nil && other != e.host && !e.check {
+			other.planner.expect(e.task)
+		}
+	}
 }
 
 // touchedOn returns what a step that says so (Step.Elsewhere) may have changed on another host.

@@ -24,7 +24,8 @@ type planner struct {
 
 	mu       sync.Mutex
 	upcoming *upcoming
-	at       int // index of the task whose turn it is
+	at       int   // index of the task whose turn it is
+	turn     *task // that has begun its turn and not ended it; nil between turns
 	window   int
 	// next is the first task that has not been considered yet. held are earlier ones that could not be started.
 	next    int
@@ -58,6 +59,7 @@ func (p *planner) decision(ctx context.Context, t *task) *decision {
 		if i, ok := p.upcoming.index[t]; ok {
 			p.at = i
 		}
+		p.turn = t
 		f := p.futures[t]
 		if f == nil {
 			f = p.startLocked(t, nil)
@@ -98,6 +100,7 @@ func (p *planner) done(t *task) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.stirs.note(t, p.host, false)
+	p.turn = nil
 	if f := p.futures[t]; f != nil {
 		p.noteLocked(t, f)
 		f.cancel()

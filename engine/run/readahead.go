@@ -305,6 +305,31 @@ func (p *planner) travels(t *task) bool {
 	return p.travelsLocked(t)
 }
 
+// expect announces what will probably be read of the host next, because a step of another host's task has made it forget what it knew. It
+// is then read with whatever is asked first, which is often no more than what verifies that step. What comes next is what the host's
+// own turn of that task reads, unless it is over, and the tasks behind that one do, up to the first that will probably have something to do.
+func (p *planner) expect(t *task) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.upcoming.index[t]
+	if !ok || p.window == 0 {
+		return
+	}
+	if p.turn != t {
+		at++
+	}
+	for _, next := range p.upcoming.tasks[at:min(at+mostReadAlong, len(p.upcoming.tasks))] {
+		p.host.observed.Want(p.likelyLocked(next))
+		past := p.pastLocked(next)
+		for _, m := range past.modules {
+			forecast(p.host.observed, m)
+		}
+		if past.changes() || past.led {
+			break
+		}
+	}
+}
+
 // await waits until the plans of tasks that are being made are there.
 func (p *planner) await(ctx context.Context, tasks []*task) {
 	p.mu.Lock()
