@@ -91,9 +91,9 @@ func (f *foresight) again(t *task, it *itemPlan) *itemPlan {
 // end of the run, too, when the parts in along are done.
 func (f *foresight) behind(along []*part, following, handlers, beyond []*task) (reads []observe.Read) {
 	acted := false
-	for i, t := range slices.Concat(following, handlers, beyond) {
+	for _, t := range slices.Concat(following, handlers, beyond) {
 		travels := f.execution.host.planner.travels(t) || t.handler && f.mayShare(t) && mayBeConfined(t)
-		if acted && (!travels || i >= len(following)+len(handlers)) {
+		if acted && !travels {
 			break
 		}
 		more, acts := f.likely(t)

@@ -465,3 +465,26 @@ func TestInterruptAfterATaskSentAhead(t *testing.T) {
 		t.Errorf("%d handlers are due, and the notes are %v", len(s.hosts["a"].due), r.Notes())
 	}
 }
+
+// With the last due handler of a play travels what the first task of the next play reads that has something to do, and what those read
+// that may be sent with it.
+func TestReadsBehindHandlersTravel(t *testing.T) {
+	s := newStage("a")
+	r := s.play(t, lines(`play "p" {
+hosts = "all"
+task "1" { own { name = "s1"; value = "1" } notify = ["h"] }
+handler "h" { setting { name = "h"; value = "1"; repeats = true } }
+}
+play "q" {
+hosts = "all"
+task "2" { own { name = "s2"; value = "1" } }
+task "3" { own { name = "s3"; value = "1" } }
+task "4" { own { name = "s4"; value = "1" } }
+}`), sendAhead)
+	if diff := cmp.Diff([]string{"a 1: changed", "a 2: changed", "a 3: changed", "a 4: changed", "a h: changed"}, outcomes(r)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if s.flights["a"] != 3 || s.asks["a"] != 1 {
+		t.Errorf("%d flights with commands and %d that read only, want 3 and 1", s.flights["a"], s.asks["a"])
+	}
+}
