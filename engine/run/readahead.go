@@ -103,7 +103,8 @@ func (p *planner) upcomingLocked() (upcoming []int) {
 }
 
 // horizonLocked returns the last task that it makes sense to plan ahead: the first after the current one that will probably
-// change the host, as far as the last plans tell. What comes after it would be planned again. Once the run has changed something, a
+// change the host, as far as the last plans tell. What comes after it would be planned again. If that one shares its flight, so are those
+// in it, and what the next reads travels with them. Once the run has changed something, a
 // task that reads other hosts is left for its turn, when these have done the tasks before it. So is what comes after a task that one
 // host carries out for all, or after handlers that are due, and everything while another host has yet to carry out a step of the
 // current task that affects all.
@@ -114,18 +115,24 @@ func (p *planner) horizonLocked() int {
 	if p.window == widest { // nothing has changed yet
 		return len(p.upcoming.tasks)
 	}
+	train := false // whether an earlier one of these tasks will change the host, and shares its flight
 	for i := p.at + 1; i < len(p.upcoming.tasks); i++ {
 		if i > 0 && p.upcoming.flushes[i-1] && p.due(p.upcoming.tasks[i-1].play, p.host) {
 			return i - 1
 		}
-		switch past := p.pastLocked(p.upcoming.tasks[i]); {
+		past := p.pastLocked(p.upcoming.tasks[i])
+		switch {
 		case past.elsewhere:
 			return i - 1
 		case past.led:
 			return i
 		case past.changes() && !p.sharesLocked(p.upcoming.tasks[i]):
+			if train { // what it reads travels with the last of those before it
+				return i - 1
+			}
 			return i
 		}
+		train = train || past.acts
 	}
 	return len(p.upcoming.tasks)
 }
