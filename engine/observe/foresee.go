@@ -19,7 +19,7 @@ type foreseen struct {
 // errNotKnown is the error of an observation that a foreseen host does not know.
 var errNotKnown = errors.New("it is not known yet")
 
-// Foresee returns the host as it is remembered now, for plans about what comes after steps: Predict overlays what those are
+// Foresee returns the host as it is remembered now, or follows from kept answers, for plans about what comes after steps: Predict overlays what those are
 // expected to bring about. It is never asked anything: an observation that is not known is an error.
 func (h *Host) Foresee() *Host {
 	h.mu.Lock()
@@ -27,6 +27,7 @@ func (h *Host) Foresee() *Host {
 	f := &Host{
 		hostName: h.hostName, address: h.address, dial: h.dial, flightCtx: h.flightCtx, now: h.now, inventory: h.inventory,
 		memory: map[Key]*entry{}, predicted: maps.Clone(h.predicted), vague: slices.Clone(h.vague), foreseen: &foreseen{},
+		common: slices.Clone(h.common), touches: slices.Clone(h.touches),
 	}
 	for key, e := range h.memory {
 		if e.done {

@@ -257,6 +257,25 @@ func TestChecksHold(t *testing.T) {
 	}
 }
 
+// A foreseen host knows what other kinds were answered by the same query, unless a step on another host may have changed it.
+func TestForeseeFromKeptAnswers(t *testing.T) {
+	for _, changed := range []bool{false, true} {
+		w := newWire(t.Context(), "a")
+		asked, _ := alikes.Observe(t.Context(), w.host, "x")
+		if changed {
+			w.host.ForgetTouched(func(r Read) bool { return r.Key().Kind == ours.Name })
+		}
+		f := w.host.Foresee()
+		got, err := ours.Observe(t.Context(), f, "x")
+		if known := err == nil && got == asked && got != ""; known == changed {
+			t.Errorf("changed elsewhere: %v: %q, %v; the other kind: %q", changed, got, err, asked)
+		}
+		if n := len(w.host.common); n != 1 {
+			t.Errorf("%d kept answers, expected those of one flight", n)
+		}
+	}
+}
+
 // A check may depend on what another host changes, so it is then asked again. Yet a host may go on that has just accepted a
 // content.
 func TestChecksDependOnOtherHosts(t *testing.T) {

@@ -33,7 +33,7 @@ func (r *Readback) Lend(to *Host, touched func(Read) bool) {
 	to.touchLocked(touched)
 	changes := to.changesLocked()
 	to.mu.Unlock()
-	if !lends || !united(r.host, to) { // which is not remembered if the step may have changed it
+	if !lends || !United(r.host, to) { // which is not remembered if the step may have changed it
 		return
 	}
 	to.mu.Lock()
@@ -50,7 +50,8 @@ func (r *Readback) Lend(to *Host, touched func(Read) bool) {
 	wake(woken)
 }
 
-func united(a, b *Host) bool {
+// United reports whether two hosts are certain to be united (see Union), and so to see the same files on file systems that hosts share.
+func United(a, b *Host) bool {
 	for _, u := range unions {
 		if u(a, b) {
 			return true

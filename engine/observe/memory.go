@@ -118,11 +118,11 @@ func (h *Host) entryLocked(k kind, name string) *entry {
 		e = &entry{key: key, kind: k, waiters: map[*waiter]struct{}{}}
 		h.memory[key] = e
 		switch {
+		case k.common() && h.answeredLocked(e):
 		case h.foreseen != nil:
 			e.err, e.sent, e.done = errNotKnown, true, true
 		case k.probes():
 			h.probeLocked(e)
-		case k.common() && h.answeredLocked(e):
 		default:
 			h.pending = append(h.pending, e)
 		}

@@ -17,6 +17,9 @@ type Read struct {
 	name string
 }
 
+// Read returns the observation under a name.
+func (k *Kind[T]) Read(name string) Read { return Read{k, name} }
+
 // ByAuthor reports whether the observation is a command of the playbook's author, which runs only where its task says
 // so.
 func (r Read) ByAuthor() bool {

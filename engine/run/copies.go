@@ -32,8 +32,10 @@ type copies struct {
 
 	// mu is held while a copy is made, so that nothing changes the file meanwhile.
 	mu sync.Mutex
-	// taken has the names of which a copy was kept; false means that another is wanted.
-	taken map[*host]map[string]bool
+	// taken has the names of which a copy was kept; false means that another is wanted. reading guards it, never for longer than it
+	// takes to look: planners ask while a copy is made.
+	reading sync.Mutex
+	taken   map[*host]map[string]bool
 }
 
 func newCopies(archive Archive, specs []modules.Spec) *copies {
@@ -73,8 +75,24 @@ func (c *copies) of(step modules.Step, module modules.Spec) []string {
 	return nil
 }
 
+// reads returns what a host is asked beforehand, so that the copies that a task needs there are known when its steps are carried
+// out. acts is set if the host has something to do for the task, elsewhere if another host carries it out for all: its steps may
+// then change the host's own files, too.
+func (c *copies) reads(h *host, t *task, acts, elsewhere bool) (reads []observe.Read) {
+	if c.archive == nil {
+		return nil
+	}
+	for _, name := range t.Module.Rewritten {
+		if !c.has(h, name) && (acts || elsewhere && !observe.OnSharedFileSystem(name)) {
+			reads = append(reads, observe.Files.Read(name))
+		}
+	}
+	return reads
+}
+
 // copy makes the archive keep the vital files that the steps may change: on the host that carries them out and, for
-// steps that change what others observe, on all hosts. If that fails, the run reports it and continues.
+// steps that change what others observe, on all hosts. If that fails, the run reports it and continues. Hosts that are united see
+// the same files on a file system that they share, so only the host that carries out the steps is asked for those.
 func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 	c := e.copies
 	if c.archive == nil || e.check {
@@ -104,15 +122,29 @@ func (e *execution) copy(ctx context.Context, on *host, steps []modules.Step) {
 			}
 		}
 	}
-	var wg sync.WaitGroup
-	for h, names := range want {
-		wg.Go(func() {
-			for _, why := range c.read(ctx, h, names) {
-				e.report(report.Note{Text: h.Name + ": no copy was kept of " + why})
-			}
-		})
+	keep := func(h *host, alike map[string]observe.File) map[string]observe.File {
+		kept, failed := c.read(ctx, h, want[h], alike)
+		for _, why := range failed {
+			e.report(report.Note{Text: h.Name + ": no copy was kept of " + why})
+		}
+		return kept
 	}
-	wg.Wait()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	var united []*host
+	for h := range want {
+		switch {
+		case h == on:
+		case observe.United(on.observed, h.observed):
+			united = append(united, h)
+		default:
+			wg.Go(func() { keep(h, nil) })
+		}
+	}
+	alike := keep(on, nil)
+	for _, h := range united {
+		wg.Go(func() { keep(h, alike) })
+	}
 }
 
 // ready reports whether the copies for a step that is sent ahead can be kept before, from what is known of the host.
@@ -123,7 +155,7 @@ func (c *copies) ready(h *host, step modules.Step, module modules.Spec) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, name := range c.of(step, module) {
-		if _, known := h.observed.Known(observe.Files.Key(name)); !known && !c.taken[h][name] {
+		if _, known := h.observed.Known(observe.Files.Key(name)); !known && !c.has(h, name) {
 			return false
 		}
 	}
@@ -147,7 +179,7 @@ func (c *copies) missing(h *host, p *part) (names []string) {
 	defer c.mu.Unlock()
 	for _, step := range p.steps {
 		for _, name := range c.of(step, p.task.Module) {
-			if !c.taken[h][name] {
+			if !c.has(h, name) {
 				names = append(names, name)
 			}
 		}
@@ -160,8 +192,8 @@ func (c *copies) files(h *host, along []*part) (names []string) {
 	for _, p := range along {
 		names = append(names, c.missing(h, p)...)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.reading.Lock()
+	defer c.reading.Unlock()
 	for name := range c.taken[h] {
 		if _, object := c.objects[name]; !object {
 			names = append(names, name)
@@ -174,8 +206,8 @@ func (c *copies) files(h *host, along []*part) (names []string) {
 // copyAgain has the copies for parts that were not begun taken again in their turn, when something else may be there. If that
 // does not come, the archive is still told at the end of the run that the files are as they were.
 func (e *execution) copyAgain(along []*part) {
-	e.copies.mu.Lock()
-	defer e.copies.mu.Unlock()
+	e.copies.reading.Lock()
+	defer e.copies.reading.Unlock()
 	for _, p := range along {
 		if !p.Begun {
 			for _, name := range p.copied {
@@ -185,8 +217,17 @@ func (e *execution) copyAgain(along []*part) {
 	}
 }
 
+// has reports whether a copy was kept, and no other is wanted.
+func (c *copies) has(h *host, name string) bool {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	return c.taken[h][name]
+}
+
 // take adds a name to those of which a copy is wanted, unless there is one already. The caller holds c.mu.
 func (c *copies) take(want map[*host][]string, h *host, name string) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
 	if c.taken[h] == nil {
 		c.taken[h] = map[string]bool{}
 	}
@@ -196,32 +237,37 @@ func (c *copies) take(want map[*host][]string, h *host, name string) {
 	}
 }
 
-// read passes the files at some paths of a host to the archive, using observations that were already made. It returns
-// which files could not be read, and why.
-func (c *copies) read(ctx context.Context, h *host, names []string) (failed []string) {
+// read passes the files at some paths of a host to the archive: from observations that were already made, or if another host sees
+// them alike, as that does. It returns those that it passed, and which could not be read, and why.
+func (c *copies) read(ctx context.Context, h *host, names []string, alike map[string]observe.File) (kept map[string]observe.File, failed []string) {
+	kept = map[string]observe.File{}
 	give := func(name string, f observe.File, err error) {
 		if err == nil {
 			err = c.archive.Before(h.Name, name, f)
 		}
 		if err != nil {
 			failed = append(failed, name+": "+err.Error())
+			return
 		}
+		kept[name] = f
 	}
 	var rest []string
 	for _, name := range names {
 		if f, ok := h.observed.Known(observe.Files.Key(name)); ok {
 			give(name, f.(observe.File), nil)
+		} else if f, ok := alike[name]; ok && observe.OnSharedFileSystem(name) {
+			give(name, f, nil)
 		} else {
 			rest = append(rest, name)
 		}
 	}
 	if len(rest) == 0 {
-		return failed
+		return kept, failed
 	}
 	if err := c.ask(ctx, h, rest, give); err != nil {
 		failed = append(failed, strings.Join(rest, ", ")+": "+err.Error())
 	}
-	return failed
+	return kept, failed
 }
 
 // ask reads files and objects of a host without using earlier observations.

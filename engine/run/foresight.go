@@ -133,8 +133,9 @@ func (f *foresight) dueBehind(play *lang.Play, flushes bool) (handlers []*task) 
 // known, as when it was last planned. It omits commands of the playbook's author if facts or results decide whether they run.
 func (f *foresight) likely(t *task) (reads []observe.Read, acts bool) {
 	reads, acts = f.execution.host.planner.last(t)
+	may := f.execution.host.planner.changes(t)
 	if !f.host.hasResults(t.references.Results) {
-		return reads, acts
+		return append(reads, f.copies.reads(f.execution.host, t, may, false)...), acts
 	}
 	var d *decision
 	f.plan(func(ctx context.Context) { d = f.host.planner.decide(ctx, t, f.host.readResults(t, nil)) })
@@ -154,6 +155,7 @@ func (f *foresight) likely(t *task) (reads []observe.Read, acts bool) {
 	if known {
 		acts = d.hasSteps()
 	}
+	more = append(more, f.copies.reads(f.execution.host, t, acts || !known && may, d.elsewhere)...)
 	return append(reads, more...), acts
 }
 

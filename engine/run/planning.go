@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/observe"
 	"hlplay/engine/report"
 )
 
@@ -28,6 +29,8 @@ type planning struct {
 	stirs stirring
 	// share, if not nil, reports whether a task's steps may share a flight to a host with those of the tasks around it.
 	share func(h *host, t *task) bool
+	// copied, if not nil, returns what is read of a host so that copies can be kept before a task's steps.
+	copied func(h *host, t *task) []observe.Read
 	// due reports whether a handler of a play is due on a host.
 	due func(play *lang.Play, h *host) bool
 }

@@ -206,8 +206,13 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 	likely := p.likelyLocked(t)
 	changing := p.past[t].modules
 	saw.Likely(likely)
+	var copied []observe.Read
+	if p.copied != nil && len(changing) > 0 {
+		copied = p.copied(p.host, t)
+	}
 	*begin = append(*begin, func(done func()) {
 		p.host.observed.Want(likely)
+		p.host.observed.Want(copied)
 		if len(likely) == 0 {
 			p.announce(t)
 		}
@@ -293,6 +298,13 @@ func (p *planner) pastLocked(t *task) past {
 		p.noteLocked(t, f)
 	}
 	return p.past[t]
+}
+
+// changes reports whether a task will probably have something to do, as far as its last plan tells.
+func (p *planner) changes(t *task) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pastLocked(t).changes()
 }
 
 // last returns what the last plan of a task was based on (see likelyLocked), and whether it had steps. One that was not made may have

@@ -241,6 +241,9 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 		share: func(h *host, t *task) bool { return c.mayShare(t) && mayBeConfined(t) && c.pays(h) },
 		due:   c.notifications.anyDue,
 	}
+	if !o.Check {
+		shared.copied = func(h *host, t *task) []observe.Read { return c.copies.reads(h, t, true, false) }
+	}
 	readers, dial := readers(pb, inv), inventory.Dialer(inv.Hosts, o.Rehearse)
 	addresses := make(map[string]string, len(inv.Hosts))
 	for _, ih := range inv.Hosts {

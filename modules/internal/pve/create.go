@@ -39,9 +39,15 @@ func Create(summary string, h, target *observe.Host, id int, config GuestConfig,
 		Expect:  Everywhere(h, GuestLists.Expect("", all), GuestConfigs.Expect(strconv.Itoa(id), config)),
 		Settle:  20 * time.Second,
 		Await:   fmt.Sprintf("%s %d in /etc/pve", kinds[config.Type].kind, id),
-		Wide:    true,
-		On:      Elsewhere(h, target),
+		Wide:    true, Elsewhere: elsewhereOfCreation,
+		On: Elsewhere(h, target),
 	}
+}
+
+// elsewhereOfCreation is the Step.Elsewhere of the creation of a guest, which is not started: it allocates volumes on storages, which
+// other nodes may see, and writes files in /etc/pve. It does not change who is in the cluster, or the other nodes' addresses.
+func elsewhereOfCreation(_ modules.Host, k observe.Key) bool {
+	return !slices.Contains([]string{Nodes.Name, Clusters.Name, observe.Networks.Name}, k.Kind)
 }
 
 // CheckKeyFile returns an error if the file with the public keys of a new guest is not on the host that creates it.
