@@ -223,7 +223,8 @@ type Conn interface {
 
 // Stats are the costs of a connection, measured where bytes leave and enter the controller.
 type Stats struct {
-	// RoundTrips is half the number of changes of direction, including the handshake.
+	// RoundTrips is half the number of changes of direction, including the handshake. Keep-alive requests, for whose replies nobody
+	// waits, are not counted.
 	RoundTrips int
 	// Flights is the number of Ask calls that were sent.
 	Flights int

@@ -108,8 +108,10 @@ func (t *sshTransport) keepAlive(every time.Duration) {
 		if asking.CompareAndSwap(false, true) {
 			go func() {
 				defer asking.Store(false)
-				// Hosts that do not know the request reject it, which is as good as a reply.
-				_, _, _ = t.client.SendRequest("keepalive@openssh.com", true, nil)
+				t.count.unwaited(func() {
+					// Hosts that do not know the request reject it, which is as good as a reply.
+					_, _, _ = t.client.SendRequest("keepalive@openssh.com", true, nil)
+				})
 			}()
 		}
 	}
