@@ -48,7 +48,7 @@ func (e *execution) changed(step modules.Step, answered *observe.Readback) {
 		for _, other := range all {
 			touched[other] = true
 		}
-	case (step.Unknown || rebootsAlone(step)) && !e.check:
+	case (step.Unknown || rebootsAlone(step) || writesShared(step)) && !e.check:
 		for _, other := range all {
 			if !touched[other] {
 				e.changedPartly(other, all, observe.Read.Shared, nil)
@@ -72,6 +72,26 @@ func (e *execution) changed(step modules.Step, answered *observe.Readback) {
 			other.planner.expect(e.task)
 		}
 	}
+}
+
+// writesShared reports whether a step changes a path on a file system that other hosts may share, itself or through a link.
+func writesShared(step modules.Step) bool {
+	var changed string
+	switch a := step.Action.(type) {
+	case modules.WriteFile:
+		changed = a.Path
+	case modules.SetAttributes:
+		changed = a.Path
+	case modules.MakeDir:
+		changed = a.Path
+	case modules.Link:
+		changed = a.Path
+	case modules.Remove:
+		changed = a.Path
+	}
+	return observe.OnSharedFileSystem(changed) || slices.ContainsFunc(step.Expect, func(x observe.Expectation) bool {
+		return x.Key.Kind == observe.Files.Name && observe.OnSharedFileSystem(x.Key.Name)
+	})
 }
 
 // touchedOn returns what a step that says so (Step.Elsewhere) may have changed on another host.
