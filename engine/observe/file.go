@@ -85,7 +85,7 @@ func (f File) OthersKeep() string {
 const FileLimit = 1 << 20
 
 // Files observes what is at absolute paths, including the content of regular files.
-var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: OnSharedFileSystem, Ask: askFiles, Parse: parseFiles, Holds: holdsFiles, Complete: completeFile}
+var Files = &Kind[File]{Name: "file", What: "the file %s", Shared: changesElsewhere, Ask: askFiles, Parse: parseFiles, Holds: holdsFiles, Complete: completeFile}
 
 // completeFile fills in what the file system decides: the size of a directory, and the inode and change time of
 // anything written.

@@ -13,7 +13,7 @@ import (
 // ClusterFileSystem is pmxcfs, which looks the same to all members of a cluster. It generates the files whose names
 // begin with a dot when they are read.
 var ClusterFileSystem = observe.FileSystem{
-	Root: "/etc/pve/", Shared: true,
+	Root: "/etc/pve/", Shared: true, Copied: []string{"/etc/corosync/corosync.conf"},
 	Unsized: func(name string) bool { return strings.HasPrefix(name, "/etc/pve/.") },
 }
 
