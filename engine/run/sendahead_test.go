@@ -484,7 +484,7 @@ task "4" { own { name = "s4"; value = "1" } }
 	if diff := cmp.Diff([]string{"a 1: changed", "a 2: changed", "a 3: changed", "a 4: changed", "a h: changed"}, outcomes(r)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if s.flights["a"] != 3 || s.asks["a"] != 1 {
-		t.Errorf("%d flights with commands and %d that read only, want 3 and 1", s.flights["a"], s.asks["a"])
+	if s.flights["a"] != 3 || s.asks["a"] > 2 { // how many the first reads take depends on which plans are made first
+		t.Errorf("%d flights with commands and %d that read only, want 3 and at most 2", s.flights["a"], s.asks["a"])
 	}
 }
