@@ -2,12 +2,28 @@ package remote
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// hasGzip asks a host something, so that it says which programs it has. Without Perl and gzip the test is skipped.
+func hasGzip(t *testing.T, c *conn) {
+	t.Helper()
+	for _, program := range []string{"perl", "gzip"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	ask(t, c, Query{Script: ":"})
+	if !c.gzip.Load() {
+		t.Fatal("the host has not said that it has perl and gzip")
+	}
+}
 
 // Long scripts reach a distant host compressed, and do the same there.
 func TestPackedScripts(t *testing.T) {
@@ -16,16 +32,10 @@ func TestPackedScripts(t *testing.T) {
 	long := strings.Repeat("it's a line with \\ and $HOME\n", 500)
 	sent := map[string]int64{}
 	said := map[string][]string{}
-	for name, from := range map[string]int{"near": 1, "distant": 0} {
+	for name, from := range map[string]time.Duration{"near": time.Hour, "distant": 0} {
 		c := mustDial(t, newServer(t, key).target("root", key), plain())
-		ask(t, c, Query{Script: ":"})
-		if !c.gzip.Load() {
-			t.Skip("no perl or no gzip on this machine")
-		}
-		c.packFrom = 0
-		if from == 1 {
-			c.packFrom = 1 << 62
-		}
+		hasGzip(t, c)
+		c.packFrom = from
 		before := c.Stats().Sent
 		path := filepath.Join(dir, name)
 		for range 2 {
@@ -62,10 +72,7 @@ func packing(t *testing.T, env ...string) *conn {
 	key := newKey(t, "id", "")
 	s := newServer(t, key, func(s *server) { s.env = append(s.env, env...) })
 	c := mustDial(t, s.target("root", key), plain())
-	ask(t, c, Query{Script: ":"})
-	if !c.gzip.Load() {
-		t.Skip("no perl or no gzip on this machine")
-	}
+	hasGzip(t, c)
 	c.packFrom = 0
 	return c
 }
