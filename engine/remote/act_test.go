@@ -20,9 +20,7 @@ import (
 // flight.
 func TestRoundTripsOverOpenSSH(t *testing.T) {
 	key := newKey(t, "id", "")
-	o := plain()
-	o.KeepAlive = time.Hour // a keep-alive request would count
-	c := mustDial(t, newOpenSSH(t, key).target(t, key), o)
+	c := mustDial(t, newOpenSSH(t, key).target(t, key), plain())
 	spent := 0
 	costs := func(what string, most int) {
 		t.Helper()

@@ -6,21 +6,38 @@ import (
 	"time"
 )
 
-// countingConn counts the encrypted bytes that pass through a connection.
+// countingConn counts the encrypted bytes that pass through a connection, and the round trips: see Stats.RoundTrips.
 type countingConn struct {
 	net.Conn
 	acknowledge func()
 
 	mu             sync.Mutex
 	sent, received int64
-	turns          int
-	incoming       bool // the direction of the last bytes
-	opened         int  // sessions
-	latency        time.Duration
+	roundTrips     int
+	// sending is the number of calls under way that send something of which an answer is expected.
+	sending int
+	// asked is set once such a call has written something, until something arrives.
+	asked   bool
+	opened  int // sessions
+	latency time.Duration
 }
 
 func newCountingConn(c net.Conn) *countingConn {
-	return &countingConn{Conn: c, acknowledge: quickAck(c), incoming: true}
+	return &countingConn{Conn: c, acknowledge: quickAck(c)}
+}
+
+// asks marks what is written until the returned function is called as something that is answered. What x/crypto/ssh writes by
+// itself, such as a window adjustment after it has read some 96 KiB, and keep-alive requests keep nobody waiting: counted, they would
+// make the number of round trips depend on how much a host prints and on how long its commands take.
+func (c *countingConn) asks() (sent func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sending++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.sending--
+	}
 }
 
 // Read acknowledges at once what it has read. sshd leaves Nagle's algorithm on for sessions without a terminal, so each
@@ -31,9 +48,9 @@ func (c *countingConn) Read(p []byte) (int, error) {
 	if n > 0 {
 		c.mu.Lock()
 		c.received += int64(n)
-		if !c.incoming {
-			c.incoming = true
-			c.turns++
+		if c.asked {
+			c.asked = false
+			c.roundTrips++
 		}
 		c.mu.Unlock()
 		c.acknowledge()
@@ -50,27 +67,6 @@ func (c *countingConn) sessionOpened(took time.Duration) {
 	}
 }
 
-// A keep-alive request and its reply are one packet each, with every cipher of x/crypto/ssh at most this long.
-const (
-	keepAliveRequest = 128
-	keepAliveReply   = 64
-)
-
-// unwaited calls exchange, which sends a keep-alive request and returns when the reply is there. Nobody waits for the reply, so
-// it is no round trip, unless something else has travelled meanwhile: how long a command takes would decide otherwise how many round
-// trips a run counts.
-func (c *countingConn) unwaited(exchange func()) {
-	c.mu.Lock()
-	turns, incoming, sent, received := c.turns, c.incoming, c.sent, c.received
-	c.mu.Unlock()
-	exchange()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sent-sent <= keepAliveRequest && c.received-received <= keepAliveReply {
-		c.turns, c.incoming = turns, incoming
-	}
-}
-
 // silent reports whether nothing was ever read.
 func (c *countingConn) silent() bool {
 	c.mu.Lock()
@@ -81,10 +77,7 @@ func (c *countingConn) silent() bool {
 func (c *countingConn) Write(p []byte) (int, error) {
 	// Count before sending, because otherwise the answer could be counted first.
 	c.mu.Lock()
-	if c.incoming {
-		c.incoming = false
-		c.turns++
-	}
+	c.asked = c.asked || c.sending > 0
 	c.mu.Unlock()
 	n, err := c.Conn.Write(p)
 	c.mu.Lock()
@@ -96,5 +89,5 @@ func (c *countingConn) Write(p []byte) (int, error) {
 func (c *countingConn) stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Stats{RoundTrips: c.turns / 2, Sent: c.sent, Received: c.received, Latency: c.latency}
+	return Stats{RoundTrips: c.roundTrips, Sent: c.sent, Received: c.received, Latency: c.latency}
 }

@@ -6,50 +6,66 @@ import (
 	"testing"
 )
 
-// TestKeepAlivesAreNoRoundTrips lets a connection carry a command that is answered late, with keep-alive requests in between.
-func TestKeepAlivesAreNoRoundTrips(t *testing.T) {
-	for name, test := range map[string]struct {
-		more int // bytes that the host sends with the reply to each keep-alive request
-		want int
-	}{
-		"keep-alives alone":                    {0, 1},
-		"keep-alives between pieces of output": {1000, 3},
-	} {
-		t.Run(name, func(t *testing.T) {
-			near, far := net.Pipe()
-			defer near.Close()
-			defer far.Close()
-			c := newCountingConn(near)
-			// pass sends a message to the host and returns when its answer has arrived.
-			pass := func(request, reply int) {
-				t.Helper()
-				go func() {
-					if _, err := io.ReadFull(far, make([]byte, request)); err == nil {
-						_, _ = far.Write(make([]byte, reply))
-					}
-				}()
-				if _, err := c.Write(make([]byte, request)); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := io.ReadFull(c, make([]byte, reply)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			c.unwaited(func() { pass(52, 36+test.more) }) // before the command
-			go func() { _, _ = io.ReadFull(far, make([]byte, 500)) }()
-			if _, err := c.Write(make([]byte, 500)); err != nil { // the command
-				t.Fatal(err)
-			}
-			for range 2 {
-				c.unwaited(func() { pass(52, 36+test.more) })
-			}
-			go func() { _, _ = far.Write(make([]byte, 500)) }()
-			if _, err := io.ReadFull(c, make([]byte, 500)); err != nil { // its answer
-				t.Fatal(err)
-			}
-			if got := c.stats(); got.RoundTrips != test.want || got.Sent != 500+3*52 {
-				t.Errorf("%d round trips and %d bytes sent, expected %d and %d", got.RoundTrips, got.Sent, test.want, 500+3*52)
-			}
-		})
+// TestRoundTripsAreWaitedFor lets a connection carry a command that is answered late and in pieces, with keep-alive requests and
+// window adjustments in between.
+func TestRoundTripsAreWaitedFor(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	c := newCountingConn(near)
+	send := func(n int) {
+		t.Helper()
+		go func() { _, _ = io.ReadFull(far, make([]byte, n)) }()
+		if _, err := c.Write(make([]byte, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	arrive := func(n int) {
+		t.Helper()
+		go func() { _, _ = far.Write(make([]byte, n)) }()
+		if _, err := io.ReadFull(c, make([]byte, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(52) // a keep-alive request, and its reply
+	arrive(36)
+	for command := range 2 {
+		sent := c.asks()
+		send(500)
+		sent()
+		send(52)
+		arrive(36) // nothing tells this reply from the beginning of the answer
+		for range 3 {
+			arrive(1000)
+			send(36) // a window adjustment
+		}
+		arrive(1000)
+		if got, want := c.stats().RoundTrips, command+1; got != want {
+			t.Errorf("%d round trips after %d commands, expected %d", got, want, want)
+		}
+	}
+	sent := c.asks()
+	sent()
+	arrive(36)
+	if got := c.stats(); got.RoundTrips != 2 || got.Sent != 52+2*(500+52+3*36) {
+		t.Errorf("%d round trips and %d bytes sent, expected 2 and %d", got.RoundTrips, got.Sent, 52+2*(500+52+3*36))
+	}
+}
+
+// TestLongAnswersAreOneRoundTrip has a host print so much that x/crypto/ssh adjusts the window while it arrives.
+func TestLongAnswersAreOneRoundTrip(t *testing.T) {
+	key := newKey(t, "id", "")
+	c := mustDial(t, newServer(t, key).target("root", key), plain())
+	ask(t, c, Query{Script: ":"})
+	run(t, c, Command{Argv: []string{"true"}})
+	before := c.Stats()
+	const flights = 5
+	for range flights {
+		ask(t, c, Query{Script: "head -c 500000 /dev/zero | tr '\\0' x"})
+		run(t, c, Command{Argv: []string{"sh", "-c", "head -c 500000 /dev/zero | tr '\\0' x"}})
+	}
+	after := c.Stats()
+	if got := after.RoundTrips - before.RoundTrips; got != 2*flights {
+		t.Errorf("%d round trips for %d flights with %d kB of answers, expected one each", got, 2*flights, (after.Received-before.Received)/1000)
 	}
 }

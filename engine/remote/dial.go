@@ -201,7 +201,9 @@ func (e *endpoint) dial(ctx context.Context, o Options, through *ssh.Client) (*s
 				return answers, nil
 			}))
 	}
+	sent := count.asks()
 	c, channels, requests, err := ssh.NewClientConn(count, e.address(), config)
+	sent()
 	if !release() && err == nil { // the context has just ended
 		err = context.Cause(ctx)
 	}

@@ -223,8 +223,9 @@ type Conn interface {
 
 // Stats are the costs of a connection, measured where bytes leave and enter the controller.
 type Stats struct {
-	// RoundTrips is half the number of changes of direction, including the handshake. Keep-alive requests, for whose replies nobody
-	// waits, are not counted.
+	// RoundTrips is how often something arrived after the login, the opening of a session, the start of a process or the writing of
+	// its input had sent something. Keep-alive requests, window adjustments and closed sessions, for whose answers nobody waits, are
+	// not counted.
 	RoundTrips int
 	// Flights is the number of Ask calls that were sent.
 	Flights int

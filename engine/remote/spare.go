@@ -42,7 +42,7 @@ func (t *sshTransport) openSpare() {
 	go func() {
 		defer close(opened)
 		if ch, requests, err := t.openChannel(context.Background()); err == nil {
-			opened <- newSSHProcess(ch, requests)
+			opened <- newSSHProcess(ch, requests, t.count)
 		}
 	}()
 }
@@ -127,6 +127,7 @@ func (t *sshTransport) occupy(p *sshProcess, release func()) {
 
 // exec has the login shell run a line. It does not wait for the reply: the first words of the started process say more.
 func (p *sshProcess) exec(line string) error {
+	defer p.count.asks()()
 	_, err := p.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{line}))
 	if err != nil {
 		p.Close()

@@ -108,10 +108,8 @@ func (t *sshTransport) keepAlive(every time.Duration) {
 		if asking.CompareAndSwap(false, true) {
 			go func() {
 				defer asking.Store(false)
-				t.count.unwaited(func() {
-					// Hosts that do not know the request reject it, which is as good as a reply.
-					_, _, _ = t.client.SendRequest("keepalive@openssh.com", true, nil)
-				})
+				// Hosts that do not know the request reject it, which is as good as a reply.
+				_, _, _ = t.client.SendRequest("keepalive@openssh.com", true, nil)
 			}()
 		}
 	}
@@ -197,7 +195,9 @@ func (t *sshTransport) openChannel(ctx context.Context) (ssh.Channel, <-chan *ss
 	var given atomic.Bool // whichever sets it second closes the channel
 	go func() {
 		began := time.Now()
+		sent := t.count.asks()
 		ch, requests, err := t.client.OpenChannel("session", nil)
+		sent()
 		if err == nil {
 			t.count.sessionOpened(time.Since(began))
 		}
@@ -262,7 +262,7 @@ func (t *sshTransport) session(ctx context.Context, brief bool) (*sshProcess, er
 			release()
 			return nil, err
 		}
-		p = newSSHProcess(ch, requests)
+		p = newSSHProcess(ch, requests, t.count)
 	}
 	p.written = t.spare.wanted()
 	t.occupy(p, release)
@@ -270,8 +270,8 @@ func (t *sshTransport) session(ctx context.Context, brief bool) (*sshProcess, er
 }
 
 // newSSHProcess returns the process that is to run in a session.
-func newSSHProcess(ch ssh.Channel, requests <-chan *ssh.Request) *sshProcess {
-	p := &sshProcess{ch: ch, exited: make(chan struct{}), err: errors.New("the host did not say")}
+func newSSHProcess(ch ssh.Channel, requests <-chan *ssh.Request, count *countingConn) *sshProcess {
+	p := &sshProcess{ch: ch, count: count, exited: make(chan struct{}), err: errors.New("the host did not say")}
 	go p.listen(requests)
 	return p
 }
@@ -279,6 +279,7 @@ func newSSHProcess(ch ssh.Channel, requests <-chan *ssh.Request) *sshProcess {
 // sshProcess is a session with something running in it.
 type sshProcess struct {
 	ch      ssh.Channel
+	count   *countingConn
 	release func()
 	// written, if not nil, is called when the host has taken what was written to the process.
 	written func()
@@ -329,12 +330,15 @@ func (p *sshProcess) listen(requests <-chan *ssh.Request) {
 
 type channelInput struct {
 	ssh.Channel
+	count   *countingConn
 	written func()
 }
 
 // Write waits until the host takes what is written. sshd takes nothing before it has started the process.
 func (c channelInput) Write(b []byte) (int, error) {
+	sent := c.count.asks()
 	n, err := c.Channel.Write(b)
+	sent()
 	if err == nil && c.written != nil {
 		c.written()
 	}
@@ -342,9 +346,12 @@ func (c channelInput) Write(b []byte) (int, error) {
 }
 
 // Close ends the input and leaves the channel open for the output.
-func (c channelInput) Close() error { return c.CloseWrite() }
+func (c channelInput) Close() error {
+	defer c.count.asks()()
+	return c.CloseWrite()
+}
 
-func (p *sshProcess) Stdin() io.WriteCloser   { return channelInput{p.ch, p.written} }
+func (p *sshProcess) Stdin() io.WriteCloser   { return channelInput{p.ch, p.count, p.written} }
 func (p *sshProcess) Stdout() io.Reader       { return p.ch }
 func (p *sshProcess) Stderr() io.Reader       { return p.ch.Stderr() }
 func (p *sshProcess) Exited() <-chan struct{} { return p.exited }
