@@ -114,12 +114,12 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	if err != nil {
 		s.act.drop()
 	} else {
-		sh.unheard = slices.ContainsFunc(a.Commands, func(c Command) bool { return c.Via.Script != "" })
+		sh.unheard = slices.ContainsFunc(a.all(), func(c Command) bool { return c.Via.Script != "" })
 	}
 	results, under, complaint := run.so()
 	unstarted := errors.Is(err, errNoMark) && !sh.overdue() && bounded.Err() == nil // the shell itself, so that nothing was begun
 	if err != nil && !unstarted {
-		a.lost(fmt.Errorf("whether it ended is not known: %w", s.explain(sh.spawned, err)))
+		a.lost(fmt.Errorf("whether it ended is not known: %w", s.explain(sh.spawned, err)), s.left(bounded, run.awaited))
 	}
 	switch {
 	case complaint != nil:
@@ -143,60 +143,77 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	return results, nil, fmt.Errorf("%s: whether it ended is not known: %w", under.Argv[0], s.explain(sh.spawned, err))
 }
 
-// frames returns what is sent to the acting shell. Commands that follow each other, and the queries after them, share a
-// frame if the shell can call functions for them. If packs is set, long ones are compressed.
-func (a Actions) frames(mark, user string, packs bool) ([]byte, error) {
-	var text, block bytes.Buffer
-	flush := func() {
-		if block.Len() > 0 {
-			kind, script := "block", whole(block.Bytes())
-			if packs && len(script) >= packedFrom {
-				kind, script = "packed", pack(script)
-			}
-			fmt.Fprintf(&text, "%d 0 %s\n%s", len(script), kind, script)
-			block.Reset()
+// frames are what is sent to the acting shell. Commands that follow each other, and the queries after them, share a frame, the block, if
+// the shell can call functions for them.
+type frames struct {
+	text, block bytes.Buffer
+	mark, user  string
+	packs       bool // whether long blocks are compressed
+}
+
+// flush ends the block.
+func (f *frames) flush() {
+	if f.block.Len() > 0 {
+		kind, script := "block", whole(f.block.Bytes())
+		if f.packs && len(script) >= packedFrom {
+			kind, script = "packed", pack(script)
 		}
+		fmt.Fprintf(&f.text, "%d 0 %s\n%s", len(script), kind, script)
+		f.block.Reset()
 	}
+}
+
+// script adds a frame of a kind for a command that the shell cannot call.
+func (f *frames) script(c Command, kind string) error {
+	f.flush()
+	script, err := c.script(f.mark, f.user, notePid)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Argv[0], err)
+	}
+	fmt.Fprintf(&f.text, "%d %d %s %s\n%s%swhole\n", len(script), len(c.Stdin), kind, c.codes(), script, c.Stdin)
+	return nil
+}
+
+// frames returns what is sent to the acting shell. If packs is set, long blocks are compressed.
+func (a Actions) frames(mark, user string, packs bool) ([]byte, error) {
+	f := &frames{mark: mark, user: user, packs: packs}
 	for i, c := range a.Commands {
 		if c.called() {
 			if c.plain() && len(c.Stdin) > 0 && !c.inCall() {
-				flush()
-				fmt.Fprintf(&text, "%d 0 input\n%s", len(c.Stdin), c.Stdin)
+				f.flush()
+				fmt.Fprintf(&f.text, "%d 0 input\n%s", len(c.Stdin), c.Stdin)
 			}
 			call, err := c.call(mark, user)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.Argv[0], err)
 			}
 			if i == 0 {
-				block.WriteString("_hl_first\n")
+				f.block.WriteString("_hl_first\n")
 			}
-			block.WriteString(call)
+			f.block.WriteString(call)
 			continue
-		}
-		flush()
-		script, err := c.script(mark, user, notePid)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.Argv[0], err)
 		}
 		kind := "next"
 		if i == 0 {
 			kind = "first"
 		}
-		fmt.Fprintf(&text, "%d %d %s %s\n%s%swhole\n", len(script), len(c.Stdin), kind, c.codes(), script, c.Stdin)
+		if err := f.script(c, kind); err != nil {
+			return nil, err
+		}
 	}
 	scripts := repeated{}
 	if len(a.Then) > 0 {
-		if err := scripts.ask(&block, a.Then); err != nil {
+		if err := scripts.ask(&f.block, a.Then); err != nil {
 			return nil, err
 		}
 	}
 	for _, ahead := range a.Ahead {
-		if err := ahead.calls(&block, mark, user, scripts); err != nil {
+		if err := f.ahead(ahead, scripts); err != nil {
 			return nil, err
 		}
 	}
-	flush()
-	return text.Bytes(), nil
+	f.flush()
+	return f.text.Bytes(), nil
 }
 
 // keeping returns how many bytes to keep of each stream, for each command and query.
@@ -242,6 +259,9 @@ type running struct {
 	awaited   *Command // the command that an interrupted caller waits for
 	complaint error    // why a command did not start
 	said      []Answer // to Then, if something follows it
+	// ahead is the running command of what was sent ahead, and leftOut is set if something was not met there, or has failed.
+	ahead   *Command
+	leftOut bool
 }
 
 // ended handles the shell's next answer.
@@ -275,25 +295,33 @@ func (r *running) ended(i int, a Answer) {
 	}
 	result.Duration, r.since, r.under = now.Sub(r.since), now, nil
 	result = result.limited(commands[i].limit())
+	begins := func() {}
 	switch {
 	case err != nil:
-		r.complaint = err
+		r.complaint, r.leftOut = err, true
 		r.timer.Reset(r.session.conn.silenceLimit) // for the others
 	default:
 		r.results = append(r.results, result)
 		if !commands[i].accepts(result.Exit) {
+			r.leftOut = true
 			r.timer.Reset(r.session.conn.silenceLimit) // for the skipped ones
 		} else if i+1 < len(commands) {
 			r.under = &commands[i+1]
 			r.timer.Reset(r.under.limit() + killAfter + slack)
 		} else {
-			r.timer.Reset(r.session.conn.allowed(r.actions.Then))
+			if len(r.actions.Ahead) == 0 {
+				r.timer.Reset(r.session.conn.allowed(r.actions.Then))
+			} else {
+				r.timer.Reset(r.limitBefore(0))
+			}
+			begins = r.beginsLocked(0)
 		}
 	}
 	r.mu.Unlock()
 	if err == nil && r.actions.Ended != nil {
 		r.actions.Ended(i, result)
 	}
+	begins()
 }
 
 // await returns the running command if it may be waited for although the context has ended: see Choice. No later
@@ -301,8 +329,12 @@ func (r *running) ended(i int, a Answer) {
 func (r *running) await(ctx context.Context) *Command {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if detached(ctx, r.under) {
-		r.awaited = r.under
+	under := r.under
+	if under == nil {
+		under = r.ahead
+	}
+	if detached(ctx, under) {
+		r.awaited = under
 	}
 	return r.awaited
 }

@@ -24,7 +24,7 @@ func (a *Ahead) Size() (n int) {
 		if c.own.name != "" {
 			words = c.own.args
 		}
-		n += 512 + len(c.Stdin) + length(words) + length(c.Before.Args) + len(c.Before.Script)
+		n += 512 + len(c.Stdin) + length(words) + length(c.Before.Args) + len(c.Before.Script) + length(c.Via.Args) + len(c.Via.Script)
 	}
 	for _, q := range a.If {
 		n += 32 + length(q.Args)
@@ -58,10 +58,10 @@ func (r repeated) word(block *bytes.Buffer, script string) (string, error) {
 	return word, nil
 }
 
-// calls writes the lines by which the acting shell does what is sent ahead.
-func (a *Ahead) calls(block *bytes.Buffer, mark, user string, scripts repeated) error {
+// ahead writes what makes the acting shell do what is sent ahead.
+func (f *frames) ahead(a *Ahead, scripts repeated) error {
 	for _, q := range a.If {
-		word, err := scripts.word(block, q.Script)
+		word, err := scripts.word(&f.block, q.Script)
 		if err != nil {
 			return err
 		}
@@ -73,19 +73,25 @@ func (a *Ahead) calls(block *bytes.Buffer, mark, user string, scripts repeated) 
 			if args, err = request(q.Hand, q.Args); err != nil {
 				return err
 			}
-			block.WriteString("_hl_hif " + word + " " + args + "\n")
+			f.block.WriteString("_hl_hif " + word + " " + args + "\n")
 			continue
 		}
-		block.WriteString(q.limited() + "_hl_if " + word + " " + args + "\n")
+		f.block.WriteString(q.limited() + "_hl_if " + word + " " + args + "\n")
 	}
 	for _, c := range a.Commands {
-		call, err := c.call(mark, user)
+		if c.Via.Script != "" {
+			if err := f.script(c, "next"); err != nil {
+				return err
+			}
+			continue
+		}
+		call, err := c.call(f.mark, f.user)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Argv[0], err)
 		}
-		block.WriteString(call)
+		f.block.WriteString(call)
 	}
-	return scripts.ask(block, a.Then)
+	return scripts.ask(&f.block, a.Then)
 }
 
 // ask writes the lines by which the acting shell asks queries, each under its own limit.
@@ -115,77 +121,112 @@ func (a *Ahead) keeping() []int {
 // endedAhead takes the i-th answer after those of the commands.
 func (r *running) endedAhead(i int, answer Answer) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if len(r.actions.Ahead) == 0 {
+		r.mu.Unlock()
 		return
 	}
 	if !r.given {
 		r.timer.Reset(r.limitBefore(i + 1))
 	}
-	if i -= len(r.actions.Then); i < 0 {
+	if a, at := r.actions.place(i); a == nil {
 		r.said = append(r.said, answer)
-		return
+		r.leftOut = r.leftOut || answer.Exit == leftOut
+	} else {
+		r.heardOf(a, at, answer)
+		r.leftOut = r.leftOut || a.leftOut
 	}
-	for _, a := range r.actions.Ahead {
-		if n := a.length(); i >= n {
+	begins := r.beginsLocked(i + 1)
+	r.mu.Unlock()
+	begins()
+}
+
+// heardOf takes the answer at a place of what was sent ahead.
+func (r *running) heardOf(a *Ahead, at int, answer Answer) {
+	a.heard++
+	switch at -= len(a.If); {
+	case answer.Exit == leftOut:
+		a.leftOut = true
+	case at < 0:
+		a.leftOut = a.leftOut || answer.Exit != 0
+	case at < len(a.Commands):
+		a.Begun = true
+		result, err := r.session.result(a.Commands[at], r.mark, answer)
+		if err != nil {
+			a.Err, a.leftOut = err, true
+			return
+		}
+		a.Results = append(a.Results, result.limited(a.Commands[at].limit()))
+		a.leftOut = a.leftOut || !a.Commands[at].accepts(result.Exit)
+	default:
+		a.Answers = append(a.Answers, answer)
+	}
+}
+
+// beginsLocked records which command of what was sent ahead the host begins, if any, when it has given all but the i-th answer after
+// those of the commands. It returns what tells the caller of RunAll. The caller holds r.mu.
+func (r *running) beginsLocked(i int) (tell func()) {
+	r.ahead = nil
+	a, at := r.actions.place(i)
+	if a == nil || r.leftOut || at < len(a.If) || at >= len(a.If)+len(a.Commands) {
+		return func() {}
+	}
+	at -= len(a.If)
+	r.ahead = &a.Commands[at]
+	if a.Begins == nil {
+		return func() {}
+	}
+	return func() { a.Begins(at) }
+}
+
+// place returns what was sent ahead to which the i-th answer after those of the commands belongs, and the answer's place there; nil
+// if it belongs to Then.
+func (a Actions) place(i int) (ahead *Ahead, at int) {
+	i -= len(a.Then)
+	for _, ahead := range a.Ahead {
+		if n := ahead.length(); i >= n {
 			i -= n
-			continue
+		} else if i >= 0 {
+			return ahead, i
 		}
-		a.heard++
-		switch at := i - len(a.If); {
-		case answer.Exit == leftOut:
-			a.leftOut = true
-		case at < 0:
-			a.leftOut = a.leftOut || answer.Exit != 0
-		case at < len(a.Commands):
-			a.Begun = true
-			result, err := r.session.result(a.Commands[at], r.mark, answer)
-			if err != nil {
-				a.Err, a.leftOut = err, true
-				return
-			}
-			a.Results = append(a.Results, result.limited(a.Commands[at].limit()))
-			a.leftOut = a.leftOut || !a.Commands[at].accepts(result.Exit)
-		default:
-			a.Answers = append(a.Answers, answer)
-		}
-		return
 	}
+	return nil, 0
 }
 
 // limitBefore returns how long the shell may take for the i-th answer after those of the commands.
 func (r *running) limitBefore(i int) time.Duration {
 	conn := r.session.conn
-	queries := func(of []Query) time.Duration { return conn.allowed(of[i : i+1]) }
+	queries := func(of []Query, i int) time.Duration { return conn.allowed(of[i : i+1]) }
 	if i < len(r.actions.Then) {
-		return queries(r.actions.Then)
+		return queries(r.actions.Then, i)
 	}
-	i -= len(r.actions.Then)
-	for _, a := range r.actions.Ahead {
-		switch {
-		case i < len(a.If):
-			return queries(a.If)
-		case i < len(a.If)+len(a.Commands):
-			return a.Commands[i-len(a.If)].limit() + killAfter + slack
-		case i < a.length():
-			i -= len(a.If) + len(a.Commands)
-			return queries(a.Then)
-		}
-		i -= a.length()
+	a, at := r.actions.place(i)
+	switch {
+	case a == nil:
+		return conn.silenceLimit
+	case at < len(a.If):
+		return queries(a.If, at)
+	case at < len(a.If)+len(a.Commands):
+		return a.Commands[at-len(a.If)].limit() + killAfter + slack
 	}
-	return conn.silenceLimit
+	return queries(a.Then, at-len(a.If)-len(a.Commands))
 }
 
 func (a *Ahead) length() int { return len(a.If) + len(a.Commands) + len(a.Then) }
 
-// lost records that the shell was lost: what it was not heard of may have been begun, unless something before it was not met.
-func (a Actions) lost(err error) {
+// lost records that the shell was lost: what it was not heard of may have been begun, unless something before it was not met. left, if
+// not nil, is the command that was left running.
+func (a Actions) lost(err error, left *LeftError) {
 	for _, ahead := range a.Ahead {
 		if ahead.leftOut {
 			return
 		}
 		if ahead.heard < ahead.length() {
 			ahead.Begun, ahead.Err = true, err
+		}
+		for i := range ahead.Commands {
+			if left != nil && left.command == &ahead.Commands[i] {
+				ahead.Err = left
+			}
 		}
 	}
 }

@@ -1,9 +1,13 @@
 package remote
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -120,12 +124,162 @@ func TestAheadIsLost(t *testing.T) {
 		{If: q, Commands: c, heard: 2}, {If: q, Commands: c, heard: 1}, {If: q, Commands: c},
 		{If: q, Commands: c, heard: 1, leftOut: true}, {If: q, Commands: c},
 	}}
-	a.lost(os.ErrClosed)
+	a.lost(os.ErrClosed, nil)
 	var got []bool
 	for _, ahead := range a.Ahead {
 		got = append(got, ahead.Begun && ahead.Err != nil)
 	}
 	if diff := cmp.Diff([]bool{false, true, true, false, false}, got); diff != "" {
 		t.Errorf("may have been begun (-want +got):\n%s", diff)
+	}
+}
+
+// through is a command that something else starts, as it does a long one.
+func through(script string, args ...string) Command {
+	return Command{Argv: append([]string{"sh", "-c", script, "sh"}, args...), Via: Query{Script: `eval "$_hl_command"`}}
+}
+
+// A command with Via is sent ahead like any other, with input of any kind. What another command left of its input, which was skipped, is
+// not its own.
+func TestAheadVia(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *conn) {
+		dir := t.TempDir()
+		look := Query{Script: `cd "$1" && echo *`, Args: []string{dir}}
+		reads := through(`cat >"$1/read"; echo out; echo err >&2; exit 3`, dir)
+		reads.Stdin, reads.OK = []byte("a\x00b"), []int{3}
+		reads.Via.Script = `exec <"${_hl_at%/*}/in"; eval "$_hl_command"`
+		var begun []string
+		part := func(name string, commands ...Command) *Ahead {
+			return &Ahead{If: []Query{{Script: "true"}}, Commands: commands, Then: []Query{look}, Begins: func(i int) { begun = append(begun, fmt.Sprint(name, i)) }}
+		}
+		touch := func(name string) Command {
+			return Command{Argv: []string{"touch", filepath.Join(dir, name)}, Brief: true}
+		}
+		never := touch("never")
+		never.Stdin = []byte("input")
+		parts := []*Ahead{part("a", touch("1"), reads, touch("2")), part("b", through(`echo via >"$1/3"`, dir)), part("c", through("exit 4"), through(`: >"$1/never"`, dir)), part("d", never)}
+		for _, p := range parts {
+			if slices.ContainsFunc(p.Commands, func(c Command) bool { return !c.Portable() }) {
+				t.Fatal("such commands do not count as portable")
+			}
+		}
+		if _, _, err := c.RunAll(bounded(t), Actions{Commands: []Command{touch("0")}, Ahead: parts}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"a0", "a1", "a2", "b0", "c0"}, begun); diff != "" {
+			t.Errorf("begun (-want +got):\n%s", diff)
+		}
+		var got []string
+		for _, p := range parts {
+			said := fmt.Sprint(p.Begun, len(p.Results), p.Err)
+			for _, a := range p.Answers {
+				said += string(a.Stdout)
+			}
+			got = append(got, strings.TrimSpace(said))
+		}
+		if diff := cmp.Diff([]string{"true 3 <nil>0 1 2 read", "true 1 <nil>0 1 2 3 read", "true 1 <nil>", "false 0 <nil>"}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if r := parts[0].Results[1]; string(r.Stdout)+string(r.Stderr) != "out\nerr\n" || r.Exit != 3 {
+			t.Errorf("it printed %q and %q and ended with %d", r.Stdout, r.Stderr, r.Exit)
+		}
+		if read, err := os.ReadFile(filepath.Join(dir, "read")); string(read) != "a\x00b" {
+			t.Errorf("it has read %q (%v)", read, err)
+		}
+		late := through("true")
+		late.Via.Script = `cat "${_hl_at%/*}/in"; eval "$_hl_command"`
+		if r, err := c.Run(bounded(t), late); err != nil || len(r.Stdout) > 0 {
+			t.Errorf("the next one finds the input %q (%v)", r.Stdout, err)
+		}
+	})
+}
+
+// choice is an interruption after which the user has chosen.
+type choice Choice
+
+func (choice) Error() string           { return "interrupted" }
+func (choice) Is(err error) bool       { return err == context.Canceled }
+func (c choice) Choice() Choice        { return Choice(c) }
+func (choice) Chosen() <-chan struct{} { done := make(chan struct{}); close(done); return done }
+
+// A command with Via that was sent ahead is left running, waited for or stopped when its caller is interrupted, as one that was not, and
+// nothing is begun behind it. If the connection is lost, what comes behind may have been begun.
+func TestInterruptedAhead(t *testing.T) {
+	key := newKey(t, "id", "")
+	leave, await, stop := Leave, Await, Stop
+	for name, test := range map[string]struct {
+		choice *Choice
+		want   []string // whether the two parts are begun, with how many results, and why there are not more
+	}{
+		"left":       {&leave, []string{"true 0 left", "true 0 lost"}},
+		"waited for": {&await, []string{"true 1 ", "false 0 "}},
+		"stopped":    {&stop, []string{"true 1 ", "false 0 "}},
+		"cut":        {nil, []string{"true 0 lost", "true 0 lost"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, key)
+			c := mustDial(t, s.target("root", key), plain())
+			dir := t.TempDir()
+			ctx, cancel := context.WithCancelCause(bounded(t))
+			defer cancel(nil)
+			begun := make(chan struct{})
+			parts := []*Ahead{
+				{Commands: []Command{through(`echo yes >"$1/started"; until [ -e "$1/go" ]; do sleep 0.01; done`, dir)}, Begins: func(int) { close(begun) }},
+				{Commands: []Command{{Argv: []string{"touch", filepath.Join(dir, "behind")}, Brief: true}}},
+			}
+			type end struct {
+				results []Result
+				answers []Answer
+				err     error
+			}
+			ended := make(chan end)
+			go func() {
+				results, answers, err := c.RunAll(ctx, Actions{Commands: []Command{{Argv: []string{"true"}, Brief: true}}, Then: []Query{{Script: "echo then"}}, Ahead: parts})
+				ended <- end{results, answers, err}
+			}()
+			<-begun
+			waitFor(t, filepath.Join(dir, "started"))
+			if test.choice == nil {
+				s.cut()
+			} else {
+				cancel(choice(*test.choice))
+			}
+			release := func() {
+				if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+			if name == "waited for" { // once nothing is started any more
+				for stops := 0; stops == 0; {
+					for _, place := range strings.Fields(actingPlaces) {
+						found, _ := filepath.Glob(filepath.Join(place, c.act.shell.dir, "stop.*"))
+						stops += len(found)
+					}
+				}
+				release()
+			}
+			if e := <-ended; e.err != nil || len(e.results) != 1 || len(e.answers) != 1 {
+				t.Errorf("%d results and %d answers of what came before (%v)", len(e.results), len(e.answers), e.err)
+			}
+			release()
+			for i, p := range parts {
+				why := ""
+				switch {
+				case errors.As(p.Err, new(*LeftError)):
+					why = "left"
+				case p.Err != nil:
+					why = "lost"
+				}
+				if got := fmt.Sprint(p.Begun, len(p.Results), " ", why); got != test.want[i] {
+					t.Errorf("part %d: %s (%v), want %s", i, got, p.Err, test.want[i])
+				}
+			}
+			if len(parts[0].Results) > 0 && (parts[0].Results[0].Exit == 0) != (name == "waited for") {
+				t.Errorf("it ended with %d", parts[0].Results[0].Exit)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "behind")); err == nil && name != "cut" {
+				t.Error("what comes behind it was begun")
+			}
+		})
 	}
 }

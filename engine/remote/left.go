@@ -11,6 +11,8 @@ type LeftError struct {
 	// Host is the name in the inventory, Program the command that is running.
 	Host, Program string
 	Err           error
+
+	command *Command
 }
 
 func (e *LeftError) Error() string {
@@ -65,6 +67,14 @@ func chosen(ctx context.Context) (<-chan struct{}, func() Choice) {
 	now := make(chan struct{})
 	close(now)
 	return now, func() Choice { return Leave }
+}
+
+// left returns the error of an awaited command that was left running, or nil if there is none.
+func (s *session) left(ctx context.Context, c *Command) *LeftError {
+	if c == nil || !leaves(ctx, c) {
+		return nil
+	}
+	return &LeftError{Host: s.conn.name, Program: c.Argv[0], Err: context.Cause(ctx), command: c}
 }
 
 // leaves reports whether an abandoned command is left running.

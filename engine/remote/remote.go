@@ -124,10 +124,12 @@ type Actions struct {
 type Ahead struct {
 	// If are queries that exit with 0 if the condition is met.
 	If []Query
-	// Commands and Then are as in Actions. Each command is Portable: one of this package, or another that has no input but a
-	// little text.
+	// Commands and Then are as in Actions. Each command is Portable: one of this package, one with Via, or another that has no
+	// input but a little text.
 	Commands []Command
 	Then     []Query
+	// Begins, if not nil, is called when the host may have begun a command, with its index.
+	Begins func(i int)
 
 	// RunAll sets the fields below. Begun is set if a command was begun or, after Err, may have been.
 	Begun bool
@@ -142,7 +144,7 @@ type Ahead struct {
 
 // Portable reports whether the command can be one of an Ahead.
 func (c Command) Portable() bool {
-	return c.inBlock() || c.own.name == "" && c.Via.Script == "" && (c.Brief && c.input == nil || c.plain()) && (len(c.Stdin) == 0 || c.inCall())
+	return c.inBlock() || c.own.name == "" && c.input == nil && (c.Via.Script != "" || (c.Brief || c.plain()) && (len(c.Stdin) == 0 || c.inCall()))
 }
 
 // DefaultLimit is the limit of a Command without one.

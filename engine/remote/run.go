@@ -491,8 +491,8 @@ const mayRun = "it may still run on the host"
 // abandoned returns the error for a command that was given up.
 func (s *session) abandoned(ctx context.Context, c Command, fate string) error {
 	cause := context.Cause(ctx)
-	if fate == mayRun && leaves(ctx, &c) {
-		return &LeftError{Host: s.conn.name, Program: c.Argv[0], Err: cause}
+	if left := s.left(ctx, &c); fate == mayRun && left != nil {
+		return left
 	}
 	if errors.Is(cause, errOverLimit) {
 		return fmt.Errorf("%s: %s: %w of %s, and timeout(1) on the host did not end it; %s", s.conn.name, c.Argv[0], cause, c.limit(), fate)

@@ -363,6 +363,8 @@ while read -r _hl_l _hl_in _hl_k _hl_ok; do
 	if [ "$_hl_in" -gt 0 ]; then
 		_hl_f=$_hl_d/in
 		_hl_keep "$_hl_in" "$_hl_f"
+	elif [ -s "$_hl_d/in" ]; then
+		true >"$_hl_d/in" # of a command that was skipped
 	fi
 	{ read -r _hl_e && [ "$_hl_e" = whole ]; } || exit 1
 	if [ "$_hl_go" = no ]; then _hl_end 300; continue; fi
