@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,8 +120,65 @@ func TestPackagesHold(t *testing.T) {
 	if !holdsWith(t, "dpkg-query", cron, queries) || holdsWith(t, "dpkg-query", "", queries) || holdsWith(t, "dpkg-query", strings.Replace(cron, "install ok", "hold ok", 1), queries) {
 		t.Error("a version that is not known beforehand is compared, or nothing else is")
 	}
-	if _, ok := Packages.Holds(map[string]Package{"gone": {"deinstall ok config-files", "1.0"}}); ok {
-		t.Error("what remains of a removed package can be asked for")
+	queries, ok = Packages.Holds(map[string]Package{"gone": {"deinstall ok config-files", "1.0"}, "cron": {InstalledStatus, "3.0pl1-162"}})
+	if !ok {
+		t.Fatal("what remains of a removed package cannot be asked for")
+	}
+	for prints, want := range map[string]bool{
+		cron: true, "": false, cron + "gone\tall\tunknown ok not-installed\t\n": true, cron + "gone\tall\tdeinstall ok config-files\t1.0\n": true,
+		cron + "gone\tall\tdeinstall ok config-files\t1.1\n": false, cron + "gone\tall\tinstall ok installed\t1.0\n": false, cron + "gone\tall\tdeinstall ok half-installed\t1.0\n": false,
+	} {
+		if got := holdsWith(t, "dpkg-query", prints, queries); got != want {
+			t.Errorf("after a removal, when dpkg-query prints\n%sthey hold: %v, want %v", prints, got, want)
+		}
+	}
+}
+
+// The installed packages that match a pattern hold as they are observed.
+func TestPackageGlobsHold(t *testing.T) {
+	const two = "linux-image-6.1.0-28-amd64\tinstall ok installed\nlinux-image-6.12\tinstall ok triggers-pending\n"
+	queries, ok := PackageGlobs.Holds(map[string][]string{"linux-image-[0-9]*": {"linux-image-6.1.0-28-amd64", "linux-image-6.12"}})
+	if !ok {
+		t.Fatal("they cannot be asked for")
+	}
+	for prints, want := range map[string]bool{
+		two: true, "": false, two + two: true, strings.Replace(two, "install ok installed", "deinstall ok config-files", 1): false,
+		two + "linux-image-6.13\tdeinstall ok config-files\n": true, two + "linux-image-6.13\tinstall ok installed\n": false, two + "linux-image-amd64\tinstall ok installed\n": true,
+	} {
+		if got := holdsWith(t, "dpkg-query", prints, queries); got != want {
+			t.Errorf("when dpkg-query prints\n%sthey hold: %v, want %v", prints, got, want)
+		}
+	}
+	none, ok := PackageGlobs.Holds(map[string][]string{"linux-image-*": {}})
+	if !ok || !holdsWith(t, "dpkg-query", "", none) || holdsWith(t, "dpkg-query", two, none) {
+		t.Error("none is not compared")
+	}
+	for _, glob := range []string{"a[!b]", "a[^b]", `a\*`, "$(b)", "a b", "[b-a-c]"} {
+		if _, ok := PackageGlobs.Holds(map[string][]string{glob: {}}); ok {
+			t.Errorf("%s can be asked for", glob)
+		}
+	}
+}
+
+// The kernels of this machine hold, and no others do.
+func TestInstalledKernelsHold(t *testing.T) {
+	is, err := InstalledKernels.Observe(t.Context(), localHost(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		releases []string
+		want     bool
+	}{{is, true}, {append(slices.Clone(is), "6.1.0-28-other"), false}, {append(slices.Clone(is), ComingRelease("-amd64")), false}} {
+		queries, ok := InstalledKernels.Holds(map[string][]string{"": test.releases})
+		if got := ok && holdsHere(t, queries, ok); got != test.want {
+			t.Errorf("%q hold: %v, want %v; there are %q", test.releases, got, test.want, is)
+		}
+	}
+	if len(is) > 0 {
+		if queries, ok := InstalledKernels.Holds(map[string][]string{"": is[1:]}); holdsHere(t, queries, ok) {
+			t.Error("one of the kernels is not compared")
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"hlplay/engine/pattern"
 	"hlplay/engine/remote"
 )
 
@@ -151,7 +152,7 @@ fi`, Inline: true}}
 // InstalledKernels observes the releases of the kernels in /boot (vmlinuz-RELEASE), oldest version first, under the
 // empty name.
 var InstalledKernels = &Kind[[]string]{
-	Name: "kernels-installed", What: "the kernels in /boot",
+	Name: "kernels-installed", What: "the kernels in /boot", Holds: holdsInstalledKernels,
 	Ask: func([]string) []remote.Query {
 		return []remote.Query{{Script: `for _f in /boot/vmlinuz-*; do if [ -e "$_f" ]; then printf '%s\n' "$_f"; fi; done`, Inline: true}}
 	},
@@ -167,6 +168,29 @@ var InstalledKernels = &Kind[[]string]{
 			tell(name, releases, nil)
 		}
 	},
+}
+
+// holdsInstalledKernelsScript compares the kernels in /boot, whose releases are its arguments, each once.
+const holdsInstalledKernelsScript = `_n=0
+for _f in /boot/vmlinuz-*; do
+[ -e "$_f" ] || continue
+_n=$((_n+1))
+case " $* " in *" ${_f#/boot/vmlinuz-} "*) ;; *) exit 1 ;; esac
+done
+[ $_n = $# ]`
+
+// plainRelease matches the release of a kernel that has only the characters which releases have.
+var plainRelease = pattern.New(`^[0-9A-Za-z.+~_-]+$`)
+
+// holdsInstalledKernels is InstalledKernels.Holds. A kernel that is to come may have any release.
+func holdsInstalledKernels(values map[string][]string) ([]remote.Query, bool) {
+	for _, releases := range values {
+		if slices.ContainsFunc(releases, func(r string) bool { return !plainRelease.MatchString(r) || IsComing(r) }) {
+			return nil, false
+		}
+		return []remote.Query{{Script: holdsInstalledKernelsScript, Args: releases}}, true
+	}
+	return nil, false
 }
 
 // ComingRelease returns a placeholder that check mode uses for the release of a kernel that will be installed but of

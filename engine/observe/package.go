@@ -94,7 +94,7 @@ var Packages = &Kind[Package]{
 // PackageGlobs observes the sorted names of the installed packages that match a shell pattern ("linux-image-6.1*").
 // Packages that were removed but not purged are omitted.
 var PackageGlobs = &Kind[[]string]{
-	Name: "packages", What: "which packages match %s",
+	Name: "packages", What: "which packages match %s", Holds: holdsGlobs,
 	Ask: func(patterns []string) []remote.Query {
 		return []remote.Query{dpkgQuery(patterns)}
 	},
