@@ -235,6 +235,26 @@ func (l Long) Attach() remote.Query {
 	return remote.Query{Script: attaching, Args: []string{l.ID}}
 }
 
+// Behind returns the query that an acting shell is asked before it begins what was sent behind long commands that it has started. It
+// exits with 0, unless Withhold did for one of them. One of the two makes the link "next" in the command's directory, which leads nowhere.
+func Behind(all ...Long) remote.Query {
+	q := remote.Query{Script: `for _hl_r in "$@"; do
+	ln -s passed "` + Dir + `/running/$_hl_r/next" 2>/dev/null || exit 1
+done`}
+	for _, l := range all {
+		q.Args = append(q.Args, l.ID)
+	}
+	return q
+}
+
+// Withhold returns the query that keeps an acting shell from beginning what was sent behind the command: one whose connection was
+// lost may still wait for the command, without knowing. It exits with 0 if nothing was begun, nor will be, and otherwise if something
+// may have been begun.
+func (l Long) Withhold() remote.Query {
+	return remote.Query{Script: `_hl_r=` + Dir + `/running/$1/next
+ln -s withheld "$_hl_r" 2>/dev/null || [ "$(readlink "$_hl_r" 2>/dev/null)" = withheld ]`, Args: []string{l.ID}}
+}
+
 // Await returns the query that waits on the node for the command's end, up to a limit. Whether the command has ended is seen
 // in the node's State.
 func (l Long) Await(limit time.Duration) remote.Query {

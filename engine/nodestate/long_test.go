@@ -295,3 +295,63 @@ func TestLongThatIsEnded(t *testing.T) {
 		}
 	}
 }
+
+// What was sent behind a long command is begun by the shell that has started the command, or withheld from it, even if it does not know
+// that its connection was lost. Whoever withholds it learns which.
+func TestWithholdWhatIsBehind(t *testing.T) {
+	for name, test := range map[string]struct {
+		lost     bool // the shell's side of the connection, too
+		withheld bool // before the command ends
+		begun    bool // what is behind it
+	}{
+		"a connection that nobody knows to be lost": {withheld: true},
+		"a connection that is known to be lost":     {lost: true, withheld: true},
+		"a connection that is lost too late":        {begun: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			dir := t.TempDir()
+			behind := []*remote.Ahead{{If: []remote.Query{n.here(Behind(upgrade))}, Commands: []remote.Command{{Argv: []string{"touch", filepath.Join(dir, "behind")}, Brief: true}}}}
+			starter := n.Conn
+			ended := make(chan error, 1)
+			go func() {
+				_, _, err := starter.RunAll(t.Context(), remote.Actions{
+					Commands: []remote.Command{n.long(upgrade, `echo begun >>"$1/begun"; while [ ! -e "$1/go" ]; do sleep 0.01; done; exit 0`, dir)},
+					Ahead:    behind,
+				})
+				ended <- err
+			}()
+			await(t, filepath.Join(dir, "begun"))
+			if test.lost {
+				n.Conn.Close()
+			}
+			n.Conn = remote.Local("node")
+			if test.lost {
+				n.t.Cleanup(func() { starter.Close() })
+			}
+			withhold := func() int { return n.ask(upgrade.Withhold()).Exit }
+			if test.withheld && (withhold() != 0 || withhold() != 0) { // a run may ask twice
+				t.Error("it cannot be withheld")
+			}
+			if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-ended; err != nil && !test.lost {
+				t.Fatal(err)
+			}
+			if r := n.attach(upgrade); r.Exit != 0 && !test.begun {
+				t.Errorf("whoever waits anew learns %d: %s", r.Exit, r.Stderr)
+			}
+			if test.begun == (withhold() == 0) {
+				t.Errorf("withheld: %v", !test.begun)
+			}
+			starter.Close()
+			if _, err := os.Stat(filepath.Join(dir, "behind")); (err == nil) != test.begun {
+				t.Errorf("begun: %v, want %v", err == nil, test.begun)
+			}
+			if !test.lost && behind[0].Begun != test.begun {
+				t.Errorf("its own connection hears that it was begun: %v", behind[0].Begun)
+			}
+		})
+	}
+}

@@ -105,7 +105,7 @@ func (b *batch) onHost(t *task, h *host, order int, all *everywhere, before <-ch
 		if o.status != report.Skipped {
 			o.notes = slices.Concat(notes, o.notes)
 		}
-		o = h.sent.passed(t, o)
+		o = h.sent.passed(h, t, o)
 		o.forgiven = settings.IgnoreErrors
 		o.duration = b.clock.Now().Sub(begun)
 		b.finish(t, h, o)

@@ -36,6 +36,10 @@ type fakeHost struct {
 	// long are the recorded long commands, cuts how often the connection is lost during the next ones, or during proofs.
 	long map[string]*fakeLong
 	cuts int
+	// next says, by the ID of a long command, whether what was sent behind it was "begun" or "withheld". unaware is set if the shell of a
+	// lost connection goes on.
+	next    map[string]string
+	unaware bool
 	// boots is how often the host was rebooted, unheard how often the connection is lost before it is told to.
 	boots, unheard int
 	// late is set if the host reboots right after it has said that it does not shut down.
@@ -65,6 +69,16 @@ func (h *fakeHost) undoNow() {
 	h.settings, h.undo.done = maps.Clone(h.undo.before), true
 }
 
+// closed reports whether the connection was lost.
+func (c *fakeConn) closed() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // cut reports whether the host cannot be reached.
 func (h *fakeHost) cut() bool { return h.dead || h.settings["link"] == "cut" }
 
@@ -85,6 +99,8 @@ var (
 	startsLong   = nodestate.Long{}.Start().Script
 	awaitsLong   = nodestate.Long{}.Await(0).Script
 	discardsLong = nodestate.Discard().Script
+	claimsBehind = nodestate.Behind().Script
+	withholds    = nodestate.Long{}.Withhold().Script
 
 	waitsUntil = remote.Until(remote.Query{}, 0).Script
 
@@ -101,7 +117,7 @@ type fakeConn struct {
 func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
 	c.stage.mu.Lock()
 	defer c.stage.mu.Unlock()
-	if c.host.cut() {
+	if c.host.cut() || c.closed() {
 		return nil, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}
 	c.stage.event(ctx)
@@ -185,6 +201,22 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 		case discardsLong:
 			for _, id := range q.Args {
 				delete(c.host.long, id)
+			}
+			continue
+		case claimsBehind:
+			for _, id := range q.Args {
+				if c.host.next[id] != "" {
+					answers[i].Exit = 1
+				} else {
+					c.host.next[id] = "begun"
+				}
+			}
+			continue
+		case withholds:
+			if c.host.next[q.Args[0]] == "begun" {
+				answers[i].Exit = 1
+			} else {
+				c.host.next[q.Args[0]] = "withheld"
 			}
 			continue
 		case clearsKept:
@@ -294,7 +326,7 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	if cause := context.Cause(ctx); cmd.Argv[0] == "prove" && cause != nil && cause != context.Canceled { // its time is over
 		return remote.Result{}, cause
 	}
-	if c.host.cut() {
+	if c.host.cut() || c.closed() {
 		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}
 	if before := cmd.Before.Args; len(before) > 3 { // after the one who locks the node
@@ -402,8 +434,21 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 	c.stage.mu.Lock()
 	c.stage.flights[c.name]++
 	c.stage.mu.Unlock()
+	// lost records that nobody hears whether what comes behind was begun.
+	lost := func(behind []*remote.Ahead, err error) {
+		if !c.closed() {
+			return
+		}
+		if c.host.unaware {
+			c.goOn(behind)
+		}
+		for _, p := range behind {
+			p.Begun, p.Err = true, err
+		}
+	}
 	results, ok, err := c.runSome(ctx, a.Commands, a.Ended)
 	if !ok {
+		lost(a.Ahead, err)
 		return results, nil, err
 	}
 	if answers, err = c.asked(a.Then); err != nil {
@@ -412,7 +457,7 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 		}
 		return results, nil, err
 	}
-	for _, p := range a.Ahead {
+	for i, p := range a.Ahead {
 		met, err := c.asked(p.If)
 		if err != nil {
 			return results, answers, nil // of what comes behind it nobody hears
@@ -424,6 +469,7 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 		}
 		p.Begun = true
 		if p.Results, ok, p.Err = c.runSome(ctx, p.Commands, nil); !ok {
+			lost(a.Ahead[i+1:], p.Err)
 			return results, answers, nil
 		}
 		if p.Answers, p.Err = c.asked(p.Then); p.Err != nil {
@@ -434,6 +480,25 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 		}
 	}
 	return results, answers, nil
+}
+
+// goOn does what was sent behind a long command although the connection was lost.
+func (c *fakeConn) goOn(behind []*remote.Ahead) {
+	for _, l := range c.host.long {
+		if l.result.Exit != 0 {
+			return
+		}
+	}
+	unheard := &fakeConn{stage: c.stage, name: c.name, host: c.host, done: make(chan struct{})}
+	for _, p := range behind {
+		met, err := unheard.asked(p.If)
+		if err != nil || slices.ContainsFunc(met, func(a remote.Answer) bool { return a.Exit != 0 }) {
+			return
+		}
+		if _, ok, _ := unheard.runSome(context.Background(), p.Commands, nil); !ok {
+			return
+		}
+	}
 }
 
 // runSome runs commands until one fails, and reports whether none did.

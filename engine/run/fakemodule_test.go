@@ -223,6 +223,7 @@ type own struct {
 	Wide      bool   `hcl:"wide,optional" doc:"Other hosts may change with it."`
 	Busy      int    `hcl:"busy,optional" doc:"The command finds a lock for so many seconds, and is tried again for twice as long."`
 	Partly    bool   `hcl:"partly,optional" doc:"It is done in two parts."`
+	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
 
 	PlanConfined bool `hcl:"plan_confined,optional" doc:"The plan does not depend on other hosts."`
 }
@@ -239,7 +240,7 @@ func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 		}
 	}
 	plan, err := (&setting{Name: m.Name, Value: value, Busy: m.Busy, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets,
-		Repeats: m.Repeats, Settles: m.Settles, Tells: m.Tells, Impatient: m.Impatient}).Plan(ctx, h)
+		Repeats: m.Repeats, Settles: m.Settles, Tells: m.Tells, Impatient: m.Impatient, Long: m.Long}).Plan(ctx, h)
 	for i := range plan.Steps {
 		plan.Steps[i].Wide = m.Wide
 	}

@@ -7,6 +7,7 @@ import (
 	"hlplay/engine/lang"
 	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
+	"hlplay/engine/report"
 	"hlplay/modules"
 )
 
@@ -180,8 +181,14 @@ func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 		f.due[d.ID] = true
 	}
 	p := &part{task: t, key: it.key, steps: it.plan.Steps, until: awaited(commands), clears: clears(t, it.plan, last, commands)}
-	for _, c := range commands {
-		p.Commands = append(p.Commands, c.Command)
+	for i := range commands {
+		f.executor.execution(t, f.execution.host).detach(f.execution.host, &commands[i])
+		p.Commands, p.longs = append(p.Commands, commands[i].Command), append(p.longs, commands[i].long)
+	}
+	p.Begins = func(i int) {
+		if p.longs[i].ID != "" {
+			f.report(report.Progress{Host: f.host.Name, Task: t.Name, What: p.steps[i].Summary, Detached: true})
+		}
 	}
 	return p
 }
@@ -199,7 +206,7 @@ func (e *execution) sendable(plan modules.Plan, commands []command, on *observe.
 		if step.Settle != 0 && (step.Until == nil || i < len(plan.Steps)-1) { // what verifies it might be read too early
 			return false
 		}
-		if run, ok := step.Action.(modules.Run); ok && (run.Long || run.Suspect != nil || run.Stale != nil) {
+		if run, ok := step.Action.(modules.Run); ok && (run.Suspect != nil || run.Stale != nil) {
 			return false
 		}
 		for _, expected := range step.Expect {

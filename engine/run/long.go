@@ -61,6 +61,9 @@ func (e *execution) reattach(ctx context.Context, on *host, c command, lost erro
 			return remote.Result{}, err
 		}
 		if err == nil {
+			err = e.withhold(ctx, on, c)
+		}
+		if err == nil {
 			e.report(report.Note{Text: fmt.Sprintf("%s: the connection was lost while %q was running there; hlplay waits for it over a new connection", on.Name, c.step.Summary)})
 			e.report(report.Progress{Host: on.Name, Task: e.task.Name, What: c.step.Summary, Detached: true})
 			var r remote.Result
@@ -84,6 +87,19 @@ func (e *execution) reattach(ctx context.Context, on *host, c command, lost erro
 	}
 	on.connection.fail(err)
 	return remote.Result{}, err
+}
+
+// withhold keeps a host from beginning what was sent behind a long command, which is then planned anew. If the host may have begun it
+// already, nothing changes: whatever was sent behind it has lost its connection.
+func (e *execution) withhold(ctx context.Context, on *host, c command) error {
+	if !on.sent.waiting() {
+		return nil
+	}
+	answers, err := on.connection.Ask(ctx, []remote.Query{c.long.Withhold()})
+	if err == nil && answers[0].Exit == 0 {
+		e.copyAgain(on.sent.withheld())
+	}
+	return err
 }
 
 // attach waits for the end of a long command over a new connection, whose shell takes over the lock.

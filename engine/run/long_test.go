@@ -177,3 +177,63 @@ func TestLongCommandsCostNoFlight(t *testing.T) {
 		t.Errorf("%d flights, and %d without it", long, plain)
 	}
 }
+
+// Long commands travel with the tasks around them. If the connection is lost during one, it is waited for as ever, and started once. What was
+// sent behind it is withheld and sent again. If the host has begun it already, nobody knows how far it got: the host leaves the run, and the
+// next run does the rest.
+func TestLongCommandsTravel(t *testing.T) {
+	task := func(name, more string) string {
+		return fmt.Sprintf(`task %q { own { name = "s%s"; value = "1"; %s } }`, name, name, more)
+	}
+	for _, test := range []struct {
+		name, playbook string
+		unaware        bool
+		cuts           int
+		outcomes, acts string
+		flights, notes int
+	}{
+		{"the last", task("1", "") + task("2", "long = true"), false, 0, "changed changed", "s1 s2", 1, 0},
+		{"the last, cut", task("1", "") + task("2", "long = true"), false, 2, "changed changed", "s1 s2", 3, 2},
+		{"the last fails, cut", task("1", "") + task("2", "long = true; fails = true"), false, 1, "changed failed", "s1 s2", 2, 1},
+		{"the first", task("1", "long = true") + task("2", ""), false, 0, "changed changed", "s1 s2", 1, 0},
+		{"the first, cut", task("1", "long = true") + task("2", ""), false, 2, "changed changed", "s1 s2", 4, 2},
+		{"the first, cut, and the host goes on", task("1", "long = true") + task("2", ""), true, 1, "changed unreachable", "s1 s2", 2, 1},
+		{"the first fails, cut, and the host could go on", task("1", "long = true; fails = true") + task("2", ""), true, 1, "failed", "s1", 2, 1},
+		{"between others", task("1", "") + task("2", "long = true") + task("3", "") + task("4", "long = true"), false, 0, "changed changed changed changed", "s1 s2 s3 s4", 1, 0},
+		{"between others, cut", task("1", "") + task("2", "long = true") + task("3", "") + task("4", "long = true"), false, 1, "changed changed changed changed", "s1 s2 s3 s4", 4, 1},
+		{"between others, cut twice", task("1", "") + task("2", "long = true") + task("3", "") + task("4", "long = true"), false, 3, "changed changed changed changed", "s1 s2 s3 s4", 6, 3},
+		{"between others, cut, and the host goes on", task("1", "") + task("2", "long = true") + task("3", "") + task("4", "long = true"), true, 1, "changed changed unreachable", "s1 s2 s3 s4", 2, 1},
+	} {
+		s := newStage("a")
+		s.hosts["a"].cuts, s.hosts["a"].unaware = test.cuts, test.unaware
+		playbook := playOf(strings.ReplaceAll(test.playbook, "} }task", "} }\ntask"))
+		r := s.play(t, lines(playbook), sendAhead)
+		var got, acts []string
+		for _, line := range outcomes(r) {
+			got = append(got, line[strings.LastIndex(line, " ")+1:])
+		}
+		for _, act := range s.acts {
+			acts = append(acts, strings.Fields(act)[2])
+		}
+		if strings.Join(got, " ") != test.outcomes || strings.Join(acts, " ") != test.acts {
+			t.Errorf("%s: %q with %q, want %q with %q\n%s", test.name, got, acts, test.outcomes, test.acts, noted(r))
+		}
+		if n := strings.Count(noted(r), "was running there; hlplay waits for it"); s.flights["a"] != test.flights || n != test.notes {
+			t.Errorf("%s: %d flights with commands, and %d notes about the connection; want %d and %d\n%s", test.name, s.flights["a"], n, test.flights, test.notes, noted(r))
+		}
+		if len(s.hosts["a"].long) > 0 {
+			t.Errorf("%s: left behind: %v", test.name, s.hosts["a"].long)
+		}
+		s.play(t, lines(playbook), sendAhead)
+		if !strings.Contains(test.playbook, "fails") {
+			for name, value := range s.hosts["a"].settings {
+				if value != "1" {
+					t.Errorf("%s: after the next run %s is %q", test.name, name, value)
+				}
+			}
+			if len(s.acts) != strings.Count(playbook, "task ") {
+				t.Errorf("%s: after the next run the commands are %q", test.name, s.acts)
+			}
+		}
+	}
+}

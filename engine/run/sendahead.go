@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hlplay/engine/lang"
+	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
 	"hlplay/engine/report"
 	"hlplay/modules"
@@ -121,6 +122,8 @@ type train struct {
 	// verified is what verifies the last steps so far. between is what the plans of items with nothing to do after them were
 	// made from.
 	verified, between []observe.Read
+	// longs are the long commands of the last steps so far.
+	longs []nodestate.Long
 	// longest is how long the parts of the last task may take.
 	longest time.Duration
 	// registered are the results of its tasks, which are not known yet.
@@ -141,7 +144,7 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 		last = following[n-1].play
 	}
 	beyond := e.host.planner.beyond(e.task, len(following))
-	if shares {
+	if shares = shares && e.host.keeper.look(ctx) == nil; shares {
 		e.host.sent.hold(true)
 		defer func() { e.host.sent.hold(len(along) > 0) }()
 		e.host.planner.await(ctx, following[:sharing])
@@ -160,6 +163,12 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 		return nil, append(first, f.behind(nil, following, f.dueBehind(last, true), beyond)...)
 	}
 	t := &train{foresight: f, verified: first, registered: map[string]bool{}}
+	for i := range commands {
+		e.detach(e.host, &commands[i])
+		if commands[i].long.ID != "" {
+			t.longs = append(t.longs, commands[i].long)
+		}
+	}
 	next, open := e.couple(t, rest, following[:sharing], user)
 	handlers := f.dueBehind(last, flushes)
 	if open && next == len(following) {
@@ -253,6 +262,9 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 	if p.If, ok = t.at.Holds(slices.Concat(t.verified, t.between, planned)); !ok {
 		return false
 	}
+	if len(t.longs) > 0 {
+		p.If = append(p.If, nodestate.Behind(t.longs...))
+	}
 	var done bool
 	if p.after, done = t.carryOut(of, it); !done && !it.plan.Partial {
 		return false
@@ -260,7 +272,7 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 	if t.size += p.Size(); t.size > mostAlongBytes || len(t.along) == mostAlong {
 		return false
 	}
-	p.reads, p.between, t.verified, t.between = planned, t.between, p.after, nil
+	p.reads, p.between, t.verified, t.between, t.longs = planned, t.between, p.after, nil, p.detached()
 	t.along = append(t.along, p)
 	return done // what a partial plan leaves to do is planned from what the host answers
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -24,7 +25,8 @@ func sendAhead(o *run.Options) { o.SendAhead = true }
 
 // TestSendAheadChangesNothing runs random playbooks with send-ahead and without, each on fresh hosts: what the hosts become, what
 // is reported, which commands and handlers run and what stays due must be the same. Commands fail, and somebody else changes
-// settings right before and after commands, between the steps that are sent together. A second run must be the same as well.
+// settings right before and after commands, between the steps that are sent together, and connections are lost during long commands. A second
+// run must be the same as well.
 func TestSendAheadChangesNothing(t *testing.T) {
 	along := 0
 	for seed := range uint64(*sendAheadCases) {
@@ -36,6 +38,10 @@ func TestSendAheadChangesNothing(t *testing.T) {
 		}
 		for _, which := range []string{"first", "second"} {
 			for _, s := range []*stage{with, without} {
+				rng := rand.New(rand.NewPCG(seed, 7))
+				for _, name := range slices.Sorted(maps.Keys(s.hosts)) {
+					s.hosts[name].cuts = max(0, rng.IntN(8)-4)
+				}
 				s.acts, s.ran, s.flights = nil, map[string]int{}, map[string]int{}
 			}
 			a := with.play(t, playbook, sendAhead)
@@ -150,6 +156,9 @@ func (d *draft) handler(name string) {
 // ownTask writes what a task of the own module does.
 func (d *draft) ownTask(name string) {
 	d.linef("own {\nname = %s\nvalue = %q", name, fmt.Sprint(d.rng.IntN(3)))
+	if d.oneIn(4) {
+		d.linef("long = true")
+	}
 	switch d.rng.IntN(12) {
 	case 0:
 		d.linef("needs = %q", fmt.Sprint("s", d.rng.IntN(6)))

@@ -21,7 +21,8 @@ type part struct {
 	task     *task
 	key      string // of the item
 	steps    []modules.Step
-	copied   []string // vital files of which copies were kept before the part was sent
+	longs    []nodestate.Long // the record of each step's command; without an ID, the shell runs the command itself
+	copied   []string         // vital files of which copies were kept before the part was sent
 	readback *observe.Readback
 	// until is the last step, if the host waits until it has settled. clears are the handlers that are no longer due when all
 	// steps have succeeded.
@@ -59,7 +60,16 @@ func (p *part) cleared() bool {
 
 // leftOver is the note for a part whose task never had its turn.
 func (p *part) leftOver(h *host) string {
-	return fmt.Sprintf("%s: the turn of task %q had not come, but its steps were sent with those of an earlier task and may have been carried out: %s", h.Name, p.task.Name, summaries(p.steps))
+	text := fmt.Sprintf("%s: the turn of task %q had not come, but its steps were sent with those of an earlier task and may have been carried out: %s", h.Name, p.task.Name, summaries(p.steps))
+	if len(p.detached()) > 0 && len(p.Results) < len(p.steps) {
+		text += "; hlplay status " + h.Name + " shows whether one of them is still running there, and the next run waits for its end"
+	}
+	return text
+}
+
+// detached returns the records of its long commands.
+func (p *part) detached() []nodestate.Long {
+	return slices.DeleteFunc(slices.Clone(p.longs), func(l nodestate.Long) bool { return l.ID == "" })
 }
 
 // replay returns what RunAll would have returned if only this part had been sent.
@@ -169,16 +179,32 @@ func (s *sentAhead) rest() []*part {
 	return all
 }
 
-// passed returns the outcome of a task whose turn is over. The task fails if a part of it is still in the queue, because its steps
-// were carried out although it did not ask for them.
-func (s *sentAhead) passed(t *task, o outcome) outcome {
+// withheld removes and returns all parts, which the host has not begun after all.
+func (s *sentAhead) withheld() []*part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.parts
+	for _, p := range all {
+		p.Begun = false
+	}
+	s.parts, s.stopped = nil, s.stopped || len(all) > 0
+	return all
+}
+
+// passed returns the outcome of a task whose turn on a host is over. The task fails if a part of it is still in the queue, because its
+// steps were carried out although it did not ask for them, or may have been when the connection was lost.
+func (s *sentAhead) passed(h *host, t *task, o outcome) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.parts) == 0 || s.parts[0].task != t {
 		return o
 	}
+	err := errContradiction
 	for len(s.parts) > 0 && s.parts[0].task == t {
 		p := s.parts[0]
+		if p.Err != nil {
+			err = p.Err
+		}
 		s.parts = s.parts[1:]
 		for _, step := range p.steps {
 			if p.key != "" {
@@ -191,7 +217,8 @@ func (s *sentAhead) passed(t *task, o outcome) outcome {
 	}
 	o.effect = true
 	if o.status != report.Failed && o.status != report.Unreachable {
-		o.status, o.message = report.Failed, errContradiction.Error()
+		failed := failure(h, err)
+		o.status, o.message, o.hint = failed.status, failed.message, failed.hint
 	}
 	return o
 }

@@ -67,7 +67,7 @@ type stage struct {
 func newStage(names ...string) *stage {
 	s := &stage{hosts: map[string]*fakeHost{}, asks: map[string]int{}, ran: map[string]int{}, flights: map[string]int{}, watches: map[string]int{}, joints: map[string]string{}, timers: map[*timer]bool{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for _, name := range names {
-		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}, long: map[string]*fakeLong{}}
+		s.hosts[name] = &fakeHost{settings: map[string]string{}, pending: map[string]pendingSetting{}, due: map[string]string{}, long: map[string]*fakeLong{}, next: map[string]string{}}
 	}
 	return s
 }
@@ -77,7 +77,7 @@ func (s *stage) clone() *stage {
 	c := newStage(slices.Collect(maps.Keys(s.hosts))...)
 	c.now, c.joints, c.coarse = s.now, maps.Clone(s.joints), s.coarse
 	for name, h := range s.hosts {
-		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead, due: maps.Clone(h.due), long: maps.Clone(h.long)}
+		c.hosts[name] = &fakeHost{settings: maps.Clone(h.settings), pending: maps.Clone(h.pending), dead: h.dead, due: maps.Clone(h.due), long: maps.Clone(h.long), next: maps.Clone(h.next)}
 	}
 	return c
 }

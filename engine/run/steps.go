@@ -131,6 +131,9 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 	if done != nil {
 		readback = done.readback
 		readback.Renew()
+		for i := range commands {
+			commands[i].long = done.longs[i]
+		}
 	} else if session, err = on.connection.session(ctx, e.task.user(on)); err != nil {
 		return err
 	}
@@ -182,7 +185,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 	}
 	retry := backoff{time.Second, 10 * time.Second}
 
-	for at := 0; ; {
+	for at, first := 0, true; ; first = false {
 		from, tried := at, e.clock.Now()
 		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) {
 			progress(from + i + 1)
@@ -192,7 +195,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 			}
 		}}
 		for i := range commands[at:] {
-			if done == nil {
+			if done == nil && (!first || commands[at+i].long.ID == "") {
 				e.detach(on, &commands[at+i])
 			}
 			actions.Commands = append(actions.Commands, commands[at+i].Command)
@@ -215,7 +218,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 		if under := at + len(results); under < len(commands) && commands[under].long.ID != "" && unreachable(on, err) {
 			var r remote.Result
 			if r, err = e.reattach(ctx, on, commands[under], err); err == nil {
-				results = append(results, r)
+				results, done = append(results, r), nil
 				session, err = on.connection.session(ctx, e.task.user(on))
 			}
 		}
