@@ -30,6 +30,8 @@ type Package struct {
 	Directories []string
 	// Programs lists commands that it provides.
 	Programs []string
+	// Inert is set if nothing of the package runs by itself, so that no other host can depend on it.
+	Inert bool
 	// KernelFlavour is the end of the kernel's release, such as "-amd64", if the package depends on the newest kernel.
 	KernelFlavour string
 	// Unconfigured is what to do if the package's installation script fails.

@@ -183,12 +183,13 @@ func (m *Module) plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	packages, doubt, err := m.planPackages(ctx, h)
+	packages, err := m.planPackages(ctx, h)
 	if err != nil {
 		return modules.Plan{}, err
 	}
-	plan.Steps, plan.Doubt = append(answers, packages...), doubt
-	if m.Upgrade == "" && (!m.Autoremove || len(packages) > 0) {
+	plan.Steps, plan.Doubt = append(answers, packages.Steps...), packages.Doubt
+	if m.Upgrade == "" && (!m.Autoremove || len(packages.Steps) > 0) {
+		plan.Confined = packages.Confined && len(answers) == 0
 		return plan, nil // the steps that install and remove already run autoremove
 	}
 	if len(plan.Steps) > 0 {

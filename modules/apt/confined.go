@@ -12,9 +12,26 @@ import (
 	"hlplay/modules"
 )
 
-// Confined implements modules.Confined. What is installed may come from another host of the play, and what a package starts may
-// need one. Plans that install and remove nothing may be confined nevertheless: see Plan.Confined.
+// Confined implements modules.Confined. What is installed may come from another host of the play, and what a package starts, or a removal
+// stops, may need one or serve one. Plans that do not may be confined nevertheless: see Plan.Confined.
 func (m *Module) Confined() bool { return false }
+
+// inert reports whether a removal stops nothing: it removes only packages that are known to have nothing running, and kernels, of which the
+// running one is kept (see keepsRunningKernel).
+func inert(targets []string, changes []PackageChange) bool {
+	harmless := func(name string) bool {
+		return known[name].Inert || kernelRelease(name) != "" || newestKernel.MatchString(name)
+	}
+	for _, c := range changes {
+		if !c.Removed() || !harmless(c.Name) {
+			return false
+		}
+	}
+	return len(changes) > 0 && !slices.ContainsFunc(targets, func(name string) bool { return !harmless(name) })
+}
+
+// newestKernel matches Debian's packages that depend on the newest kernel: linux-image-amd64, linux-image-cloud-arm64.
+var newestKernel = pattern.New(`^linux-image-(?:cloud-|rt-)?[a-z][a-z0-9]*$`)
 
 // downloads returns where the keys come from that the task lets the host download.
 func (m *Module) downloads() (uris []string) {

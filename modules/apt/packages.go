@@ -14,21 +14,21 @@ import (
 	"hlplay/modules/internal/required"
 )
 
-// planPackages plans to install or remove the packages. doubt is the one of modules.Plan.
-func (m *Module) planPackages(ctx context.Context, h modules.Host) (steps []modules.Step, doubt, err error) {
+// planPackages plans to install or remove the packages.
+func (m *Module) planPackages(ctx context.Context, h modules.Host) (plan modules.Plan, err error) {
 	if len(m.Packages) == 0 {
-		return nil, nil, nil
+		return plan, nil
 	}
 	if m.removes() {
-		steps, err = m.planRemove(ctx, h)
-		return steps, nil, err
+		return m.planRemove(ctx, h)
 	}
-	steps, doubt, err = m.planInstall(ctx, h)
+	plan.Steps, plan.Doubt, err = m.planInstall(ctx, h)
 	if err != nil {
-		return nil, nil, err
+		return modules.Plan{}, err
 	}
-	held, err := m.planHold(ctx, h, steps)
-	return append(steps, held...), doubt, err
+	held, err := m.planHold(ctx, h, plan.Steps)
+	plan.Steps = append(plan.Steps, held...)
+	return plan, err
 }
 
 func (m *Module) planInstall(ctx context.Context, h modules.Host) (steps []modules.Step, doubt, err error) {
@@ -213,7 +213,7 @@ func beside(changes []PackageChange, named []string) string {
 }
 
 // planRemove plans to remove packages, including those that match patterns.
-func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step, error) {
+func (m *Module) planRemove(ctx context.Context, h modules.Host) (plan modules.Plan, err error) {
 	var globs []string
 	for _, name := range m.Packages {
 		if isGlob(name) {
@@ -222,7 +222,7 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 	}
 	matches, err := observe.PackageGlobs.ObserveAll(ctx, h, globs)
 	if err != nil {
-		return nil, err
+		return plan, err
 	}
 	var names []string
 	for _, name := range m.Packages {
@@ -248,7 +248,7 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 	}
 	packages, err := observe.Packages.ObserveAll(ctx, h, names)
 	if err != nil {
-		return nil, err
+		return plan, err
 	}
 	var targets []string
 	for _, name := range names {
@@ -259,19 +259,19 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 		}
 	}
 	if len(targets) == 0 {
-		return nil, m.mayAppear(h)
+		return plan, m.mayAppear(h)
 	}
 	command := m.command(verb, targets)
 	changes, err := simulate(ctx, h, command, true, m.Packages)
 	if err != nil {
-		return nil, err
+		return plan, err
 	}
 	if err := keepsRunningKernel(ctx, h, targets, changes); err != nil {
-		return nil, err
+		return plan, err
 	}
 	expect, err := m.removed(ctx, h, targets, changes)
 	if err != nil {
-		return nil, err
+		return plan, err
 	}
 	run := m.aptGet(nil, strings.Fields(command)...)
 	run.Limit = 30*time.Minute + m.LockTimeout
@@ -279,12 +279,14 @@ func (m *Module) planRemove(ctx context.Context, h modules.Host) ([]modules.Step
 	if verb == "purge" {
 		risk = modules.Destroys
 	}
-	return []modules.Step{{
+	plan.Confined = inert(targets, changes)
+	plan.Steps = []modules.Step{{
 		Summary: verb + " " + join(targets) + beside(changes, targets),
 		Action:  run,
 		Expect:  expect,
 		Risk:    risk,
-	}}, nil
+	}}
+	return plan, nil
 }
 
 // wantRemoval makes what apt would do travel with the state of the packages that match a pattern, which are probably installed.

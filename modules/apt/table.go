@@ -39,7 +39,7 @@ var debian = []modules.Package{
 	{Name: "gdisk", Programs: []string{"sgdisk", "gdisk"}},
 	{Name: "nvme-cli", Programs: []string{"nvme"}},
 	{Name: "iperf3", Programs: []string{"iperf3"}},
-	{Name: "os-prober", Files: []string{"/etc/grub.d/30_os-prober"}, Programs: []string{"os-prober"}},
+	{Name: "os-prober", Inert: true, Files: []string{"/etc/grub.d/30_os-prober"}, Programs: []string{"os-prober"}},
 }
 
 // known holds the packages added by AddPackages, by name.

@@ -2,6 +2,7 @@ package apt
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -51,6 +52,56 @@ var Transactions = &observe.Kind[Transaction]{
 			tell(name, t, err)
 		}
 	},
+	Holds: holdsTransactions,
+}
+
+// holdsTransactionScript compares what a call of apt-get would do with the changes that the first argument lists in apt's order, as lines
+// "NAME [OLD] (NEW", without "[OLD]" if the package is new and without "(NEW" if it is removed. The call is in the arguments behind it.
+const holdsTransactionScript = `_e=$1; shift
+_nl='
+'
+_o="$($limited apt-get -s -y -q -o Debug::NoLocking=true "$@" 2>/dev/null)" || exit 1
+_o=$_o$_nl _t= _i=
+set -f
+while [ -n "$_o" ]; do
+_r=${_o%%"$_nl"*} _o=${_o#*"$_nl"}
+case $_r in
+*' not fully installed or removed.'*) exit 1 ;;
+'Inst '* | 'Conf '* | 'Remv '* | 'Purg '*) ;;
+*) continue ;;
+esac
+set -- $_r
+case "$1 ${3-}" in
+'Inst ['*) _t="$_t$2 $3 ${4%)}$_nl" _i="$_i $2 " ;;
+Inst*) _t="$_t$2 ${3%)}$_nl" _i="$_i $2 " ;;
+Conf*) case $_i in *" $2 "*) ;; *) exit 1 ;; esac ;;
+*) _t="$_t$2 $3$_nl" ;;
+esac
+done
+[ "$_t" = "$_e" ]`
+
+// holdsTransactions is Transactions.Holds, for calls that apt-get would not refuse, on hosts where every package is fully installed.
+func holdsTransactions(values map[string]Transaction) (queries []remote.Query, ok bool) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		t, lines := values[name], ""
+		if t.Problem != "" || len(t.Unfinished) > 0 {
+			return nil, false
+		}
+		for _, c := range t.Changes {
+			lines += c.Name
+			if c.From != "" {
+				lines += " [" + c.From + "]"
+			}
+			if c.To != "" {
+				lines += " (" + c.To
+			}
+			if lines += "\n"; c.Unsure || c.From == "" && c.To == "" {
+				return nil, false
+			}
+		}
+		queries = append(queries, remote.Query{Script: holdsTransactionScript, Args: append([]string{lines}, strings.Fields(name)...), Limit: queryLimit})
+	}
+	return queries, true
 }
 
 // parseTransaction parses the lines "Inst NAME [OLD] (NEW ORIGIN [ARCH]) …", "Remv NAME [OLD]" and "Purg NAME [OLD]".
