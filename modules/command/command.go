@@ -133,6 +133,9 @@ func (c *Command) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	if c.rereads() {
 		return modules.Plan{Steps: []modules.Step{c.reread(h)}, Repeats: true, Data: toBeRun, Advice: advice}, nil
 	}
+	if c.regenerates() {
+		return modules.Plan{Steps: []modules.Step{c.regenerate()}, Repeats: true, Data: toBeRun, Advice: advice}, nil
+	}
 	if c.Always {
 		return modules.Plan{Steps: []modules.Step{c.step()}, Repeats: true, Data: toBeRun, Advice: advice}, c.checkDir(ctx, h)
 	}
