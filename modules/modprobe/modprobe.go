@@ -114,12 +114,9 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 		return modules.Plan{}, err
 	}
 	absent := m.State == "absent"
-	observe.Files.Want(h, OptionsFile)
-	observe.StaleInitramfs.Want(h, OptionsFile)
-	configFiles.Want(h, "")
-	if !absent {
-		observe.KernelModules.Want(h, m.Modules...)
-	}
+	m.want(h)
+	// First, because what is read for them should travel with the rest, even if a module turns out to be missing.
+	notes := append(m.pending(ctx, h), m.others(ctx, h)...)
 	listed, err := planFile(ctx, h, LoadFile, loadHeader, m.loadLines(), absent, "load "+strings.Join(m.Modules, ", ")+" at boot")
 	if err != nil {
 		return modules.Plan{}, err
@@ -143,8 +140,24 @@ func (m *Module) Plan(ctx context.Context, h modules.Host) (modules.Plan, error)
 	// Options come first, because they apply when a module is loaded.
 	return modules.Plan{
 		Steps: slices.Concat(configured, loaded, listed, rebuilt),
-		Notes: append(m.pending(ctx, h), m.others(ctx, h)...),
+		Notes: notes,
 	}, nil
+}
+
+// want announces what the plan reads.
+func (m *Module) want(h modules.Host) {
+	if len(m.Modules) > 0 {
+		observe.Files.Want(h, LoadFile)
+	}
+	if len(m.optionLines()) > 0 {
+		observe.Files.Want(h, OptionsFile)
+		observe.StaleInitramfs.Want(h, OptionsFile)
+	}
+	if m.State != "absent" {
+		configFiles.Want(h, "")
+		observe.KernelModules.Want(h, m.Modules...)
+		observe.KernelModules.Want(h, m.Blacklist...)
+	}
 }
 
 // planFile plans one of the two files.
@@ -193,10 +206,11 @@ func (m *Module) configures() string {
 }
 
 // planLoad plans one modprobe for each module that is not loaded. If check mode cannot know whether a module is loaded
-// because of an earlier change, it is loaded if the task is known to change something anyway.
+// because of an earlier change, it is loaded if the task is known to change something anyway. All of them are read before any is
+// judged: a module that the running kernel does not have may be there after the next reboot, and the others are then read with it.
 func (m *Module) planLoad(ctx context.Context, h modules.Host, changes bool) ([]modules.Step, error) {
 	var steps []modules.Step
-	var unknown error
+	var unknown, lacking error
 	for _, name := range m.Modules {
 		state, err := observe.KernelModules.Observe(ctx, h, name)
 		switch {
@@ -207,7 +221,10 @@ func (m *Module) planLoad(ctx context.Context, h modules.Host, changes bool) ([]
 		case state.Loaded:
 			continue
 		case !state.Available:
-			return nil, missing(ctx, h, name)
+			if lacking == nil {
+				lacking = missing(ctx, h, name)
+			}
+			continue
 		}
 		steps = append(steps, modules.Step{
 			Summary: "load kernel module " + name,
@@ -215,7 +232,10 @@ func (m *Module) planLoad(ctx context.Context, h modules.Host, changes bool) ([]
 			Expect:  loadedExpectations(name),
 		})
 	}
-	if unknown != nil && !changes {
+	switch {
+	case lacking != nil:
+		return nil, lacking
+	case unknown != nil && !changes:
 		return nil, unknown
 	}
 	return steps, nil
@@ -272,7 +292,6 @@ func (m *Module) pending(ctx context.Context, h modules.Host) []string {
 	if m.State == "absent" || len(m.Blacklist) == 0 {
 		return nil
 	}
-	observe.KernelModules.Want(h, m.Blacklist...)
 	var notes []string
 	for _, name := range m.Blacklist {
 		if state, err := observe.KernelModules.Observe(ctx, h, name); err == nil && state.Loaded {

@@ -1,6 +1,7 @@
 package modprobe
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -71,6 +72,35 @@ func TestPlan(t *testing.T) {
 				t.Errorf("the steps differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestReadsWithoutAModule plans for a kernel that lacks the first of several modules, as Debian's may until Proxmox VE's runs. Once that
+// runs, the plan must not come to anything that was not read with the last step before it.
+func TestReadsWithoutAModule(t *testing.T) {
+	ctx, saw := observe.Track(t.Context())
+	m := modulestest.Decoded(&Module{Modules: []string{"vfio", "vfio_iommu_type1", "vfio_pci"}})
+	h := recorded(observe.File{}, observe.File{}, state("vfio", observe.KernelModule{}), state("vfio_iommu_type1", observe.KernelModule{}), state("vfio_pci", available))
+	planned := make(chan error)
+	h.Go(ctx, func(ctx context.Context) {
+		_, err := m.Plan(ctx, h)
+		planned <- err
+	})
+	err := <-planned
+	if err == nil || !strings.Contains(err.Error(), "no module vfio:") {
+		t.Errorf("error %v, expected that there is no module vfio", err)
+	}
+	read := map[observe.Key]bool{}
+	for _, r := range saw.Reads() {
+		read[r.Key()] = true
+	}
+	for _, want := range []observe.Key{
+		observe.Files.Key(LoadFile), configFiles.Key(""),
+		observe.KernelModules.Key("vfio"), observe.KernelModules.Key("vfio_iommu_type1"), observe.KernelModules.Key("vfio_pci"),
+	} {
+		if !read[want] {
+			t.Errorf("%s was not read", want)
+		}
 	}
 }
 
