@@ -42,6 +42,7 @@ func (e *execution) changed(step modules.Step, answered *observe.Readback) {
 		for _, other := range all {
 			if !touched[other] {
 				e.changedPartly(other, all, touchedOn(step, other), answered)
+				other.planner.expectCopies(e.task)
 			}
 		}
 	case step.Wide:

@@ -81,6 +81,11 @@ func (d *decision) hasSteps() bool {
 	return slices.ContainsFunc(d.items, func(it *itemPlan) bool { return len(it.plan.Steps) > 0 })
 }
 
+// apart reports whether a task's steps share no flight with other tasks, whatever these are.
+func (d *decision) apart(t *task) bool {
+	return slices.ContainsFunc(d.items, func(it *itemPlan) bool { return len(it.plan.Steps) > 0 && !it.confined(t) })
+}
+
 // wide reports whether a step may change what is observed on other hosts.
 func (d *decision) wide() bool {
 	return slices.ContainsFunc(d.items, func(it *itemPlan) bool {

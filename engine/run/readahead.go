@@ -156,12 +156,12 @@ func (p *planner) prepare(t *task, d *decision) {
 	}
 }
 
-// curb drops the plans of the tasks behind one that will change the host, before they read anything more.
-func (p *planner) curb(t *task) {
+// curb drops the plans of the tasks behind one that will change the host, as was just decided, before they read anything more.
+func (p *planner) curb(t *task, d *decision) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at, ok := p.upcoming.index[t]
-	if !ok || p.window == widest || p.sharesLocked(t) {
+	if !ok || p.window == widest || p.sharesLocked(t) && !d.apart(t) {
 		return
 	}
 	for next, f := range p.futures {
@@ -227,7 +227,7 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 				f.decision = p.decide(ctx, t, results)
 				if f.decision.hasSteps() {
 					p.prepare(t, f.decision)
-					p.curb(t)
+					p.curb(t, f.decision)
 				}
 				if t.Register != "" && f.decision.foreseeable(t) {
 					result := f.decision.nothingToDo(t).value()
@@ -281,7 +281,7 @@ func (p *planner) noteLocked(t *task, f *future) {
 		is.made, is.acts, is.elsewhere = true, f.decision.hasSteps(), len(f.saw.Elsewhere()) > 0
 		is.failed = !is.acts && f.decision.acts()
 		is.led, is.modules = f.decision.elsewhere, nil
-		is.apart = slices.ContainsFunc(f.decision.items, func(it *itemPlan) bool { return len(it.plan.Steps) > 0 && !it.confined(t) })
+		is.apart = f.decision.apart(t)
 		for _, it := range f.decision.items {
 			if it.acts() && it.delegated == nil {
 				is.modules = append(is.modules, it.module)
@@ -325,28 +325,52 @@ func (p *planner) travels(t *task) bool {
 }
 
 // expect announces what will probably be read of the host next, because a step of another host's task has made it forget what it knew. It
-// is then read with whatever is asked first, which is often no more than what verifies that step. What comes next is what the host's
-// own turn of that task reads, unless it is over, and the tasks behind that one do, up to the first that will probably have something to do.
+// is then read with whatever is asked first, which is often no more than what verifies that step.
 func (p *planner) expect(t *task) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, next := range p.nextLocked(t) {
+		p.host.observed.Want(p.likelyLocked(next))
+		p.expectCopiesLocked(next)
+		for _, m := range p.past[next].modules {
+			forecast(p.host.observed, m)
+		}
+	}
+}
+
+// expectCopies is like expect, for a step that has made the host forget only a part of what it knew. The files of which copies are kept
+// before the next change are certain to be needed.
+func (p *planner) expectCopies(t *task) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, next := range p.nextLocked(t) {
+		p.expectCopiesLocked(next)
+	}
+}
+
+func (p *planner) expectCopiesLocked(next *task) {
+	if p.copied != nil && len(p.pastLocked(next).modules) > 0 {
+		p.host.observed.Want(p.copied(p.host, next))
+	}
+}
+
+// nextLocked returns what comes next on the host while a task's turn lasts elsewhere: the host's own turn of that task, unless it is over,
+// and the tasks behind that one, up to the first that will probably have something to do.
+func (p *planner) nextLocked(t *task) []*task {
 	at, ok := p.upcoming.index[t]
 	if !ok || p.window == 0 {
-		return
+		return nil
 	}
 	if p.turn != t {
 		at++
 	}
-	for _, next := range p.upcoming.tasks[at:min(at+mostReadAlong, len(p.upcoming.tasks))] {
-		p.host.observed.Want(p.likelyLocked(next))
-		past := p.pastLocked(next)
-		for _, m := range past.modules {
-			forecast(p.host.observed, m)
-		}
-		if past.changes() || past.led {
-			break
+	tasks := p.upcoming.tasks[at:min(at+mostReadAlong, len(p.upcoming.tasks))]
+	for i, next := range tasks {
+		if past := p.pastLocked(next); past.changes() || past.led {
+			return tasks[:i+1]
 		}
 	}
+	return tasks
 }
 
 // await waits until the plans of tasks that are being made are there.

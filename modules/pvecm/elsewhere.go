@@ -13,7 +13,7 @@ import (
 // elsewhere returns the Step.Elsewhere of creating a cluster and of joining one. Both work on their own node and, over its cluster
 // file system, on the members: `pvecm addnode` there writes corosync.conf, and the root keys of all are merged. A node that is
 // known to be standalone has a file system of its own, in which nothing changes. No other node gets other packages, sources of
-// packages, addresses or names.
+// packages, addresses or names, nor other files that say which.
 func (s *state) elsewhere() func(modules.Host, observe.Key) bool {
 	apart := map[modules.Host]bool{}
 	for _, peer := range s.host.Peers() {
@@ -28,7 +28,7 @@ func (s *state) elsewhere() func(modules.Host, observe.Key) bool {
 		case pve.Nodes.Name, ceph.Nodes.Name, observe.Packages.Name, observe.Networks.Name, observe.Resolves.Name:
 			return false
 		case observe.Files.Name:
-			return !strings.HasPrefix(k.Name, "/etc/apt/")
+			return k.Name != "/etc/hosts" && !strings.HasPrefix(k.Name, "/etc/apt/") && !strings.HasPrefix(k.Name, "/etc/network/")
 		}
 		return !apart[on] || !slices.Contains(inFileSystem, k.Kind)
 	}

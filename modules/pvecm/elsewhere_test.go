@@ -35,8 +35,9 @@ func TestElsewhere(t *testing.T) {
 	}
 	create := plan.Steps[0]
 	ofPVE := []observe.Key{pve.Clusters.Key(""), pve.Trusts.Key(""), pve.GuestLists.Key(""), pve.Storages.Key(""), pve.HAs.Key(""), ceph.Confs.Key("")}
-	files := []observe.Key{observe.Files.Key("/etc/pve/corosync.conf"), observe.Files.Key("/root/.ssh/authorized_keys"), observe.Files.Key("/etc/corosync/corosync.conf")}
-	ofHost := []observe.Key{pve.Nodes.Key(""), ceph.Nodes.Key(""), observe.Packages.Key("ceph"), observe.Networks.Key(""), observe.Resolves.Key("pve2"), observe.Files.Key("/etc/apt/sources.list.d/ceph.list")}
+	files := []observe.Key{observe.Files.Key("/etc/pve/corosync.conf"), observe.Files.Key("/root/.ssh/authorized_keys"), observe.Files.Key("/etc/corosync/corosync.conf"), observe.Files.Key("/etc/hostname")}
+	ofHost := []observe.Key{pve.Nodes.Key(""), ceph.Nodes.Key(""), observe.Packages.Key("ceph"), observe.Networks.Key(""), observe.Resolves.Key("pve2"), observe.Files.Key("/etc/apt/sources.list.d/ceph.list"),
+		observe.Files.Key("/etc/hosts"), observe.Files.Key("/etc/network/interfaces")}
 	for name, test := range map[string]struct {
 		step    modules.Step
 		on      *observe.Host
