@@ -67,6 +67,15 @@ func (c *countingConn) sessionOpened(took time.Duration) {
 	}
 }
 
+// awaits says that something that was sent without asks, or is about to be, is waited for until the returned function is called.
+func (c *countingConn) awaits() (answered func()) {
+	answered = c.asks()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = true
+	return answered
+}
+
 // silent reports whether nothing was ever read.
 func (c *countingConn) silent() bool {
 	c.mu.Lock()

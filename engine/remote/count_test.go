@@ -44,11 +44,19 @@ func TestRoundTripsAreWaitedFor(t *testing.T) {
 			t.Errorf("%d round trips after %d commands, expected %d", got, want, want)
 		}
 	}
-	sent := c.asks()
-	sent()
+	c.asks()()
 	arrive(36)
 	if got := c.stats(); got.RoundTrips != 2 || got.Sent != 52+2*(500+52+3*36) {
 		t.Errorf("%d round trips and %d bytes sent, expected 2 and %d", got.RoundTrips, got.Sent, 52+2*(500+52+3*36))
+	}
+	send(100) // the start of a process that is needed later, and is then not there yet
+	answered := c.awaits()
+	arrive(36)
+	answered()
+	send(100) // and another one, which is
+	arrive(36)
+	if got := c.stats().RoundTrips; got != 3 {
+		t.Errorf("%d round trips after a process that was waited for and one that was not, expected 3", got)
 	}
 }
 

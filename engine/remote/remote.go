@@ -226,8 +226,8 @@ type Conn interface {
 // Stats are the costs of a connection, measured where bytes leave and enter the controller.
 type Stats struct {
 	// RoundTrips is how often something arrived after the login, the opening of a session, the start of a process or the writing of
-	// its input had sent something. Keep-alive requests, window adjustments and closed sessions, for whose answers nobody waits, are
-	// not counted.
+	// its input had sent something. What nobody waits for is not counted: keep-alive requests, window adjustments, closed sessions,
+	// and the start of a process that is there when it is needed (see Session.Prepare).
 	RoundTrips int
 	// Flights is the number of Ask calls that were sent.
 	Flights int

@@ -28,6 +28,8 @@ type server struct {
 	run func(line string, env []string, stdin io.Reader, stdout, stderr io.Writer) int
 	// refuse is how many more sessions to refuse.
 	refuse atomic.Int64
+	// refuses is the number of the command line, counted from 1, that is not started.
+	refuses int
 	// silent makes the server answer no request for a tunnel.
 	silent bool
 	// breaks makes the connection break when a session is opened.
@@ -200,10 +202,15 @@ func (s *server) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 			var m struct{ What string }
 			switch {
 			case r.Type == "exec" && !started && ssh.Unmarshal(r.Payload, &m) == nil:
-				started = true
 				s.mu.Lock()
 				s.lines = append(s.lines, m.What)
+				refused := len(s.lines) == s.refuses
 				s.mu.Unlock()
+				if refused {
+					_ = r.Reply(false, nil)
+					continue
+				}
+				started = true
 				go func() {
 					defer close(ran)
 					exit := s.run(m.What, s.env, ch, ch, ch.Stderr())

@@ -99,7 +99,8 @@ func (p *sshProcess) ended() bool {
 // errNoSpare reports that there is no spare session, or no place for what would run in it.
 var errNoSpare = errors.New("there is no spare session")
 
-// startInSpare starts a command line in the spare session. It occupies a place, as what start starts if that is brief.
+// startInSpare starts a command line in the spare session and returns when the host has started it. It occupies a place, as what start
+// starts if that is brief.
 func (t *sshTransport) startInSpare(line string) (*sshProcess, error) {
 	select {
 	case t.places <- struct{}{}:
@@ -113,7 +114,12 @@ func (t *sshTransport) startInSpare(line string) (*sshProcess, error) {
 		return nil, errNoSpare
 	}
 	t.occupy(p, release)
-	return p, p.exec(line)
+	// Nobody waits for the reply yet: see takePrepared.
+	if started, err := p.ch.SendRequest("exec", true, execRequest(line)); err != nil || !started {
+		p.Close()
+		return nil, errNoSpare
+	}
+	return p, nil
 }
 
 // occupy counts a session as open until it is released.
@@ -128,12 +134,14 @@ func (t *sshTransport) occupy(p *sshProcess, release func()) {
 // exec has the login shell run a line. It does not wait for the reply: the first words of the started process say more.
 func (p *sshProcess) exec(line string) error {
 	defer p.count.asks()()
-	_, err := p.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{line}))
+	_, err := p.ch.SendRequest("exec", false, execRequest(line))
 	if err != nil {
 		p.Close()
 	}
 	return err
 }
+
+func execRequest(line string) []byte { return ssh.Marshal(struct{ Line string }{line}) }
 
 // prepared is a process for the first acting shell of a connection, started before there was anything for it to do.
 type prepared struct {
@@ -176,17 +184,16 @@ func (s *session) takePrepared(ctx context.Context) process {
 		return nil
 	}
 	if p.of == s {
-		select {
-		case process := <-p.started:
-			if process == nil {
-				return nil
-			}
-			if !process.ended() {
-				return process
-			}
+		process, ok := p.wait(ctx, s.conn.transport.(*sshTransport).count)
+		switch {
+		case !ok:
+		case process == nil:
+			return nil
+		case process.ended():
 			process.Close()
 			return nil
-		case <-ctx.Done():
+		default:
+			return process
 		}
 	}
 	go p.discard()
@@ -200,6 +207,23 @@ func (c *conn) removePrepared() *prepared {
 	p := c.prepared
 	c.acted, c.prepared = true, nil
 	return p
+}
+
+// wait returns the process once the host has started it, or nil if it has not. ok is false if ctx ended before. It counts as a round trip
+// only if the host has not started it yet.
+func (p *prepared) wait(ctx context.Context, count *countingConn) (process *sshProcess, ok bool) {
+	select {
+	case process = <-p.started:
+		return process, true
+	default:
+	}
+	defer count.awaits()()
+	select {
+	case process = <-p.started:
+		return process, true
+	case <-ctx.Done():
+		return nil, false
+	}
 }
 
 func (p *prepared) discard() {

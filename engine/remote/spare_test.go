@@ -71,6 +71,35 @@ func TestPreparedShellIsTheFirstActingShell(t *testing.T) {
 	}
 }
 
+// The start of a process that is there when the first command comes keeps nobody waiting.
+func TestPreparedShellIsNoRoundTrip(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key)
+	c := withSpare(t, s, key)
+	before := c.Stats().RoundTrips
+	c.Prepare()
+	awaitPrepared(t, c)
+	run(t, c, Command{Argv: []string{"true"}})
+	if got := c.Stats().RoundTrips - before; got != 1 {
+		t.Errorf("%d round trips for the first command, expected 1", got)
+	}
+}
+
+// If the host refuses to start the prepared shell, the first command starts one.
+func TestPreparedShellIsRefused(t *testing.T) {
+	key := newKey(t, "id", "")
+	s := newServer(t, key, func(s *server) { s.refuses = 2 })
+	c := withSpare(t, s, key)
+	c.Prepare()
+	if p, ok := <-c.prepared.started; ok {
+		t.Errorf("%v was started", p)
+	}
+	run(t, c, Command{Argv: []string{"true"}})
+	if n, ran := s.sessions.Load(), len(s.seen()); n != 3 || ran != 3 {
+		t.Errorf("%d sessions and %d command lines, want 3 and 3", n, ran)
+	}
+}
+
 // A spare session is used although nothing was prepared, and a connection without one prepares nothing.
 func TestSpareSessionWithoutPreparedShell(t *testing.T) {
 	key := newKey(t, "id", "")
