@@ -2,6 +2,8 @@ package remote
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -84,6 +86,10 @@ func TestProcessesOfActions(t *testing.T) {
 			file := func(name, content string, mode os.FileMode) Command {
 				return File{Path: at(name), Content: []byte(content), Mode: mode}.Command()
 			}
+			over := func(name, content, before string) Command { // the stamp differs from that of the file
+				seen := Seen{Stamp: "1:1.5", Sum: fmt.Sprintf("%x", sha256.Sum256([]byte(before)))}
+				return File{Path: at(name), Content: []byte(content), Over: seen}.Command()
+			}
 			mode := os.FileMode(0o640)
 			before := Query{Script: `true >"$1"`, Args: []string{at("locked")}}
 			for _, tc := range []struct {
@@ -101,16 +107,17 @@ func TestProcessesOfActions(t *testing.T) {
 				{"a brief command after another script", []Command{{Argv: []string{"true"}, Brief: true, Before: before}}, 3, 4},
 				{"a file after another script", []Command{File{Path: at("after"), Content: []byte("one\n"), Before: before}.Command()}, 2, 7},
 				{"three commands", []Command{{Argv: []string{"true"}}, {Argv: []string{"true"}, Brief: true}, {Argv: []string{"true"}}}, 4, 25},
-				{"a new file", []Command{file("new", "one\n", 0)}, 1, 6},                                               // stat, stat, sync, mv
-				{"a file that is replaced", []Command{file("new", "two\n", 0)}, 1, 7},                                  // and cp
-				{"a new program", []Command{file("program", "one\n", 0o755)}, 1, 7},                                    // and chmod
-				{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 9, 21},                              // a command in its own shell
-				{"a directory", []Command{MakeDir(at("dir"), 0o750, "", "")}, 1, 4},                                    // stat, mkdir
-				{"a link", []Command{Link(at("link"), "new", Seen{})}, 1, 5},                                           // stat, ln, mv
-				{"attributes", []Command{SetAttributes(at("new"), &mode, "", "")}, 1, 4},                               // stat, chmod
-				{"a file that is removed", []Command{Remove(at("new"), false, Seen{})}, 1, 4},                          // stat, rm
-				{"three files", []Command{file("a", "1\n", 0), file("b", "2\n", 0), file("c", "3\n", 0)}, 1, 16},       // one reads all of them
-				{"a file of a tree", []Command{MakeDir(at("x/y/z"), 0o700, "", ""), file("x/y/z/f", "1\n", 0)}, 1, 10}, // both of one flight
+				{"a new file", []Command{file("new", "one\n", 0)}, 1, 6},                                                  // stat, stat, sync, mv
+				{"a file that is replaced", []Command{file("new", "two\n", 0)}, 1, 7},                                     // and cp
+				{"a file that the hand has written, with a new stamp", []Command{over("new", "three\n", "two\n")}, 1, 10}, // stat, sha256sum
+				{"a new program", []Command{file("program", "one\n", 0o755)}, 1, 7},                                       // and chmod
+				{"a file that is no text", []Command{file("binary", "\x00\n", 0)}, 9, 21},                                 // a command in its own shell
+				{"a directory", []Command{MakeDir(at("dir"), 0o750, "", "")}, 1, 4},                                       // stat, mkdir
+				{"a link", []Command{Link(at("link"), "new", Seen{})}, 1, 5},                                              // stat, ln, mv
+				{"attributes", []Command{SetAttributes(at("new"), &mode, "", "")}, 1, 4},                                  // stat, chmod
+				{"a file that is removed", []Command{Remove(at("new"), false, Seen{})}, 1, 4},                             // stat, rm
+				{"three files", []Command{file("a", "1\n", 0), file("b", "2\n", 0), file("c", "3\n", 0)}, 1, 16},          // one reads all of them
+				{"a file of a tree", []Command{MakeDir(at("x/y/z"), 0o700, "", ""), file("x/y/z/f", "1\n", 0)}, 1, 10},    // both of one flight
 			} {
 				most := tc.hand
 				if c.hand == "" {

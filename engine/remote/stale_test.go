@@ -87,7 +87,7 @@ func TestChangedPathIsNotReplaced(t *testing.T) {
 				if test.spares != "" && strings.HasPrefix(act, test.spares) {
 					continue
 				}
-				t.Run(test.name+", "+act, func(t *testing.T) {
+				check := func(t *testing.T, c *conn) {
 					path := filepath.Join(t.TempDir(), "file")
 					test.before(t, path)
 					over := seenAt(t, path)
@@ -101,7 +101,7 @@ func TestChangedPathIsNotReplaced(t *testing.T) {
 					want := seenAt(t, path)
 					command := make(path, over)
 					command.Argv[2] = "sync() { :; }\n" + command.Argv[2] // a disk takes its time
-					r, err := here(t).Run(t.Context(), command)
+					r, err := c.Run(t.Context(), command)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -115,6 +115,12 @@ func TestChangedPathIsNotReplaced(t *testing.T) {
 					if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
 						t.Errorf("left behind: %q", left)
 					}
+				}
+				t.Run(test.name+", "+act, func(t *testing.T) { check(t, here(t)) })
+				t.Run(test.name+", "+act+", content known by its sum", func(t *testing.T) { // has_sum in place.pl
+					c := here(t)
+					run(t, c, File{Path: filepath.Join(t.TempDir(), "other"), Content: []byte("old"), Over: Seen{Absent: true}}.Command())
+					check(t, c)
 				})
 			}
 		}

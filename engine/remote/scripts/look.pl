@@ -205,6 +205,9 @@ sub look_keep {
 	$look_size -= length delete $look_known{shift @look_order} while $look_size > LOOK_MOST;
 }
 
+# look_known SUM returns the content with a sum, or nothing if the hand does not know it.
+sub look_known { return $look_known{$_[0]} }
+
 # look_content PATH returns the content of a file that is not too large to be kept, or nothing.
 sub look_content {
 	my ($path) = @_;
