@@ -211,7 +211,7 @@ func (e *execution) item(ctx context.Context, it *itemPlan, rest []*itemPlan) ou
 			e.fulfil(ctx, done)
 			return o.doubted(e.host, doubt)
 		}
-		if len(rest) > 0 {
+		if len(rest) > 0 || plan.Partial { // the next item, or the next part, will probably change the host again
 			e.alone(ctx, it)
 		} else {
 			e.verify(ctx, it)
