@@ -65,8 +65,8 @@ func TestRoundTripsOfTheGuides(t *testing.T) {
 	if changed < 70 {
 		t.Errorf("only %d changes: this was no first run", changed)
 	}
-	if trips > 2*changed { // 139 to 142 for 74 when this was written; hosts that work at the same time make it vary
-		t.Errorf("%d round trips for %d changes, expected at most two for each", trips, changed)
+	if trips > 9*changed/5 { // 126 to 127 for 74 when this was written; hosts that work at the same time make it vary
+		t.Errorf("%d round trips for %d changes, expected at most 1.8 for each", trips, changed)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -26,6 +27,8 @@ type host struct {
 	admitted bool
 	// reached is set once a task has had its turn on the host.
 	reached bool
+	// out counts what a host that has failed takes part in nevertheless, such as its handlers: see despite.
+	out atomic.Int32
 
 	mu sync.Mutex // guards the fields below
 	// results are the registered results. foretold maps those that check mode has only predicted to their tasks.
@@ -374,10 +377,12 @@ func despite(hosts []*host, fn func()) {
 	for _, h := range hosts {
 		if h.setFailed(false) {
 			failed = append(failed, h)
+			h.out.Add(1)
 		}
 	}
 	fn()
 	for _, h := range failed {
 		h.setFailed(true)
+		h.out.Add(-1)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"hlplay/engine/lang"
 	"hlplay/engine/observe"
 	"hlplay/modules"
 )
@@ -420,6 +421,23 @@ func (p *planner) beyond(t *task, number int) []*task {
 	tasks := p.behindLocked(t)
 	tasks = tasks[min(number, len(tasks)):]
 	return tasks[:min(len(tasks), mostReadAlong)]
+}
+
+// nextLeg returns the first tasks of the play behind another one, as many as are certain to follow the handlers of that play if nothing
+// fails, and no more than share a flight. It returns none if handlers run in the middle of one of the two plays: which tasks follow those
+// depends on what has failed, and what an earlier run has left due may run before the first task.
+func (p *planner) nextLeg(play, next *lang.Play) []*task {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := slices.IndexFunc(p.upcoming.tasks, func(t *task) bool { return t.play == next })
+	if at <= 0 || p.upcoming.tasks[at-1].play != play || p.window == 0 || hasFlush(play.Tasks) || hasFlush(next.Tasks) {
+		return nil
+	}
+	end := at
+	for end < min(len(p.upcoming.tasks), at+mostAlong) && p.upcoming.legs[end] == p.upcoming.legs[at] {
+		end++
+	}
+	return p.upcoming.tasks[at:end]
 }
 
 // likelyLocked returns what a task's last plan was based on, which it will probably read again. It omits commands of

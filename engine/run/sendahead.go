@@ -172,8 +172,14 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 	next, open := e.couple(t, rest, following[:sharing], user)
 	handlers := f.dueBehind(last, flushes)
 	if open && next == len(following) {
-		n, _ := e.couple(t, nil, handlers, user)
+		n, open := e.couple(t, nil, handlers, user)
 		handlers = handlers[n:]
+		if at := slices.Index(e.playbook.Plays, last) + 1; open && flushes && at < len(e.playbook.Plays) && e.host.out.Load() == 0 {
+			leg := e.host.planner.nextLeg(last, e.playbook.Plays[at])
+			if n, _ := e.couple(t, nil, leg, user); n > 0 {
+				beyond = beyond[slices.Index(beyond, leg[n-1])+1:]
+			}
+		}
 	}
 	behind := slices.Concat(t.between, f.behind(t.along, following[next:], handlers, beyond))
 	if len(t.along) == 0 {

@@ -246,7 +246,13 @@ func TestFlightsOfPlaysTogether(t *testing.T) {
 		changed        []string
 	}{
 		{"two plays", playOf(first) + "\n" + later, 1, []string{"a 1: changed", "a 2: changed"}},
-		{"a handler", strings.Replace(playOf(first), "task", `handler "h" { own { name = "h"; value = "1" } }`+"\ntask", 1) + "\n" + later, 2, []string{"a 1: changed", "a 2: changed"}},
+		{"a handler", strings.Replace(playOf(first), "task", `handler "h" { own { name = "h"; value = "1" } }`+"\ntask", 1) + "\n" + later, 1, []string{"a 1: changed", "a 2: changed"}},
+		{"a handler that is due", playOf(strings.NewReplacer("task", `handler "h" { own { name = "s1"; value = "1"; repeats = true } }`+"\ntask", `"1" } }`, `"1" } notify = ["h"] }`).Replace(first)) + "\n" + later, 1,
+			[]string{"a 1: changed", "a 2: changed", "a h: changed"}},
+		{"a handler that does not travel", playOf(strings.NewReplacer("task", `handler "h" { own { name = "s1"; value = "1"; repeats = true; shared = true } }`+"\ntask", `"1" } }`, `"1" } notify = ["h"] }`).Replace(first)) + "\n" + later, 3,
+			[]string{"a 1: changed", "a 2: changed", "a h: changed"}},
+		{"a handler of a host that has failed", playOf(strings.NewReplacer("task", `handler "h" { own { name = "s1"; value = "1"; repeats = true } }`+"\ntask", `"1" } }`, `"1"; then_fails = true } notify = ["h"] }`).Replace(first)) + "\n" + later, 2,
+			[]string{"a 1: failed", "a h: changed"}},
 		{"a timeout below the limit of the command", playOf(first + "\n" + strings.Replace(second, "1h", "5m", 1)), 2, []string{"a 1: changed", "a 2: changed"}},
 		{"a timeout below the limits of the items' commands", playOf(first + "\n" + `task "2" { for_each = toset(["s2", "s3"]); own { name = each.key; value = "1" } timeout = "15m" }`), 2, []string{"a 1: changed", "a 2: changed"}},
 		{"a handler of the last one", playOf(first) + "\n" + strings.NewReplacer("task", `handler "h" { own { name = "s1"; value = "1"; repeats = true } }`+"\ntask", `timeout = "1h"`, `notify = ["h"]`).Replace(later), 1,

@@ -1,6 +1,10 @@
 package run
 
-import "hlplay/engine/lang"
+import (
+	"slices"
+
+	"hlplay/engine/lang"
+)
 
 // upcoming are the tasks that a batch of hosts will reach if nothing fails: those of its play, and of the next plays
 // that run on the same hosts, all at once. Read-ahead follows this list.
@@ -51,6 +55,19 @@ func (u *upcoming) flush() {
 		u.flushes[last] = true
 	}
 	u.leg++
+}
+
+// hasFlush reports whether handlers run between some tasks.
+func hasFlush(nodes []lang.Node) bool {
+	return slices.ContainsFunc(nodes, func(n lang.Node) bool {
+		switch n := n.(type) {
+		case *lang.Flush:
+			return true
+		case *lang.Group:
+			return hasFlush(n.Tasks) || hasFlush(n.Rescue) || hasFlush(n.Always)
+		}
+		return false
+	})
 }
 
 // findProducers finds which task registers what each task reads.
