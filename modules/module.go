@@ -465,10 +465,9 @@ type Spec struct {
 type Object struct {
 	// Name is how people refer to it: hlplay restore RUN NAME. It is not an absolute path.
 	Name string
-	// Ask returns the queries that read the object. Read turns their answers into a regular file whose content is the text, or
-	// into an absent file.
-	Ask  func() []remote.Query
-	Read func(answers []remote.Answer) (observe.File, error)
+	// Text observes the object under the empty name: as a regular file whose content is the text, or as an absent file. If the
+	// plans of the steps that change the object read it, too, the kind should be Common, so that their answers do for both.
+	Text *observe.Kind[observe.File]
 	// Restore returns the module's block, and its arguments, that restore a text.
 	Restore func(text string) (block string, arguments map[string]string)
 }

@@ -182,20 +182,15 @@ func (f *restoreFlags) look(ctx context.Context, host *inventory.Host, file stri
 		return now, &exitError{code: exitUnreachable, err: err}
 	}
 	defer conn.Close()
-	object, _ := objectOf(file)
-	queries := observe.Files.Ask([]string{file})
-	if object != nil {
-		queries = object.Ask()
+	kind, names := observe.Files, []string{file}
+	if object, _ := objectOf(file); object != nil {
+		kind, names = object.Text, []string{""}
 	}
-	answers, err := conn.As("root").Ask(ctx, queries)
+	answers, err := conn.As("root").Ask(ctx, kind.Ask(names))
 	if err != nil {
 		return now, err
 	}
-	if object != nil {
-		now, err = object.Read(answers)
-	} else {
-		observe.Files.Parse([]string{file}, answers, func(_ string, found observe.File, failed error) { now, err = found, failed })
-	}
+	kind.Parse(names, answers, func(_ string, found observe.File, failed error) { now, err = found, failed })
 	switch {
 	case err != nil:
 		return now, fmt.Errorf("%s: %w", host.Name, err)

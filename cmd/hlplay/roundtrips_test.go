@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"hlplay/engine/report"
 	"hlplay/engine/run"
+	"hlplay/modules/registry"
 )
 
 // TestRoundTripsOfAFirstRun counts, on the connections to simulated nodes, the cost of a run that has something to do:
@@ -95,14 +97,16 @@ func TestFlightsBeforeTheFirstChange(t *testing.T) {
 }
 
 // TestReadsOfCeph counts the flights of reads alone while Ceph is set up on the nodes of a cluster, from its packages to CephFS: one
-// before the first step, and none between the steps, although hosts create managers and OSDs at the same time.
+// before the first step, and none between the steps, although hosts create managers and OSDs at the same time. A copy of the CRUSH map
+// takes none either, before a rule is created or at the end of the run: it follows from what the monitors answer anyway.
 func TestReadsOfCeph(t *testing.T) {
 	stage := guides(t, "trixie")
 	inv := stage.lab.Inventory()
 	connect := &connectFlags{rehearsal: 3}
-	play := func(o run.Options) report.Recap {
+	guide := filepath.Join("..", "..", "playbooks", "cluster.hcl")
+	play := func(playbook string, o run.Options) report.Recap {
 		t.Helper()
-		pb, err := stage.loadPlaybook(filepath.Join("..", "..", "playbooks", "cluster.hcl"), inv, selectFlags{})
+		pb, err := stage.loadPlaybook(playbook, inv, selectFlags{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,13 +123,43 @@ func TestReadsOfCeph(t *testing.T) {
 		}
 		return recap
 	}
-	play(run.Options{SkipTags: []string{"ceph", "guests", "ha"}})
-	recap := play(run.Options{Tags: []string{"ceph"}})
+	play(guide, run.Options{SkipTags: []string{"ceph", "guests", "ha"}})
+	recap := play(guide, run.Options{Tags: []string{"ceph"}})
 	for name, cost := range recap.Costs {
 		changed := recap.Hosts[name].Changed
 		t.Logf("%s: %d round trips for %d changes, %d flights of reads alone", name, cost.RoundTrips, changed, cost.Flights)
 		if changed < 5 || cost.Flights > 1 {
 			t.Errorf("%s: %d changes and %d flights of reads alone, expected at least 5 changes and only the first flight", name, changed, cost.Flights)
+		}
+	}
+
+	rule := filepath.Join(t.TempDir(), "rule.hcl")
+	if err := os.WriteFile(rule, []byte(`
+play "p" {
+  hosts = "pve"
+  task "another rule" {
+    pveceph {
+      rule {
+        name           = "another_rule"
+        failure_domain = "osd"
+      }
+    }
+  }
+}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copies := &archive{before: map[string]string{}, after: map[string]string{}}
+	recap = play(rule, run.Options{Archive: copies, Modules: registry.All()})
+	if cost := recap.Costs["pve1"]; recap.Hosts["pve1"].Changed != 1 || cost.Flights > 2 {
+		t.Errorf("pve1: %d changes and %d flights of reads alone, expected one change, the first flight and one for copies of files", recap.Hosts["pve1"].Changed, cost.Flights)
+	}
+	for _, c := range []struct {
+		when, text string
+		has        bool
+	}{{"before", copies.before["pve1:crushmap"], false}, {"after", copies.after["pve1:crushmap"], true}} {
+		if strings.Count(c.text, "item osd.") != 6 || strings.Contains(c.text, "another_rule") != c.has {
+			t.Errorf("%s: expected the CRUSH map with six OSDs, with the new rule: %v, got\n%s", c.when, c.has, c.text)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -155,7 +156,7 @@ func (c *copies) ready(h *host, step modules.Step, module modules.Spec) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, name := range c.of(step, module) {
-		if _, known := h.observed.Known(observe.Files.Key(name)); !known && !c.has(h, name) {
+		if _, known := c.known(h, name); !known && !c.has(h, name) {
 			return false
 		}
 	}
@@ -187,20 +188,37 @@ func (c *copies) missing(h *host, p *part) (names []string) {
 	return names
 }
 
-// files returns the files of a host of which there are copies, and of which there will be when some parts are sent.
-func (c *copies) files(h *host, along []*part) (names []string) {
+// known returns what is at a path of a host, or the object of that name, as far as nothing has to be read for it.
+func (c *copies) known(h *host, name string) (f observe.File, ok bool) {
+	if object, is := c.objects[name]; is {
+		return object.Text.Remembered(h.observed, "")
+	}
+	value, ok := h.observed.Known(observe.Files.Key(name))
+	if ok {
+		f, ok = value.(observe.File)
+	}
+	return f, ok
+}
+
+// ended returns what is read of a host at the end of the run: that of which there are copies, and of which there will be when some
+// parts are sent.
+func (c *copies) ended(h *host, along []*part) (reads []observe.Read) {
+	var names []string
 	for _, p := range along {
 		names = append(names, c.missing(h, p)...)
 	}
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	for name := range c.taken[h] {
-		if _, object := c.objects[name]; !object {
-			names = append(names, name)
+	names = slices.AppendSeq(names, maps.Keys(c.taken[h]))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if object, is := c.objects[name]; is {
+			reads = append(reads, object.Text.Read(""))
+		} else {
+			reads = append(reads, observe.Files.Read(name))
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return reads
 }
 
 // copyAgain has the copies for parts that were not begun taken again in their turn, when something else may be there. If that
@@ -253,8 +271,8 @@ func (c *copies) read(ctx context.Context, h *host, names []string, alike map[st
 	}
 	var rest []string
 	for _, name := range names {
-		if f, ok := h.observed.Known(observe.Files.Key(name)); ok {
-			give(name, f.(observe.File), nil)
+		if f, ok := c.known(h, name); ok {
+			give(name, f, nil)
 		} else if f, ok := alike[name]; ok && observe.OnSharedFileSystem(name) {
 			give(name, f, nil)
 		} else {
@@ -275,9 +293,10 @@ func (c *copies) ask(ctx context.Context, h *host, names []string, tell func(str
 	files := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, object := c.objects[name]; return object })
 	queries := observe.Files.Ask(files)
 	asked := len(queries)
+	empty := []string{""}
 	for _, name := range names {
 		if object, ok := c.objects[name]; ok {
-			queries = append(queries, object.Ask()...)
+			queries = append(queries, object.Text.Ask(empty)...)
 		}
 	}
 	answers, err := h.connection.Ask(ctx, queries)
@@ -288,9 +307,8 @@ func (c *copies) ask(ctx context.Context, h *host, names []string, tell func(str
 	answers = answers[asked:]
 	for _, name := range names {
 		if object, ok := c.objects[name]; ok {
-			n := len(object.Ask())
-			f, err := object.Read(answers[:n])
-			tell(name, f, err)
+			n := len(object.Text.Ask(empty))
+			object.Text.Parse(empty, answers[:n], func(_ string, f observe.File, err error) { tell(name, f, err) })
 			answers = answers[n:]
 		}
 	}
@@ -309,8 +327,8 @@ func (c *conductor) left() {
 		wg.Go(func() {
 			var names []string
 			for name := range taken {
-				if f, ok := h.observed.Known(observe.Files.Key(name)); ok {
-					c.copies.archive.After(h.Name, name, f.(observe.File))
+				if f, ok := c.copies.known(h, name); ok {
+					c.copies.archive.After(h.Name, name, f)
 				} else {
 					names = append(names, name)
 				}

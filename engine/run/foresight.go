@@ -104,8 +104,7 @@ func (f *foresight) behind(along []*part, following, handlers, beyond []*task) (
 		}
 	}
 	if !acted {
-		copied := f.copies.files(f.execution.host, along)
-		reads = append(reads, f.at.Announced(func(h *observe.Host) { observe.Files.Want(h, copied...) })...)
+		reads = append(reads, f.copies.ended(f.execution.host, along)...)
 	}
 	return reads
 }

@@ -256,8 +256,7 @@ ceph -c "$conf" --connect-timeout 10 osd setcrushmap "$version" -i new
 // crushObject is the CRUSH map as a run keeps a copy of it.
 var crushObject = modules.Object{
 	Name: ceph.CrushMapObject,
-	Ask:  ceph.AskCrushMap,
-	Read: ceph.ReadCrushMap,
+	Text: ceph.CrushTexts,
 	Restore: func(text string) (string, map[string]string) {
 		return "crush", map[string]string{"map": text, "max_moved": "100%"}
 	},

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"hlplay/engine/observe"
-	"hlplay/engine/remote"
 )
 
 // CrushMap is the map by which Ceph places data.
@@ -430,15 +429,17 @@ func (m CrushMap) Imbalances() []CrushImbalance {
 // CrushMapObject is the name of the CRUSH map in the copies that a run keeps (modules.Object).
 const CrushMapObject = "crushmap"
 
-// AskCrushMap returns the query for the CRUSH map of the cluster, whose answer ReadCrushMap parses.
-func AskCrushMap() []remote.Query { return askMonitors(nil) }
+// CrushTexts observes the CRUSH map as a file with its text, under the empty name; it is absent if there is no cluster.
+var CrushTexts = &observe.Kind[observe.File]{
+	Name: "ceph-crushmap-text", What: "the CRUSH map as text",
+	Shared: observe.Always,
+	Ask:    askMonitors,
+	Common: true,
+	Alike:  true,
+	Parse:  parseOnly(parseCrushText),
+}
 
-// ReadCrushMap returns the CRUSH map as a file; it is absent if there is no cluster.
-func ReadCrushMap(answers []remote.Answer) (observe.File, error) {
-	s, err := parseMonitorsAnswer(answers[0])
-	if err != nil || !s.asked {
-		return observe.File{}, err
-	}
+func parseCrushText(s monitorsAnswer) (observe.File, error) {
 	m, err := parseCrushMap(s)
 	if err == nil && m.Unsupported != "" {
 		err = fmt.Errorf("a text cannot hold it: %s", m.Unsupported)
