@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -190,4 +191,28 @@ func TestHandInTheClusterFileSystem(t *testing.T) {
 		t.Errorf("a mode that it does not have: exit code %d, %s; want EPERM", r.Exit, r.Stderr)
 	}
 	noLeftovers(t, dir)
+}
+
+// A request to the hand is a single write: a hand that is woken up for each part of it costs two switches more.
+func TestRequestIsOneWrite(t *testing.T) {
+	var ends [2]int
+	// Each read of such a pipe returns what one write has written: see O_DIRECT in pipe(2).
+	if err := unix.Pipe2(ends[:], unix.O_DIRECT|unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	from, to := os.NewFile(uintptr(ends[0]), "from"), os.NewFile(uintptr(ends[1]), "to")
+	defer from.Close()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec 7>&3 3>&-\n_hl_d=- _hl_program=-\n"+handPipes+`_hl_tell '- 4 4 0' word 'two
+' ''`)
+	cmd.ExtraFiles = []*os.File{to}
+	out, err := cmd.CombinedOutput()
+	to.Close()
+	if err != nil || len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	request := make([]byte, 4096)
+	n, err := from.Read(request)
+	if want := "- 4 4 0\nwordtwo\n"; err != nil || string(request[:n]) != want {
+		t.Errorf("the first write is %q (%v), expected %q", request[:n], err, want)
+	}
 }

@@ -32,10 +32,14 @@ _hl_start() {
 	return 1
 }
 
-# _hl_tell LINE WORD... writes to the hand. It fails if the hand has ended.
+# _hl_tell LINE WORD... writes to the hand, all at once: it would otherwise wake up for the line alone. It fails if the hand has
+# ended.
 _hl_tell() {
 	trap '' PIPE
-	{ printf '%s\n' "$1" && shift && printf %s "$@"; } >&7 2>/dev/null
+	_hl_m="$1
+"
+	shift
+	printf %s "$_hl_m" "$@" >&7 2>/dev/null
 	set -- $?
 	trap 'exit 1' PIPE
 	return "$1"
