@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ROOT", root)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SSH_AUTH_SOCK", "")
+			env.Setenv("GORACE", soonGone+os.Getenv("GORACE"))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -68,6 +69,10 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames: true,
 	})
 }
+
+// soonGone goes before what else GORACE says. A program with the race detector sleeps for a second when it exits, so that
+// goroutines that are still at work can be caught. The scripts start hlplay some two thousand times.
+const soonGone = "atexit_sleep_ms=10 "
 
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "hlplay" {
