@@ -60,6 +60,13 @@ func (h *Host) Go(ctx context.Context, fn func(ctx context.Context)) {
 	}()
 }
 
+// Run is like Go, but runs fn in the caller's goroutine, whose stack has grown already, and returns when it has ended.
+func (h *Host) Run(ctx context.Context, fn func(ctx context.Context)) {
+	h.arrive()
+	defer h.leave()
+	fn(context.WithValue(ctx, plannerKey{}, h))
+}
+
 // Hold holds the host's next flight back until release is called, for the plans that are about to be made.
 func (h *Host) Hold() (release func()) {
 	h.arrive()

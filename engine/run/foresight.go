@@ -33,20 +33,10 @@ func (e *execution) foresee(ctx context.Context) *foresight {
 	return &foresight{e, ctx, h, at, due}
 }
 
-// plan runs fn as a planner of the predicted host.
-func (f *foresight) plan(fn func(ctx context.Context)) {
-	done := make(chan struct{})
-	f.at.Go(f.ctx, func(ctx context.Context) {
-		defer close(done)
-		fn(ctx)
-	})
-	<-done
-}
-
 // decide plans a task on the predicted host, and returns what the decision was made from. ok is false if the task cannot be
 // sent ahead.
 func (f *foresight) decide(t *task) (d *decision, reads []observe.Read, ok bool) {
-	f.plan(func(ctx context.Context) { d = f.host.planner.decide(ctx, t, f.host.readResults(t, nil)) })
+	f.at.Run(f.ctx, func(ctx context.Context) { d = f.host.planner.decide(ctx, t, f.host.readResults(t, nil)) })
 	if d.err != nil || d.elsewhere || d.scope != modules.EachHost || !ordinary(d.settings) || len(d.saw.Elsewhere()) > 0 {
 		return nil, nil, false
 	}
@@ -83,7 +73,7 @@ func (f *foresight) carryOut(t *task, it *itemPlan) (reads []observe.Read, done 
 func (f *foresight) again(t *task, it *itemPlan) *itemPlan {
 	again := *it
 	again.saw = nil
-	f.plan(func(ctx context.Context) { again.replan(observe.WithUser(ctx, t.observer(f.host)), f.host) })
+	f.at.Run(f.ctx, func(ctx context.Context) { again.replan(observe.WithUser(ctx, t.observer(f.host)), f.host) })
 	return &again
 }
 
@@ -138,7 +128,7 @@ func (f *foresight) likely(t *task) (reads []observe.Read, acts bool) {
 		return append(reads, f.copies.reads(f.execution.host, t, may, false)...), acts
 	}
 	var d *decision
-	f.plan(func(ctx context.Context) { d = f.host.planner.decide(ctx, t, f.host.readResults(t, nil)) })
+	f.at.Run(f.ctx, func(ctx context.Context) { d = f.host.planner.decide(ctx, t, f.host.readResults(t, nil)) })
 	more, known := slices.Clone(d.saw.Reads()), d.err == nil
 	for _, it := range d.items {
 		if it.saw != nil {
