@@ -83,7 +83,7 @@ func (f *foresight) again(t *task, it *itemPlan) *itemPlan {
 func (f *foresight) behind(along []*part, following, handlers, beyond []*task) (reads []observe.Read) {
 	acted := false
 	for _, t := range slices.Concat(following, handlers, beyond) {
-		travels := f.execution.host.planner.travels(t) || t.handler && f.mayShare(t) && mayBeConfined(t)
+		travels := f.execution.host.planner.travels(t) || t.handler && f.mayShare(t) && t.confinable
 		if acted && !travels {
 			break
 		}

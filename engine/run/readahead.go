@@ -315,7 +315,7 @@ func (p *planner) last(t *task) (reads []observe.Read, acts bool) {
 	defer p.mu.Unlock()
 	reads = slices.Clone(p.likelyLocked(t))
 	is := p.past[t]
-	return reads, is.acts || !is.made && !t.checks()
+	return reads, is.acts || !is.made && !t.checks
 }
 
 // travels reports whether a task's steps may share a flight with those of the tasks around it, as far as its last plan tells.

@@ -238,7 +238,7 @@ func newConductor(ctx context.Context, cancel context.CancelFunc, pb *lang.Playb
 	shared := &planning{
 		ctx: ctx, hosts: all, expressions: expressions, redactor: o.Redactor,
 		readAhead: !o.NoReadAhead, room: make(chan struct{}, o.ahead()),
-		share: func(h *host, t *task) bool { return c.mayShare(t) && mayBeConfined(t) && c.pays(h) },
+		share: func(h *host, t *task) bool { return c.mayShare(t) && t.confinable && c.pays(h) },
 		due:   c.notifications.anyDue,
 	}
 	if !o.Check {

@@ -109,7 +109,7 @@ func (e *execution) ahead(t *task, most int) (sharing int, following []*task, fl
 		}
 	}
 	flushes = p.upcoming.flushes[at+len(following)]
-	for sharing < min(most, len(following)) && e.mayShare(following[sharing]) && mayBeConfined(following[sharing]) {
+	for sharing < min(most, len(following)) && e.mayShare(following[sharing]) && following[sharing].confinable {
 		sharing++
 	}
 	return sharing, following, flushes
@@ -212,7 +212,7 @@ func (e *execution) couple(t *train, rest []*itemPlan, following []*task, user s
 	}
 	t.registered[e.task.Register] = true
 	for n, next := range following {
-		if !e.mayShare(next) || !mayBeConfined(next) || next.user(e.host) != user || slices.ContainsFunc(next.references.Results, func(name string) bool { return t.registered[name] }) || !e.host.hasResults(next.references.Results) {
+		if !e.mayShare(next) || !next.confinable || next.user(e.host) != user || slices.ContainsFunc(next.references.Results, func(name string) bool { return t.registered[name] }) || !e.host.hasResults(next.references.Results) {
 			return n, false
 		}
 		d, planned, ok := t.decide(next)

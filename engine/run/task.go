@@ -12,10 +12,18 @@ type task struct {
 	handler bool
 	// references are what the task's expressions read during the run.
 	references lang.References
+	// confinable is set if there are arguments for which the order in which hosts carry out the task cannot matter.
+	confinable bool
+	// checks is set if the task can do nothing but check its own host, whatever its arguments, or what is known of it.
+	checks bool
 }
 
 func newTask(play *lang.Play, t *lang.Task) *task {
-	return &task{Task: t, play: play, handler: t.IsHandler(), references: t.References()}
+	module := t.Module.New()
+	_, confined := module.(modules.Confined)
+	reader, reads := module.(modules.Reader)
+	return &task{Task: t, play: play, handler: t.IsHandler(), references: t.References(),
+		confinable: t.Module.Local || confined, checks: t.Module.Local && reads && reader.OnlyReads()}
 }
 
 // user returns the account that the task's commands run as on a host; empty means the login user.
@@ -28,12 +36,6 @@ func (t *task) user(h *host) string {
 		return becomeUser(h.BecomeUser)
 	}
 	return ""
-}
-
-// checks reports whether the task can do nothing but check its own host, whatever its arguments, or what is known of it.
-func (t *task) checks() bool {
-	m, ok := t.Module.New().(modules.Reader)
-	return t.Module.Local && ok && m.OnlyReads()
 }
 
 // observer returns the account that runs the author's reading commands: the one that the task acts as, although
