@@ -430,14 +430,24 @@ func lastWords(_ int, _, stderr []byte) error {
 }
 
 // status defines status, which succeeds if pve-firewall has loaded its files. A complaint about file $1 is an error. The
-// firewall with nftables, which host.fw can select, also loads them within ten seconds, but does not report it.
+// firewall with nftables, which host.fw can select, also loads them within ten seconds, but does not report it. A host.fw that
+// cannot be read has not said that it does not select it.
 const status = `status() {
 	said=$(pve-firewall status 2>&1) || { echo "$said" >&2; exit 1; }
 	case $said in
 	*"$1 (line "*) echo "$said" >&2; exit 1 ;;
 	*/stopped*) echo "pve-firewall.service does not run" >&2; exit 1 ;;
 	esac
-	if [ -x /usr/libexec/proxmox/proxmox-firewall ] && grep -qis '^nftables: *1' /etc/pve/local/host.fw; then sleep 12; return 0; fi
+	if [ -x /usr/libexec/proxmox/proxmox-firewall ]; then
+		options=
+		if [ -e /etc/pve/local/host.fw ]; then
+			options=$(cat /etc/pve/local/host.fw) || exit 1
+		elif [ ! -e /etc/pve/local ]; then
+			echo "/etc/pve/local is missing: pve-cluster.service does not run" >&2
+			exit 1
+		fi
+		if printf '%s\n' "$options" | grep -qi '^nftables: *1'; then sleep 12; return 0; fi
+	fi
 	case $said in *"pending changes"*) return 1 ;; esac
 }
 `
