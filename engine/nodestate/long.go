@@ -182,7 +182,7 @@ const heading = born + `_hl_born "$$"
 // starting is the shell code that starts a Long and waits for its end. Its arguments are the ID, the description, and the
 // seconds after which systemd ends the command if nothing else has. The unit does not kill processes that the command leaves
 // behind, and runs the command with the signals and the environment that the shell would have given it. If the directory
-// cannot be made, the shell runs the command itself.
+// cannot be made, the shell runs the command itself, and notes that.
 const starting = born + detaching + `_hl_v=` + Dir + `
 _hl_born "$$"
 _hl_booted
@@ -196,6 +196,7 @@ if ! {
 		{ [ ! -s "$_hl_k/in" ] || cp "$_hl_k/in" "$_hl_r/in"; }
 } 2>/dev/null; then
 	rm -rf "$_hl_r"
+	{ echo "$1" >"$_hl_k/unrecorded"; } 2>/dev/null
 	[ ! -s "$_hl_k/in" ] || exec <"$_hl_k/in"
 	umask "$_hl_m"
 	eval "$_hl_command"
@@ -235,17 +236,21 @@ func (l Long) Attach() remote.Query {
 	return remote.Query{Script: attaching, Args: []string{l.ID}}
 }
 
-// Behind returns the query that an acting shell is asked before it begins what was sent behind long commands that it has started. It
-// exits with 0, unless Withhold did for one of them. One of the two makes the link "next" in the command's directory, which leads nowhere.
-func Behind(all ...Long) remote.Query {
-	q := remote.Query{Script: `for _hl_r in "$@"; do
-	ln -s passed "` + Dir + `/running/$_hl_r/next" 2>/dev/null || exit 1
-done`}
-	for _, l := range all {
-		q.Args = append(q.Args, l.ID)
-	}
-	return q
-}
+// passing is the shell code that claims what was sent behind a Long. Without an acting shell nothing is sent behind it.
+const passing = `_hl_k=${_hl_at:-${_hl_d:+$_hl_d/pid}} _hl_r=
+_hl_k=${_hl_k%/*}
+if [ -n "$_hl_k" ] && ! ln -s passed "` + Dir + `/running/$1/next" 2>/dev/null; then
+	{ read -r _hl_r <"$_hl_k/unrecorded"; } 2>/dev/null
+	if [ "$_hl_r" != "$1" ]; then
+		echo "hlplay: whoever waits for the command before it has withheld it, or has read its end" >&2
+		exit 76
+	fi
+fi`
+
+// Behind returns the query that an acting shell is asked before it begins what was sent behind the command, as a condition or as
+// remote.Command.Before. It exits with 0, unless Withhold did. One of the two makes the link "next" in the command's directory, which leads
+// nowhere.
+func (l Long) Behind() remote.Query { return remote.Query{Script: passing, Args: []string{l.ID}} }
 
 // Withhold returns the query that keeps an acting shell from beginning what was sent behind the command: one whose connection was
 // lost may still wait for the command, without knowing. It exits with 0 if nothing was begun, nor will be, and otherwise if something

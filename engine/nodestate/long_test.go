@@ -2,6 +2,7 @@ package nodestate
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -308,17 +309,15 @@ func TestWithholdWhatIsBehind(t *testing.T) {
 		"a connection that is known to be lost":     {lost: true, withheld: true},
 		"a connection that is lost too late":        {begun: true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		check := func(t *testing.T, actions func(n *node, long, behind remote.Command) remote.Actions) {
 			n := newNode(t)
 			dir := t.TempDir()
-			behind := []*remote.Ahead{{If: []remote.Query{n.here(Behind(upgrade))}, Commands: []remote.Command{{Argv: []string{"touch", filepath.Join(dir, "behind")}, Brief: true}}}}
+			a := actions(n, n.long(upgrade, `echo begun >>"$1/begun"; while [ ! -e "$1/go" ]; do sleep 0.01; done; exit 0`, dir),
+				remote.Command{Argv: []string{"touch", filepath.Join(dir, "behind")}, Brief: true})
 			starter := n.Conn
 			ended := make(chan error, 1)
 			go func() {
-				_, _, err := starter.RunAll(t.Context(), remote.Actions{
-					Commands: []remote.Command{n.long(upgrade, `echo begun >>"$1/begun"; while [ ! -e "$1/go" ]; do sleep 0.01; done; exit 0`, dir)},
-					Ahead:    behind,
-				})
+				_, _, err := starter.RunAll(t.Context(), a)
 				ended <- err
 			}()
 			await(t, filepath.Join(dir, "begun"))
@@ -336,7 +335,7 @@ func TestWithholdWhatIsBehind(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := <-ended; err != nil && !test.lost {
+			if err := <-ended; err != nil && !test.lost && !errors.As(err, new(*remote.PreventedError)) {
 				t.Fatal(err)
 			}
 			if r := n.attach(upgrade); r.Exit != 0 && !test.begun {
@@ -349,8 +348,43 @@ func TestWithholdWhatIsBehind(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(dir, "behind")); (err == nil) != test.begun {
 				t.Errorf("begun: %v, want %v", err == nil, test.begun)
 			}
-			if !test.lost && behind[0].Begun != test.begun {
-				t.Errorf("its own connection hears that it was begun: %v", behind[0].Begun)
+			if !test.lost && len(a.Ahead) > 0 && a.Ahead[0].Begun != test.begun {
+				t.Errorf("its own connection hears that it was begun: %v", a.Ahead[0].Begun)
+			}
+		}
+		t.Run(name+", sent ahead", func(t *testing.T) { check(t, sentAhead) })
+		t.Run(name+", the next command", func(t *testing.T) { check(t, sentNext) })
+	}
+}
+
+// sentAhead and sentNext send a command behind a long one: on that condition, or as the next.
+func sentAhead(n *node, long, behind remote.Command) remote.Actions {
+	return remote.Actions{Commands: []remote.Command{long}, Ahead: []*remote.Ahead{{If: []remote.Query{n.here(upgrade.Behind())}, Commands: []remote.Command{behind}}}}
+}
+
+func sentNext(n *node, long, behind remote.Command) remote.Actions {
+	behind.Before = n.here(upgrade.Behind())
+	return remote.Actions{Commands: []remote.Command{long, behind}}
+}
+
+// If a shell cannot record a long command, it runs the command itself, and what is behind it, too.
+func TestBehindWithoutRecord(t *testing.T) {
+	for name, actions := range map[string]func(n *node, long, behind remote.Command) remote.Actions{"sent ahead": sentAhead, "the next command": sentNext} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			if err := os.Mkdir(n.dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(n.dir, "running"), nil, 0o600); err != nil { // in place of the directory
+				t.Fatal(err)
+			}
+			mark := filepath.Join(t.TempDir(), "behind")
+			results, _, err := n.RunAll(t.Context(), actions(n, n.long(upgrade, "exit 0"), remote.Command{Argv: []string{"touch", mark}, Brief: true}))
+			if err != nil || len(results[0].Stderr) > 0 {
+				t.Errorf("%+v (%v)", results, err)
+			}
+			if _, err := os.Stat(mark); err != nil {
+				t.Error(err)
 			}
 		})
 	}

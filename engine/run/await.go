@@ -72,7 +72,8 @@ func (b *batch) outlast(ctx context.Context, h *host, l nodestate.Long) error {
 	begun := b.clock.Now()
 	for tried := begun; tried.Sub(begun) < limit; tried = b.clock.Now() {
 		b.report(report.Progress{Host: h.Name, What: fmt.Sprintf("%q, which an earlier run started, to end", l.What), Awaits: true, Limit: limit})
-		if _, err := h.connection.Ask(ctx, []remote.Query{l.Await(min(lookEvery, limit))}); err != nil {
+		// A shell of the earlier run may wait for the command, too, and would go on behind it.
+		if _, err := h.connection.Ask(ctx, []remote.Query{l.Withhold(), l.Await(min(lookEvery, limit))}); err != nil {
 			return err
 		}
 		if err := h.keeper.lookAgain(ctx); err != nil {

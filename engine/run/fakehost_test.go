@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ type fakeHost struct {
 	long map[string]*fakeLong
 	cuts int
 	// next says, by the ID of a long command, whether what was sent behind it was "begun" or "withheld". unaware is set if the shell of a
-	// lost connection goes on.
+	// lost connection goes on, before the run has connected anew.
 	next    map[string]string
 	unaware bool
 	// boots is how often the host was rebooted, unheard how often the connection is lost before it is told to.
@@ -99,7 +100,7 @@ var (
 	startsLong   = nodestate.Long{}.Start().Script
 	awaitsLong   = nodestate.Long{}.Await(0).Script
 	discardsLong = nodestate.Discard().Script
-	claimsBehind = nodestate.Behind().Script
+	claimsBehind = nodestate.Long{}.Behind().Script
 	withholds    = nodestate.Long{}.Withhold().Script
 
 	waitsUntil = remote.Until(remote.Query{}, 0).Script
@@ -204,12 +205,10 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			}
 			continue
 		case claimsBehind:
-			for _, id := range q.Args {
-				if c.host.next[id] != "" {
-					answers[i].Exit = 1
-				} else {
-					c.host.next[id] = "begun"
-				}
+			if c.host.next[q.Args[0]] != "" {
+				answers[i].Exit = remote.ExitPrevented
+			} else {
+				c.host.next[q.Args[0]] = "begun"
 			}
 			continue
 		case withholds:
@@ -329,7 +328,11 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 	if c.host.cut() || c.closed() {
 		return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 	}
-	if before := cmd.Before.Args; len(before) > 3 { // after the one who locks the node
+	if cmd.Before.Script == claimsBehind {
+		if answers, err := c.answer([]remote.Query{cmd.Before}); err != nil || answers[0].Exit != 0 {
+			return remote.Result{}, cmp.Or(err, error(&remote.PreventedError{Host: c.name, Said: "withheld"}))
+		}
+	} else if before := cmd.Before.Args; len(before) > 3 { // after the one who locks the node
 		for i := 3; i < len(before); i += 2 {
 			c.host.due[before[i]] = before[i+1]
 		}
@@ -435,12 +438,12 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 	c.stage.flights[c.name]++
 	c.stage.mu.Unlock()
 	// lost records that nobody hears whether what comes behind was begun.
-	lost := func(behind []*remote.Ahead, err error) {
+	lost := func(commands []remote.Command, behind []*remote.Ahead, err error) {
 		if !c.closed() {
 			return
 		}
 		if c.host.unaware {
-			c.goOn(behind)
+			c.goOn(commands, behind)
 		}
 		for _, p := range behind {
 			p.Begun, p.Err = true, err
@@ -448,7 +451,7 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 	}
 	results, ok, err := c.runSome(ctx, a.Commands, a.Ended)
 	if !ok {
-		lost(a.Ahead, err)
+		lost(a.Commands[min(len(results)+1, len(a.Commands)):], a.Ahead, err)
 		return results, nil, err
 	}
 	if answers, err = c.asked(a.Then); err != nil {
@@ -469,7 +472,7 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 		}
 		p.Begun = true
 		if p.Results, ok, p.Err = c.runSome(ctx, p.Commands, nil); !ok {
-			lost(a.Ahead[i+1:], p.Err)
+			lost(p.Commands[min(len(p.Results)+1, len(p.Commands)):], a.Ahead[i+1:], p.Err)
 			return results, answers, nil
 		}
 		if p.Answers, p.Err = c.asked(p.Then); p.Err != nil {
@@ -483,13 +486,16 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 }
 
 // goOn does what was sent behind a long command although the connection was lost.
-func (c *fakeConn) goOn(behind []*remote.Ahead) {
+func (c *fakeConn) goOn(commands []remote.Command, behind []*remote.Ahead) {
 	for _, l := range c.host.long {
 		if l.result.Exit != 0 {
 			return
 		}
 	}
 	unheard := &fakeConn{stage: c.stage, name: c.name, host: c.host, done: make(chan struct{})}
+	if _, ok, _ := unheard.runSome(context.Background(), commands, nil); !ok {
+		return
+	}
 	for _, p := range behind {
 		met, err := unheard.asked(p.If)
 		if err != nil || slices.ContainsFunc(met, func(a remote.Answer) bool { return a.Exit != 0 }) {

@@ -224,6 +224,7 @@ type own struct {
 	Busy      int    `hcl:"busy,optional" doc:"The command finds a lock for so many seconds, and is tried again for twice as long."`
 	Partly    bool   `hcl:"partly,optional" doc:"It is done in two parts."`
 	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
+	Also      string `hcl:"also,optional" doc:"Another setting, which a second command sets to the same value."`
 
 	PlanConfined bool `hcl:"plan_confined,optional" doc:"The plan does not depend on other hosts."`
 }
@@ -241,6 +242,13 @@ func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	plan, err := (&setting{Name: m.Name, Value: value, Busy: m.Busy, Lies: m.Lies, Fails: m.Fails, ThenFails: m.ThenFails, Needs: m.Needs, Obscures: m.Obscures, Upsets: m.Upsets,
 		Repeats: m.Repeats, Settles: m.Settles, Tells: m.Tells, Impatient: m.Impatient, Long: m.Long}).Plan(ctx, h)
+	if m.Also != "" && err == nil {
+		var also string
+		if also, err = settings.Observe(ctx, h, m.Also); also != value {
+			plan.Steps = append(plan.Steps, modules.Step{Summary: fmt.Sprintf("set %s to %s", m.Also, value),
+				Action: modules.Run{Argv: []string{"set", m.Also, value}, Brief: true}, Expect: []observe.Expectation{settings.Expect(m.Also, value)}})
+		}
+	}
 	for i := range plan.Steps {
 		plan.Steps[i].Wide = m.Wide
 	}

@@ -172,6 +172,9 @@ func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 	p := &part{task: t, key: it.key, steps: it.plan.Steps, until: awaited(commands), clears: clears(t, it.plan, last, commands)}
 	for i := range commands {
 		f.executor.execution(t, f.execution.host).detach(f.execution.host, &commands[i])
+		if i > 0 {
+			commands[i].follow(commands[i-1])
+		}
 		p.Commands, p.longs = append(p.Commands, commands[i].Command), append(p.longs, commands[i].long)
 	}
 	p.Begins = func(i int) {

@@ -147,6 +147,9 @@ func TestLongCommandOfAnEarlierRun(t *testing.T) {
 	if len(s.hosts["a"].long) > 0 {
 		t.Error("what was kept of it is still there")
 	}
+	if s.hosts["a"].next["old1"] != "withheld" {
+		t.Error("a shell of that run could go on behind it")
+	}
 
 	earlier(s)
 	if r = s.play(t, longPlay); !strings.Contains(noted(r), "what was read from the host meanwhile may be out of date") || len(s.hosts["a"].long) != 1 {
@@ -202,6 +205,12 @@ func TestLongCommandsTravel(t *testing.T) {
 		{"between others", task("1", "") + task("2", "long = true") + task("3", "") + task("4", "long = true"), false, 0, "changed changed changed changed", "s1 s2 s3 s4", 1, 0},
 		{"between others, cut", task("1", "") + task("2", "long = true") + task("3", "") + task("4", "long = true"), false, 1, "changed changed changed changed", "s1 s2 s3 s4", 4, 1},
 		{"between others, cut twice", task("1", "") + task("2", "long = true") + task("3", "") + task("4", "long = true"), false, 3, "changed changed changed changed", "s1 s2 s3 s4", 6, 3},
+		{"in one task with the next", task("1", `long = true; also = "s2"`), false, 0, "changed", "s1 s2", 1, 0},
+		{"in one task with the next, cut", task("1", `long = true; also = "s2"`), false, 1, "changed", "s1 s2", 3, 1},
+		{"in one task with the next, cut, and the host goes on", task("1", `long = true; also = "s2"`), true, 1, "unreachable", "s1 s2", 2, 1},
+		{"in one task between others", task("1", "") + task("2", `long = true; also = "s3"`) + task("4", ""), false, 0, "changed changed changed", "s1 s2 s3 s4", 1, 0},
+		{"in one task between others, cut", task("1", "") + task("2", `long = true; also = "s3"`) + task("4", ""), false, 1, "changed changed changed", "s1 s2 s3 s4", 4, 1},
+		{"in one task between others, cut, and the host goes on", task("1", "") + task("2", `long = true; also = "s3"`) + task("4", ""), true, 1, "changed unreachable", "s1 s2 s3 s4", 2, 1},
 		{"between others, cut, and the host goes on", task("1", "") + task("2", "long = true") + task("3", "") + task("4", "long = true"), true, 1, "changed changed unreachable", "s1 s2 s3 s4", 2, 1},
 	} {
 		s := newStage("a")
@@ -231,7 +240,7 @@ func TestLongCommandsTravel(t *testing.T) {
 					t.Errorf("%s: after the next run %s is %q", test.name, name, value)
 				}
 			}
-			if len(s.acts) != strings.Count(playbook, "task ") {
+			if len(s.acts) != strings.Count(playbook, "task ")+strings.Count(playbook, "also =") {
 				t.Errorf("%s: after the next run the commands are %q", test.name, s.acts)
 			}
 		}

@@ -122,8 +122,8 @@ type train struct {
 	// verified is what verifies the last steps so far. between is what the plans of items with nothing to do after them were
 	// made from.
 	verified, between []observe.Read
-	// longs are the long commands of the last steps so far.
-	longs []nodestate.Long
+	// long is the command of the last step so far, if that is a long one.
+	long nodestate.Long
 	// longest is how long the parts of the last task may take.
 	longest time.Duration
 	// registered are the results of its tasks, which are not known yet.
@@ -165,9 +165,7 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 	t := &train{foresight: f, verified: first, registered: map[string]bool{}}
 	for i := range commands {
 		e.detach(e.host, &commands[i])
-		if commands[i].long.ID != "" {
-			t.longs = append(t.longs, commands[i].long)
-		}
+		t.long = commands[i].long
 	}
 	next, open := e.couple(t, rest, following[:sharing], user)
 	handlers := f.dueBehind(last, flushes)
@@ -268,8 +266,8 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 	if p.If, ok = t.at.Holds(slices.Concat(t.verified, t.between, planned)); !ok {
 		return false
 	}
-	if len(t.longs) > 0 {
-		p.If = append(p.If, nodestate.Behind(t.longs...))
+	if t.long.ID != "" {
+		p.If = append(p.If, t.long.Behind())
 	}
 	var done bool
 	if p.after, done = t.carryOut(of, it); !done && !it.plan.Partial {
@@ -278,7 +276,7 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 	if t.size += p.Size(); t.size > mostAlongBytes || len(t.along) == mostAlong {
 		return false
 	}
-	p.reads, p.between, t.verified, t.between, t.longs = planned, t.between, p.after, nil, p.detached()
+	p.reads, p.between, t.verified, t.between, t.long = planned, t.between, p.after, nil, p.longs[len(p.longs)-1]
 	t.along = append(t.along, p)
 	return done // what a partial plan leaves to do is planned from what the host answers
 }

@@ -198,6 +198,12 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 			if done == nil && (!first || commands[at+i].long.ID == "") {
 				e.detach(on, &commands[at+i])
 			}
+			switch {
+			case i > 0:
+				commands[at+i].follow(commands[at+i-1])
+			case at > 0: // what was right before it has ended
+				commands[at].Before = remote.Query{}
+			}
 			actions.Commands = append(actions.Commands, commands[at+i].Command)
 		}
 		progress(at)
@@ -216,9 +222,16 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 		}
 		on.keeper.took(actions.Commands[0].Before, err)
 		if under := at + len(results); under < len(commands) && commands[under].long.ID != "" && unreachable(on, err) {
+			var next *command
+			if under+1 < len(commands) {
+				next = &commands[under+1]
+			}
 			var r remote.Result
-			if r, err = e.reattach(ctx, on, commands[under], err); err == nil {
+			var ended bool
+			if r, ended, err = e.reattach(ctx, on, commands[under], next, err); ended {
 				results, done = append(results, r), nil
+			}
+			if err == nil {
 				session, err = on.connection.session(ctx, e.task.user(on))
 			}
 		}
