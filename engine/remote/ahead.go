@@ -162,16 +162,18 @@ func (r *running) heardOf(a *Ahead, at int, answer Answer) {
 	}
 }
 
-// beginsLocked records which command of what was sent ahead the host begins, if any, when it has given all but the i-th answer after
-// those of the commands. It returns what tells the caller of RunAll. The caller holds r.mu.
+// beginsLocked records which command of what was sent ahead the host begins, if any, when the i-th answer after those of the commands is
+// the next. It returns what tells the caller of RunAll. The caller holds r.mu.
 func (r *running) beginsLocked(i int) (tell func()) {
 	r.ahead = nil
 	a, at := r.actions.place(i)
-	if a == nil || r.leftOut || at < len(a.If) || at >= len(a.If)+len(a.Commands) {
+	if a == nil || r.leftOut || at < len(a.If) || at > len(a.If)+len(a.Commands) {
 		return func() {}
 	}
 	at -= len(a.If)
-	r.ahead = &a.Commands[at]
+	if at < len(a.Commands) {
+		r.ahead = &a.Commands[at]
+	}
 	if a.Begins == nil {
 		return func() {}
 	}

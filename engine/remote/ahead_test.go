@@ -166,7 +166,7 @@ func TestAheadVia(t *testing.T) {
 		if _, _, err := c.RunAll(bounded(t), Actions{Commands: []Command{touch("0")}, Ahead: parts}); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{"a0", "a1", "a2", "b0", "c0"}, begun); diff != "" {
+		if diff := cmp.Diff([]string{"a0", "a1", "a2", "a3", "b0", "b1", "c0"}, begun); diff != "" {
 			t.Errorf("begun (-want +got):\n%s", diff)
 		}
 		var got []string

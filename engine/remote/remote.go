@@ -128,7 +128,8 @@ type Ahead struct {
 	// input but a little text.
 	Commands []Command
 	Then     []Query
-	// Begins, if not nil, is called when the host may have begun a command, with its index.
+	// Begins, if not nil, is called when the host may have begun a command, with its index, and when it has carried out the last one, with
+	// their number, if there are queries after it.
 	Begins func(i int)
 
 	// RunAll sets the fields below. Begun is set if a command was begun or, after Err, may have been.

@@ -12,6 +12,7 @@ import (
 	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
 	"hlplay/engine/remote"
+	"hlplay/engine/report"
 	"hlplay/modules"
 )
 
@@ -182,6 +183,12 @@ func awaited(commands []command) *modules.Step {
 		return last
 	}
 	return nil
+}
+
+// settling adds to a host's progress that it waits until a step has settled.
+func settling(p report.Progress, step modules.Step) report.Progress {
+	p.What, p.Awaits, p.Limit = step.Await, true, step.Settle
+	return p
 }
 
 // clears returns the handlers that are no longer due when the last steps of an item have succeeded: the handler that is

@@ -471,7 +471,14 @@ func (c *fakeConn) RunAll(ctx context.Context, a remote.Actions) (results []remo
 			}
 		}
 		p.Begun = true
-		if p.Results, ok, p.Err = c.runSome(ctx, p.Commands, nil); !ok {
+		if p.Begins != nil {
+			p.Begins(0)
+		}
+		if p.Results, ok, p.Err = c.runSome(ctx, p.Commands, func(i int, r remote.Result) {
+			if r.Exit == 0 && p.Begins != nil {
+				p.Begins(i + 1)
+			}
+		}); !ok {
 			lost(p.Commands[min(len(p.Results)+1, len(p.Commands)):], a.Ahead[i+1:], p.Err)
 			return results, answers, nil
 		}

@@ -7,7 +7,6 @@ import (
 	"hlplay/engine/lang"
 	"hlplay/engine/nodestate"
 	"hlplay/engine/observe"
-	"hlplay/engine/report"
 	"hlplay/modules"
 )
 
@@ -176,11 +175,6 @@ func (f *foresight) part(t *task, it *itemPlan, last bool) *part {
 			commands[i].follow(commands[i-1])
 		}
 		p.Commands, p.longs = append(p.Commands, commands[i].Command), append(p.longs, commands[i].long)
-	}
-	p.Begins = func(i int) {
-		if p.longs[i].ID != "" {
-			f.report(report.Progress{Host: f.host.Name, Task: t.Name, What: p.steps[i].Summary, Detached: true})
-		}
 	}
 	return p
 }

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"hlplay/engine/report"
+	"hlplay/engine/run"
 )
 
 // noted returns the notes of a run, one per line.
@@ -244,5 +247,45 @@ func TestLongCommandsTravel(t *testing.T) {
 				t.Errorf("%s: after the next run the commands are %q", test.name, s.acts)
 			}
 		}
+	}
+}
+
+// What a host is told to be doing is what it does, although its commands were sent together: the user who interrupts a run is asked what
+// becomes of a long command only as long as that is running.
+func TestLongCommandsUnderWay(t *testing.T) {
+	s := newStage("a")
+	underway := &report.Underway{}
+	var got []string
+	s.onAct = func(string) {
+		bound, detached := underway.Lines()
+		got = append(got, fmt.Sprint(bound, " ", detached))
+	}
+	s.play(t, lines(playOf(`task "1" { own { name = "s1"; value = "1"; long = true } }
+task "2" { own { name = "s2"; value = "1" } }
+task "3" { own { name = "s3"; value = "1"; long = true } }
+task "4" { own { name = "s4"; value = "1"; long = true; also = "s5" } }`)), sendAhead, func(o *run.Options) { o.Reporter = underway })
+	want := []string{
+		`[] [a: set s1 to 1 (task "1")]`, `[a: set s2 to 1 (task "2")] []`, `[] [a: set s3 to 1 (task "3")]`,
+		`[] [a: set s4 to 1 (task "4")]`, `[a: set s5 to 1 (task "4")] []`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || s.flights["a"] != 1 {
+		t.Errorf("%d flights, and the host was at work on (-want +got):\n%s", s.flights["a"], diff)
+	}
+}
+
+// When a long command that was sent ahead has ended, the host is told to wait for what it waits for then.
+func TestLongCommandSettles(t *testing.T) {
+	s := newStage("a")
+	r := s.play(t, lines(playOf(`task "1" { own { name = "s1"; value = "1" } }
+task "2" { own { name = "s2"; value = "1"; long = true; settles = 1; tells = true } }`)), sendAhead)
+	var got []string
+	for _, e := range r.Events() {
+		if p, ok := e.(report.Progress); ok {
+			got = append(got, fmt.Sprintf("%s %s %v %v", p.Task, p.What, p.Awaits, p.Detached))
+		}
+	}
+	want := []string{"1 set s1 to 1 false false", "2 set s2 to 1 false true", "2 s2 true false"}
+	if first := slices.Index(got, want[0]); first < 0 || len(got) < first+len(want) || !slices.Equal(got[first:first+len(want)], want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -247,6 +247,25 @@ func (t *train) exceeds(p *part, s *lang.Settings) bool {
 	return !untimed(s) && t.longest > s.Timeout
 }
 
+// tell returns what reports that the host begins a command of a part, as far as it matters what becomes of it if the run is interrupted: a
+// long one, and what comes right behind one.
+func (t *train) tell(p *part) func(i int) {
+	wasLong := t.long.ID != ""
+	return func(i int) {
+		now := report.Progress{Host: t.host.Name, Task: p.task.Name}
+		was := i == 0 && wasLong || i > 0 && p.longs[i-1].ID != ""
+		switch {
+		case i < len(p.steps) && (was || p.longs[i].ID != ""):
+			now.What, now.Detached = p.steps[i].Summary, p.longs[i].ID != ""
+		case i == len(p.steps) && was && p.until != nil:
+			now = settling(now, *p.until)
+		case !was:
+			return
+		}
+		t.report(now)
+	}
+}
+
 // add adds an item, and reports whether what comes after it may share the flight, too. planned is what else its plan was made
 // from. last is set for the task's last item.
 func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) bool {
@@ -262,6 +281,7 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 	if p == nil || t.exceeds(p, it.from.settings) || t.approve != nil && t.approve(t.executor.execution(of, t.host).proposal([]*itemPlan{it}, false)) != nil {
 		return false
 	}
+	p.Begins = t.tell(p)
 	var ok bool
 	if p.If, ok = t.at.Holds(slices.Concat(t.verified, t.between, planned)); !ok {
 		return false

@@ -147,7 +147,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 	progress := func(i int) {
 		if i > told && i < len(commands) {
 			told = i
-			e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: commands[i].step.Summary, Detached: commands[i].long.ID != ""})
+			e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: commands[i].step.Summary, Detached: done == nil && commands[i].long.ID != ""})
 		}
 	}
 	begin := func(i int) {
@@ -189,9 +189,16 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 		from, tried := at, e.clock.Now()
 		actions := remote.Actions{Then: queries, Ended: func(i int, _ remote.Result) {
 			progress(from + i + 1)
-			if until != nil && from+i+1 == len(commands) {
+			if from+i+1 < len(commands) {
+				return
+			}
+			now := report.Progress{Host: e.host.Name, Task: e.task.Name}
+			switch {
+			case until != nil:
 				ended = e.clock.Now()
-				e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: until.Await, Awaits: true, Limit: until.Settle})
+				e.report(settling(now, *until))
+			case commands[from+i].long.ID != "": // what follows in the flight is no part of it
+				e.report(now)
 			}
 		}}
 		for i := range commands[at:] {
