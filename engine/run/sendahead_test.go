@@ -159,6 +159,9 @@ func (d *draft) ownTask(name string) {
 	if d.oneIn(4) {
 		d.linef("long = true")
 	}
+	if d.oneIn(6) {
+		d.linef("also = %q", fmt.Sprint("s", d.rng.IntN(6)))
+	}
 	switch d.rng.IntN(12) {
 	case 0:
 		d.linef("needs = %q", fmt.Sprint("s", d.rng.IntN(6)))
