@@ -49,7 +49,7 @@ func (w *World) addNode(c *Command, member Node, r request) (log string, err err
 
 func (v *view) enter(member string, r request) (log string, err error) {
 	db := v.database(member)
-	conf := clusterOf(db)
+	conf := clusterOf(db).clone()
 	if conf == nil {
 		return "", failed(exitDie, "node is not in a cluster, no join info available!")
 	}

@@ -2,6 +2,7 @@ package proxmox
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,23 @@ func (c *Corosync) node(name string) *CorosyncNode {
 		}
 	}
 	return nil
+}
+
+// clone returns a copy for a change; nil for nil.
+func (c *Corosync) clone() *Corosync {
+	if c == nil {
+		return nil
+	}
+	copied := *c
+	copied.Nodes, copied.Links, copied.Totem = slices.Clone(c.Nodes), slices.Clone(c.Links), maps.Clone(c.Totem)
+	for i := range copied.Nodes {
+		copied.Nodes[i].Links = maps.Clone(c.Nodes[i].Links)
+	}
+	if c.Device != nil {
+		device := *c.Device
+		copied.Device = &device
+	}
+	return &copied
 }
 
 // String formats the configuration as PVE does: sorted keys and sections, indented by two spaces, with an empty line
@@ -208,10 +226,11 @@ func ParseCorosync(text string) (*Corosync, error) {
 func byName(a, b CorosyncNode) int { return strings.Compare(a.Name, b.Name) }
 
 func (n *CorosyncNode) set(key, value string) error {
-	var link int
-	if count, err := fmt.Sscanf(key, "ring%d_addr", &link); err == nil && count == 1 && key == fmt.Sprintf("ring%d_addr", link) {
-		n.Links[link] = value
-		return nil
+	if number, found := strings.CutPrefix(strings.TrimSuffix(key, "_addr"), "ring"); found {
+		if link, err := strconv.Atoi(number); err == nil && key == fmt.Sprintf("ring%d_addr", link) {
+			n.Links[link] = value
+			return nil
+		}
 	}
 	switch key {
 	case "name":
@@ -233,14 +252,18 @@ func (n *CorosyncNode) set(key, value string) error {
 const corosyncFile = "corosync.conf"
 
 // corosync returns the configuration that the cluster's corosync uses, or nil if the node is standalone. A running
-// daemon keeps its configuration if the file is damaged, or if it changes what cannot be changed at run time.
+// daemon keeps its configuration if the file is damaged, or if it changes what cannot be changed at run time. All callers
+// share the configuration: only a clone may be changed.
 func (d *Database) corosync() *Corosync {
 	data, ok := d.Read(corosyncFile)
 	if !ok {
 		return nil
 	}
-	if c := usable(d.Accepted); c != nil {
-		return c
+	if d.parsed.text != d.Accepted {
+		d.parsed.text, d.parsed.conf = d.Accepted, usable(d.Accepted)
+	}
+	if d.parsed.conf != nil {
+		return d.parsed.conf
 	}
 	return usable(string(data))
 }

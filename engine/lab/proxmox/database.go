@@ -27,6 +27,11 @@ type Database struct {
 	Backups map[string][]string
 	// LockedUntil is when the cluster-wide lock of corosync.conf is released.
 	LockedUntil time.Time
+	// parsed is what corosync has parsed last: every access to /etc/pve looks at the members.
+	parsed struct {
+		text string
+		conf *Corosync // nil if text is not usable
+	}
 }
 
 // Entry is a file or directory in a pmxcfs.

@@ -3,6 +3,7 @@ package proxmox
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -88,4 +89,35 @@ func FuzzParseCeph(f *testing.F) {
 			t.Fatalf("%q gave %d words", line, len(a.words))
 		}
 	})
+}
+
+// TestCorosyncInUse asks for the configuration that corosync uses as often as programs look at /etc/pve: that must not parse
+// it again, and whoever changes a clone does not change what the others see.
+func TestCorosyncInUse(t *testing.T) {
+	conf := &Corosync{Name: "lab", Version: 3, Totem: map[string]string{}, Links: []CorosyncLink{{}}, Device: &CorosyncDevice{Host: "10.77.0.5"},
+		Nodes: []CorosyncNode{{Name: "pve1", ID: 1, Votes: 1, Links: map[int]string{0: "10.77.0.11"}}}}
+	db := newDatabase("1")
+	db.Write(corosyncFile, []byte(conf.String()), time.Time{})
+	clone := db.corosync().clone()
+	clone.Version++
+	clone.Nodes[0].Links[0], clone.Links[0].Priority, clone.Totem["secauth"], clone.Device.Votes = "10.77.0.12", 20, "on", 1
+	if diff := cmp.Diff(conf, db.corosync()); diff != "" {
+		t.Errorf("after a change to a clone (-written +in use):\n%s", diff)
+	}
+	if n := testing.AllocsPerRun(10, func() { db.corosync() }); n != 0 {
+		t.Errorf("looking at the configuration allocates %g times, want 0", n)
+	}
+	db.Write(corosyncFile, []byte(clone.String()), time.Time{})
+	if diff := cmp.Diff(conf, db.corosync()); diff != "" {
+		t.Errorf("after a change that corosync refuses (-in use +found):\n%s", diff)
+	}
+	clone.Nodes[0].Links[0] = "10.77.0.11"
+	db.Write(corosyncFile, []byte(clone.String()), time.Time{})
+	if diff := cmp.Diff(clone, db.corosync()); diff != "" {
+		t.Errorf("after a change that corosync accepts (-written +in use):\n%s", diff)
+	}
+	db.Remove(corosyncFile)
+	if db.corosync() != nil {
+		t.Error("corosync has a configuration without a file")
+	}
 }

@@ -189,7 +189,7 @@ func pvecmDelnode(c *Command, a arguments) int {
 	var target *CorosyncNode
 	c.World.at(func(v *view) {
 		db := v.database(c.Node.Name())
-		conf = clusterOf(db)
+		conf = clusterOf(db).clone()
 		wanted := a.get("node")
 		if conf != nil && !v.quorate(c.Node.Name()) {
 			code = c.die(exitDie, "cluster not ready - no quorum?")

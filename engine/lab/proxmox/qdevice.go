@@ -179,7 +179,7 @@ func (c *Command) setDevice(device *CorosyncDevice, witness string) int {
 			return
 		}
 		db := v.database(c.Node.Name())
-		conf := clusterOf(db)
+		conf := clusterOf(db).clone()
 		conf.Device, db.Witness = device, witness
 		conf.Version++
 		db.Write(corosyncFile, []byte(conf.String()), v.now)

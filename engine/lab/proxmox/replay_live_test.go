@@ -122,7 +122,7 @@ func (l *testLab) formFour() {
 	l.form("dream", 4)
 	l.world.at(func(v *view) {
 		db := v.database("pve1")
-		conf := db.corosync()
+		conf := db.corosync().clone()
 		conf.Version = 6
 		db.Write(corosyncFile, []byte(conf.String()), v.now)
 	})

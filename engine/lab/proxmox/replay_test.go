@@ -38,7 +38,7 @@ var hooks = map[string]func(l *testLab){
 	"@version-5": func(l *testLab) {
 		l.world.at(func(v *view) {
 			db := v.database("pve1")
-			conf := db.corosync()
+			conf := db.corosync().clone()
 			conf.Version = 5
 			db.Write("corosync.conf", []byte(conf.String()), v.now)
 			db.Ring.Sequence = 0x15
