@@ -179,7 +179,7 @@ case " $* " in *" ${_f#/boot/vmlinuz-} "*) ;; *) exit 1 ;; esac
 done
 [ $_n = $# ]`
 
-// plainRelease matches the release of a kernel that has only the characters which releases have.
+// plainRelease matches the release of a kernel, without characters that a shell could take for a pattern or for two words.
 var plainRelease = pattern.New(`^[0-9A-Za-z.+~_-]+$`)
 
 // holdsInstalledKernels is InstalledKernels.Holds. A kernel that is to come may have any release.

@@ -200,9 +200,9 @@ func (c *copies) known(h *host, name string) (f observe.File, ok bool) {
 	return f, ok
 }
 
-// ended returns what is read of a host at the end of the run: that of which there are copies, and of which there will be when some
+// readsAtEnd returns what is read of a host at the end of the run: that of which there are copies, and of which there will be when some
 // parts are sent.
-func (c *copies) ended(h *host, along []*part) (reads []observe.Read) {
+func (c *copies) readsAtEnd(h *host, along []*part) (reads []observe.Read) {
 	var names []string
 	for _, p := range along {
 		names = append(names, c.missing(h, p)...)

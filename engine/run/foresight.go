@@ -93,7 +93,7 @@ func (f *foresight) behind(along []*part, following, handlers, beyond []*task) (
 		}
 	}
 	if !acted {
-		reads = append(reads, f.copies.ended(f.execution.host, along)...)
+		reads = append(reads, f.copies.readsAtEnd(f.execution.host, along)...)
 	}
 	return reads
 }

@@ -27,8 +27,8 @@ type host struct {
 	admitted bool
 	// reached is set once a task has had its turn on the host.
 	reached bool
-	// out counts what a host that has failed takes part in nevertheless, such as its handlers: see despite.
-	out atomic.Int32
+	// reprieved is set while a host that has failed takes part nevertheless, in its handlers for example: see despite.
+	reprieved atomic.Bool
 
 	mu sync.Mutex // guards the fields below
 	// results are the registered results. foretold maps those that check mode has only predicted to their tasks.
@@ -377,12 +377,12 @@ func despite(hosts []*host, fn func()) {
 	for _, h := range hosts {
 		if h.setFailed(false) {
 			failed = append(failed, h)
-			h.out.Add(1)
+			h.reprieved.Store(true)
 		}
 	}
 	fn()
 	for _, h := range failed {
 		h.setFailed(true)
-		h.out.Add(-1)
+		h.reprieved.Store(false)
 	}
 }

@@ -172,7 +172,7 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 	if open && next == len(following) {
 		n, open := e.couple(t, nil, handlers, user)
 		handlers = handlers[n:]
-		if at := slices.Index(e.playbook.Plays, last) + 1; open && flushes && at < len(e.playbook.Plays) && e.host.out.Load() == 0 {
+		if at := slices.Index(e.playbook.Plays, last) + 1; open && flushes && at < len(e.playbook.Plays) && !e.host.reprieved.Load() {
 			leg := e.host.planner.nextLeg(last, e.playbook.Plays[at])
 			if n, _ := e.couple(t, nil, leg, user); n > 0 {
 				beyond = beyond[slices.Index(beyond, leg[n-1])+1:]
