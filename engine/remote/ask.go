@@ -314,7 +314,7 @@ func (s *session) exchange(ctx context.Context, on *lane, script []byte, most []
 	}
 	var text []byte
 	if on.stands() {
-		text = whole(append([]byte(afresh), script...))
+		text = whole(append([]byte(on.shell.again()), script...))
 	} else {
 		// The script is sent without waiting for the shell's first word.
 		var err error
@@ -341,16 +341,21 @@ func (s *session) exchange(ctx context.Context, on *lane, script []byte, most []
 }
 
 // startReading starts a reading shell in a lane and returns the first script for it, which contains a script that asks the
-// first queries.
+// first queries. The script is empty if the shell was given it.
 func (s *session) startReading(ctx context.Context, on *lane, first []byte) ([]byte, error) {
-	sh, opening, err := s.shell(ctx, sourced, false, "")
-	if err != nil {
-		return nil, err
-	}
 	known, err := quote(reading)
 	if err != nil {
 		return nil, err
 	}
+	functions := "_hl_f=" + known + "\n" + `eval "$_hl_f"` + "\n" + Place + company
+	if sh, err := s.primeReading(ctx, functions, first); sh != nil || err != nil {
+		on.shell = sh
+		return nil, err
+	}
+	sh, opening, err := s.shell(ctx, sourced, false, "")
+	if err != nil {
+		return nil, err
+	}
 	on.shell = sh
-	return whole(append([]byte(opening+"_hl_i=0 _hl_f="+known+"\n"+`eval "$_hl_f"`+"\n"+Place+company), first...)), nil
+	return whole(append([]byte(opening+"_hl_i=0\n"+functions), first...)), nil
 }

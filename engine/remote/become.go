@@ -42,16 +42,9 @@ func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawne
 		p, err = s.conn.transport.start(ctx, line, brief)
 	}
 	if err != nil {
-		if ctx.Err() == nil {
-			if lost := s.conn.gone(); lost != nil {
-				return nil, lost
-			}
-		}
-		return nil, fmt.Errorf("%s: %w", s.conn.name, err)
+		return nil, s.unstarted(ctx, err)
 	}
-	sp := &spawned{process: p, nonce: nonce()}
-	sp.out, sp.errs = newSkipper(p.Stdout(), sp.nonce), newSkipper(p.Stderr(), sp.nonce)
-	sp.watch(s.conn.startLimit)
+	sp := s.attend(p, nonce())
 	if prompt != "" {
 		if err := s.answerPrompt(ctx, sp, prompt, hello); err != nil {
 			sp.Close()
@@ -59,6 +52,24 @@ func (s *session) spawn(ctx context.Context, script string, brief bool) (*spawne
 		}
 	}
 	return sp, nil
+}
+
+// unstarted explains why a shell could not be started.
+func (s *session) unstarted(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		if lost := s.conn.gone(); lost != nil {
+			return lost
+		}
+	}
+	return fmt.Errorf("%s: %w", s.conn.name, err)
+}
+
+// attend returns a process that was started and whose first words follow a nonce.
+func (s *session) attend(p process, nonce string) *spawned {
+	sp := &spawned{process: p, nonce: nonce}
+	sp.out, sp.errs = newSkipper(p.Stdout(), nonce), newSkipper(p.Stderr(), nonce)
+	sp.watch(s.conn.startLimit)
+	return sp
 }
 
 // line returns the line with which the login shell starts a shell of the session's user that runs a script. If sudo may

@@ -188,8 +188,16 @@ func (s *session) shell(ctx context.Context, script string, brief bool, before s
 	if script == sourced {
 		words = firstWords
 	}
-	sh := &shell{spawned: p, outFrames: newUnframer(p.nonce), errFrames: newUnframer(p.nonce)}
-	return sh, environment + "_hl_n=" + p.nonce + "\n" + sweep + before + words, nil
+	return newShell(p), opening(p.nonce, before, words), nil
+}
+
+func newShell(p *spawned) *shell {
+	return &shell{spawned: p, outFrames: newUnframer(p.nonce), errFrames: newUnframer(p.nonce)}
+}
+
+// opening returns the beginning of a shell's first script: see session.shell.
+func opening(nonce, before, words string) string {
+	return environment + "_hl_n=" + nonce + "\n" + sweep + before + words
 }
 
 // explain turns an error of a shell or command into one for the user: the connection was lost, becoming the user

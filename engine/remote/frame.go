@@ -128,6 +128,9 @@ type skipper struct {
 	said string
 	open bool
 	err  error
+	// instead, if not empty, is a text that may come before the mark. noted is called when it does.
+	instead []byte
+	noted   func()
 
 	mu sync.Mutex
 	// noise is the text before the mark, for error messages. Goroutines other than the reader use it too.
@@ -195,7 +198,16 @@ func (s *skipper) skip() error {
 	if s.open {
 		return nil
 	}
-	if _, err := s.until(s.mark); err != nil {
+	texts := [][]byte{s.mark}
+	if len(s.instead) > 0 {
+		texts = append(texts, s.instead)
+	}
+	found, err := s.until(texts...)
+	if err == nil && found == 1 {
+		s.noted()
+		_, err = s.until(s.mark)
+	}
+	if err != nil {
 		return err
 	}
 	before := len(s.dropped())

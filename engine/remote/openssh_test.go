@@ -102,6 +102,10 @@ func everywhere(t *testing.T, test func(t *testing.T, c *conn)) {
 		c.hand = ""
 		test(t, c)
 	})
+	t.Run("sh without variables", func(t *testing.T) {
+		key := newKey(t, "id", "")
+		test(t, mustDial(t, newServer(t, key, func(s *server) { s.acceptsNone = true }).target("root", key), plain()))
+	})
 	t.Run("bash", func(t *testing.T) { // as sh, which some administrators and distributions use
 		bin, key := t.TempDir(), newKey(t, "id", "")
 		if err := os.Symlink("/bin/bash", filepath.Join(bin, "sh")); err != nil {
@@ -121,7 +125,7 @@ func everywhere(t *testing.T, test func(t *testing.T, c *conn)) {
 	})
 	t.Run("openssh", func(t *testing.T) {
 		key := newKey(t, "id", "")
-		test(t, mustDial(t, newOpenSSH(t, key).target(t, key), plain()))
+		test(t, mustDial(t, newOpenSSH(t, key, "AcceptEnv LANG LC_*").target(t, key), plain()))
 	})
 	t.Run("local", func(t *testing.T) {
 		c := local()

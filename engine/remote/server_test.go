@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,8 @@ type server struct {
 	refuse atomic.Int64
 	// refuses is the number of the command line, counted from 1, that is not started.
 	refuses int
+	// acceptsNone makes the server accept no environment variables, as sshd does without AcceptEnv.
+	acceptsNone bool
 	// silent makes the server answer no request for a tunnel.
 	silent bool
 	// breaks makes the connection break when a session is opened.
@@ -48,6 +51,7 @@ func newServer(t *testing.T, key credentials, configure ...func(*server)) *serve
 	t.Helper()
 	s := &server{t: t, hostKey: newSigner(t), run: runSh, env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}}
 	s.config = &ssh.ServerConfig{
+		ServerVersion: "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7",
 		PublicKeyCallback: func(_ ssh.ConnMetadata, offered ssh.PublicKey) (*ssh.Permissions, error) {
 			if key.public != nil && string(offered.Marshal()) == string(key.public.Marshal()) {
 				return nil, nil
@@ -190,7 +194,7 @@ func (s *server) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 	defer s.open.Add(-1)
 	defer ch.Close()
 	ran := make(chan struct{})
-	started := false
+	started, env := false, slices.Clone(s.env)
 	for {
 		select {
 		case <-ran:
@@ -200,7 +204,11 @@ func (s *server) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 				return
 			}
 			var m struct{ What string }
+			var variable struct{ Name, Value string }
 			switch {
+			case r.Type == "env" && !s.acceptsNone && ssh.Unmarshal(r.Payload, &variable) == nil:
+				env = append(env, variable.Name+"="+variable.Value)
+				_ = r.Reply(true, nil)
 			case r.Type == "exec" && !started && ssh.Unmarshal(r.Payload, &m) == nil:
 				s.mu.Lock()
 				s.lines = append(s.lines, m.What)
@@ -213,7 +221,7 @@ func (s *server) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 				started = true
 				go func() {
 					defer close(ran)
-					exit := s.run(m.What, s.env, ch, ch, ch.Stderr())
+					exit := s.run(m.What, env, ch, ch, ch.Stderr())
 					_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ S uint32 }{uint32(exit)}))
 				}()
 				_ = r.Reply(true, nil)

@@ -135,6 +135,8 @@ type shell struct {
 	next                 int
 	// unheard is set if an idle acting shell is still to do something when it learns that its last answer has arrived.
 	unheard bool
+	// bare is set while a shell lacks the functions that its first script defined: see primed.
+	bare bool
 	// dir is the name of an acting shell's directory. free releases the acting shell's place.
 	dir  string
 	free func()
@@ -240,10 +242,10 @@ func (p *pairs) put(stream *[]piece, one piece) error {
 	return nil
 }
 
-// exchange writes a text and reads the answers to it, one for each number in most, which says how many bytes to keep of
-// each stream (zero for hlplay's own queries). each, if not nil, is called with the answers in order as they arrive.
-// The text is written while the answers are read, and both streams are read concurrently, because each may fill its
-// window.
+// exchange writes a text, which is empty if the shell was given its script, and reads the answers, one for each number in most, which
+// says how many bytes to keep of each stream (zero for hlplay's own queries). each, if not nil, is called with the answers in
+// order as they arrive. The text is written while the answers are read, and both streams are read concurrently, because each may
+// fill its window.
 //
 // After an error the shell must be closed; its streams may still be being read. If gaps is set, answers missing before
 // the last one get the code cutOff. If limit is set, the shell may not be silent for longer.
@@ -268,10 +270,12 @@ func (sh *shell) exchange(ctx context.Context, text []byte, most []int, gaps boo
 	if limit > 0 {
 		silence = silent.C
 	}
-	go func() {
-		_, err := sh.Stdin().Write(text)
-		wrote <- err
-	}()
+	if len(text) > 0 {
+		go func() {
+			_, err := sh.Stdin().Write(text)
+			wrote <- err
+		}()
+	}
 	go func() {
 		if _, err := sh.started(); err != nil {
 			outs <- err

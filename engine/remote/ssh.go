@@ -30,6 +30,8 @@ type sshTransport struct {
 	narrow atomic.Bool
 	idle   func() bool
 	spare  spare
+	// acceptsNone is set once it is known that the host does not accept scriptVariable.
+	acceptsNone atomic.Bool
 
 	once    sync.Once
 	gone    chan struct{}
@@ -281,7 +283,7 @@ type sshProcess struct {
 	ch      ssh.Channel
 	count   *countingConn
 	release func()
-	// written, if not nil, is called when the host has taken what was written to the process.
+	// written, if not nil, is called when the host has taken what was written to the process, or what it was started with.
 	written func()
 	exited  chan struct{}
 	status  int // valid once exited is closed

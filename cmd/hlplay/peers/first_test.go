@@ -9,7 +9,7 @@ import (
 
 // mostPerChange limits all round trips of a first run. Most tasks of the playbook are files and kernel settings, whose steps
 // share flights, as those of its handlers do.
-const mostPerChange = 0.25
+const mostPerChange = 0.22
 
 // mostSent limits the bytes that are sent to a host. They are 63 kB, and were 203 kB before long scripts were compressed: over real
 // packets, bytes are round trips.

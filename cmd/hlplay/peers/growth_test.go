@@ -13,7 +13,7 @@ import (
 
 // mostRoundTrips limits a converged run over one connection, including the eight round trips of SSH's own handshake and
 // authentication.
-const mostRoundTrips = 14
+const mostRoundTrips = 10
 
 // TestRoundTripsDoNotGrow counts the round trips of converged runs of 20, 100 and 1,000 tasks, on connections to real
 // nodes. Half of the tasks are about files, the others about settings, packages, units and commands. Each has its own
