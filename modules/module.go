@@ -251,7 +251,7 @@ type Step struct {
 	Await string
 	// Until, if not nil, exits with 0 once the change shows. It only reads. The host repeats it after the action, for as long as
 	// Settle allows, and then answers what verifies the step, in the same flight. It decides nothing: if it is early, the engine
-	// waits on. It must not be late, and it has to exit with 0, too, when waiting longer is of no use.
+	// waits on. It must not be late, and it has to exit with 0, too, when waiting longer is of no use. See also Run.Underway.
 	Until *remote.Query
 	// Unmet is reported if the step is still planned after it was carried out: why that may be, and what to do.
 	Unmet string
@@ -355,6 +355,9 @@ type Run struct {
 	Long bool
 	// OK lists the exit codes that count as success; nil means only 0.
 	OK []int
+	// Underway, if not 0, is the exit code of a command that has succeeded and knows that its effect has yet to show. Only then does
+	// the host ask Step.Until. It is reported as 0.
+	Underway int
 	// Retry lists texts in standard error that mean "not now" (a lock held by somebody else): the command is then run
 	// again, for at most Patience.
 	Retry    []string

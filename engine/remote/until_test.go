@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -28,7 +29,7 @@ func TestUntilBehindACommand(t *testing.T) {
 			is := Query{Script: `printf x >>"$1"; read -r s <"$1" || :; echo noise; echo noise >&2; [ "$s" = "$2" ]`, Args: []string{file, test.enough}}
 			results, answers, err := c.RunAll(bounded(t), Actions{
 				Commands: []Command{{Argv: []string{"true"}, Brief: true}},
-				Then:     []Query{Until(is, test.limit), {Script: `read -r s <"$1" || :; printf '%s' "$s"`, Args: []string{file}}},
+				Then:     []Query{Until(is, test.limit, 0), {Script: `read -r s <"$1" || :; printf '%s' "$s"`, Args: []string{file}}},
 			})
 			if err != nil || len(results) != 1 || len(answers) != 2 {
 				t.Fatalf("%s: %d results, %d answers, %v", name, len(results), len(answers), err)
@@ -44,6 +45,36 @@ func TestUntilBehindACommand(t *testing.T) {
 	})
 }
 
+// Behind a command that says whether there is something to wait for, the host looks only if there is.
+func TestUntilBehindAnExitCode(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *conn) {
+		for _, brief := range []bool{true, false} {
+			for exit, want := range map[int]string{0: "", 75: "xx", 3: ""} {
+				file := filepath.Join(t.TempDir(), "looks")
+				is := Query{Script: `printf x >>"$1"; read -r s <"$1" || :; [ "$s" = xx ]`, Args: []string{file}}
+				looks := Query{Script: `[ ! -e "$1" ] || cat "$1"`, Args: []string{file}}
+				act := func(exit int) Command {
+					return Command{Argv: []string{"sh", "-c", `exit "$1"`, "sh", strconv.Itoa(exit)}, OK: []int{0, 3, 75}, Brief: brief}
+				}
+				for _, a := range []Actions{
+					{Commands: []Command{act(exit)}, Then: []Query{Until(is, time.Minute, 75), looks}},
+					{Commands: []Command{act(map[int]int{0: 75, 3: 75, 75: 0}[exit]), act(exit)}, Then: []Query{Until(is, time.Minute, 75), looks}},
+				} {
+					_ = os.Remove(file)
+					results, answers, err := c.RunAll(bounded(t), a)
+					if err != nil || len(results) != len(a.Commands) || len(answers) != 2 {
+						t.Fatalf("%d results, %d answers, %v", len(results), len(answers), err)
+					}
+					if answers[0].Exit != 0 || string(answers[1].Stdout) != want {
+						t.Errorf("behind exit code %d of %d commands, brief %v: looked %q, and the wait ended with %d; want %q and 0",
+							exit, len(a.Commands), brief, answers[1].Stdout, answers[0].Exit, want)
+					}
+				}
+			}
+		}
+	})
+}
+
 // An interruption ends the wait.
 func TestUntilIsInterrupted(t *testing.T) {
 	for name, c := range map[string]*conn{"local": local(), "ssh": sshConn(t)} {
@@ -54,7 +85,7 @@ func TestUntilIsInterrupted(t *testing.T) {
 			_, _, err := c.RunAll(ctx, Actions{
 				Commands: []Command{{Argv: []string{"true"}, Brief: true}},
 				Ended:    func(int, Result) { close(heard) },
-				Then:     []Query{Until(Query{Script: `echo yes >"$1"; false`, Args: []string{file}}, time.Hour)},
+				Then:     []Query{Until(Query{Script: `echo yes >"$1"; false`, Args: []string{file}}, time.Hour, 0)},
 			})
 			ended <- err
 		}()

@@ -77,7 +77,7 @@ func (s *session) Watch(ctx context.Context, w Watch) ([]Answer, error) {
 
 // waitUntil implements Watch if w.Until is set.
 func (s *session) waitUntil(ctx context.Context, w Watch) ([]Answer, error) {
-	queries := append([]Query{Until(*w.Until, w.Limit)}, w.Queries...)
+	queries := append([]Query{Until(*w.Until, w.Limit, 0)}, w.Queries...)
 	script, err := calls(queries)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.conn.name, err)

@@ -73,7 +73,15 @@ func asCommand(h *host, step modules.Step, seen *baseline) (c command, ok bool) 
 		return placing(a.Path, remote.Link(a.Path, a.Target, seen.over(h, a)))
 	case modules.Run:
 		c.Command = remote.Command{Argv: a.Argv, Env: a.Env, Dir: a.Dir, Stdin: a.Stdin, Limit: a.Limit, OK: a.OK, Brief: a.Brief}
-		c.judge = func(r remote.Result) (*remote.Result, error) { return &r, judgeRun(step.Summary, a, r) }
+		if a.Underway != 0 {
+			c.OK = append(accepted(c.Command), a.Underway)
+		}
+		c.judge = func(r remote.Result) (*remote.Result, error) {
+			if a.Underway != 0 && r.Exit == a.Underway {
+				r.Exit = 0
+			}
+			return &r, judgeRun(step.Summary, a, r)
+		}
 		return c, true
 	}
 	return c, false

@@ -47,7 +47,12 @@ type fakeHost struct {
 	late bool
 	// deaf is set if the connection is lost when the host has removed the record of a due handler.
 	deaf bool
+	// exited is the exit code of its last command.
+	exited int
 }
+
+// underway is the exit code of a command that says that its setting has yet to settle.
+const underway = 75
 
 // fakeLong is a long command: what is recorded of it, and whether and how it has ended. then is its effect at its end.
 type fakeLong struct {
@@ -103,7 +108,7 @@ var (
 	claimsBehind = nodestate.Long{}.Behind().Script
 	withholds    = nodestate.Long{}.Withhold().Script
 
-	waitsUntil = remote.Until(remote.Query{}, 0).Script
+	waitsUntil = remote.Until(remote.Query{}, 0, 0).Script
 
 	isSystemRunning = remote.Argv(0, "systemctl", "is-system-running").Script
 )
@@ -224,10 +229,13 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			}
 			continue
 		case waitsUntil:
+			if behind := q.Args[2]; behind != "0" && behind != strconv.Itoa(c.host.exited) {
+				continue
+			}
 			limit, _ := strconv.Atoi(q.Args[0])
 			end := c.stage.now.Add(time.Duration(limit) * time.Second)
 			for pause := 250 * time.Millisecond; ; pause = min(2*pause, remote.LongestPause) {
-				is, err := c.answer([]remote.Query{{Script: q.Args[2], Args: q.Args[3:]}})
+				is, err := c.answer([]remote.Query{{Script: q.Args[3], Args: q.Args[4:]}})
 				if err != nil {
 					return nil, err
 				}
@@ -426,6 +434,9 @@ func (c *fakeConn) run(cmd remote.Command) (remote.Result, error) {
 		var seconds int
 		fmt.Sscanf(verb, "settle-%d", &seconds)
 		c.host.pending[name] = pendingSetting{value, s.now.Add(time.Duration(seconds) * time.Second)}
+		if slices.Contains(cmd.OK, underway) {
+			return remote.Result{Exit: underway}, nil
+		}
 	}
 	return remote.Result{Stdout: []byte(verb + "\n")}, nil
 }
@@ -521,11 +532,11 @@ func (c *fakeConn) runSome(ctx context.Context, commands []remote.Command, ended
 		if err != nil {
 			return results, false, err
 		}
-		results = append(results, r)
+		results, c.host.exited = append(results, r), r.Exit
 		if ended != nil {
 			ended(i, r)
 		}
-		if r.Exit != 0 {
+		if r.Exit != 0 && !slices.Contains(cmd.OK, r.Exit) {
 			return results, false, nil
 		}
 	}

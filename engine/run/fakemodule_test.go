@@ -63,6 +63,7 @@ type setting struct {
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
 	ProvenOn  string `hcl:"proven_on,optional" doc:"The host that proves it."`
+	Knows     bool   `hcl:"knows,optional" doc:"The command says whether it has yet to settle."`
 	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
 	Minutes   int    `hcl:"minutes,optional" doc:"How long the command may take."`
 	Remarks   bool   `hcl:"remarks,optional" doc:"The plan that changes the setting has a note, and one that every plan has."`
@@ -167,6 +168,10 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 	}
 	if m.Tells {
 		step.Until = &remote.Query{Script: "shows", Args: []string{m.Name, value}}
+	}
+	if run, ok := step.Action.(modules.Run); ok && m.Knows {
+		run.Underway = underway
+		step.Action = run
 	}
 	if m.Impatient {
 		step.Settle = 0

@@ -37,11 +37,20 @@ type part struct {
 func (p *part) ask() {
 	p.Then, _ = distinct(p.readback.Queries())
 	if p.until != nil {
-		p.Then = slices.Insert(p.Then, 0, remote.Until(*p.until.Until, p.until.Settle))
+		p.Then = slices.Insert(p.Then, 0, awaits(*p.until))
 	}
 	if p.clears != nil {
 		p.Then = append(p.Then, nodestate.Clear(p.clears...))
 	}
+}
+
+// awaits returns the query with which the host waits behind a step until that has settled.
+func awaits(step modules.Step) remote.Query {
+	behind := 0
+	if a, ok := step.Action.(modules.Run); ok {
+		behind = a.Underway
+	}
+	return remote.Until(*step.Until, step.Settle, behind)
 }
 
 // longest returns how long the host may take for the commands, until the last one has settled.
@@ -92,7 +101,7 @@ func accepted(c remote.Command) []int {
 	if c.OK == nil {
 		return []int{0}
 	}
-	return c.OK
+	return slices.Clone(c.OK)
 }
 
 // sentAhead is the queue of parts that a host has begun before the turn of their tasks, in order.

@@ -120,9 +120,11 @@ func TestSettleInTheFlight(t *testing.T) {
 		watches    int
 		took       time.Duration
 	}{
-		"it settles":      {args: "tells = true, settles = 50", want: "a t: changed", took: 50 * time.Second},
-		"it never does":   {args: "tells = true, settles = 1, lies = true", want: "a t: failed", took: time.Minute},
-		"nobody can tell": {args: "settles = 50", want: "a t: changed", watches: 3, took: 50 * time.Second},
+		"it settles":              {args: "tells = true, settles = 50", want: "a t: changed", took: 50 * time.Second},
+		"it never does":           {args: "tells = true, settles = 1, lies = true", want: "a t: failed", took: time.Minute},
+		"its command knows":       {args: "tells = true, knows = true, settles = 50", want: "a t: changed", took: 50 * time.Second},
+		"its command is mistaken": {args: "tells = true, knows = true, settles = 1, lies = true", want: "a t: failed", watches: 3, took: time.Minute},
+		"nobody can tell":         {args: "settles = 50", want: "a t: changed", watches: 3, took: 50 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage("a")

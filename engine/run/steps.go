@@ -166,7 +166,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 	waits := 0
 	if until != nil {
 		waits = 1
-		queries = slices.Insert(queries, 0, remote.Until(*until.Until, until.Settle))
+		queries = slices.Insert(queries, 0, awaits(*until))
 	}
 	reads := len(queries)
 	var ended time.Time // when the last command ended

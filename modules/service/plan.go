@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -155,14 +156,17 @@ func (p *planner) source() string {
 	return p.unit.Source
 }
 
+// underway is the exit code by which startScript says that the unit has yet to arrive in a state. systemctl has no such code.
+const underway = 75
+
 // start plans to start the unit with a verb of systemctl, and to check that it keeps running.
 func (p *planner) start(verb string) {
 	p.unit.ActiveState, p.unit.SubState = "active", ""
-	p.do(strings.ReplaceAll(verb, "-", " ")+" "+p.name, "sh", "-c", startScript, "sh", verb, p.name)
+	p.do(strings.ReplaceAll(verb, "-", " ")+" "+p.name, "sh", "-c", startScript, "sh", verb, p.name, strconv.Itoa(underway))
 	step := &p.steps[len(p.steps)-1]
 	step.Settle, step.Await, step.Until = settle, p.name+" to become active", arrived(p.name)
 	run := step.Action.(modules.Run)
-	run.Explain = explainStart(p.name, verb)
+	run.Explain, run.Underway = explainStart(p.name, verb), underway
 	step.Action = run
 }
 

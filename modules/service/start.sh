@@ -1,5 +1,6 @@
 # VERB UNIT: run systemctl VERB UNIT, and check that the unit keeps running. Prints the unit's properties and, if it is not
-# running, an empty line and the end of its journal. Exits with systemctl's exit code, or with 1 if only the check failed.
+# running, an empty line and the end of its journal. Exits with systemctl's exit code, or with 1 if only the check failed, or with
+# $3 if all went well and the unit is still on the way from one state to another.
 unit=$2
 newline='
 '
@@ -109,5 +110,9 @@ printf '%s\n' "$state"
 if [ "$status" -ne 0 ]; then
 	printf '\n'
 	journalctl -q --no-pager -o cat -n 10 -u "$unit"
+	[ "$status" -ne "$3" ] || status=1
+	exit "$status"
 fi
-exit "$status"
+case $state in
+*ActiveState=activating* | *ActiveState=deactivating* | *ActiveState=reloading* | *ActiveState=refreshing*) exit "$3" ;;
+esac

@@ -161,7 +161,7 @@ func watch(t *testing.T, moments []moment, readable bool) (code int, slept []str
 		t.Fatal(err)
 	}
 	script := strings.NewReplacer("/proc/", dir+"/now/proc/", "/sys/fs/", dir+"/now/sys/fs/").Replace(startScript)
-	cmd := exec.Command("sh", "-c", script, "sh", "start", "x.service")
+	cmd := exec.Command("sh", "-c", script, "sh", "start", "x.service", "75")
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -177,4 +177,41 @@ func watch(t *testing.T, moments []moment, readable bool) (code int, slept []str
 	}
 	text, _ := os.ReadFile(filepath.Join(dir, "asked"))
 	return cmd.ProcessState.ExitCode(), lines("slept"), strings.Count(string(text), "\n")
+}
+
+// TestUnderway checks that only a unit that is on the way from one state to another has to be waited for.
+func TestUnderway(t *testing.T) {
+	for _, test := range []struct {
+		kind, state string
+		systemctl   int
+		want        int
+	}{
+		{"notify", "active", 0, 0},
+		{"notify", "activating", 0, underway},
+		{"notify", "reloading", 0, underway},
+		{"notify", "refreshing", 0, underway},
+		{"notify", "deactivating", 0, 1},
+		{"oneshot", "inactive", 0, 0},
+		{"oneshot", "deactivating", 0, underway},
+		{"notify", "activating", 1, 1},
+		{"notify", "active", 5, 5},
+		{"notify", "active", underway, 1},
+	} {
+		bin := t.TempDir()
+		systemctl := fmt.Sprintf("#!/bin/sh\n[ $1 = show ] || exit %d\nprintf 'Type=%s\\nActiveState=%s\\nSubState=start\\nMainPID=0\\nResult=success\\n'\n", test.systemctl, test.kind, test.state)
+		for name, text := range map[string]string{"systemctl": systemctl, "journalctl": "#!/bin/sh\n"} {
+			if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command("sh", "-c", startScript, "sh", "restart", "x.service", strconv.Itoa(underway))
+		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+		out, err := cmd.Output()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		if code := cmd.ProcessState.ExitCode(); code != test.want {
+			t.Errorf("%s is %s, and systemctl ends with %d: the exit code is %d, expected %d:\n%s", test.kind, test.state, test.systemctl, code, test.want, out)
+		}
+	}
 }
