@@ -276,6 +276,9 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			}
 			continue
 		case "get":
+			for _, name := range q.Args {
+				c.stage.gets = append(c.stage.gets, fmt.Sprint(len(c.stage.acts), " ", name))
+			}
 		case "is":
 			for j := 0; j < len(q.Args); j += 2 {
 				if c.host.settings[q.Args[j]] != q.Args[j+1] {

@@ -184,7 +184,10 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 		return nil, behind
 	}
 	for i, p := range t.along {
-		reads := slices.Concat(p.after, p.reads)
+		reads := p.after
+		if !p.repeats || e.unfulfilled != nil { // which compares what its steps expect
+			reads = slices.Concat(reads, p.reads)
+		}
 		if i+1 < len(t.along) {
 			reads = append(append(reads, t.along[i+1].between...), t.along[i+1].reads...)
 		} else {
@@ -296,6 +299,7 @@ func (t *train) add(of *task, it *itemPlan, planned []observe.Read, last bool) b
 	if t.size += p.Size(); t.size > mostAlongBytes || len(t.along) == mostAlong {
 		return false
 	}
+	p.repeats = it.plan.Repeats
 	p.reads, p.between, t.verified, t.between, t.long = planned, t.between, p.after, nil, p.longs[len(p.longs)-1]
 	t.along = append(t.along, p)
 	return done // what a partial plan leaves to do is planned from what the host answers

@@ -339,6 +339,24 @@ func TestFlightsOfHandlersTogether(t *testing.T) {
 	}
 }
 
+// What only the exit code of a handler verifies is not read behind it.
+func TestHandlersAreNotReadAgain(t *testing.T) {
+	handler := `handler %q { own { name = %[1]q; value = "1"; repeats = true } }` + "\n"
+	playbook := lines("play \"p\" {\nhosts = \"all\"\ntask \"1\" { own { name = \"s\"; value = \"1\" } notify = [\"h\", \"i\"] }\n" +
+		fmt.Sprintf(handler, "h") + fmt.Sprintf(handler, "i") + "}")
+	s := newStage("a")
+	if got := outcomes(s.play(t, playbook, sendAhead)); !slices.Equal(got, []string{"a 1: changed", "a h: changed", "a i: changed"}) {
+		t.Errorf("got %v", got)
+	}
+	// The first command is the task's, the second that of h.
+	for _, get := range s.gets {
+		if slices.Contains([]string{"2 h", "3 h", "3 i"}, get) {
+			t.Errorf("read behind how many commands: %v; want neither h behind the second nor i behind the third", s.gets)
+			break
+		}
+	}
+}
+
 // What becomes unknowable is guessed to stay as it is, and the host tells. The reads of tasks with nothing to do, and of the
 // handlers that are due, travel with the last steps before them.
 func TestFlightsOfGuesses(t *testing.T) {

@@ -28,6 +28,8 @@ type part struct {
 	// steps have succeeded.
 	until  *modules.Step
 	clears []string
+	// repeats is set if nothing but the exit codes verifies the steps.
+	repeats bool
 	// reads are what the task's plan was made from, and after is what its verification reads. between is what the plans of
 	// tasks with nothing to do before it were made from.
 	reads, after, between []observe.Read

@@ -32,6 +32,8 @@ type stage struct {
 	hosts    map[string]*fakeHost
 	// acts are all commands that were run, "host: verb name value", in order.
 	acts []string
+	// gets are the settings that hosts were asked for, as "NUMBER NAME" with the number of commands that were run before.
+	gets []string
 	// asks is the number of flights by host.
 	asks map[string]int
 	// watches is, by host, how often it waited itself.
