@@ -14,7 +14,12 @@ import (
 const holdsUnitsScript = `_e=$1; shift
 _nl='
 '
-_o="$(systemctl show --no-pager --property=` + unitProperties + ` -- "$@")$_nl$_nl"
+if [ -n "${_hl_said+set}" ]; then
+_o=$_hl_said
+else
+_o=$(systemctl show --no-pager --property=` + unitProperties + ` -- "$@")
+fi
+_o=$_o$_nl$_nl
 _i= _l= _w= _a= _f= _p= _d= _s=
 while [ -n "$_o" ]; do
 _r=${_o%%"$_nl"*} _o=${_o#*"$_nl"}
@@ -50,7 +55,7 @@ func holdsUnits(values map[string]Unit) ([]remote.Query, bool) {
 		args[0] += line + "\n"
 		args = append(args, name)
 	}
-	return []remote.Query{{Script: holdsUnitsScript, Args: args}}, true
+	return []remote.Query{{Script: holdsUnitsScript, Args: args, Says: saysUnits(args[1:])}}, true
 }
 
 // line returns what holdsUnitsScript expects of a unit. ok is false if more than systemctl show tells whether it is so: an init

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,29 @@ func TestUnitsHold(t *testing.T) {
 	for name, u := range map[string]Unit{"rc.service": {Source: "/etc/init.d/rc"}, "no unit": {}, "odd.service": {LoadError: "a|b"}} {
 		if _, ok := Units.Holds(map[string]Unit{name: u}); ok {
 			t.Errorf("%q can be asked for", name)
+		}
+	}
+}
+
+// A condition about the units that a query right before it has shown compares what that has printed.
+func TestUnitsHoldAsShown(t *testing.T) {
+	const shown = "Id=b.service\nLoadState=loaded\nActiveState=active\nNeedDaemonReload=no\n\nId=a.service\nLoadState=loaded\nActiveState=active\nNeedDaemonReload=no"
+	names := []string{"a.service", "b.service"}
+	values := map[string]Unit{}
+	for i, u := range parseUnits(shown) {
+		values[names[i]] = u
+	}
+	holds, ok := Units.Holds(values)
+	if !ok {
+		t.Fatal("there is no query")
+	}
+	if shows := Units.Ask(names)[0]; shows.Says == "" || shows.Says != holds[0].Says || !slices.Equal(shows.Args, holds[0].Args[1:]) {
+		t.Errorf("a query about %q says %q, and a condition about %q that it needs %q", shows.Args, shows.Says, holds[0].Args[1:], holds[0].Says)
+	}
+	for said, want := range map[string]bool{shown: true, strings.Replace(shown, "active", "failed", 1): false, "": false} {
+		t.Setenv("_hl_said", said)
+		if got := holdsWith(t, "systemctl", "it was asked again", holds); got != want {
+			t.Errorf("%v, expected %v, when this was shown:\n%s", got, want, said)
 		}
 	}
 }

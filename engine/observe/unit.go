@@ -109,6 +109,7 @@ var Units = &Kind[Unit]{
 				Script: `systemctl show --no-pager --property=` + unitProperties + ` -- "$@"`,
 				Args:   valid,
 				Inline: true,
+				Says:   saysUnits(valid),
 			},
 			// systemd only knows that the unit was generated from an init script. These links start the script at boot;
 			// systemd-sysv-install looks at them too.
@@ -140,6 +141,9 @@ var Units = &Kind[Unit]{
 
 // unitProperties are what a Unit is made of.
 const unitProperties = "Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,SourcePath,NeedDaemonReload"
+
+// saysUnits is Query.Says of the properties of units.
+func saysUnits(names []string) string { return "unit " + strings.Join(names, " ") }
 
 // initScripts is the directory of System V init scripts.
 const initScripts = "/etc/init.d/"

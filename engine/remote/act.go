@@ -202,15 +202,23 @@ func (a Actions) frames(mark, user string, packs bool) ([]byte, error) {
 		}
 	}
 	scripts := repeated{}
+	behind := func(i int) []Query {
+		if i < len(a.Ahead) {
+			return a.Ahead[i].If
+		}
+		return nil
+	}
 	if len(a.Then) > 0 {
-		if err := scripts.ask(&f.block, a.Then); err != nil {
+		if err := scripts.ask(&f.block, a.Then, behind(0)); err != nil {
 			return nil, err
 		}
 	}
-	for _, ahead := range a.Ahead {
-		if err := f.ahead(ahead, scripts); err != nil {
+	before := a.Then
+	for i, ahead := range a.Ahead {
+		if err := f.ahead(ahead, before, behind(i+1), scripts); err != nil {
 			return nil, err
 		}
+		before = ahead.Then
 	}
 	f.flush()
 	return f.text.Bytes(), nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -58,9 +59,11 @@ func (r repeated) word(block *bytes.Buffer, script string) (string, error) {
 	return word, nil
 }
 
-// ahead writes what makes the acting shell do what is sent ahead.
-func (f *frames) ahead(a *Ahead, scripts repeated) error {
-	for _, q := range a.If {
+// ahead writes what makes the acting shell do what is sent ahead. before are the queries that were asked right before, and behind are
+// the conditions that are asked next.
+func (f *frames) ahead(a *Ahead, before, behind []Query, scripts repeated) error {
+	_, told := toldBefore(before, a.If)
+	for i, q := range a.If {
 		word, err := scripts.word(&f.block, q.Script)
 		if err != nil {
 			return err
@@ -77,6 +80,9 @@ func (f *frames) ahead(a *Ahead, scripts repeated) error {
 			continue
 		}
 		f.block.WriteString(q.limited() + "_hl_if " + word + " " + args + "\n")
+		if i == told {
+			f.block.WriteString("unset _hl_said\n")
+		}
 	}
 	for _, c := range a.Commands {
 		if c.Via.Script != "" {
@@ -91,11 +97,28 @@ func (f *frames) ahead(a *Ahead, scripts repeated) error {
 		}
 		f.block.WriteString(call)
 	}
-	return scripts.ask(&f.block, a.Then)
+	return scripts.ask(&f.block, a.Then, behind)
 }
 
-// ask writes the lines by which the acting shell asks queries, each under its own limit.
-func (r repeated) ask(block *bytes.Buffer, queries []Query) error {
+// toldBefore returns the places of a query and of a condition that is asked behind it, which the query's output answers; -1 if
+// there are none. Whatever has a limit of its own may take so long that the condition is asked anew.
+func toldBefore(queries, conditions []Query) (query, condition int) {
+	slow := func(q Query) bool { return q.Limit > 0 }
+	for query := len(queries) - 1; query >= 0 && !slow(queries[query]); query-- {
+		if said := queries[query].Says; said != "" {
+			condition := slices.IndexFunc(conditions, func(q Query) bool { return slow(q) || q.Says == said })
+			if condition >= 0 && conditions[condition].Says == said {
+				return query, condition
+			}
+		}
+	}
+	return -1, -1
+}
+
+// ask writes the lines by which the acting shell asks queries, each under its own limit. behind are the conditions that are asked
+// next.
+func (r repeated) ask(block *bytes.Buffer, queries, behind []Query) error {
+	tells, _ := toldBefore(queries, behind)
 	lines := newQuestion()
 	for i, q := range queries {
 		word, err := r.word(block, q.Script)
@@ -105,6 +128,9 @@ func (r repeated) ask(block *bytes.Buffer, queries []Query) error {
 		call, err := q.callActing(word)
 		if err != nil {
 			return fmt.Errorf("query %d: %w", i, err)
+		}
+		if i == tells {
+			call = strings.Replace(call, "_hl_x", "_hl_k", 1)
 		}
 		lines.add(q, call)
 	}

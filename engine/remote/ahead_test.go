@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -137,6 +138,68 @@ func TestAheadIsLost(t *testing.T) {
 // through is a command that something else starts, as it does a long one.
 func through(script string, args ...string) Command {
 	return Command{Argv: append([]string{"sh", "-c", script, "sh"}, args...), Via: Query{Script: `eval "$_hl_command"`}}
+}
+
+// What a condition asks that a query right before it has asked is not asked again. Its answer is as good as the one that the controller
+// gets, unless something that may take long comes between them.
+func TestAheadAsksOnce(t *testing.T) {
+	quick := Query{Script: `echo quick "${_hl_said-}"`}
+	slow := Query{Script: `$limited echo slow "${_hl_said-}"`, Limit: time.Minute}
+	for name, test := range map[string]struct {
+		behind, before []Query // the query, and before the condition
+		says           string  // what the condition is about
+		is, expected   string
+		asked          string
+		met            bool
+	}{
+		"right before":             {nil, nil, "it", "a\nb", "a\nb", "x", true},
+		"right before, as another": {nil, nil, "it", "a\nb", "a", "x", false},
+		"behind a quick query":     {[]Query{quick, quick}, []Query{quick}, "it", "a", "a", "x", true},
+		"behind a slow query":      {[]Query{quick, slow}, nil, "it", "a", "a", "xx", true},
+		"behind a slow condition":  {nil, []Query{slow}, "it", "a", "a", "xx", true},
+		"about something else":     {nil, nil, "other", "a", "a", "xx", true},
+		"about nothing":            {nil, nil, "", "a", "a", "xx", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, c *conn) {
+				dir := t.TempDir()
+				asks := filepath.Join(dir, "asks")
+				text := "#!/bin/sh\nprintf x >>" + filepath.Join(dir, "asked") + "\ncat " + filepath.Join(dir, "is") + "\necho complains >&2\nexit 3\n"
+				if err := errors.Join(os.WriteFile(asks, []byte(text), 0o700), os.WriteFile(filepath.Join(dir, "is"), []byte(test.is+"\n"), 0o600)); err != nil {
+					t.Fatal(err)
+				}
+				query := Query{Script: `"$1" "$2"`, Args: []string{asks, "it's"}, Inline: true, Says: "it"}
+				condition := Query{Script: `if [ -z "${_hl_said+set}" ]; then _hl_said=$("$1"); fi; [ "$_hl_said" = "$2" ]`, Args: []string{asks, test.expected}, Says: test.says}
+				then := append([]Query{query}, test.behind...)
+				act := []Command{{Argv: []string{"true"}, Brief: true}}
+				for _, a := range []Actions{
+					{Commands: act, Then: then, Ahead: []*Ahead{{If: append(test.before, condition), Commands: act, Then: []Query{quick}}}},
+					{Commands: act, Ahead: []*Ahead{{Commands: act, Then: then}, {If: append(test.before, condition), Commands: act, Then: []Query{quick}}}},
+				} {
+					if err := os.RemoveAll(filepath.Join(dir, "asked")); err != nil {
+						t.Fatal(err)
+					}
+					_, answers, err := c.RunAll(bounded(t), a)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if len(a.Ahead) > 1 {
+						answers = a.Ahead[0].Answers
+					}
+					if len(answers) == 0 || string(answers[0].Stdout) != test.is+"\n" || string(answers[0].Stderr) != "complains\n" || answers[0].Exit != 3 {
+						t.Errorf("the answers are %+v", answers)
+					}
+					last := a.Ahead[len(a.Ahead)-1]
+					if last.Begun != test.met || last.Begun && string(last.Answers[0].Stdout) != "quick \n" {
+						t.Errorf("begun: %v, want %v; the answers behind it are %+v", last.Begun, test.met, last.Answers)
+					}
+					if asked, _ := os.ReadFile(filepath.Join(dir, "asked")); string(asked) != test.asked {
+						t.Errorf("asked %q, want %q", asked, test.asked)
+					}
+				}
+			})
+		})
+	}
 }
 
 // A command with Via is sent ahead like any other, with input of any kind. What another command left of its input, which was skipped, is

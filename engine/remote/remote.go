@@ -33,6 +33,11 @@ type Query struct {
 	// change the directory, options or traps, and it may set only variables whose names start with an underscore. These
 	// may already be set when it starts.
 	Inline bool
+	// Says, if not empty, identifies what the query prints: a query with the same Says prints the same at the same time. A condition
+	// (Ahead.If) that is asked right behind such a query finds in $_hl_said what that has printed, without the newline at its end, so
+	// that it need not ask again. Elsewhere this variable is not set. Of the two, the one behind which a condition may be asked is one
+	// simple command.
+	Says string
 	// Limit is the time limit for commands that the script runs with the prefix `$limited`, which is timeout(1) with
 	// that limit, or empty if something else enforces it. Answer.TimedOut reports whether it was reached. Less than a
 	// second counts as one second. Zero sets no limit, and `$limited` is empty.

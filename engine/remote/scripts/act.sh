@@ -111,6 +111,22 @@ _hl_x() {
 	cd / || exit 1
 }
 
+# _hl_k is _hl_x for a query of one simple command that a condition would ask again right behind it: $_hl_said is what it has
+# printed.
+_hl_k() {
+	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
+	_hl_s=$1
+	shift
+	_hl_said=$(
+		_hl_bare
+		cd "$_hl_w" 2>/dev/null || :
+		eval "exec $_hl_s" </dev/null
+	)
+	set -- $?
+	printf '%s\n' "$_hl_said"
+	_hl_end "$1"
+}
+
 # _hl_h SCRIPT LENGTHS FUNCTION WORD... is a query that the hand answers, or without it the script.
 _hl_h() {
 	if [ "$_hl_go" = no ]; then _hl_end 300; return; fi
