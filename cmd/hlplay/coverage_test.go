@@ -209,11 +209,15 @@ func scriptsThatRun(t *testing.T, playbook string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := regexp.MustCompile(`(?m)^exits 0 hlplay (run|rehearse) \$ROOT/playbooks/` + regexp.QuoteMeta(playbook) + ` .*$`)
+	runs := regexp.MustCompile(`^exits 0 hlplay (run|rehearse) \$ROOT/playbooks/` + regexp.QuoteMeta(playbook) + ` `)
 	var scripts []string
 	for _, file := range files {
-		if slices.ContainsFunc(run.FindAllString(readText(t, file), -1), func(line string) bool {
-			return !strings.Contains(line, " --list-") && !strings.Contains(line, " --check")
+		text := readText(t, file)
+		if !strings.Contains(text, "$ROOT/playbooks/"+playbook+" ") {
+			continue // most: the expression would take the race detector minutes
+		}
+		if slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool {
+			return runs.MatchString(line) && !strings.Contains(line, " --list-") && !strings.Contains(line, " --check")
 		}) {
 			scripts = append(scripts, strings.TrimSuffix(filepath.Base(file), ".txtar"))
 		}
