@@ -329,8 +329,10 @@ func TestWithholdWhatIsBehind(t *testing.T) {
 				n.t.Cleanup(func() { starter.Close() })
 			}
 			withhold := func() int { return n.ask(upgrade.Withhold()).Exit }
-			if test.withheld && (withhold() != 0 || withhold() != 0) { // a run may ask twice
-				t.Error("it cannot be withheld")
+			for range 2 { // a run may ask twice
+				if test.withheld && withhold() != 0 {
+					t.Error("it cannot be withheld")
+				}
 			}
 			if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
 				t.Fatal(err)
