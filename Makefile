@@ -27,7 +27,7 @@ setup:
 
 e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
 	@.ci/nodes chromium fonts-dejavu-core
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 6h -v $(E2EFLAGS) ./engine/lab/nspawn ./cmd/hlplay/e2e
+	CGO_ENABLED=0 $(GO) test -tags e2e -count=1 -p 1 -timeout 6h -v $(E2EFLAGS) ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 e2e-hold: ## as root on Debian: e2e with a program that also holds what steps expect against the nodes (cmd/hlplay/hold.go)
 	@.ci/nodes
@@ -46,8 +46,8 @@ faults: build ## as root on Debian: inject FAULTS faults from SEED on into runs 
 
 check: ## gofmt, vet, staticcheck, go.mod tidy, shellcheck, and whether it compiles for macOS
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
-	$(GO) vet ./...
-	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
+	CGO_ENABLED=0 $(GO) vet ./...
+	CGO_ENABLED=0 $(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
 	$(GO) mod tidy -diff
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/hlplay
 	@.ci/shellcheck
