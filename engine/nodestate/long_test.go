@@ -105,7 +105,7 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	defer cancel()
 	left := make(chan error, 1)
 	go func() {
-		_, err := n.Run(ctx, n.long(upgrade, `echo begun >>"$1/begun"; while [ ! -e "$1/go" ]; do sleep 0.01; done; echo done; exit 4`, dir))
+		_, err := n.Run(ctx, n.long(upgrade, `echo begun >>"$1/begun"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done; echo done; exit 4`, dir))
 		left <- err
 	}()
 	await(t, filepath.Join(dir, "begun"))
@@ -312,7 +312,7 @@ func TestWithholdWhatIsBehind(t *testing.T) {
 		check := func(t *testing.T, actions func(n *node, long, behind remote.Command) remote.Actions) {
 			n := newNode(t)
 			dir := t.TempDir()
-			a := actions(n, n.long(upgrade, `echo begun >>"$1/begun"; while [ ! -e "$1/go" ]; do sleep 0.01; done; exit 0`, dir),
+			a := actions(n, n.long(upgrade, `echo begun >>"$1/begun"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done; exit 0`, dir),
 				remote.Command{Argv: []string{"touch", filepath.Join(dir, "behind")}, Brief: true})
 			starter := n.Conn
 			ended := make(chan error, 1)

@@ -177,7 +177,7 @@ func TestActingShellThatIsBusy(t *testing.T) {
 	first := make(chan error)
 	go func() {
 		_, err := c.Run(bounded(t), Command{Argv: []string{"sh", "-c",
-			`echo yes >"$1/started"; while [ ! -e "$1/go" ]; do sleep 0.01; done`, "sh", dir}})
+			`echo yes >"$1/started"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done`, "sh", dir}})
 		first <- err
 	}()
 	waitFor(t, filepath.Join(dir, "started"))
@@ -277,7 +277,7 @@ func TestActingSurvivesALostConnection(t *testing.T) {
 	ran := make(chan error)
 	go func() {
 		_, err := c.Run(bounded(t), Command{Argv: []string{"sh", "-c",
-			`echo yes >"$1/started"; while [ ! -e "$1/go" ]; do sleep 0.01; done; echo line; echo line >&2; echo yes >"$1/ended"`, "sh", dir}})
+			`echo yes >"$1/started"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done; echo line; echo line >&2; echo yes >"$1/ended"`, "sh", dir}})
 		ran <- err
 	}()
 	waitFor(t, filepath.Join(dir, "started"))

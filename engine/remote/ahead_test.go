@@ -287,7 +287,7 @@ func TestInterruptedAhead(t *testing.T) {
 			defer cancel(nil)
 			begun := make(chan struct{})
 			parts := []*Ahead{
-				{Commands: []Command{through(`echo yes >"$1/started"; until [ -e "$1/go" ]; do sleep 0.01; done`, dir)}, Begins: func(int) { close(begun) }},
+				{Commands: []Command{through(`echo yes >"$1/started"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done`, dir)}, Begins: func(int) { close(begun) }},
 				{Commands: []Command{{Argv: []string{"touch", filepath.Join(dir, "behind")}, Brief: true}}},
 			}
 			type end struct {

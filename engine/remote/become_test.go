@@ -233,7 +233,7 @@ func TestBecomeBackgroundChild(t *testing.T) {
 	c := mustDial(t, target, o)
 	root := c.As("root")
 	dir := t.TempDir()
-	run(t, root, Command{Argv: []string{"sh", "-c", `(trap '' PIPE; while [ ! -e "$1/stop" ]; do echo noise; echo noise >&2; sleep 0.01; done; echo >"$1/stopped" x) &`, "sh", dir}})
+	run(t, root, Command{Argv: []string{"sh", "-c", `(trap '' PIPE; while [ -d "$1" ] && [ ! -e "$1/stop" ]; do echo noise; echo noise >&2; sleep 0.01; done; echo >"$1/stopped" x) &`, "sh", dir}})
 	for range 20 {
 		if r := run(t, root, Command{Argv: []string{"sh", "-c", "sleep 0.02; echo mine"}}); string(r.Stdout) != "mine\n" || len(r.Stderr) > 0 {
 			t.Errorf("a command printed %q %q", r.Stdout, r.Stderr)

@@ -236,7 +236,7 @@ func TestHandIsKilledWhileACommandRuns(t *testing.T) {
 			results, answers, err := c.RunAll(bounded(t), Actions{
 				Commands: []Command{
 					{Argv: []string{"true"}},
-					scriptCommand(`echo yes >"$1/started"; while [ ! -e "$1/go" ]; do sleep 0.01; done; echo yes >"$1/ended"`, dir),
+					scriptCommand(`echo yes >"$1/started"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done; echo yes >"$1/ended"`, dir),
 					{Argv: []string{"touch", filepath.Join(dir, "after")}},
 				},
 				Then: []Query{{Script: `: >"$1"`, Args: []string{filepath.Join(dir, "after")}}},
@@ -274,7 +274,7 @@ func TestSignalsToTheHand(t *testing.T) {
 	hand, _ := handOf(t, c)
 	done := make(chan Result)
 	go func() {
-		done <- run(t, c, scriptCommand(`echo yes >"$1/started"; while [ ! -e "$1/go" ]; do sleep 0.01; done; exit 9`, dir))
+		done <- run(t, c, scriptCommand(`echo yes >"$1/started"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done; exit 9`, dir))
 	}()
 	waitFor(t, filepath.Join(dir, "started"))
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGCHLD} {
@@ -396,7 +396,7 @@ func TestActingShellEndsAfterItsCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			_, _ = c.Run(bounded(t), scriptCommand(`echo yes >"$1/started"; while [ ! -e "$1/go" ]; do sleep 0.01; done; echo line; echo yes >"$1/ended"`, dir))
+			_, _ = c.Run(bounded(t), scriptCommand(`echo yes >"$1/started"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done; echo line; echo yes >"$1/ended"`, dir))
 		}()
 		waitFor(t, filepath.Join(dir, "started"))
 		shell, err := strconv.Atoi(c.act.shell.out.said)

@@ -156,7 +156,7 @@ func TestLongOutputIsBoundedOnTheHost(t *testing.T) {
 	}
 	at := t.TempDir()
 	const printed = 200_000_000
-	script := fmt.Sprintf(`p() { head -c %d /dev/zero | tr '\0' x; }; p; p >&2; echo yes >"$1/printed"; while [ ! -e "$1/go" ]; do sleep 0.01; done`, printed)
+	script := fmt.Sprintf(`p() { head -c %d /dev/zero | tr '\0' x; }; p; p >&2; echo yes >"$1/printed"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done`, printed)
 	ended := make(chan Result, 1)
 	go func() {
 		r, err := c.Run(bounded(t), Command{Argv: []string{"sh", "-c", script, "sh", at}})
