@@ -191,18 +191,23 @@ func TestRunAllLostConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ran := make(chan error)
+	ran, heard := make(chan error), make(chan struct{})
 	go func() {
 		results, _, err := c.RunAll(bounded(t), Actions{Commands: []Command{
 			{Argv: []string{"true"}},
 			{Argv: []string{"sh", "-c", `echo yes >"$1/started"; while [ -d "/proc/$2" ]; do sleep 0.01; done; echo yes >"$1/ended"`, "sh", dir, strconv.Itoa(sshd)}},
 			{Argv: []string{"touch", filepath.Join(dir, "after")}},
-		}})
+		}, Ended: func(int, Result) { close(heard) }})
 		if len(results) != 1 {
 			err = fmt.Errorf("%d results, want 1: %w", len(results), err)
 		}
 		ran <- err
 	}()
+	select {
+	case <-heard:
+	case err := <-ran:
+		t.Fatal(err)
+	}
 	waitFor(t, filepath.Join(dir, "started"))
 	c.Close()
 	if err := <-ran; !errors.As(err, new(*UnreachableError)) || !strings.Contains(err.Error(), "sh: whether it ended is not known") {
