@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 10s
 STATICCHECK_VERSION = v0.8.2
 
-.PHONY: help build demo test setup e2e e2e-hold e2e-machines faults check lab-coverage fuzz bench bench-peers docs dist clean
+.PHONY: help build demo test setup nodes e2e e2e-hold e2e-machines faults check lab-coverage fuzz bench bench-peers docs dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +25,10 @@ test: setup ## install what the tests need, and pass every test, with the race d
 setup:
 	@.ci/setup
 
-e2e: build ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
+nodes:
 	@.ci/nodes chromium fonts-dejavu-core
+
+e2e: build nodes ## as root on Debian: run the built program against real Debian nodes (systemd-nspawn)
 	CGO_ENABLED=0 $(GO) test -tags e2e -count=1 -p 1 -timeout 6h -v $(E2EFLAGS) ./engine/lab/nspawn ./cmd/hlplay/e2e
 
 e2e-hold: ## as root on Debian: e2e with a program that also holds what steps expect against the nodes (cmd/hlplay/hold.go)
