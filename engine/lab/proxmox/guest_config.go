@@ -118,15 +118,23 @@ func (g guest) unlocked() error {
 	return nil
 }
 
+// withoutLock returns the guest's configuration without its lock. Snapshots and pending changes stay.
+func (g guest) withoutLock() string {
+	keys, sections := parseGuest(g.config), ""
+	if i := strings.Index("\n"+g.config, "\n["); i >= 0 {
+		sections = "\n" + g.config[i:]
+	}
+	delete(keys, "lock")
+	return formatGuest(keys) + sections
+}
+
 func guestUnlock(c *Command, a arguments) int {
 	return c.change(func(v *view, db *Database) error {
 		g, err := c.own(db, a)
 		if err != nil {
 			return err
 		}
-		keys := parseGuest(g.config)
-		delete(keys, "lock")
-		db.Write(g.path(), []byte(formatGuest(keys)), v.now)
+		db.Write(g.path(), []byte(g.withoutLock()), v.now)
 		return nil
 	})
 }

@@ -237,9 +237,14 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 		}
 	}
 	if !slices.Contains(members, s.Node) {
-		switch gone := now.Sub(ha.lrm(s.Node).Seen); {
+		gone := now.Sub(ha.lrm(s.Node).Seen)
+		if gone >= fenceAfter {
+			v.switchGuest(db, g, false) // the watchdog has reset the node
+		}
+		switch {
 		case gone >= recoverAfter:
 			if target := v.place(db, r, s, members); target != "" {
+				v.unlockFenced(db, g, now)
 				db.moveGuest(g, target, now)
 				s.Node = target
 				s.Running = false
@@ -287,19 +292,35 @@ func (v *view) crmService(db *Database, s *Service, r Section, g guest, now time
 			power(false)
 		}
 	case "migrate", "relocate":
-		db.moveGuest(g, s.Target, now)
-		s.Node, s.Target = s.Target, ""
+		// A task that fails leaves the guest where it is.
+		if g.unlocked() == nil && slices.Contains(members, s.Target) {
+			db.moveGuest(g, s.Target, now)
+			s.Node = s.Target
+		}
+		s.Target = ""
 		set("started")
 		if !startWanted(r) {
 			set("request_stop")
 		}
 	case "fence", "recovery":
+		v.unlockFenced(db, g, now)
 		set("request_start")
 	case "error": // only the administrator can clear it
 		if r.Keys["state"] == "disabled" {
 			s.Tries = 0
 			set("request_stop")
 		}
+	}
+}
+
+// fencedLocks are the locks that the CRM removes from a guest of a node that was fenced: whatever held them ended with the
+// node ($fence_recovery_cleanup in PVE/HA/Manager.pm of pve-ha-manager).
+var fencedLocks = []string{"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended"}
+
+// unlockFenced removes such a lock from a guest.
+func (v *view) unlockFenced(db *Database, g guest, now time.Time) {
+	if slices.Contains(fencedLocks, parseGuest(g.config)["lock"]) {
+		db.Write(g.path(), []byte(g.withoutLock()), now)
 	}
 }
 
