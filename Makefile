@@ -52,6 +52,7 @@ check: ## gofmt, vet, staticcheck, go.mod tidy, shellcheck, and whether it compi
 	CGO_ENABLED=0 $(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
 	$(GO) mod tidy -diff
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/hlplay
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./engine/remote
 	@.ci/shellcheck
 
 lab-coverage: ## list the functions of the simulated nodes that no test of hlplay reaches

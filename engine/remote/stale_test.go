@@ -7,8 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // seenAt returns what is now at a path.
@@ -18,7 +19,10 @@ func seenAt(t *testing.T, path string) Seen {
 	if err != nil {
 		return Seen{Absent: true}
 	}
-	st := info.Sys().(*syscall.Stat_t)
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		t.Fatal(err)
+	}
 	seen := Seen{Stamp: fmt.Sprintf("%d:%d.%09d", st.Ino, st.Ctim.Sec, st.Ctim.Nsec)}
 	if info.Mode()&os.ModeSymlink != 0 {
 		seen.Target, err = os.Readlink(path)
