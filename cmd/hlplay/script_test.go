@@ -9,8 +9,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,9 +31,9 @@ import (
 //
 //	exits CODE hlplay ARGS…   run hlplay; it must end with that exit code
 //	lab INVENTORY             start simulated nodes; lab/inventory then reaches them
-//	clock SPEED               let the lab's clock run that many times as fast as the wall clock; at 0 it stands still
+//	clock SPEED               let the lab's clock run that many times as fast as the wall clock; at 0 only what sleeps or boots moves it
 //	fault NODE KIND           make the node fail in that way from now on
-//	node NODE COMMAND…        run a command on a node, without hlplay; its output can be checked
+//	node NODE COMMAND…        run a command on a node, without hlplay; its output can be checked; it must end within patience
 //	signal NAME               send a signal to the background commands
 //	await NODE PROGRAM        wait until the node has started a program of that name
 //	writes NODE               output what was written on a node so far, and forget it
@@ -52,8 +54,13 @@ func TestScripts(t *testing.T) {
 		t.Cleanup(cancel)
 		bounded = ctx
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join(root, "testdata", "scripts"),
+	testscript.Run(t, scriptParams(bounded, root, filepath.Join(root, "testdata", "scripts")))
+}
+
+// scriptParams returns what runs the scripts in a directory. What a script waits for itself ends with ctx.
+func scriptParams(ctx context.Context, root, dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ROOT", root)
 			env.Setenv("HOME", env.WorkDir)
@@ -62,12 +69,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "lab": scriptLab, "clock": scriptClock, "fault": scriptFault, "node": scriptNode, "await": scriptAwait, "signal": scriptSignal,
+			"exits": scriptExits, "lab": scriptLab, "clock": scriptClock, "fault": scriptFault, "await": scriptAwait, "signal": scriptSignal,
 			"plant": scriptPlant, "hidden": scriptHidden, "hidden-on": scriptHiddenOn,
-			"writes": func(ts *testscript.TestScript, neg bool, args []string) { scriptWrites(bounded, ts, neg, args) },
+			"node":   func(ts *testscript.TestScript, neg bool, args []string) { scriptNode(ctx, ts, neg, args) },
+			"writes": func(ts *testscript.TestScript, neg bool, args []string) { scriptWrites(ctx, ts, neg, args) },
 		},
 		RequireUniqueNames: true,
-	})
+	}
 }
 
 // soonGone goes before what else GORACE says. A program with the race detector sleeps for a second when it exits, so that
@@ -201,17 +209,48 @@ func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func scriptNode(ts *testscript.TestScript, neg bool, args []string) {
+// patience is how long, by the lab's clock, a command on a node may take once every command in the background has ended. What
+// it then still waits for will hardly happen.
+const patience = 6 * time.Hour
+
+func scriptNode(ctx context.Context, ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: node NODE COMMAND…")
 	}
+	m := scriptMachine(ts, args[0])
+	bounded, end := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { losePatience(bounded, ts, end) })
 	var stdout, stderr bytes.Buffer
-	code := scriptMachine(ts, args[0]).Console(context.Background(), &stdout, &stderr, args[1:]...)
+	code := m.Console(bounded, &stdout, &stderr, args[1:]...)
+	lost := context.Cause(bounded)
+	end(nil)
+	watch.Wait() // it reads what the script's next line may change
 	fmt.Fprint(ts.Stdout(), stdout.String())
 	fmt.Fprint(ts.Stderr(), stderr.String())
+	if lost != nil {
+		ts.Fatalf("%s has not ended on %s: %v", args[1], args[0], lost)
+	}
 	if (code != 0) != neg {
 		ts.Fatalf("exit code %d", code)
 	}
+}
+
+// losePatience ends a command on a node when it has taken too long, and returns when ctx ends.
+func losePatience(ctx context.Context, ts *testscript.TestScript, end context.CancelCauseFunc) {
+	for inBackground(ts) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	l, _ := labs.Load(ts.Getenv("WORK"))
+	stop := l.(*lab.Lab).Clock().AfterFunc(patience, func() {
+		end(fmt.Errorf("no command is running in the background, and %s have passed by the lab's clock", patience))
+	})
+	<-ctx.Done()
+	stop()
 }
 
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
@@ -259,4 +298,49 @@ func scriptWrites(ctx context.Context, ts *testscript.TestScript, neg bool, args
 		fmt.Fprintf(ts.Stdout(), "%s: %s\n", w.By, w.What)
 	}
 	m.ForgetWrites()
+}
+
+// attempt is a testscript.T of a script that may fail.
+type attempt struct {
+	log    strings.Builder
+	failed bool
+}
+
+func (a *attempt) Log(args ...any) { fmt.Fprintln(&a.log, args...) }
+func (a *attempt) Fatal(args ...any) {
+	a.Log(args...)
+	a.FailNow()
+}
+func (a *attempt) FailNow() {
+	a.failed = true
+	runtime.Goexit()
+}
+func (a *attempt) Skip(...any)   {}
+func (a *attempt) Parallel()     {}
+func (a *attempt) Verbose() bool { return false }
+func (a *attempt) Run(_ string, fn func(testscript.T)) {
+	var one sync.WaitGroup
+	one.Go(func() { fn(a) })
+	one.Wait()
+}
+
+// A script whose node waits for what a failed run does not do fails, and shows that run.
+func TestScriptThatWouldNeverEnd(t *testing.T) {
+	dir := t.TempDir()
+	const script = `lab hosts.hcl
+! hlplay run missing.hcl -i lab/inventory &missing&
+node n1 sh -c 'until [ -e /srv/begun ]; do sleep 600; done'
+-- hosts.hcl --
+host "n1" {
+  address = "192.168.1.11"
+}
+`
+	if err := os.WriteFile(filepath.Join(dir, "never.txtar"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var a attempt
+	a.Run("", func(one testscript.T) { testscript.RunT(one, scriptParams(t.Context(), dir, dir)) })
+	if got := a.log.String(); !a.failed || !strings.Contains(got, "never.txtar:3: sh has not ended on n1: no command is running in the background") || !strings.Contains(got, "missing.hcl") {
+		t.Errorf("failed: %v, with\n%s", a.failed, got)
+	}
 }

@@ -114,7 +114,7 @@ func (m *Machine) PowerOn() {
 // Reboot shuts the machine down and boots it again, which takes its boot time.
 func (m *Machine) Reboot() {
 	m.PowerOff()
-	m.clock.After(m.bootTime, m.PowerOn)
+	m.clock.Pass(m.bootTime, m.PowerOn)
 }
 
 // clearVolatile empties the directories that do not survive a boot.

@@ -13,6 +13,8 @@ type Clock interface {
 	Now() time.Time
 	// After runs fn when the clock has advanced by d.
 	After(d time.Duration, fn func())
+	// Pass is like After, for what takes its time whatever else happens, such as a boot: it moves a clock that was stopped.
+	Pass(d time.Duration, fn func())
 	// Sleep returns when the clock has advanced by d, or earlier with the context's error when ctx ends.
 	Sleep(ctx context.Context, d time.Duration) error
 }
@@ -24,6 +26,7 @@ type VirtualClock struct {
 	mu     sync.Mutex
 	now    time.Time
 	speed  float64   // how many times faster than the wall clock it runs; zero if it stands still
+	halted bool      // SetSpeed has stopped it
 	seen   time.Time // the wall-clock time of the last update of now
 	timers timerHeap
 	seq    int
@@ -51,15 +54,18 @@ func NewRunningClock(speed float64) *VirtualClock {
 }
 
 // SetSpeed changes how many times faster than the wall clock the clock runs from now on. At zero it stands still, so that only
-// Advance and sleepers move it.
+// Advance, sleepers and what Pass waits for move it.
 func (c *VirtualClock) SetSpeed(speed float64) {
 	c.mu.Lock()
 	c.catchUpLocked()
-	c.speed, c.seen = speed, time.Now()
+	c.speed, c.seen, c.halted = speed, time.Now(), speed == 0
 	now := c.now
 	var waits []time.Duration
 	for _, t := range c.timers {
 		waits = append(waits, t.at.Sub(now))
+		if t.passes && c.halted {
+			go c.moveBy(t.at.Sub(now))
+		}
 	}
 	c.mu.Unlock()
 	for _, d := range waits { // those that were set before are due at another time of the wall clock
@@ -87,6 +93,24 @@ func (c *VirtualClock) catchUpLocked() {
 // After runs fn when the clock has advanced by d: in the call to Advance that reaches that time, or in a new goroutine
 // if a running clock reaches it. If d is not positive, fn runs with the next Advance.
 func (c *VirtualClock) After(d time.Duration, fn func()) { c.AfterFunc(d, fn) }
+
+// Pass implements Clock. A clock that SetSpeed has stopped is moved as a sleeper moves it; nothing else would.
+func (c *VirtualClock) Pass(d time.Duration, fn func()) {
+	c.mu.Lock()
+	c.catchUpLocked()
+	c.setLocked(d, fn).passes = true
+	halted := c.halted
+	c.mu.Unlock()
+	c.arm(d)
+	if halted {
+		go c.moveBy(d)
+	}
+}
+
+// moveBy moves the clock by d, together with the sleepers.
+func (c *VirtualClock) moveBy(d time.Duration) {
+	_ = c.Sleep(context.Background(), max(d, 1)) // nothing ends it before
+}
 
 // AfterFunc is like After, and returns a function that cancels the call.
 func (c *VirtualClock) AfterFunc(d time.Duration, fn func()) (stop func()) {
@@ -218,9 +242,10 @@ func (c *VirtualClock) move(until time.Time, seen int) int {
 }
 
 type timer struct {
-	at  time.Time
-	seq int
-	fn  func()
+	at     time.Time
+	seq    int
+	fn     func()
+	passes bool // see Pass
 }
 
 type timerHeap []*timer

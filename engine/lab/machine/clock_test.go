@@ -187,3 +187,32 @@ func TestClockSpeed(t *testing.T) {
 		t.Errorf("the timer of a second ran after %s", passed)
 	}
 }
+
+// A machine that was told to reboot comes back, whether the clock is stopped before that, while it goes down or while it
+// boots. The clock moves no further than that.
+func TestRebootWhileClockIsStopped(t *testing.T) {
+	for name, passed := range map[string]time.Duration{"before": 0, "going down": downDelay / 2, "booting": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := NewRunningClock(1e-6)
+				m := bare(t, func(config *Config) { config.Clock = c })
+				began, before := c.Now(), m.BootID()
+				if passed == 0 {
+					c.SetSpeed(0)
+				}
+				if _, stderr, code := run(t, m, "root", "systemctl reboot"); code != 0 {
+					t.Fatal(stderr)
+				}
+				c.Advance(passed)
+				c.SetSpeed(0)
+				time.Sleep(time.Minute)
+				if m.BootID() == before {
+					t.Error("it has not rebooted")
+				}
+				if took := c.Now().Sub(began); took > time.Minute {
+					t.Errorf("the clock was moved by %s", took)
+				}
+			})
+		})
+	}
+}

@@ -19,9 +19,9 @@ func (c *Call) goDown(verb string) int {
 	}
 	c.Machine.Record(path.Base(c.Argv[0]), verb)
 	if verb == "reboot" {
-		c.Machine.clock.After(downDelay, c.Machine.Reboot)
+		c.Machine.clock.Pass(downDelay, c.Machine.Reboot)
 	} else {
-		c.Machine.clock.After(downDelay, c.Machine.PowerOff)
+		c.Machine.clock.Pass(downDelay, c.Machine.PowerOff)
 	}
 	return 0
 }

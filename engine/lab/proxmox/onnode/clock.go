@@ -52,6 +52,9 @@ func (c *clock) After(d time.Duration, fn func()) {
 	time.AfterFunc(time.Duration(float64(d)/c.Speed), fn)
 }
 
+// Pass implements machine.Clock.
+func (c *clock) Pass(d time.Duration, fn func()) { c.After(d, fn) }
+
 // Sleep implements machine.Clock.
 func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(time.Duration(float64(d) / c.Speed))
