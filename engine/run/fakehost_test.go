@@ -45,6 +45,8 @@ type fakeHost struct {
 	boots, unheard int
 	// late is set if the host reboots right after it has said that it does not shut down.
 	late bool
+	// leaving is set if the host is shutting down already when it is told to: it refuses, and reboots.
+	leaving bool
 	// deaf is set if the connection is lost when the host has removed the record of a due handler.
 	deaf bool
 	// exited is the exit code of its last command.
@@ -360,6 +362,9 @@ func (c *fakeConn) Run(ctx context.Context, cmd remote.Command) (remote.Result, 
 			return remote.Result{}, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
 		}
 		c.host.boots++
+		if c.host.leaving {
+			return remote.Result{Exit: 1, Stderr: []byte("Call to Reboot failed: There's already a shutdown or sleep operation in progress\n")}, nil
+		}
 		return remote.Result{}, nil
 	case cmd.Argv[0] == "prove" && c.host.cuts > 0:
 		c.host.cuts--

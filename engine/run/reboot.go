@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -105,15 +106,23 @@ func (e *execution) restart(ctx context.Context, h *host, known string, keep rem
 	}
 	// The response may get lost when the host goes down: only a clear refusal counts.
 	if len(results) == 2 {
-		if r := results[1]; r.Exit != 0 && r.Exit <= 128 && r.Limit == 0 {
+		r := results[1]
+		switch {
+		case r.Exit != 0 && bytes.Contains(r.Stderr, []byte(goingDown)):
+			e.report(report.Note{Text: h.Name + ": a shutdown is in progress there already; hlplay waits for the host to come back from it"})
+		case r.Exit != 0 && r.Exit <= 128 && r.Limit == 0:
 			return "", false, &commandError{summary: "reboot", argv: restart.Argv, result: r}
 		}
 	}
 	return before, len(results) == 2, ctx.Err()
 }
 
-// inhibited is longer than a host that was told to reboot shows no sign of it: a program may delay that by 5 s
-// (InhibitDelayMaxSec in logind.conf(5)).
+// goingDown is what systemd-logind says to all who want a host to shut down while it is about to (org.freedesktop.login1(5)).
+// Somebody else has told it to, or this run or the one before did, and something delays it (systemd-inhibit(1)).
+const goingDown = "already a shutdown or sleep operation in progress"
+
+// inhibited is how long a host that was told to reboot may show no sign of it: a program may delay that by 5 s
+// (InhibitDelayMaxSec in logind.conf(5)), and by 30 s with Debian's unattended-upgrades. Telling it again does no harm.
 const inhibited = 15 * time.Second
 
 // staysUp reports whether systemd says that the host is not shutting down.

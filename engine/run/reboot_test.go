@@ -94,3 +94,25 @@ func TestRebootHeardLate(t *testing.T) {
 		t.Errorf("it was %v, and has rebooted %d times; want %v, and once", got, h.boots, want)
 	}
 }
+
+// A host that is shutting down already refuses to be told to reboot: somebody else has told it, or it has heard although the
+// connection was lost, and something delays it. That is no failure.
+func TestRebootUnderway(t *testing.T) {
+	for _, unheard := range []int{0, 1} {
+		s := newStage("a")
+		h := s.hosts["a"]
+		h.settings["gateway"], h.unheard, h.leaving = "up", unheard, true
+		r := s.play(t, `play "p" {
+  hosts = "all"
+  task "again" {
+    restart {}
+  }
+}`)
+		if got, want := outcomes(r), []string{"a again: changed"}; !slices.Equal(got, want) || h.boots != 1 {
+			t.Errorf("connection lost %d times: it was %v, and has rebooted %d times; want %v, and once", unheard, got, h.boots, want)
+		}
+		if notes := fmt.Sprint(r.Notes()); !strings.Contains(notes, "a: a shutdown is in progress there already") {
+			t.Errorf("connection lost %d times: the notes are %s", unheard, notes)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func (m *Machine) Crash() {
 func (m *Machine) goDown() bool {
 	m.mu.Lock()
 	was := m.on
-	m.on = false
+	m.on, m.leaving = false, false
 	m.mu.Unlock()
 	if was {
 		m.processes.killAll()

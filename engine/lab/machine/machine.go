@@ -51,6 +51,7 @@ type Machine struct {
 	name     string
 	debian   string
 	on       bool
+	leaving  bool // told to go down
 	bootID   string
 	bootedAt time.Time
 	kernel   string

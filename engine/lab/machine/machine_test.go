@@ -77,6 +77,7 @@ func TestCommands(t *testing.T) {
 		{line: "timeout 5 cat", code: 0},
 		{line: "printf 'a\\0b' | wc -c", stdout: "3\n"},
 		{line: "sh -c 'exit 7'", code: 7},
+		{line: "systemctl reboot && poweroff", code: 1, stderr: "Call to PowerOff failed: There's already a shutdown or sleep operation in progress\n"},
 		{line: "sh -c 'kill -TERM $$'", code: 143},
 		{line: "printf 'b\\0a\\0' | xargs -0 -n1 echo", stdout: "b\na\n"},
 		{line: "getent hosts pve1; getent ahosts nope", stdout: "127.0.1.1       pve1.example.com pve1\n", code: 2},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"strings"
 	"time"
 )
 
@@ -13,8 +12,13 @@ const downDelay = time.Second
 
 // goDown requests a reboot or shutdown, which happens after it returns.
 func (c *Call) goDown(verb string) int {
+	method := map[string]string{"reboot": "Reboot", "poweroff": "PowerOff", "halt": "Halt"}[verb]
 	if c.User != "root" {
-		fmt.Fprintf(c.Stderr, "Call to %s failed: Interactive authentication required.\n", strings.ToUpper(verb[:1])+verb[1:])
+		fmt.Fprintf(c.Stderr, "Call to %s failed: Interactive authentication required.\n", method)
+		return 1
+	}
+	if !c.Machine.leave() {
+		fmt.Fprintf(c.Stderr, "Call to %s failed: There's already a shutdown or sleep operation in progress\n", method)
 		return 1
 	}
 	c.Machine.Record(path.Base(c.Argv[0]), verb)
@@ -24,6 +28,15 @@ func (c *Call) goDown(verb string) int {
 		c.Machine.clock.Pass(downDelay, c.Machine.PowerOff)
 	}
 	return 0
+}
+
+// leave records that the machine was told to go down. It returns false if it had been told before.
+func (m *Machine) leave() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	told := m.leaving
+	m.leaving = true
+	return !told
 }
 
 func rebootProgram(_ context.Context, c *Call) int {
