@@ -110,7 +110,12 @@ func (s *session) runInShell(ctx context.Context, a Actions) ([]Result, []Answer
 	run := &running{session: s, actions: a, mark: mark, since: time.Now(), under: &a.Commands[0]}
 	run.timer = time.AfterFunc(first.limit()+killAfter+slack, func() { over(errOverLimit) })
 	defer run.timer.Stop()
-	answers, err := s.answer(bounded, sh, text, a.keeping(), run)
+	most := a.keeping()
+	if t, ok := s.conn.transport.(*sshTransport); ok && len(a.Ahead) > 0 && len(most) > lastAnswers {
+		run.awaits, run.enough = len(most)-lastAnswers, t.count.gather()
+		defer run.enough()
+	}
+	answers, err := s.answer(bounded, sh, text, most, run)
 	if err != nil {
 		s.act.drop()
 	} else {
@@ -248,12 +253,19 @@ func given(answers []Answer) []Answer {
 	return answers
 }
 
+// lastAnswers is how many answers to actions with something ahead are read at once: the caller waits for the end.
+const lastAnswers = 16
+
 // running holds the state of actions in the acting shell.
 type running struct {
 	session *session
 	actions Actions
 	mark    string
 	timer   *time.Timer
+	// awaits is the first of the last answers, which are read as soon as they come, and enough stops gathering the earlier ones. It is nil
+	// if the answers are too few to gather.
+	awaits int
+	enough func()
 
 	mu      sync.Mutex
 	since   time.Time
@@ -275,6 +287,9 @@ type running struct {
 // ended handles the shell's next answer.
 func (r *running) ended(i int, a Answer) {
 	commands := r.actions.Commands
+	if r.enough != nil && i >= r.awaits {
+		r.enough()
+	}
 	if i >= len(commands) {
 		r.endedAhead(i-len(commands), a)
 		return

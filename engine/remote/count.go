@@ -20,10 +20,18 @@ type countingConn struct {
 	asked   bool
 	opened  int // sessions
 	latency time.Duration
+	// gathering is the number of flights under way with many answers of which only the last ones are waited for.
+	gathering int
+	// drained is set if the last Read took all that had arrived.
+	drained bool
+	pause   func(time.Duration)
 }
 
+// gathers is how long answers are left to gather that nobody waits for.
+const gathers = 3 * time.Millisecond
+
 func newCountingConn(c net.Conn) *countingConn {
-	return &countingConn{Conn: c, acknowledge: quickAck(c)}
+	return &countingConn{Conn: c, acknowledge: quickAck(c), pause: time.Sleep}
 }
 
 // asks marks what is written until the returned function is called as something that is answered. What x/crypto/ssh writes by
@@ -42,11 +50,19 @@ func (c *countingConn) asks() (sent func()) {
 
 // Read acknowledges at once what it has read. sshd leaves Nagle's algorithm on for sessions without a terminal, so each
 // of its small packets waits for the acknowledgement of the previous one, which the controller's kernel would otherwise
-// delay by 40 ms. Linux forgets the setting, so it is set again after each read.
+// delay by 40 ms. Linux forgets the setting, so it is set again after each read. While answers gather, it comes a moment later, so that
+// sshd's next packets travel, and are read, together.
 func (c *countingConn) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	pause := c.gathering > 0 && c.drained
+	c.mu.Unlock()
+	if pause {
+		c.pause(gathers)
+	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.mu.Lock()
+		c.drained = n < len(p)
 		c.received += int64(n)
 		if c.asked {
 			c.asked = false
@@ -56,6 +72,19 @@ func (c *countingConn) Read(p []byte) (int, error) {
 		c.acknowledge()
 	}
 	return n, err
+}
+
+// gather lets what arrives gather for a moment until the returned function is called. Reading each small packet of a long flight as it
+// comes would take the controller's processor more time than everything else that it does meanwhile.
+func (c *countingConn) gather() (enough func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gathering++
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.gathering--
+	})
 }
 
 // sessionOpened records how long the host took to open a session: see Stats.Latency.

@@ -3,7 +3,12 @@ package remote
 import (
 	"io"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestRoundTripsAreWaitedFor lets a connection carry a command that is answered late and in pieces, with keep-alive requests and
@@ -75,5 +80,88 @@ func TestLongAnswersAreOneRoundTrip(t *testing.T) {
 	after := c.Stats()
 	if got := after.RoundTrips - before.RoundTrips; got != 2*flights {
 		t.Errorf("%d round trips for %d flights with %d kB of answers, expected one each", got, 2*flights, (after.Received-before.Received)/1000)
+	}
+}
+
+// TestAnswersGather lets a host print many answers, and go on only when the controller has left them to gather; what it waits for, it reads
+// as it comes.
+func TestAnswersGather(t *testing.T) {
+	for name, test := range map[string]struct {
+		queries int
+		gathers bool
+	}{
+		"many":          {2 * lastAnswers, true},
+		"only the last": {lastAnswers - 4, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, told := newKey(t, "id", ""), filepath.Join(t.TempDir(), "told")
+			c := mustDial(t, newServer(t, key).target("root", key), plain())
+			run(t, c, Command{Argv: []string{"true"}})
+			count := c.transport.(*sshTransport).count
+			var gathered atomic.Bool
+			count.pause = func(time.Duration) {
+				if !gathered.Swap(true) {
+					if err := os.WriteFile(told, nil, 0o600); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			wait := "exit"
+			if test.gathers { // the first answer is there, and the others are not
+				wait = `echo; while [ ! -e "$1" ]; do sleep 0.01; done`
+			}
+			a := Actions{
+				Commands: []Command{{Argv: []string{"true"}}}, Then: []Query{{Script: "echo first"}, {Script: wait, Args: []string{told}}},
+				Ahead: []*Ahead{{Commands: []Command{MakeDir(t.TempDir(), 0o755, "", "")}, Then: slices.Repeat([]Query{{Script: "echo again"}}, test.queries)}},
+			}
+			_, answers, err := c.RunAll(bounded(t), a)
+			if err != nil || len(answers) != 2 || len(a.Ahead[0].Answers) != test.queries {
+				t.Fatalf("%d and %d answers: %v", len(answers), len(a.Ahead[0].Answers), err)
+			}
+			if gathered.Load() != test.gathers {
+				t.Errorf("answers were left to gather: %v, want %v", gathered.Load(), test.gathers)
+			}
+			count.mu.Lock()
+			defer count.mu.Unlock()
+			if count.gathering != 0 {
+				t.Error("later answers gather, too")
+			}
+		})
+	}
+}
+
+// TestLongAnswersDoNotGather reads on at once while more is there.
+func TestLongAnswersDoNotGather(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	c := newCountingConn(near)
+	pauses := 0
+	c.pause = func(time.Duration) { pauses++ }
+	arrive := func(size int) {
+		t.Helper()
+		go func() { _, _ = far.Write(make([]byte, size)) }()
+		for got := 0; got < size; {
+			n, err := c.Read(make([]byte, 100))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += n
+		}
+	}
+	arrive(10)
+	enough := c.gather()
+	for _, step := range []struct{ size, pauses int }{
+		{350, 1}, // before the first read
+		{10, 2},
+	} {
+		if arrive(step.size); pauses != step.pauses {
+			t.Errorf("%d pauses after %d bytes, want %d", pauses, step.size, step.pauses)
+		}
+	}
+	enough()
+	enough()
+	if arrive(10); pauses != 2 {
+		t.Errorf("%d pauses, one of them after there was enough", pauses)
 	}
 }
