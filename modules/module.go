@@ -362,6 +362,10 @@ type Run struct {
 	// again, for at most Patience.
 	Retry    []string
 	Patience time.Duration
+	// Fetches is set if the command gets something from a server, and changes nothing if it fails. Hosts that carry it out before
+	// its turn, because the server is none of theirs as far as is known, do so again in its turn if it fails: an earlier task of
+	// another host may be what starts the server, or brings up its address.
+	Fetches bool
 	// Explain translates a failure into what people need to know. It may return nil for the usual report (command,
 	// exit code, last lines of output).
 	Explain func(exit int, stdout, stderr []byte) error

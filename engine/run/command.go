@@ -96,7 +96,7 @@ func (c command) suspicious() bool {
 
 // judgeRun reports whether a command of a module has succeeded.
 func judgeRun(summary string, a modules.Run, result remote.Result) error {
-	if result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
+	if succeeded(a, result) {
 		if a.Suspect != nil {
 			if err := a.Suspect(result.Stdout, result.Stderr); err != nil {
 				return fmt.Errorf("%s: %w", summary, err)
@@ -119,10 +119,18 @@ func judgeRun(summary string, a modules.Run, result remote.Result) error {
 // started: after the waiting time there is always one more.
 func (c command) patient(tried time.Time, result remote.Result) bool {
 	a, ok := c.step.Action.(modules.Run)
-	if !ok || result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit) {
-		return false
-	}
-	return tried.Sub(c.begun) < a.Patience && matchesAny(result, a.Retry)
+	return ok && !succeeded(a, result) && tried.Sub(c.begun) < a.Patience && matchesAny(result, a.Retry)
+}
+
+// early reports whether a command has failed that may succeed in its turn, if it was sent ahead.
+func (c command) early(result remote.Result) bool {
+	a, ok := c.step.Action.(modules.Run)
+	return ok && a.Fetches && !succeeded(a, result)
+}
+
+// succeeded reports whether a command ended with an exit code after which its host continues.
+func succeeded(a modules.Run, result remote.Result) bool {
+	return result.Exit == 0 && a.OK == nil || slices.Contains(a.OK, result.Exit)
 }
 
 // act carries out a step that is not a single command. It calls begin when the host may start to change.

@@ -434,6 +434,11 @@ func (c *fakeConn) run(cmd remote.Command) (remote.Result, error) {
 		if c.host.settings[name] != value {
 			return remote.Result{Exit: 1, Stderr: []byte("no answer\n")}, nil
 		}
+	case verb == "fetch":
+		if s.hosts[cmd.Argv[3]].settings[name] != value {
+			return remote.Result{Exit: 1, Stderr: []byte("no server\n")}, nil
+		}
+		c.host.settings[name] = value
 	case verb == "pretend":
 		return remote.Result{Stderr: []byte("it is not my day\n")}, nil
 	case verb == "fail":

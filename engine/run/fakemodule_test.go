@@ -230,6 +230,7 @@ type own struct {
 	Partly    bool   `hcl:"partly,optional" doc:"It is done in two parts."`
 	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
 	Also      string `hcl:"also,optional" doc:"Another setting, which a second command sets to the same value."`
+	From      string `hcl:"from,optional" doc:"The command fetches the value from this host, which must have it."`
 
 	PlanConfined bool `hcl:"plan_confined,optional" doc:"The plan does not depend on other hosts."`
 }
@@ -256,6 +257,9 @@ func (m *own) Plan(ctx context.Context, h modules.Host) (modules.Plan, error) {
 	}
 	for i := range plan.Steps {
 		plan.Steps[i].Wide = m.Wide
+		if m.From != "" {
+			plan.Steps[i].Action = modules.Run{Argv: []string{"fetch", m.Name, value, m.From}, Brief: true, Fetches: true}
+		}
 	}
 	plan.Partial, plan.Confined = value != m.Value, m.PlanConfined
 	return plan, err

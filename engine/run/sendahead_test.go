@@ -290,6 +290,32 @@ func TestSentAheadIsTriedAgain(t *testing.T) {
 	}
 }
 
+// What a command fetches that was sent ahead may be there only once another host has done an earlier task, although nothing said so. If
+// it fails then, it is run again in its turn, and fails for good if it fails there.
+func TestFetchedTooEarly(t *testing.T) {
+	for value, want := range map[string]string{"1": "changed", "2": "failed"} {
+		s := newStage("a", "b")
+		r := s.play(t, lines(playOf(strings.Join([]string{
+			`task "1" { own { name = "s1"; value = "1" } }`,
+			`task "2" { own { name = "s2"; value = "1"; shared = true } when = host.name == "b" }`,
+			`task "3" { own { name = "s2"; value = "` + value + `"; from = "b" } when = host.name == "a" }`,
+			`task "4" { own { name = "s4"; value = "1" } when = host.name == "a" }`}, "\n"))), sendAhead)
+		got := outcomes(r)
+		if !slices.Contains(got, "a 3: "+want) || slices.Contains(got, "a 4: changed") != (want == "changed") {
+			t.Errorf("value %s: %v, want task 3 %s on a", value, got, want)
+		}
+		tried := 0
+		for _, act := range s.acts {
+			if strings.HasPrefix(act, "a: fetch") {
+				tried++
+			}
+		}
+		if tried != 2 {
+			t.Errorf("value %s: fetched %d times, want twice, ahead of its turn and in it: %v", value, tried, s.acts)
+		}
+	}
+}
+
 // The items of a for_each travel together, and with the tasks around it.
 func TestFlightsOfItemsTogether(t *testing.T) {
 	playbook := playOf(strings.Join([]string{

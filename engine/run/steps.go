@@ -121,8 +121,8 @@ func (e *execution) readback(it *itemPlan, rest []*itemPlan, more []observe.Read
 	return readback
 }
 
-// flight carries out commands, repeating one that finds another process's lock, then the reads that travel with them, then the
-// parts of later tasks. If until is not nil, the host waits before the reads until that step has settled. If the host has done
+// flight carries out commands, repeating one that finds another process's lock or came too early, then the reads that travel with
+// them, then the parts of later tasks. If until is not nil, the host waits before the reads until that step has settled. If the host has done
 // the commands ahead of their turn, done holds its answers.
 func (e *execution) flight(ctx context.Context, on *host, commands []command, until *modules.Step, readback *observe.Readback, cleared []string, done *part, along []*part, o *outcome) (err error) {
 	var answers []remote.Answer
@@ -246,7 +246,7 @@ func (e *execution) flight(ctx context.Context, on *host, commands []command, un
 		for _, r := range results {
 			begin(at)
 			c := commands[at]
-			if again = c.patient(tried, r); again {
+			if again = c.patient(tried, r) || done != nil && c.early(r); again {
 				break
 			}
 			last, err := c.judge(r)

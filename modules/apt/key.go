@@ -162,7 +162,7 @@ func (k *Key) planDownload(ctx context.Context, h modules.Host) ([]modules.Step,
 		modules.Step{
 			Summary: "download key from " + k.URL,
 			Action: modules.Run{
-				Argv: []string{aptHelper, "download-file", k.URL, fresh, sum}, Env: environment(), Limit: 5 * time.Minute,
+				Argv: []string{aptHelper, "download-file", k.URL, fresh, sum}, Env: environment(), Limit: 5 * time.Minute, Fetches: true,
 				Explain: func(_ int, stdout, stderr []byte) error { return k.explain(stdout, stderr) },
 			},
 			Expect: []observe.Expectation{observe.Files.Unknown(fresh, "the host has not downloaded it yet")},

@@ -46,7 +46,7 @@ func Update(sources []observe.TextFile) modules.Run {
 
 func (m *Module) update(sources []observe.TextFile) modules.Run {
 	run := m.run(sources, updateCommand(m.lockOption()))
-	run.Limit = 10*time.Minute + m.LockTimeout
+	run.Limit, run.Fetches = 10*time.Minute+m.LockTimeout, true
 	return run
 }
 
