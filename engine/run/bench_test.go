@@ -35,6 +35,32 @@ func BenchmarkConverged(b *testing.B) {
 	}
 }
 
+// BenchmarkFirstRun is a first run: tasks that all change something on three hosts, and travel together.
+func BenchmarkFirstRun(b *testing.B) {
+	const tasks = 60
+	var playbook strings.Builder
+	playbook.WriteString("play \"p\" {\n  hosts = \"all\"\n")
+	for i := range tasks {
+		fmt.Fprintf(&playbook, "task \"t%d\" {\n own {\n name = \"s%d\"\n value = \"of ${host.name}\"\n }\n }\n", i, i)
+	}
+	playbook.WriteString("}\n")
+	pb, diags := lang.LoadSource("bench.hcl", []byte(playbook.String()), lang.Options{Modules: []modules.Spec{ownSpec}})
+	if diags.HasErrors() {
+		b.Fatal(diags)
+	}
+	b.ReportAllocs()
+	for range b.N {
+		b.StopTimer()
+		s := convergedStage(3, 0)
+		inv := s.inventory()
+		b.StartTimer()
+		recap, err := run.Run(b.Context(), pb, inv, run.Options{Reporter: nowhere{}, Connect: s.connect, Clock: s, SendAhead: true})
+		if err != nil || recap.Hosts["h0"].Changed != tasks {
+			b.Fatal(recap, err)
+		}
+	}
+}
+
 // BenchmarkRounds is a for_each with many rounds on one host: first each of them changes something, then none.
 func BenchmarkRounds(b *testing.B) {
 	for _, rounds := range []int{1000, 5000, 20000} {

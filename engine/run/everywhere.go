@@ -38,13 +38,14 @@ func (b *batch) task(t *task, hosts []*host) []*host {
 	ended := make([]report.Status, len(hosts))
 	for i, h := range hosts {
 		mine := make(chan struct{})
+		before := previous
 		wg.Add(1)
-		go func(before <-chan struct{}) {
+		h.turn(func() {
 			defer wg.Done()
 			ended[i] = b.onHost(t, h, i, all, before)
 			<-before // a host that skips the task must not let the next one overtake those before it
 			close(mine)
-		}(previous)
+		})
 		previous = mine
 	}
 	wg.Wait()

@@ -65,9 +65,7 @@ func (e *execution) attempts(ctx context.Context, d *decision, settings lang.Set
 }
 
 func (e *execution) until(ctx context.Context) (reached bool, err error) {
-	done := make(chan struct{})
-	e.host.observed.Go(ctx, func(ctx context.Context) {
-		defer close(done)
+	e.host.observed.Run(ctx, func(ctx context.Context) {
 		scope, scopeErr := e.expressions.scope(ctx, e.host, e.task, e.withOwnResult())
 		if scopeErr != nil {
 			err = scopeErr
@@ -83,7 +81,6 @@ func (e *execution) until(ctx context.Context) (reached bool, err error) {
 			}
 		}
 	})
-	<-done
 	return reached, err
 }
 

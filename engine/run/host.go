@@ -29,6 +29,8 @@ type host struct {
 	reached bool
 	// reprieved is set while a host that has failed takes part nevertheless, in its handlers for example: see despite.
 	reprieved atomic.Bool
+	// turns carries the host's turns to their goroutine.
+	turns chan func()
 
 	mu sync.Mutex // guards the fields below
 	// results are the registered results. foretold maps those that check mode has only predicted to their tasks.
@@ -39,6 +41,20 @@ type host struct {
 	failed, unreachable bool
 	// predicted is set once check mode has changed something here: see observe.AfterChange.
 	predicted bool
+}
+
+// turn runs fn, a task's turn on the host, in the goroutine of all of its turns, whose stack the first of them grows. It must not be
+// called before the previous turn is about to end, nor by two goroutines.
+func (h *host) turn(fn func()) {
+	if h.turns == nil {
+		h.turns = make(chan func())
+		go func(turns <-chan func()) {
+			for fn := range turns {
+				fn()
+			}
+		}(h.turns)
+	}
+	h.turns <- fn
 }
 
 // count adds a task's outcome to the recap. A failure removes the host from the run unless the task says otherwise.

@@ -61,10 +61,17 @@ func (p *planner) decision(ctx context.Context, t *task) *decision {
 		}
 		p.turn = t
 		f := p.futures[t]
+		var here func(context.Context)
 		if f == nil {
-			f = p.startLocked(t, nil)
+			f, here = p.startLocked(t, nil)
 		}
 		p.mu.Unlock()
+		if here != nil {
+			here(ctx)
+			if err := ctx.Err(); err != nil {
+				return &decision{err: err}
+			}
+		}
 		if err := f.ready.Wait(ctx); err != nil {
 			return &decision{err: err}
 		}
@@ -113,8 +120,9 @@ func (p *planner) done(t *task) {
 // flights.
 func (p *planner) alongside(fn func(ctx context.Context)) {
 	p.mu.Lock()
-	p.startLocked(nil, fn)
+	_, here := p.startLocked(nil, fn)
 	p.mu.Unlock()
+	here(p.ctx)
 }
 
 // invalidate drops all plans, because a step that they do not take into account was carried out or predicted.

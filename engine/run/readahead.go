@@ -22,6 +22,9 @@ type future struct {
 	result *cty.Value
 }
 
+// starting starts the plan of a future as a planner of the host, and calls done when it has ended.
+type starting func(plan func(ctx context.Context, fn func(ctx context.Context)), done func())
+
 // failed reports whether the plan has been made, and cannot be carried out.
 func (f *future) failed() bool {
 	return f.ready.Happened() && f.decision != nil &&
@@ -30,10 +33,10 @@ func (f *future) failed() bool {
 
 // startLocked starts planning t, unless it is nil, and the tasks that the window allows after the current one. All are
 // held until each has announced its first reads. If t will probably change the host, or another host carries it out for all, it is
-// planned alone.
-func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
-	var begin []func(done func())
-	var first *future
+// planned alone. What the caller waits for in any case, also or the plan of t alone, it makes itself by calling here, if that is not nil,
+// once it no longer holds the lock: its stack has grown already, which takes a new goroutine longer than many plans.
+func (p *planner) startLocked(t *task, also func(ctx context.Context)) (first *future, here func(ctx context.Context)) {
+	var begin []starting
 	var upcoming []int
 	if t != nil {
 		first = p.futureLocked(t, nil, &begin)
@@ -52,24 +55,37 @@ func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 			p.held = append(p.held, i)
 		}
 	}
-	if len(begin) == 0 && also == nil {
-		return first
-	}
+	observed := p.host.observed
 	var begun sync.WaitGroup
 	begun.Add(len(begin))
-	start := func() {
-		p.host.observed.Go(p.ctx, func(ctx context.Context) {
-			for _, b := range begin {
-				b(begun.Done)
-			}
-			if also != nil {
-				also(ctx)
-			}
-		})
+	all := func(ctx context.Context) {
+		for _, b := range begin {
+			b(observed.Go, begun.Done)
+		}
+		if also != nil {
+			also(ctx)
+		}
 	}
-	if also != nil || len(begin) <= 2 {
+	start := func() { observed.Go(p.ctx, all) }
+	switch {
+	case also != nil:
+		return first, func(ctx context.Context) { observed.Run(ctx, all) }
+	case len(begin) == 0:
+		return first, nil
+	case t != nil && len(begin) == 1:
+		return first, func(ctx context.Context) {
+			defer context.AfterFunc(ctx, first.cancel)()
+			announced := observed.Hold()
+			begin[0](func(ctx context.Context, plan func(context.Context)) {
+				observed.Run(ctx, func(ctx context.Context) {
+					announced()
+					plan(ctx)
+				})
+			}, begun.Done)
+		}
+	case len(begin) <= 2:
 		start()
-		return first
+		return first, nil
 	}
 	p.admit(func() <-chan struct{} {
 		start()
@@ -80,7 +96,7 @@ func (p *planner) startLocked(t *task, also func(ctx context.Context)) *future {
 		}()
 		return ended
 	})
-	return first
+	return first, nil
 }
 
 // upcomingLocked removes and returns the tasks that may be started now, in order: those held back and those that the
@@ -198,8 +214,8 @@ func (p *planner) producersLocked(i int) (from map[string]*future, ok bool) {
 	return from, p.host.hasResults(others)
 }
 
-// futureLocked creates the future of a task. It appends to begin the function that starts it.
-func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(done func())) *future {
+// futureLocked creates the future of a task. It appends to begin what starts it.
+func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]starting) *future {
 	ctx, cancel := context.WithCancel(p.ctx)
 	ctx, saw := observe.Track(ctx)
 	f := &future{cancel: cancel, saw: saw}
@@ -211,7 +227,7 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 	if p.copied != nil && len(changing) > 0 {
 		copied = p.copied(p.host, t)
 	}
-	*begin = append(*begin, func(done func()) {
+	*begin = append(*begin, func(plan func(context.Context, func(context.Context)), done func()) {
 		p.host.observed.Want(likely)
 		p.host.observed.Want(copied)
 		if len(likely) == 0 {
@@ -220,7 +236,7 @@ func (p *planner) futureLocked(t *task, from map[string]*future, begin *[]func(d
 		for _, m := range changing {
 			forecast(p.host.observed, m)
 		}
-		p.host.observed.Go(ctx, func(ctx context.Context) {
+		plan(ctx, func(ctx context.Context) {
 			defer done()
 			defer cancel()
 			defer f.ready.Happen()

@@ -272,6 +272,9 @@ func (c *conductor) close() {
 	for _, h := range c.hosts.all() {
 		h.planner.drop()
 		h.connection.close()
+		if h.turns != nil {
+			close(h.turns)
+		}
 	}
 }
 
