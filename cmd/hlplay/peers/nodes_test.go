@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type testbed struct {
 	// endpoints are the addresses of the nodes' sshd, in order.
 	endpoints []string
 	home      string // for the tools: inventories, host keys, control sockets
+	ended     sync.Once
 }
 
 // open boots three nodes. Without a round-trip time they are reached directly.
@@ -67,7 +69,7 @@ func prepare(t testing.TB, rtt time.Duration, listen func(*nspawn.Nodes) (net.Li
 		t.Fatal(err)
 	}
 	s := &testbed{Nodes: n, rtt: rtt, home: filepath.Join(n.Dir, "home")}
-	t.Cleanup(s.close(t))
+	t.Cleanup(func() { s.end(t) })
 	if err := os.Mkdir(s.home, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +95,10 @@ func prepare(t testing.TB, rtt time.Duration, listen func(*nspawn.Nodes) (net.Li
 	return s
 }
 
-func (s *testbed) close(t testing.TB) func() {
-	return func() {
+// end ends the nodes, at the end of the test at the latest. Each takes several of the instances of inotify that root may have
+// (fs.inotify.max_user_instances, 128 by default), so that the 16th node or so does not boot.
+func (s *testbed) end(t testing.TB) {
+	s.ended.Do(func() {
 		for _, p := range s.proxies {
 			if err := p.Close(); err != nil {
 				t.Error(err)
@@ -103,7 +107,7 @@ func (s *testbed) close(t testing.TB) func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-	}
+	})
 }
 
 // inventories writes the files that tell the tools about the nodes.

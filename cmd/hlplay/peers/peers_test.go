@@ -62,15 +62,17 @@ type findings struct{ of, beside map[row][]result }
 func newFindings() *findings { return &findings{map[row][]result{}, map[row][]result{}} }
 
 // TestPeers measures every tool at every distance and writes a table for each. A tool has fresh nodes at every
-// distance; if its own first run is not measured, hlplay prepares them.
+// distance and for every first run; if its own first run is not measured, hlplay prepares them.
 func TestPeers(t *testing.T) {
 	for _, rtt := range distances {
 		t.Run(distance(rtt), func(t *testing.T) {
 			results, about := newFindings(), heading(t)
 			defer func() { publish(t, "peers "+distance(rtt), about, results) }()
+			var all []*contender
 			for _, tool := range tools {
-				compare(t, tool, link{rtt: rtt}, results, first, converged, check)
+				all = append(all, contend(tool, link{rtt: rtt}, first, converged, check))
 			}
+			compare(t, link{rtt: rtt}, results, all)
 			lowerBounds(t, link{rtt: rtt}, results)
 		})
 	}
@@ -84,10 +86,11 @@ func TestRealPackets(t *testing.T) {
 	for _, rtt := range distances[1:] {
 		t.Run(distance(rtt), func(t *testing.T) {
 			by := link{rtt: rtt, packets: true}
+			var all []*contender
 			for _, name := range []string{"tuned", "mitogen", oneScript} {
-				compare(t, toolNamed(name), by, results, first)
+				all = append(all, contend(toolNamed(name), by, first))
 			}
-			compare(t, toolNamed("hlplay"), by, results, first, converged, check)
+			compare(t, by, results, append(all, contend(toolNamed("hlplay"), by, first, converged, check)))
 			lowerBounds(t, by, results)
 		})
 	}
@@ -111,37 +114,93 @@ func lowerBounds(t *testing.T, by link, results *findings) {
 	})
 }
 
-// compare measures the given runs of one tool over one link.
-func compare(t *testing.T, tool tool, by link, results *findings, whats ...string) {
-	whats = slices.DeleteFunc(whats, func(what string) bool { return !(row{what, tool.name, by}).chosen() })
-	if len(whats) == 0 {
-		return
-	}
-	count := runs("PEERS_OTHERS", 1)
+// contender is a tool whose runs are measured over one link.
+type contender struct {
+	tool
+	whats []string
+	count int // of each of whats
+	// on are the nodes of its last first run, or those that hlplay has prepared, as long as they are needed.
+	on     *testbed
+	failed bool
+}
+
+// contend returns a tool with those of the given runs that were chosen.
+func contend(tool tool, by link, whats ...string) *contender {
+	c := &contender{tool: tool, count: runs("PEERS_OTHERS", 1)}
 	if tool.name == "hlplay" || tool.name == oneScript {
-		count = runs("PEERS_RUNS", 3)
+		c.count = runs("PEERS_RUNS", 3)
 	}
-	t.Run(tool.name, func(t *testing.T) {
-		if tool.name == oneScript {
-			for range count {
-				besideScript(t, by, results)
+	if tool.name == oneScript {
+		whats = []string{first}
+	}
+	for _, what := range whats {
+		if (row{what, tool.name, by}).chosen() {
+			c.whats = append(c.whats, what)
+		}
+	}
+	return c
+}
+
+// turn is one run of a contender. Its nodes are kept for the next one if that runs on the same.
+type turn struct {
+	*contender
+	what  string
+	keeps bool
+}
+
+// turns returns the runs of all contenders: for each kind, they take turns, because the speed of a machine drifts. Those who have
+// fewer runs than others spread them evenly, and a single run is in the middle.
+func turns(all []*contender) (order []turn) {
+	for _, what := range []string{first, converged, check} {
+		rounds := 0
+		for _, c := range all {
+			if slices.Contains(c.whats, what) {
+				rounds = max(rounds, c.count)
 			}
-			return
 		}
-		var s *testbed
-		if whats[0] != first {
-			s = by.open(t)
-			s.run(t, toolNamed("hlplay"), first)
-		}
-		for _, what := range whats {
-			for range count {
-				if what == first {
-					s = by.open(t)
+		for round := range rounds {
+			for _, c := range all {
+				until := func(round int) int { return (2*round*c.count + rounds) / (2 * rounds) }
+				if slices.Contains(c.whats, what) && until(round+1) > until(round) {
+					order = append(order, turn{contender: c, what: what})
 				}
-				s.measure(t, tool, row{what, tool.name, by}, results)
 			}
 		}
-	})
+	}
+	for i := range order {
+		if next := slices.IndexFunc(order[i+1:], func(later turn) bool { return later.contender == order[i].contender }); next >= 0 {
+			order[i].keeps = order[i+1+next].what != first
+		}
+	}
+	return order
+}
+
+// compare measures the runs of all contenders over one link. A contender whose run fails has no further ones.
+func compare(t *testing.T, by link, results *findings, all []*contender) {
+	for _, next := range turns(all) {
+		c := next.contender
+		switch {
+		case c.failed:
+			continue
+		case c.name == oneScript:
+			c.failed = !t.Run(c.name, func(t *testing.T) { besideScript(t, by, results) })
+			continue
+		}
+		fresh := c.on == nil
+		if fresh {
+			c.on = by.open(t)
+		}
+		c.failed = !t.Run(c.name, func(t *testing.T) {
+			if fresh && next.what != first {
+				c.on.run(t, toolNamed("hlplay"), first)
+			}
+			c.on.measure(t, c.tool, row{next.what, c.name, by}, results)
+		})
+		if c.failed || !next.keeps {
+			c.on.end(t)
+			c.on = nil
+		}
+	}
 }
 
 // measure runs a tool, and hlplay three times before and after it, unless either changes something.
