@@ -15,11 +15,19 @@ use constant { RUN_MEMORY => 65536, RUN_NOHANG => 1, RUN_AGAIN => 11, RUN_PIPESI
 # is printed on each stream once the command has begun. INPUT is a file, SECONDS the limit, WHERE the directory (empty for the
 # user's home), and N is the number of variables.
 #
+# Where sysctl(8) would only write one setting, it does that itself.
+#
 # It returns 125 if the directory cannot be entered, 71 if no process can be started, and -1 if only the shell can tell
 # whether the directory may be entered. Nothing was begun then.
 $does{run} = sub {
 	my ($directory, $first, $nonce, $half, $mark, $input, $limit, $where, $n, @words) = @_;
 	my @environment = splice @words, 0, $n;
+	my $said = $where eq '/' && !$n && run_setting(@words);
+	if ($said) {
+		put($_, "\n$mark $$\n") for \*STDOUT, \*STDERR;
+		put(\*STDOUT, $said);
+		return 0;
+	}
 	my @streams = map { { to => $_->[0], nonce => $nonce, half => $half, path => "$directory/$_->[1]", text => '', size => 0, open => 1 } }
 		[\*STDOUT, 'out'], [\*STDERR, 'err'];
 	open(my $in, '<', $input) or return run_complain("$input: $!", 71);
@@ -50,6 +58,18 @@ $does{run} = sub {
 	}
 	return $status;
 };
+
+# run_setting does what sysctl(8) does for "sysctl -w NAME=VALUE", and returns what that prints. If the kernel has no such setting or
+# does not take the value, it returns nothing: sysctl knows what to say. The words of a name are separated by dots.
+sub run_setting {
+	return unless @_ == 3 && $_[0] eq 'sysctl' && $_[1] eq '-w';
+	my ($name, $value) = $_[2] =~ /^([a-zA-Z0-9_.-]+)=([!-~]+(?: [!-~]+)*)\z/ or return;
+	(my $path = $name) =~ tr{.}{/};
+	sysopen my $setting, "/proc/sys/$path", O_WRONLY or return;
+	my $n = syswrite $setting, "$value\n";
+	return unless defined $n && $n > length $value;
+	return "$name = $value\n";
+}
 
 # run_carry_out runs a command in the working directory, which it leaves, and returns its exit code, or why no process can be
 # started.
