@@ -101,5 +101,7 @@ func ascii(b []byte) string {
 // Clear returns the query that removes the records of handlers that have run. It succeeds if there are none, and fails if
 // the directory cannot be read.
 func Clear(ids ...string) remote.Query {
-	return remote.Query{Script: `[ -e ` + Dir + `/due ] || exit 0; cd ` + Dir + `/due && exec rm -f -- "$@"`, Args: ids}
+	return remote.Query{
+		Script: `[ -e "$1" ] || exit 0; cd "$1" && shift && exec rm -f -- "$@"`, Args: append([]string{Dir + "/due"}, ids...), Hand: "clear",
+	}
 }

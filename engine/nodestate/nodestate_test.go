@@ -3,6 +3,7 @@ package nodestate
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -234,4 +235,56 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Behind a command, a handler's record is removed without another process.
+func TestClearedByTheHand(t *testing.T) {
+	if _, err := exec.LookPath("perl"); err != nil {
+		t.Skip("without perl, the shell starts rm")
+	}
+	bin, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
+	rm, err := exec.LookPath("rm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "rm"), []byte("#!/bin/sh\necho \"$*\" >>"+calls+"\nexec "+rm+" \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	n := newNode(t)
+	other := Due{ID: Name("time", "other"), Play: "time", Handler: "other", Since: chrony.Since}
+	n.run(act(chrony, other), "true")
+	behind := func(q remote.Query) remote.Answer {
+		t.Helper()
+		_, answers, err := n.RunAll(context.Background(), remote.Actions{
+			Commands: []remote.Command{{Argv: []string{"true"}}}, Then: []remote.Query{n.here(q)},
+		})
+		if err != nil || len(answers) != 1 {
+			t.Fatal(answers, err)
+		}
+		return answers[0]
+	}
+	for range 2 { // a record that is not there is no failure
+		if a := behind(Clear(chrony.ID)); a.Exit != 0 || len(a.Stdout)+len(a.Stderr) > 0 {
+			t.Errorf("clearing ended with %d and printed %q and %q", a.Exit, a.Stdout, a.Stderr)
+		}
+		if diff := cmp.Diff([]Due{other}, n.state().Due); diff != "" {
+			t.Errorf("due (-want +got):\n%s", diff)
+		}
+	}
+	started, err := os.ReadFile(calls)
+	if err != nil && !os.IsNotExist(err) || strings.Contains(string(started), chrony.ID) {
+		t.Errorf("rm was started: %s, %v", started, err)
+	}
+
+	// What the hand cannot remove is reported by rm.
+	if err := os.Remove(filepath.Join(n.dir, "due", other.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(n.dir, "due", other.ID), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if a := behind(Clear(other.ID)); a.Exit != 1 || !strings.Contains(string(a.Stderr), "Is a directory") {
+		t.Errorf("a directory in place of a record: exit code %d, %q", a.Exit, a.Stderr)
+	}
 }
