@@ -26,6 +26,10 @@ func (r Read) ByAuthor() bool {
 	return r.kind.name() == AuthorCommands.Name || r.kind.name() == Checks.Name
 }
 
+// OfContent reports whether the observation is what a command says of a content that is to be written: once it is written, no plan
+// asks that again.
+func (r Read) OfContent() bool { return r.kind.name() == Checks.Name }
+
 // Key returns the key of the observation.
 func (r Read) Key() Key { return Key{r.kind.name(), r.name} }
 

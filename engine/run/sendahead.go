@@ -186,7 +186,7 @@ func (e *execution) along(ctx context.Context, it *itemPlan, rest []*itemPlan, c
 	for i, p := range t.along {
 		reads := p.after
 		if !p.repeats || e.unfulfilled != nil { // which compares what its steps expect
-			reads = slices.Concat(reads, p.reads)
+			reads = slices.Concat(reads, slices.DeleteFunc(slices.Clone(p.reads), observe.Read.OfContent))
 		}
 		if i+1 < len(t.along) {
 			reads = append(append(reads, t.along[i+1].between...), t.along[i+1].reads...)
