@@ -236,21 +236,37 @@ func (l Long) Attach() remote.Query {
 	return remote.Query{Script: attaching, Args: []string{l.ID}}
 }
 
-// passing is the shell code that claims what was sent behind a Long. Without an acting shell nothing is sent behind it.
-const passing = `_hl_k=${_hl_at:-${_hl_d:+$_hl_d/pid}} _hl_r=
+// passing is the shell code that claims what was sent behind a Long. Without an acting shell nothing is sent behind it. A shell that has
+// outlived its run may still have it when the next run has broken the lock, and may have released it since: a shell that has taken the lock
+// leaves a trap for it in "end".
+const passing = `_hl_k=${_hl_at:-${_hl_d:+$_hl_d/pid}} _hl_r= _hl_l=
 _hl_k=${_hl_k%/*}
-if [ -n "$_hl_k" ] && ! ln -s passed "` + Dir + `/running/$1/next" 2>/dev/null; then
-	{ read -r _hl_r <"$_hl_k/unrecorded"; } 2>/dev/null
-	if [ "$_hl_r" != "$1" ]; then
-		echo "hlplay: whoever waits for the command before it has withheld it, or has read its end" >&2
-		exit 76
+if [ -n "$_hl_k" ]; then
+	{ read -r _hl_l <"` + Dir + `/lock"; } 2>/dev/null
+	case $_hl_l in
+	*" $2") ;;
+	*)
+		if [ -n "$_hl_l" ] || [ -s "$_hl_k/end" ]; then
+			echo "hlplay: the run does not hold the lock of the host any more" >&2
+			exit 76
+		fi
+		;;
+	esac
+	if ! ln -s passed "` + Dir + `/running/$1/next" 2>/dev/null; then
+		{ read -r _hl_r <"$_hl_k/unrecorded"; } 2>/dev/null
+		if [ "$_hl_r" != "$1" ]; then
+			echo "hlplay: whoever waits for the command before it has withheld it, or has read its end" >&2
+			exit 76
+		fi
 	fi
 fi`
 
 // Behind returns the query that an acting shell is asked before it begins what was sent behind the command, as a condition or as
-// remote.Command.Before. It exits with 0, unless Withhold did. One of the two makes the link "next" in the command's directory, which leads
-// nowhere.
-func (l Long) Behind() remote.Query { return remote.Query{Script: passing, Args: []string{l.ID}} }
+// remote.Command.Before. It exits with 0, unless Withhold did or the run has lost the lock. One of the two makes the link "next" in the
+// command's directory, which leads nowhere.
+func (l Long) Behind() remote.Query {
+	return remote.Query{Script: passing, Args: []string{l.ID, l.Run}}
+}
 
 // Withhold returns the query that keeps an acting shell from beginning what was sent behind the command: one whose connection was
 // lost may still wait for the command, without knowing. It exits with 0 if nothing was begun, nor will be, and otherwise if something

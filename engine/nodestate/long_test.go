@@ -391,3 +391,60 @@ func TestBehindWithoutRecord(t *testing.T) {
 		})
 	}
 }
+
+// The shell of a run that has ended may not know that its connection was lost. If the next run has broken its lock, the shell does not go on
+// behind a long command, even once that run has ended, too, or if the host has no record of the command.
+func TestLostLockWithholds(t *testing.T) {
+	for name, test := range map[string]struct {
+		broken, released, unrecorded bool
+	}{
+		"the run has its lock":                 {},
+		"another run has broken it":            {broken: true},
+		"another run has broken it, and ended": {broken: true, released: true},
+		"no record, and it has its lock":       {unrecorded: true},
+		"no record, and another has broken it": {broken: true, unrecorded: true},
+	} {
+		check := func(t *testing.T, actions func(n *node, long, behind remote.Command) remote.Actions) {
+			n := newNode(t)
+			dir := t.TempDir()
+			if test.unrecorded {
+				if err := os.Mkdir(n.dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(n.dir, "running"), nil, 0o600); err != nil { // in place of the directory
+					t.Fatal(err)
+				}
+			}
+			a := actions(n, n.long(upgrade, `echo begun >>"$1/begun"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done; exit 0`, dir),
+				remote.Command{Argv: []string{"touch", filepath.Join(dir, "behind")}, Brief: true})
+			a.Commands[0].Before = n.here(act())
+			ended := make(chan error, 1)
+			go func() {
+				_, _, err := n.RunAll(t.Context(), a)
+				ended <- err
+			}()
+			await(t, filepath.Join(dir, "begun"))
+			next := n.other()
+			if test.broken {
+				if held := next.take(Holder{Run: "next"}, next.state().Lock); held != nil {
+					t.Fatalf("the lock was to be broken and is held by %+v", held)
+				}
+			}
+			if test.released {
+				next.again()
+				next.Conn.Close()
+			}
+			if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-ended; err != nil && (!test.broken || !errors.As(err, new(*remote.PreventedError))) {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "behind")); (err == nil) == test.broken {
+				t.Errorf("begun: %v, want %v", err == nil, !test.broken)
+			}
+		}
+		t.Run(name+", sent ahead", func(t *testing.T) { check(t, sentAhead) })
+		t.Run(name+", the next command", func(t *testing.T) { check(t, sentNext) })
+	}
+}
