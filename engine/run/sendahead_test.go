@@ -440,15 +440,23 @@ play "p" {
 // Between the parts of a plan nothing is read for the tasks behind it, because the next part changes the host again.
 func TestNothingIsReadBetweenParts(t *testing.T) {
 	for name, second := range map[string]string{"the first part travels": "", "all alone": "shared = true"} {
-		s := newStage("a")
+		s, before := newStage("a"), 0
+		s.onAct = func(string) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if len(s.acts) == 2 { // task 1, and the first part of task 2
+				before = s.asks["a"]
+			}
+		}
 		r := s.play(t, lines(playOf(strings.Join([]string{
 			`task "1" { own { name = "s1"; value = "1" } }`, `task "2" { own { name = "s2"; value = "1"; partly = true; ` + second + ` } }`,
 			`task "3" { setting { name = "s3"; value = "" } }`, `task "4" { setting { name = "s4"; value = "1" } }`}, "\n"))), sendAhead)
 		if diff := cmp.Diff([]string{"a 1: changed", "a 2: changed", "a 3: ok", "a 4: changed"}, outcomes(r)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		if s.asks["a"] != 1 {
-			t.Errorf("%s: %d flights that read only, want one", name, s.asks["a"])
+		// Whether task 4 takes one more depends on whether task 3 had been planned when the host was first changed.
+		if before != 1 {
+			t.Errorf("%s: %d flights that read only before the last part, want one", name, before)
 		}
 	}
 }
