@@ -574,3 +574,31 @@ task "4" { own { name = "s4"; value = "1" } }
 		t.Errorf("%d flights with commands and %d that read only, want 3 and at most 2", s.flights["a"], s.asks["a"])
 	}
 }
+
+// A run that is interrupted says what became of the steps of later tasks, as far as the host has told: it may have been awaited.
+func TestInterruptTellsWhatBecameOfStepsSentAhead(t *testing.T) {
+	for name, test := range map[string]struct{ task, want string }{
+		"it succeeded":         {`value = "1"`, "and were carried out: set s2 to 1"},
+		"it failed":            {`value = "1"; fails = true`, "and failed with exit code 1: set s2 to 1"},
+		"the first of two":     {`value = "1"; fails = true; also = "s3"`, "and failed with exit code 1: set s2 to 1; were not begun: set s3 to 1"},
+		"a long one succeeded": {`value = "1"; long = true`, "and were carried out: set s2 to 1"},
+		"a long one failed":    {`value = "1"; long = true; fails = true`, "and failed with exit code 1: set s2 to 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage("a")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			acts := 0
+			s.ctx, s.onAct = ctx, func(string) {
+				if acts++; acts == 2 {
+					cancel()
+				}
+			}
+			r := s.play(t, lines(playOf("task \"1\" { own { name = \"s1\"; value = \"1\" } }\ntask \"2\" { own { name = \"s2\"; "+test.task+" } }")), sendAhead)
+			want := report.Note{Text: `a: the turn of task "2" had not come, but its steps were sent with those of an earlier task ` + test.want}
+			if !slices.Contains(r.Notes(), want) {
+				t.Errorf("the notes are %+v, want %q", r.Notes(), want.Text)
+			}
+		})
+	}
+}

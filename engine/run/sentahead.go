@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,8 +72,28 @@ func (p *part) cleared() bool {
 
 // leftOver is the note for a part whose task never had its turn.
 func (p *part) leftOver(h *host) string {
-	text := fmt.Sprintf("%s: the turn of task %q had not come, but its steps were sent with those of an earlier task and may have been carried out: %s", h.Name, p.task.Name, summaries(p.steps))
-	if len(p.detached()) > 0 && len(p.Results) < len(p.steps) {
+	var became []string
+	say := func(what string, steps []modules.Step) {
+		if len(steps) > 0 {
+			became = append(became, what+": "+summaries(steps))
+		}
+	}
+	heard := len(p.Results)
+	rest := p.steps[heard:]
+	unheard := "may have been carried out"
+	if errors.As(p.Err, new(*remote.PreventedError)) {
+		unheard = "were not begun"
+	}
+	if last := heard - 1; last >= 0 && !slices.Contains(accepted(p.Commands[last]), p.Results[last].Exit) {
+		say("were carried out", p.steps[:last])
+		say(fmt.Sprintf("failed with exit code %d", p.Results[last].Exit), p.steps[last:heard])
+		unheard = "were not begun"
+	} else {
+		say("were carried out", p.steps[:heard])
+	}
+	say(unheard, rest)
+	text := fmt.Sprintf("%s: the turn of task %q had not come, but its steps were sent with those of an earlier task and %s", h.Name, p.task.Name, strings.Join(became, "; "))
+	if len(p.detached()) > 0 && len(rest) > 0 && unheard != "were not begun" {
 		text += "; hlplay status " + h.Name + " shows whether one of them is still running there, and the next run waits for its end"
 	}
 	return text
