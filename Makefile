@@ -16,11 +16,14 @@ build: ## build bin/hlplay, one static binary
 demo: build ## build, and show the guides' cluster coming up on simulated nodes: check, run, run again
 	./bin/hlplay rehearse playbooks/cluster.hcl -i inventory
 
+# go test prints the results in the order of the packages: those that take long come last.
+PACKAGES = ./engine/... ./modules/... ./cmd/...
+
 # The timeout is for tests that hang. A busy machine may be twenty times slower than an idle one.
 test: setup ## install what the tests need, and pass every test, with the race detector
 	@echo "compiling, then testing; each package is named when it is compiled and when it has passed"
 	$(GO) build -race -v ./...
-	$(GO) test -race -timeout 2h ./engine/... ./modules/... ./cmd/...
+	$(GO) test -race -timeout 2h $(PACKAGES)
 
 setup:
 	@.ci/setup
