@@ -34,6 +34,10 @@ type fakeHost struct {
 	// stopping is set while the host shuts down, or cannot say whether it does, and can still be reached. It is called when
 	// the host refuses to be disarmed for that, and does what happens before it is asked anew.
 	stopping func()
+	// unread is how often the SSH server is asked before it has read its configuration: until then, nothing is cut.
+	// gone is set if the connection is lost when the server is asked first.
+	unread int
+	gone   bool
 	// long are the recorded long commands, cuts how often the connection is lost during the next ones, or during proofs.
 	long map[string]*fakeLong
 	cuts int
@@ -88,7 +92,7 @@ func (c *fakeConn) closed() bool {
 }
 
 // cut reports whether the host cannot be reached.
-func (h *fakeHost) cut() bool { return h.dead || h.settings["link"] == "cut" }
+func (h *fakeHost) cut() bool { return h.dead || h.settings["link"] == "cut" && h.unread == 0 }
 
 type pendingSetting struct {
 	value string
@@ -111,6 +115,7 @@ var (
 	withholds    = nodestate.Long{}.Withhold().Script
 
 	waitsUntil = remote.Until(remote.Query{}, 0, 0).Script
+	reloaded   = remote.Reloaded().Script
 
 	isSystemRunning = remote.Argv(0, "systemctl", "is-system-running").Script
 )
@@ -249,6 +254,17 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			continue
 		case "cat /proc/sys/kernel/random/boot_id":
 			answers[i].Stdout = fmt.Appendf(nil, "boot %d\n", c.host.boots)
+			continue
+		case reloaded:
+			if c.host.gone {
+				c.host.gone = false
+				close(c.done)
+				return nil, &remote.UnreachableError{Host: c.name, Reason: "the connection was lost"}
+			}
+			if c.host.unread > 0 {
+				c.host.unread--
+				answers[i] = remote.Answer{Exit: 1, Stderr: []byte("sshd has not yet taken SIGHUP\n")}
+			}
 			continue
 		case isSystemRunning:
 			answers[i].Stdout = []byte("running\n")

@@ -114,23 +114,37 @@ func (e *execution) arm(ctx context.Context, plan modules.Plan) (u nodestate.Und
 }
 
 // prove reconnects and runs the proofs until they succeed, the time is nearly over, or the host has undone the change
-// early, since the host's own clock decides.
+// early, since the host's own clock decides. What counts is a connection made after the SSH server has read its
+// configuration. The host is asked whether it has over the old connection if that still works, otherwise over another one.
 func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate.Undo, armed time.Time) error {
+	deadline := armed.Add(provable(guard))
+	ctx, cancel := withTimeout(ctx, e.clock, deadline.Sub(e.clock.Now()), errUnproven)
+	defer cancel()
+	patience := provable(guard) / 4
+	bounded, stop := withTimeout(ctx, e.clock, patience, errUnproven) // if the change has cut the connection, no answer comes
+	reloaded := e.reloaded(bounded, patience) == nil
+	stop()
 	e.host.connection.drop()
 	e.host.keeper.took(remote.Query{}, errReconnected)
 	if guard.Address != "" {
 		e.host.connection.move(guard.Address)
 	}
-	deadline := armed.Add(provable(guard))
-	ctx, cancel := withTimeout(ctx, e.clock, deadline.Sub(e.clock.Now()), errUnproven)
-	defer cancel()
 	what := "a new connection to " + e.host.connection.where()
+	reconnect := func() error {
+		_, err := e.host.connection.reopen(ctx)
+		if err != nil && !errors.Is(err, errUnproven) {
+			err = fmt.Errorf("%s: %w", what, err)
+		}
+		return err
+	}
 	var before error
 	for retry := (backoff{500 * time.Millisecond, 5 * time.Second}); ; {
 		e.report(report.Progress{Host: e.host.Name, Task: e.task.Name, What: what, Awaits: true, Limit: guard.Within})
-		_, last := e.host.connection.reopen(ctx)
-		if last != nil && !errors.Is(last, errUnproven) {
-			last = fmt.Errorf("%s: %w", what, last)
+		last := reconnect()
+		if last == nil && !reloaded { // who accepted this connection may be about to read its configuration
+			if last = e.reloaded(ctx, patience); last == nil {
+				reloaded, last = true, reconnect()
+			}
 		}
 		for _, proof := range guard.Proofs {
 			if last != nil {
@@ -153,6 +167,23 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate
 		}
 		before = last
 	}
+}
+
+// reloaded waits until the host's SSH server has taken the signal to read its configuration again, if it was sent one. Before
+// that, a login says nothing about the new configuration.
+func (e *execution) reloaded(ctx context.Context, limit time.Duration) error {
+	root := e.host.connection.asRoot()
+	if root == nil {
+		return errors.New("the connection was lost again")
+	}
+	answers, err := root.Ask(ctx, []remote.Query{remote.Until(remote.Reloaded(), limit, 0), remote.Reloaded()})
+	if err == nil {
+		err = answers[1].Err
+	}
+	if err == nil && answers[1].Exit != 0 {
+		err = errors.New(firstLine(answers[1].Stderr))
+	}
+	return err
 }
 
 // isUndone reports whether the host says that it is undoing a change or has undone it.

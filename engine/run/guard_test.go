@@ -103,6 +103,47 @@ then_fails = true`, "exit code 1; the host has undone", 5 * time.Second},
 	}
 }
 
+// A login that the SSH server accepts before it has read its configuration proves nothing, whether or not the connection
+// over which it was changed still works. A server that never reads it proves nothing either.
+func TestGuardBeforeReload(t *testing.T) {
+	for name, test := range map[string]struct {
+		unread  int
+		gone    bool
+		message string
+	}{
+		"soon":                       {3, false, "the host has undone the change"},
+		"soon, and with another one": {3, true, "the host has undone the change"},
+		"never":                      {1000, false, "sshd has not yet taken SIGHUP; the host has undone the change"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := onHosts("a")
+			s.hosts["a"].unread, s.hosts["a"].gone = test.unread, test.gone
+			before := s.state()
+			result := s.play(t, guarded(`name = "link"
+value = "cut"`)).Results()[0]
+			if result.Status != report.Failed || !strings.Contains(result.Message, test.message) {
+				t.Errorf("%s: %q, want it to say %q", result.Status, result.Message, test.message)
+			}
+			if diff := cmp.Diff(before, s.state()); diff != "" {
+				t.Errorf("the host is not as before (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A server that takes a while to read a configuration which lets everybody in is waited for.
+func TestGuardAwaitsReload(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		s := onHosts("a")
+		s.hosts["a"].unread, s.hosts["a"].gone = 5, gone
+		result := s.play(t, guarded(`name = "mtu"
+value = "9000"`)).Results()[0]
+		if h := s.hosts["a"]; result.Status != report.Changed || h.settings["mtu"] != "9000" || h.undo != nil {
+			t.Errorf("connection lost %v: %s: %q, mtu %q, armed %t, want it changed, 9000, and disarmed", gone, result.Status, result.Message, h.settings["mtu"], h.undo != nil)
+		}
+	}
+}
+
 // A proof that is still running when its time is over is named, or what failed before.
 func TestGuardProofOutlasts(t *testing.T) {
 	for lasts, want := range map[int]string{

@@ -55,6 +55,10 @@ func buildProc(t *tree) {
 	t.computed("/proc/mounts", 0o444, mounts)
 	t.computed("/proc/self/mounts", 0o444, mounts)
 	t.computed("/proc/self/cgroup", 0o444, func(*Machine) []byte { return []byte("0::/user.slice\n") })
+	// No process has a parent, or a signal that it has yet to take.
+	t.computed("/proc/self/status", 0o444, func(*Machine) []byte {
+		return []byte("Name:\tsh\nPPid:\t0\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n")
+	})
 	t.file("/sys/module/kvm_intel/parameters/nested", 0o444, "Y\n")
 	t.file("/sys/kernel/mm/transparent_hugepage/enabled", 0o644, "always [madvise] never\n")
 	t.file("/sys/hypervisor/type", 0o444, "")
