@@ -3,6 +3,7 @@ package nodestate
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -90,6 +91,31 @@ func (h here) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer,
 	return h.Conn.Ask(ctx, queries)
 }
 
+// elapse lets the time elapse that the node waits, by ending the sleep of the process that waits.
+func (c *change) elapse() {
+	c.t.Helper()
+	want := fmt.Sprintf("sleep\x00%d\x00", c.Within/time.Second)
+	for pid := c.waits(); ; time.Sleep(time.Millisecond) { // limited by the test's deadline
+		children, err := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, child := range strings.Fields(string(children)) {
+			if argv, err := os.ReadFile(filepath.Join("/proc", child, "cmdline")); err != nil || string(argv) != want { // not yet
+				continue
+			}
+			number, err := strconv.Atoi(child)
+			if err == nil {
+				err = syscall.Kill(number, syscall.SIGTERM)
+			}
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			return
+		}
+	}
+}
+
 // reap ends the process that waits, as a restart does.
 func (c *change) reap() {
 	c.t.Helper()
@@ -139,11 +165,12 @@ var (
 
 // A node undoes what was not disarmed, and tells the next run.
 func TestUndoneByItself(t *testing.T) {
-	c := newChange(t, time.Second)
+	c := newChange(t, time.Hour)
 	c.arm()
 	want := c.Undo
 	c.make()
-	c.again()                                                  // the controller is gone
+	c.again() // the controller is gone
+	c.elapse()
 	for len(c.state().Undo) != 1 || !c.state().Undo[0].Ended { // limited by the test's deadline
 		time.Sleep(10 * time.Millisecond)
 	}
