@@ -32,6 +32,11 @@ variable "health" {
   description = "The port that the health check of the web server asks."
   default     = "8080"
 }
+variable "timeout" {
+  type        = string
+  description = "How long the containers may take to become healthy."
+  default     = "20m"
+}
 variable "state" {
   type        = string
   description = "Whether the project exists."
@@ -77,7 +82,7 @@ play "compose" {
     compose {
       directory = "/srv/web"
       state     = var.state
-      timeout   = "30s"
+      timeout   = var.timeout
       files = {
         "page/index.html" = "${var.page}\n"
         "compose.yml"     = <<-EOT

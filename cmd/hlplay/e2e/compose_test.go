@@ -55,9 +55,16 @@ func TestCompose(t *testing.T) {
 		t.Helper()
 		return shell(t, node, "docker ps --no-trunc --quiet --filter label=com.docker.compose.project=web --filter label=com.docker.compose.service="+service)
 	}
+	// get waits until the server answers: Docker accepts connections to a published port before the program behind it listens, and
+	// a container without a health check counts as running after some seconds, whatever its program has done.
 	get := func(port, want string) {
 		t.Helper()
-		wantOn(t, node, `bash -c 'exec 3<>/dev/tcp/127.0.0.1/`+port+` && printf "GET / HTTP/1.0\r\n\r\n" >&3 && tail -n 1 <&3'`, want)
+		wantOn(t, node, `for n in $(seq 240); do
+	said=$(bash -c 'exec 3<>/dev/tcp/127.0.0.1/`+port+` && printf "GET / HTTP/1.0\r\n\r\n" >&3 && tail -n 1 <&3' 2>/dev/null)
+	[ -z "$said" ] || break
+	sleep 0.5
+done
+echo "$said"`, want)
 	}
 
 	changes("the first run", []string{
@@ -96,7 +103,7 @@ func TestCompose(t *testing.T) {
 	wantOn(t, node, "docker ps --all --format '{{.Names}}'", "web-web-1")
 
 	// The task fails if the service does not become healthy, and says what the health check says.
-	o := r.run(t, "compose.hcl", "-e", "second=false", "-e", "health=1")
+	o := r.run(t, "compose.hcl", "-e", "second=false", "-e", "health=1", "-e", "timeout=30s")
 	o.wantCode(t, "a health check that fails", exitFailed)
 	if failures := o.failures(); !strings.Contains(failures, "web is unhealthy") || !strings.Contains(failures, "127.0.0.1:1: connect: connection refused") {
 		t.Errorf("the error does not say what the health check said:\n%s", failures)
