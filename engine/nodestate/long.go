@@ -71,7 +71,8 @@ func (l Long) state() string {
 }
 
 // detaching is the shell code for waiting for a Long, whose ID is its first argument. The acting shell that has delivered
-// the command's end removes the directory, unless another shell has started to read it since.
+// the command's end removes the directory, unless another shell has started to read it since. The one that starts the command reads
+// from then on: systemd-run returns at the command's end, long after the shell of a new connection may have begun to read.
 //
 // The file "of" names the process in charge: first the shell that starts the command, then the one that runs carrying. If
 // that process was killed, the command itself, named in "pid", may still be running, and is not started again as long as it
@@ -114,8 +115,8 @@ _hl_unbegun() {
 	rm -rf "$_hl_r"
 	echo "hlplay: the command was not started: no process for it could write to $_hl_r" >&2
 }
+_hl_reads() { printf '%s\n' "$_hl_k" >"$_hl_r/reader"; }
 _hl_tell() {
-	printf '%s\n' "$_hl_k" >"$_hl_r/reader"
 	limited=
 	if ! _hl_await; then
 		! _hl_unbegun || return 126
@@ -193,7 +194,7 @@ if ! {
 		[ ! -L "$_hl_v" ] && [ ! -L "$_hl_v/running" ] && mkdir -m 700 "$_hl_r" && printf '%s\n' "$$ $_hl_s $_hl_b starting" >"$_hl_r/of" && printf '%s\n' "$2" >"$_hl_r/about" &&
 		{ export -p && printf 'umask %s\n' "$_hl_m"; } >"$_hl_r/env" &&
 		printf '%s\n' '` + heading + `' "$_hl_command" >"$_hl_r/script" && printf '%s\n' '` + carrying + `' >"$_hl_r/carry" &&
-		{ [ ! -s "$_hl_k/in" ] || cp "$_hl_k/in" "$_hl_r/in"; }
+		_hl_reads && { [ ! -s "$_hl_k/in" ] || cp "$_hl_k/in" "$_hl_r/in"; }
 } 2>/dev/null; then
 	rm -rf "$_hl_r"
 	{ echo "$1" >"$_hl_k/unrecorded"; } 2>/dev/null
@@ -219,6 +220,7 @@ const attaching = born + detaching + `if [ ! -d "$_hl_r" ]; then
 	echo "hlplay: the host has no record of the command any more" >&2
 	return 137
 fi
+_hl_reads
 _hl_ended || { read -r _hl_p _ <"$_hl_r/pid" && read -r _hl_f _hl_x <"$_hl_at" && echo "$_hl_f $_hl_p" >"$_hl_at"; } 2>/dev/null
 _hl_tell`
 

@@ -3,6 +3,7 @@ package nodestate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,6 +146,53 @@ func TestLongOutlivesItsConnection(t *testing.T) {
 	}
 	if begun, err := os.ReadFile(filepath.Join(dir, "begun")); err != nil || string(begun) != "begun\n" {
 		t.Errorf("it was begun %q (%v)", begun, err)
+	}
+}
+
+// A connection may be lost without its shell knowing, which goes on waiting for the command that it has started. Whoever began to
+// read last has the command's end, and its shell alone removes the directory.
+func TestLongThatTwoShellsAwait(t *testing.T) {
+	n := newNode(t)
+	dir, reader := t.TempDir(), filepath.Join(n.dir, "running", upgrade.ID, "reader")
+	first := n.Conn
+	results := make(chan error, 2)
+	want := func(r remote.Result, err error) {
+		if err == nil && (r.Exit != 4 || string(r.Stdout) != "done\n") {
+			err = fmt.Errorf("who waits reads %q and %d", r.Stdout, r.Exit)
+		}
+		results <- err
+	}
+	command := n.long(upgrade, `echo begun >"$1/begun"; while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done; echo done; exit 4`, dir)
+	go func() { want(first.Run(context.Background(), command)) }()
+	await(t, filepath.Join(dir, "begun"))
+	before, _ := os.ReadFile(reader)
+	n.Conn = remote.Local("node")
+	defer first.Close()
+	go func() {
+		want(n.Run(context.Background(), remote.Command{Argv: []string{"sh"}, Via: n.here(upgrade.Attach())}))
+	}()
+	for now := before; len(now) == 0 || string(now) == string(before); now, _ = os.ReadFile(reader) { // limited by the test's deadline
+		time.Sleep(time.Millisecond)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, shell := range []struct {
+		what string
+		conn remote.Conn
+		kept int
+	}{{"first", first, 1}, {"last", n.Conn, 0}} {
+		if _, err := shell.conn.Run(context.Background(), remote.Command{Argv: []string{"true"}}); err != nil { // tells it that the end was read
+			t.Fatal(err)
+		}
+		if running := n.state().Running; len(running) != shell.kept {
+			t.Errorf("once the shell that began to read %s knows that the end was read, %d commands are kept, want %d", shell.what, len(running), shell.kept)
+		}
 	}
 }
 
