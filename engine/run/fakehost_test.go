@@ -38,6 +38,9 @@ type fakeHost struct {
 	// gone is set if the connection is lost when the server is asked first.
 	unread int
 	gone   bool
+	// connects counts the connections that were made. reloads are the numbers of those over which the SSH server was asked.
+	connects int
+	reloads  []int
 	// long are the recorded long commands, cuts how often the connection is lost during the next ones, or during proofs.
 	long map[string]*fakeLong
 	cuts int
@@ -125,6 +128,7 @@ type fakeConn struct {
 	name  string
 	host  *fakeHost
 	done  chan struct{}
+	count int // of the host's connections, with this one
 }
 
 func (c *fakeConn) Ask(ctx context.Context, queries []remote.Query) ([]remote.Answer, error) {
@@ -256,6 +260,9 @@ func (c *fakeConn) answer(queries []remote.Query) ([]remote.Answer, error) {
 			answers[i].Stdout = fmt.Appendf(nil, "boot %d\n", c.host.boots)
 			continue
 		case reloaded:
+			if !slices.Contains(c.host.reloads, c.count) {
+				c.host.reloads = append(c.host.reloads, c.count)
+			}
 			if c.host.gone {
 				c.host.gone = false
 				close(c.done)

@@ -62,6 +62,7 @@ type setting struct {
 	Claims    string `hcl:"claims,optional" doc:"A setting that it says will be empty."`
 	ThenFails bool   `hcl:"then_fails,optional" doc:"A second command fails."`
 	Guard     string `hcl:"guard,optional" doc:"The host undoes it after this time unless it is proven."`
+	Moves     bool   `hcl:"moves,optional" doc:"The host has another address afterwards."`
 	ProvenOn  string `hcl:"proven_on,optional" doc:"The host that proves it."`
 	Knows     bool   `hcl:"knows,optional" doc:"The command says whether it has yet to settle."`
 	Long      bool   `hcl:"long,optional" doc:"The host carries the command through."`
@@ -193,6 +194,9 @@ func (m *setting) Plan(ctx context.Context, h modules.Host) (modules.Plan, error
 			return plan, err
 		}
 		plan.Guard = &modules.Guard{Within: within, Files: []string{"/etc/settings"}, Proofs: []modules.Proof{{Summary: "the gateway answers", Argv: []string{"prove", "gateway", "up"}}}}
+		if m.Moves {
+			plan.Guard.Address = "192.0.2.9"
+		}
 		if m.ProvenOn != "" {
 			witness, err := h.Peer(m.ProvenOn)
 			if err == nil {

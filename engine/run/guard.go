@@ -120,10 +120,13 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate
 	deadline := armed.Add(provable(guard))
 	ctx, cancel := withTimeout(ctx, e.clock, deadline.Sub(e.clock.Now()), errUnproven)
 	defer cancel()
-	patience := provable(guard) / 4
-	bounded, stop := withTimeout(ctx, e.clock, patience, errUnproven) // if the change has cut the connection, no answer comes
-	reloaded := e.reloaded(bounded, patience) == nil
-	stop()
+	patience := min(provable(guard)/4, mostReloading)
+	reloaded := false
+	if guard.Address == "" { // otherwise no answer would come over the old connection, as when the change has cut it
+		bounded, stop := withTimeout(ctx, e.clock, patience, errUnproven)
+		reloaded = e.reloaded(bounded, patience) == nil
+		stop()
+	}
 	e.host.connection.drop()
 	e.host.keeper.took(remote.Query{}, errReconnected)
 	if guard.Address != "" {
@@ -168,6 +171,9 @@ func (e *execution) prove(ctx context.Context, guard *modules.Guard, u nodestate
 		before = last
 	}
 }
+
+// mostReloading is how long to wait, each time, for an SSH server to take a signal.
+const mostReloading = 10 * time.Second
 
 // reloaded waits until the host's SSH server has taken the signal to read its configuration again, if it was sent one. Before
 // that, a login says nothing about the new configuration.

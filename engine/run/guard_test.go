@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,22 @@ func TestGuardAwaitsReload(t *testing.T) {
 value = "9000"`)).Results()[0]
 		if h := s.hosts["a"]; result.Status != report.Changed || h.settings["mtu"] != "9000" || h.undo != nil {
 			t.Errorf("connection lost %v: %s: %q, mtu %q, armed %t, want it changed, 9000, and disarmed", gone, result.Status, result.Message, h.settings["mtu"], h.undo != nil)
+		}
+	}
+}
+
+// The SSH server is asked over a connection that still works: not over the one to an address that the host no longer has.
+func TestGuardAsksAboutReloadWhere(t *testing.T) {
+	for setting, want := range map[string]struct {
+		reloads  []int
+		connects int
+	}{"": {[]int{1}, 2}, "moves = true": {[]int{2}, 3}} {
+		s := onHosts("a")
+		result := s.play(t, guarded(`name = "mtu"
+value = "9000"
+`+setting)).Results()[0]
+		if h := s.hosts["a"]; result.Status != report.Changed || !slices.Equal(h.reloads, want.reloads) || h.connects != want.connects {
+			t.Errorf("%q: %s: %q, asked over connections %v of %d, want %v of %d", setting, result.Status, result.Message, h.reloads, h.connects, want.reloads, want.connects)
 		}
 	}
 }

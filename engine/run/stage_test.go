@@ -175,10 +175,12 @@ func (s *stage) connect(_ context.Context, h *inventory.Host) (remote.Conn, erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hosts[h.Name].cut() {
+	host := s.hosts[h.Name]
+	if host.cut() {
 		return nil, &remote.UnreachableError{Host: h.Name, Address: h.Address, Reason: "nobody answers"}
 	}
-	return &fakeConn{stage: s, name: h.Name, host: s.hosts[h.Name], done: make(chan struct{})}, nil
+	host.connects++
+	return &fakeConn{stage: s, name: h.Name, host: host, done: make(chan struct{}), count: host.connects}, nil
 }
 
 // play runs a playbook on the stage and returns the events.

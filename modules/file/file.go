@@ -109,8 +109,8 @@ replacing a non-empty directory by anything else, editing a line of a missing fi
 other files in the directory stay. ` + "`mode`" + ` then applies to directories.
 
 A ` + "`guard`" + ` is for configuration that can lock you out, such as sshd's or a packet filter's. Before the file is changed, a timer on the host is set to restore
-the old one after the given time. Then the file is written, ` + "`apply`" + ` is run, and hlplay logs in again, once the SSH server has
-taken a signal to reload. The change stays only if that works and ` + "`prove`" + ` succeeds. Otherwise, even if the run is interrupted, the host returns to its former state.
+the old one after the given time. Then the file is written and ` + "`apply`" + ` is run. Once the SSH server has taken any signal to reload, hlplay
+logs in again. The change stays only if that works and ` + "`prove`" + ` succeeds. Otherwise, even if the run is interrupted, the host returns to its former state.
 
 The mode and owner of files in ` + "`/etc/pve`" + ` are set by the cluster file system; asking for others is an error.`,
 	Example: `task "time zone" {
